@@ -1,0 +1,1 @@
+//! Tracker protocols in, canonical events out: pure.

@@ -1,0 +1,1 @@
+//! Interventions: rules, caps, holdouts, and the decision on a candidate.

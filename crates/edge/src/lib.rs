@@ -1,0 +1,1 @@
+//! HTTP, Server-Sent Events, WebSocket and the Redis protocol.

@@ -1,0 +1,1 @@
+//! The embedded log: one shared journal of Kafka record batches.

@@ -1,0 +1,254 @@
+//! Typed ids, and the hashes that place them.
+
+use crate::Str;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Str);
+
+        impl $name {
+            /// The id's text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(Str::from(text))
+            }
+        }
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                Self(Str::from(text))
+            }
+        }
+        impl From<Str> for $name {
+            fn from(text: Str) -> Self {
+                Self(text)
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+id!(
+    /// The tracker's id of one event; with the source it is the idempotency key.
+    EventId
+);
+id!(
+    /// A browser or device, as its tracker names it.
+    VisitorId
+);
+id!(
+    /// A signed-in person, as the shop names them.
+    UserId
+);
+id!(
+    /// A named collector source (one write key).
+    SourceId
+);
+id!(
+    /// A product, as the shop names it.
+    ProductId
+);
+
+/// A session: the 128-bit hash of the opening event's source and id, written as 32 hex digits.
+/// In a merge the smaller id stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u128);
+
+/// A decision: the 128-bit hash of session, rule and cart version, written as 32 hex digits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DecisionId(pub u128);
+
+macro_rules! hex_id {
+    ($name:ident) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:032x}", self.0)
+            }
+        }
+        impl std::str::FromStr for $name {
+            type Err = std::num::ParseIntError;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                u128::from_str_radix(text, 16).map(Self)
+            }
+        }
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = Str::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+hex_id!(SessionId);
+hex_id!(DecisionId);
+
+impl SessionId {
+    /// The id of the session that this event opens.
+    pub fn opened_by(source: &SourceId, event: &EventId) -> Self {
+        Self(hash128(&[source.as_str(), event.as_str()]))
+    }
+}
+
+impl DecisionId {
+    /// One decision per session, rule and version of the cart: the same triple is the same decision, for good.
+    pub fn of(session: SessionId, rule: &str, cart_version: u64) -> Self {
+        Self(hash128(&[&session.to_string(), rule, &cart_version.to_string()]))
+    }
+}
+
+/// Whose state it is: an anonymous visitor's, or a known user's.
+///
+/// Written as `visitor:ID` or `user:ID`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ShopperId {
+    /// Not signed in: the visitor is the shopper.
+    Visitor(VisitorId),
+    /// Signed in: the user is, over all devices.
+    User(UserId),
+}
+
+impl ShopperId {
+    /// The text of the id, without its kind.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Visitor(id) => id.as_str(),
+            Self::User(id) => id.as_str(),
+        }
+    }
+
+    /// The shopper's home partition.
+    pub fn partition(&self, partitions: u32) -> PartitionId {
+        partition_of(self.as_str(), partitions)
+    }
+}
+
+impl fmt::Display for ShopperId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Visitor(id) => write!(f, "visitor:{id}"),
+            Self::User(id) => write!(f, "user:{id}"),
+        }
+    }
+}
+impl std::str::FromStr for ShopperId {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            Some(("visitor", id)) => Ok(Self::Visitor(id.into())),
+            Some(("user", id)) => Ok(Self::User(id.into())),
+            _ => Err("a shopper is written visitor:ID or user:ID"),
+        }
+    }
+}
+impl Serialize for ShopperId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+impl<'de> Deserialize<'de> for ShopperId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Str::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A partition's number within its topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PartitionId(pub u32);
+
+/// A record's place in the `behavior` topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// Partition.
+    pub partition: PartitionId,
+    /// Offset within it.
+    pub offset: i64,
+}
+
+/// The id of something a partition produced: the input's place and an ordinal. Receivers apply each once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct OutputId {
+    /// The input's partition.
+    pub partition: PartitionId,
+    /// The input's offset.
+    pub offset: i64,
+    /// Which of that input's outputs.
+    pub ordinal: u32,
+}
+
+/// 64-bit hash of parts that can't run into each other (each part is followed by its length). Stable for good:
+/// duplicates and holdouts depend on it. XXH3.
+pub fn hash64(parts: &[&str]) -> u64 {
+    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+    for part in parts {
+        hasher.update(part.as_bytes());
+        hasher.update(&(part.len() as u32).to_le_bytes());
+    }
+    hasher.digest()
+}
+
+/// 128-bit twin of [`hash64`], for ids that are seen outside.
+pub fn hash128(parts: &[&str]) -> u128 {
+    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+    for part in parts {
+        hasher.update(part.as_bytes());
+        hasher.update(&(part.len() as u32).to_le_bytes());
+    }
+    hasher.digest128()
+}
+
+/// The partition of a key, as Kafka's default partitioner computes it (murmur2), so that a producer outside and a
+/// move to Apache Kafka find the same one.
+pub fn partition_of(key: &str, partitions: u32) -> PartitionId {
+    let hash = murmur2::murmur2(key.as_bytes(), murmur2::KAFKA_SEED) & 0x7fff_ffff;
+    PartitionId(hash % partitions.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_are_kafkas() {
+        // Vectors of org.apache.kafka.common.utils.UtilsTest.testMurmur2.
+        for (text, expected) in [("21", -973_932_308i32), ("foobar", -790_332_482), ("abc", 479_470_107)] {
+            assert_eq!(murmur2::murmur2(text.as_bytes(), murmur2::KAFKA_SEED) as i32, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn parts_do_not_run_into_each_other() {
+        assert_ne!(hash64(&["ab", "c"]), hash64(&["a", "bc"]));
+        assert_ne!(hash128(&["ab", ""]), hash128(&["", "ab"]));
+    }
+
+    #[test]
+    fn hex_ids_round_trip() {
+        let id = SessionId::opened_by(&"shop".into(), &"e1".into());
+        assert_eq!(id.to_string().parse::<SessionId>().ok(), Some(id));
+        assert_eq!(id.to_string().len(), 32);
+    }
+}

@@ -1,0 +1,30 @@
+//! The vocabulary of the product: events, ids, topics, records and their Avro form.
+//!
+//! Everything that crosses a room crosses as one of these types. Nothing here reads a clock, a file or a socket.
+
+mod codec;
+mod event;
+mod id;
+mod name;
+mod record;
+mod topic;
+mod update;
+
+pub use codec::{CodecError, SCHEMAS, Schema, SchemaId, decode, encode, encode_into, schema_of, to_json};
+pub use event::{
+    Campaign, Cart, Consent, Device, Event, Geo, Order, Page, Product, Promotion, PropertyValue, Purpose, Stamps,
+};
+pub use id::{
+    DecisionId, EventId, OutputId, PartitionId, Place, ProductId, SessionId, ShopperId, SourceId, UserId, VisitorId,
+    hash64, hash128, partition_of,
+};
+pub use name::{Dialect, EventName, MAPPING, canonical_name};
+pub use record::{
+    CapEntry, CarriedFact, CarriedSession, Decision, Definition, Forward, Handoff, Outcome, Record, Reject,
+    Tick,
+};
+pub use topic::{Cleanup, Topic, TopicClass};
+pub use update::{SessionState, SessionUpdate};
+
+/// Short strings that live inline up to 24 bytes.
+pub type Str = compact_str::CompactString;

@@ -1,0 +1,203 @@
+//! The records of the log: all that can move a partition's state, and what is derived from it.
+
+use crate::{DecisionId, Event, EventId, OutputId, SessionId, ShopperId, SourceId, Str, UserId, VisitorId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A record of the `behavior` topic: the whole input of a partition's machine. `#[serde(tag)]` is only for JSON;
+/// on the log the schema id tells the kinds apart.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// What a shopper did.
+    Event(Box<Event>),
+    /// Time passed; appended by the partition's owner when a deadline is due and nothing else came.
+    Tick(Tick),
+    /// What `decide` answered to a candidate.
+    Decision(Box<Decision>),
+    /// A visitor signed in: what their partition kept of them moves to the user's home.
+    Handoff(Box<Handoff>),
+    /// An event sent on by the visitor's partition to the user's home.
+    Forward(Box<Forward>),
+}
+
+/// Time passed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tick {
+    /// The deadline that made it due. Epoch ms.
+    pub due_ms: i64,
+}
+
+/// What came of a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It is shown.
+    Served,
+    /// The shopper is in the holdout: it would have been shown.
+    Holdout,
+    /// A cap is used up.
+    Capped,
+    /// Dry run: it would have been shown.
+    DryRun,
+    /// Too late to be worth showing.
+    Expired,
+    /// Switched off between the trigger and the decision.
+    Disabled,
+    /// The shopper's consent does not cover it.
+    NoConsent,
+}
+
+/// A decision on a candidate, with all it was made from by value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Same session, rule and cart version: same decision.
+    pub decision_id: DecisionId,
+    /// The intervention's name.
+    pub rule: Str,
+    /// Version of its definition (hash of its text).
+    pub rule_version: Str,
+    /// Whose home it belongs to.
+    pub shopper: ShopperId,
+    /// The device that it concerns.
+    pub visitor_id: Option<VisitorId>,
+    /// The session that it concerns.
+    pub session_id: SessionId,
+    /// Version of the cart that it concerns.
+    pub cart_version: i64,
+    /// What was decided.
+    pub outcome: Outcome,
+    /// Slot on the page.
+    pub slot: Str,
+    /// What to show, as JSON, texts by locale included.
+    pub payload: Str,
+    /// Not to be shown after this. Epoch ms.
+    pub expires_at_ms: i64,
+    /// The machine's `now` when it asked. Epoch ms.
+    pub asked_at_ms: i64,
+    /// The features and session values that it was made from.
+    pub inputs: BTreeMap<Str, crate::PropertyValue>,
+    /// The record that caused it.
+    pub cause: OutputId,
+    /// Fired by silence, not by an event.
+    pub by_silence: bool,
+    /// Server clock readings of the way so far, by stage name. Epoch µs.
+    pub stamps_us: BTreeMap<Str, i64>,
+}
+
+/// What a visitor's partition hands to the user's home at login. Applied once, by its id.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Handoff {
+    /// Place of the login event and ordinal.
+    pub id: OutputId,
+    /// The device.
+    pub visitor_id: VisitorId,
+    /// The person.
+    pub user_id: UserId,
+    /// Its sessions, the open one and those still readable.
+    pub sessions: Vec<CarriedSession>,
+    /// Its facts.
+    pub facts: Vec<CarriedFact>,
+    /// What it was shown.
+    pub caps: Vec<CapEntry>,
+}
+
+/// A fact on its way between partitions: names instead of the partition's numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CarriedFact {
+    /// Event time. Epoch ms.
+    pub time_ms: i64,
+    /// Price, revenue or total; absent is NaN.
+    pub value: Option<f64>,
+    /// Product id (or derived text).
+    pub product: Option<Str>,
+    /// Category (or list name).
+    pub category: Option<Str>,
+    /// Currency.
+    pub currency: Option<Str>,
+    /// Index into the hand-off's sessions; −1 for none.
+    pub session: i32,
+    /// Quantity.
+    pub quantity: i32,
+    /// Kind with its flag.
+    pub kind: i32,
+    /// Slot of a derived fact, else 0.
+    pub slot: i64,
+}
+
+/// A session on its way between partitions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CarriedSession {
+    /// The update that would be emitted for it now; its version goes on rising at the new home.
+    pub update: crate::SessionUpdate,
+    /// Stamp of the shopper's last event. Epoch ms.
+    pub last_stamp_ms: i64,
+    /// Version of its cart.
+    pub cart_version: i64,
+    /// Consent bits in force.
+    pub consent: crate::Consent,
+    /// Idle triggers already fired since the last event: thresholds up to this many ms.
+    pub idle_fired_ms: i64,
+}
+
+/// One intervention decided for a shopper, kept for the caps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CapEntry {
+    /// Which decision.
+    pub decision_id: DecisionId,
+    /// Its rule.
+    pub rule: Str,
+    /// In which session.
+    pub session_id: SessionId,
+    /// Stamp of the decision's record. Epoch ms.
+    pub at_ms: i64,
+    /// Counts toward the caps (served or held out).
+    pub counts: bool,
+}
+
+/// An event forwarded to the user's home. Applied once, by its id.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Forward {
+    /// Place of the event in the visitor's partition.
+    pub id: OutputId,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// The event.
+    pub event: Event,
+}
+
+/// Input that was refused, with its reason. Bytes are kept so that nothing is lost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reject {
+    /// Which source.
+    pub source: SourceId,
+    /// Stable code of the reason.
+    pub code: Str,
+    /// The field at fault, as a path.
+    pub field: Option<Str>,
+    /// What is wrong, for people.
+    pub message: Str,
+    /// What to do.
+    pub hint: Option<Str>,
+    /// Whose job it is: `tracker`, `source`, `midsession`.
+    pub owner: Str,
+    /// Its id, when it could be read.
+    pub event_id: Option<EventId>,
+    /// Receive time. Epoch µs.
+    pub received_at_us: i64,
+    /// The original bytes of the event, cut to 64 KiB.
+    #[serde(with = "serde_bytes")]
+    pub payload: Vec<u8>,
+}
+
+/// A definition or switch put in force at run time: key `kind/name`, value JSON text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Definition {
+    /// `intervention`, …
+    pub kind: Str,
+    /// Its name.
+    pub name: Str,
+    /// Its content as JSON.
+    pub body: Str,
+    /// When. Epoch ms.
+    pub at_ms: i64,
+}

@@ -1,0 +1,1 @@
+//! Feature definitions, folds over facts, and the expression language.

@@ -1,0 +1,1 @@
+//! The kit of the partition machine: facts, sessions, timers, effects and the read-only view of a shopper.

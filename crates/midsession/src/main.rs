@@ -1,0 +1,2 @@
+//! The binary: config, engines, assembly, run, drain.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The latency budget and the counters of the product.

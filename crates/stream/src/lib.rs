@@ -1,0 +1,1 @@
+//! Sessions, identity, duplicates and timers of one partition: pure.
