@@ -1,6 +1,6 @@
 //! Avro with Confluent's framing: magic byte 0, schema id (big endian u32), datum.
 
-use crate::{Decision, Definition, Event, Forward, Handoff, Record, Reject, SessionUpdate, Tick};
+use crate::{Decision, Definition, Event, Forward, Handoff, Reaction, Record, Reject, SessionUpdate, Tick};
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
 
@@ -85,6 +85,7 @@ schemas! {
     SessionUpdate = 6 "session" "session.avsc";
     Reject = 7 "dead-letter" "reject.avsc";
     Definition = 8 "definition" "definition.avsc";
+    Reaction = 9 "decision-reaction" "reaction.avsc";
 }
 
 /// The schema behind an id.
@@ -191,7 +192,8 @@ pub fn to_json(bytes: &[u8]) -> Result<(&'static Schema, serde_json::Value), Cod
             value["payload"] = payload.into();
             value
         }
-        _ => json(schema, datum_of::<Definition>(schema, datum)?)?,
+        8 => json(schema, datum_of::<Definition>(schema, datum)?)?,
+        _ => json(schema, datum_of::<Reaction>(schema, datum)?)?,
     };
     Ok((schema, value))
 }

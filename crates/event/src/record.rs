@@ -165,6 +165,31 @@ pub struct Forward {
     pub event: Event,
 }
 
+/// What the shopper did with something shown: derived onto `decision` from what the tracker reports.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reaction {
+    /// To which decision.
+    pub decision_id: DecisionId,
+    /// The intervention's name, empty where this partition no longer knows the decision.
+    pub rule: Str,
+    /// `exposure`, `painted`, `click` or `dismiss`.
+    pub name: crate::EventName,
+    /// On which device.
+    pub visitor_id: Option<VisitorId>,
+    /// In which source.
+    pub source: SourceId,
+    /// Event time. Epoch ms.
+    pub occurred_at_ms: i64,
+    /// Someone trying it on their own browser.
+    pub preview: bool,
+    /// Sent by a robot.
+    pub bot: bool,
+    /// The tracker's measurements.
+    pub properties: BTreeMap<Str, crate::PropertyValue>,
+    /// The event's place.
+    pub cause: OutputId,
+}
+
 /// Input that was refused, with its reason. Bytes are kept so that nothing is lost.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reject {

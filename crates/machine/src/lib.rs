@@ -1,1 +1,24 @@
-//! The kit of the partition machine: facts, sessions, timers, effects and the read-only view of a shopper.
+//! The kit of the partition machine: facts, sessions, carts, timers, effects, and the read-only view of a shopper
+//! that features and rules look through. Pure: `now` is always an argument.
+
+mod cart;
+mod effect;
+mod fact;
+mod names;
+mod session;
+mod timer;
+mod view;
+
+pub use cart::Cart;
+pub use effect::{Ask, Candidate, Definitions, Derived, Effect};
+pub use fact::{Fact, FactKind, Facts};
+pub use names::Names;
+pub use session::Session;
+pub use timer::Timers;
+pub use view::View;
+
+/// The longest window that facts are kept for. ms.
+pub const WINDOW_MAX_MS: i64 = 24 * 3_600_000;
+
+/// A hash map whose order of hashing never changes between runs: replay must not depend on a random seed.
+pub type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;

@@ -1,0 +1,99 @@
+//! What the machine asks for. It never does anything itself: the driver does, once the input is durable.
+
+use crate::View;
+use midsession_event::{
+    Decision, DecisionId, Event, Forward, Handoff, OutputId, PropertyValue, Reaction, SessionId, SessionUpdate,
+    ShopperId, Str, VisitorId,
+};
+use std::collections::BTreeMap;
+
+/// Something to be done, in the order asked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Append to `session`.
+    Session(Box<SessionUpdate>),
+    /// Ask `decide`; its answer is appended to this partition.
+    Candidate(Box<Candidate>),
+    /// A decision took effect: append to `decision`; if served, push it.
+    Decided(Box<Decision>),
+    /// Take back what was pushed and is not painted yet.
+    Retract {
+        /// Which.
+        decision_id: DecisionId,
+        /// From which device.
+        visitor_id: Option<VisitorId>,
+    },
+    /// A shopper reacted: append to `decision`.
+    Reaction(Box<Reaction>),
+    /// Append to the user's home partition.
+    Handoff(Box<Handoff>),
+    /// Append to the user's home partition.
+    Forward(Box<Forward>),
+}
+
+/// A rule's condition came true for a shopper: `decide` is asked. It stays pending until its decision is read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// The decision it will be.
+    pub decision_id: DecisionId,
+    /// The intervention's name.
+    pub rule: Str,
+    /// Whom it concerns.
+    pub shopper: ShopperId,
+    /// On which device.
+    pub visitor_id: Option<VisitorId>,
+    /// In which session.
+    pub session_id: SessionId,
+    /// At which version of the cart.
+    pub cart_version: u64,
+    /// Features and session values by value.
+    pub inputs: BTreeMap<Str, PropertyValue>,
+    /// The record that caused it.
+    pub cause: OutputId,
+    /// The event that caused it; none for silence.
+    pub cause_event: Option<Str>,
+    /// The machine's `now`: for silence, the deadline. Epoch ms.
+    pub asked_at_ms: i64,
+    /// Personalization is allowed.
+    pub consented: bool,
+    /// Robots are decided on but left out of rates and never shown anything.
+    pub bot: bool,
+}
+
+/// A rule that fires: its name and the values it looked at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ask {
+    /// The intervention's name.
+    pub rule: Str,
+    /// What it looked at.
+    pub inputs: BTreeMap<Str, PropertyValue>,
+}
+
+/// A fact for a definition that reads more than a fact's columns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Derived {
+    /// The definition's slot.
+    pub slot: u32,
+    /// Number folded, if any.
+    pub value: Option<f64>,
+    /// Text folded, if any.
+    pub text: Option<Str>,
+}
+
+/// What the configuration adds to the machine: derived facts and rules. Pure functions of what they are given.
+pub trait Definitions {
+    /// Facts of definitions that read fields beyond a fact's columns.
+    fn derive(&self, event: &Event, out: &mut Vec<Derived>);
+
+    /// The silences that some rule waits for, ascending. ms.
+    fn idle_thresholds_ms(&self) -> &[i64];
+
+    /// Rules triggered by an event, after it took effect. `view.caps` holds what was decided and what is pending.
+    fn on_event(&self, view: &View<'_>, event: &Event, ask: &mut dyn FnMut(Ask));
+
+    /// Rules triggered by this much silence.
+    fn on_idle(&self, view: &View<'_>, idle_ms: i64, ask: &mut dyn FnMut(Ask));
+
+    /// Whether what this rule showed is still true; if not it is taken back.
+    fn still_holds(&self, view: &View<'_>, rule: &str) -> bool;
+}

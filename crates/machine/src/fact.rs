@@ -1,0 +1,153 @@
+//! Facts: what remains of each event for as long as a window can ask for it, 32 bytes each.
+
+use midsession_event::EventName;
+
+/// What a fact says. The low 7 bits are the kind, the high bit marks the second and further products of one event,
+/// so that an event with twelve products counts once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FactKind(pub u8);
+
+impl FactKind {
+    /// The cart's total after an event; `value` is the total.
+    pub const CART: FactKind = FactKind(100);
+    /// Written for a definition that reads fields beyond a fact's columns; `category` is its slot.
+    pub const DERIVED: FactKind = FactKind(101);
+    /// Any custom event.
+    pub const CUSTOM: FactKind = FactKind(102);
+    const CONTINUED: u8 = 0x80;
+
+    /// The kind of a native event name.
+    pub fn of(name: &EventName) -> Self {
+        // Invariant: fewer than 100 native names.
+        EventName::NATIVE.iter().position(|native| native == name).map_or(Self::CUSTOM, |index| Self(index as u8))
+    }
+
+    /// The same kind, marked as a further product of the same event.
+    #[must_use]
+    pub fn continued(self) -> Self {
+        Self(self.0 | Self::CONTINUED)
+    }
+
+    /// Whether this is a further product of an event that already has a fact.
+    pub fn is_continued(self) -> bool {
+        self.0 & Self::CONTINUED != 0
+    }
+
+    /// The kind without the mark.
+    #[must_use]
+    pub fn base(self) -> Self {
+        Self(self.0 & !Self::CONTINUED)
+    }
+}
+
+/// One fact. `value` is the price (product events), the revenue (`transaction`, `refund`) or the total (cart); NaN
+/// when absent. `product`, `category` and `currency` are the partition's numbers for the names, 0 for none.
+#[derive(Clone, Copy, Debug)]
+pub struct Fact {
+    /// Event time. Epoch ms.
+    pub time_ms: i64,
+    /// Price, revenue or total; NaN when absent.
+    pub value: f64,
+    /// Product id (or a derived text).
+    pub product: u32,
+    /// Category, or the list's name; the slot of a derived fact.
+    pub category: u32,
+    /// Which of the shopper's sessions; 0 for none (too late for any).
+    pub session: u32,
+    /// Quantity, at least 1.
+    pub quantity: u16,
+    /// What it says.
+    pub kind: FactKind,
+    /// Currency.
+    pub currency: u8,
+}
+
+/// A shopper's facts in the order of event time; equal times in the order of arrival.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    list: Vec<Fact>,
+}
+
+impl Facts {
+    /// Adds a fact at its place in time.
+    pub fn insert(&mut self, fact: Fact) {
+        let at = match self.list.last() {
+            Some(last) if last.time_ms > fact.time_ms => self.list.partition_point(|f| f.time_ms <= fact.time_ms),
+            _ => self.list.len(),
+        };
+        if self.list.len() == self.list.capacity() {
+            // Half again, from four: doubling would waste a third of a typical shopper's memory.
+            self.list.reserve_exact((self.list.len() / 2).max(4));
+        }
+        self.list.insert(at, fact);
+    }
+
+    /// All facts, oldest first.
+    pub fn all(&self) -> &[Fact] {
+        &self.list
+    }
+
+    /// Those with event time in (`after_ms`, `until_ms`].
+    pub fn between(&self, after_ms: i64, until_ms: i64) -> &[Fact] {
+        let from = self.list.partition_point(|fact| fact.time_ms <= after_ms);
+        let to = self.list.partition_point(|fact| fact.time_ms <= until_ms);
+        &self.list[from..to.max(from)]
+    }
+
+    /// Gives the facts of one session to another.
+    pub fn relabel(&mut self, from: u32, to: u32) {
+        for fact in &mut self.list {
+            if fact.session == from {
+                fact.session = to;
+            }
+        }
+    }
+
+    /// Keeps what `keep` says.
+    pub fn retain(&mut self, keep: impl FnMut(&Fact) -> bool) {
+        self.list.retain(keep);
+        if self.list.capacity() > 8 && self.list.capacity() / 2 > self.list.len() {
+            self.list.shrink_to(self.list.len());
+        }
+    }
+
+    /// Bytes held.
+    pub fn heap_bytes(&self) -> usize {
+        self.list.capacity() * size_of::<Fact>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(time_ms: i64, quantity: u16) -> Fact {
+        Fact {
+            time_ms,
+            value: f64::NAN,
+            product: 0,
+            category: 0,
+            session: 0,
+            quantity,
+            kind: FactKind::CUSTOM,
+            currency: 0,
+        }
+    }
+
+    #[test]
+    fn a_fact_is_32_bytes() {
+        assert_eq!(size_of::<Fact>(), 32);
+    }
+
+    #[test]
+    fn facts_stay_in_time_order_and_windows_are_half_open() {
+        let mut facts = Facts::default();
+        for (time, tag) in [(10, 1), (30, 2), (20, 3), (20, 4), (5, 5)] {
+            facts.insert(at(time, tag));
+        }
+        let order: Vec<_> = facts.all().iter().map(|fact| fact.quantity).collect();
+        assert_eq!(order, [5, 1, 3, 4, 2]);
+        assert_eq!(facts.between(10, 20).len(), 2, "the left edge is outside, the right edge inside");
+        assert_eq!(facts.between(30, 10).len(), 0);
+    }
+}

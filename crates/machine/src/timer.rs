@@ -1,0 +1,90 @@
+//! Timers of a partition: deadlines in order, equal deadlines in the order of arming.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// Armed deadlines with their targets. A target decides itself whether a deadline that comes up still matters, so
+/// that moving one later costs nothing: let the old one come up, look at the real one, arm again.
+#[derive(Clone, Debug)]
+pub struct Timers<T> {
+    heap: BinaryHeap<Reverse<Entry<T>>>,
+    armed: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Entry<T> {
+    deadline_ms: i64,
+    order: u64,
+    target: T,
+}
+
+impl<T> PartialEq for Entry<T> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.deadline_ms, self.order) == (other.deadline_ms, other.order)
+    }
+}
+impl<T> Eq for Entry<T> {}
+impl<T> PartialOrd for Entry<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl<T> Ord for Entry<T> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.deadline_ms, self.order).cmp(&(other.deadline_ms, other.order))
+    }
+}
+
+impl<T> Default for Timers<T> {
+    fn default() -> Self {
+        Self { heap: BinaryHeap::new(), armed: 0 }
+    }
+}
+
+impl<T> Timers<T> {
+    /// Arms a deadline.
+    pub fn arm(&mut self, deadline_ms: i64, target: T) {
+        self.armed += 1;
+        self.heap.push(Reverse(Entry { deadline_ms, order: self.armed, target }));
+    }
+
+    /// The next deadline.
+    pub fn next_deadline_ms(&self) -> Option<i64> {
+        self.heap.peek().map(|Reverse(entry)| entry.deadline_ms)
+    }
+
+    /// Takes the next timer due at or before `now_ms`.
+    pub fn pop_due(&mut self, now_ms: i64) -> Option<(i64, T)> {
+        if self.next_deadline_ms()? > now_ms {
+            return None;
+        }
+        self.heap.pop().map(|Reverse(entry)| (entry.deadline_ms, entry.target))
+    }
+
+    /// How many are armed.
+    pub fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    /// Whether none is armed.
+    pub fn is_empty(&self) -> bool {
+        self.heap.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn due_timers_come_in_order() {
+        let mut timers = Timers::default();
+        for (deadline, name) in [(30, "c"), (10, "a"), (10, "b"), (40, "d")] {
+            timers.arm(deadline, name);
+        }
+        assert_eq!(timers.next_deadline_ms(), Some(10));
+        let due: Vec<_> = std::iter::from_fn(|| timers.pop_due(30)).collect();
+        assert_eq!(due, [(10, "a"), (10, "b"), (30, "c")]);
+        assert_eq!(timers.len(), 1);
+    }
+}

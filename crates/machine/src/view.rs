@@ -1,0 +1,25 @@
+//! The read-only view of a shopper that features and rules look through.
+
+use crate::{Facts, Names, Session};
+use midsession_event::{CapEntry, ShopperId};
+
+/// One shopper, and one of their sessions where one is meant, at an instant.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// Who.
+    pub shopper: &'a ShopperId,
+    /// All facts of the last 24 h, over all devices.
+    pub facts: &'a Facts,
+    /// The session that is meant.
+    pub session: Option<&'a Session>,
+    /// The partition's names. Currency numbers are kept in a space of their own, see [`View::currencies`].
+    pub names: &'a Names,
+    /// The partition's currencies.
+    pub currencies: &'a Names,
+    /// Decisions so far that count or wait, for the caps.
+    pub caps: &'a [CapEntry],
+    /// Stamp of the shopper's last own event. Epoch ms.
+    pub last_stamp_ms: i64,
+    /// The instant. Epoch ms.
+    pub now_ms: i64,
+}
