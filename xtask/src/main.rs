@@ -1,2 +1,49 @@
-//! The project tools.
-fn main() {}
+//! The project's own tools: `test`, `tidy`, `generate`, `soak`.
+
+mod counts;
+mod deps;
+mod generate;
+mod setup;
+mod shell;
+mod soak;
+mod steps;
+mod tidy;
+mod web;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  test [--only STEP]… [--list]   everything that must hold before a change lands; installs what it needs
+  tidy                           the rules of the tree alone, in a second
+  generate [--check]             writes docs/reference from the binary (or says what has drifted)
+  soak [--sim-hours N] [--kills N]
+                                 the long runs: simulated hours and kill -9 cycles";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["test", rest @ ..] => steps::test(rest),
+        ["tidy"] => steps::test(&["--only", "tidy"]),
+        ["generate"] => generate::write(),
+        ["generate", "--check"] => generate::check(),
+        ["soak", rest @ ..] => soak::run(rest),
+        ["help" | "--help" | "-h"] => {
+            println!("{HELP}");
+            Ok(())
+        }
+        _ => {
+            eprintln!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(cause) => {
+            eprintln!("{cause}");
+            ExitCode::FAILURE
+        }
+    }
+}
