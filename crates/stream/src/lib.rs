@@ -1,1 +1,20 @@
-//! Sessions, identity, duplicates and timers of one partition: pure.
+//! Sessions, identity, duplicates and timers of one partition: a pure function of the partition's log.
+//!
+//! [`Stream::on_record`] takes the records of one `behavior` partition in order and says what is to be done. It has
+//! no clock (a record's append stamp is its `now`), no I/O and no randomness, so the same log gives the same state and
+//! the same effects, for replay as for the first time.
+
+mod apply;
+mod config;
+mod decisions;
+mod identity;
+mod seen;
+mod sessions;
+mod shopper;
+mod stream;
+mod sweep;
+mod timers;
+
+pub use config::Config;
+pub use shopper::Shopper;
+pub use stream::{Counters, Seam, Stream};

@@ -1,0 +1,325 @@
+//! What one event does to the shopper at home: facts, session, rules.
+
+use crate::shopper::Shopper;
+use crate::stream::{Seam, Stream};
+use midsession_event::{CapEntry, DecisionId, Event, EventName, Product, Reaction, SessionState};
+use midsession_machine::{
+    Ask, Candidate, Cart, Definitions, Derived, Effect, Fact, FactKind, Names, Session, View, WINDOW_MAX_MS,
+};
+
+impl Stream {
+    /// Applies a first copy of an event to its shopper.
+    pub(crate) fn apply_event<D: Definitions>(
+        &mut self,
+        index: u32,
+        event: Event,
+        definitions: &D,
+        out: &mut Vec<Effect>,
+    ) -> Seam {
+        let now_ms = self.now_ms;
+        let time_ms = event.occurred_at_ms.min(now_ms);
+        let position = self.place_in_session(index, &event, time_ms, out);
+        let Self { shoppers, names, currencies, config, counters, sessions, tracker_sessions, .. } = self;
+        // Invariant: the caller got this index from `shopper_index`, nothing has removed the shopper since.
+        let Some(shopper) = shoppers[index as usize].as_mut() else { return Seam::Keyless };
+        let number = position.map_or(0, |position| shopper.sessions[position].number);
+        write_facts(shopper, names, currencies, &event, time_ms, now_ms, number, definitions);
+        if !is_reaction(&event.name) {
+            shopper.last_stamp_ms = now_ms;
+            shopper.idle_fired_ms = 0;
+        }
+        let Some(position) = position else {
+            counters.too_late += 1;
+            self.arm(index);
+            return Seam::TooLate;
+        };
+        let session = &mut shopper.sessions[position];
+        let in_order = time_ms >= session.ended_at_ms || session.events == 0;
+        if in_order {
+            counters.on_time += 1;
+        } else {
+            counters.late += 1;
+        }
+        let cart_changed = count_in(session, &event, time_ms, now_ms) && {
+            let before = session.cart;
+            if time_ms > session.cart_until_ms {
+                facts_of(&shopper.facts, number, time_ms - 1, time_ms).for_each(|fact| session.cart.apply(fact));
+                session.cart_until_ms = time_ms;
+            } else {
+                // Out of order, or a second change at the same instant: the fold starts anew.
+                session.cart = Cart::after(facts_of(&shopper.facts, number, i64::MIN, i64::MAX));
+            }
+            let changed = session.cart != before || event.name == EventName::AddToCart;
+            session.cart_version += u64::from(changed);
+            changed
+        };
+        let opened = session.version == 0;
+        let session_id = session.id;
+        if let Some(tracker) = &event.tracker_session_id
+            && session.tracker_session_id.as_ref() != Some(tracker)
+        {
+            session.tracker_session_id.get_or_insert_with(|| tracker.clone());
+            tracker_sessions.insert(tracker.clone(), session_id);
+        }
+        if event.user_id.is_some() && session.user.is_none() {
+            session.user.clone_from(&event.user_id);
+        }
+        if opened {
+            sessions.insert(session_id, index);
+        }
+        if event.name == EventName::Logout {
+            session.state = SessionState::Closed;
+            counters.sessions_closed += 1;
+        }
+        let milestone = opened
+            || session.state == SessionState::Closed
+            || cart_changed
+            || matches!(event.name, EventName::CheckoutStep | EventName::Transaction | EventName::Refund | EventName::Login);
+        session.dirty = true;
+        if milestone || now_ms.saturating_sub(session.emitted_at_ms) >= config.cadence_ms {
+            emit(session, currencies, now_ms, out);
+        }
+        self.react(index, &event, time_ms, out);
+        self.ask_rules(index, session_id, &event, definitions, out);
+        self.arm(index);
+        Seam::Applied(session_id)
+    }
+
+    /// The reactions to what was shown, derived onto `decision`.
+    fn react(&mut self, index: u32, event: &Event, time_ms: i64, out: &mut Vec<Effect>) {
+        let is_about_a_decision =
+            is_reaction(&event.name) || matches!(event.name, EventName::Click | EventName::Dismiss);
+        let Some(decision_id) = event.decision_id.as_ref().and_then(|id| id.parse::<DecisionId>().ok()) else { return };
+        if !is_about_a_decision {
+            return;
+        }
+        let cause = self.output_id();
+        let Some(shopper) = self.shoppers[index as usize].as_mut() else { return };
+        let rule = shopper.caps.iter().find(|entry| entry.decision_id == decision_id);
+        out.push(Effect::Reaction(Box::new(Reaction {
+            decision_id,
+            rule: rule.map(|entry| entry.rule.clone()).unwrap_or_default(),
+            name: event.name.clone(),
+            visitor_id: event.visitor_id.clone(),
+            source: event.source.clone(),
+            occurred_at_ms: time_ms,
+            preview: event.preview,
+            bot: event.bot,
+            properties: event.properties.clone(),
+            cause,
+        })));
+        // What is on the page can't be taken back any more.
+        shopper.shown.retain(|shown| shown.decision_id != decision_id);
+    }
+
+    /// Takes back what is no longer true, and asks the rules that this event triggers.
+    fn ask_rules<D: Definitions>(
+        &mut self,
+        index: u32,
+        session_id: midsession_event::SessionId,
+        event: &Event,
+        definitions: &D,
+        out: &mut Vec<Effect>,
+    ) {
+        let now_ms = self.now_ms;
+        let Some(shopper) = self.shoppers[index as usize].as_ref() else { return };
+        if !shopper.shown.is_empty() {
+            let mut gone = Vec::new();
+            for shown in &shopper.shown {
+                let session = shopper.sessions.iter().find(|session| session.id == shown.session_id);
+                let view = self.view_of(shopper, session, now_ms);
+                if shown.expires_at_ms > now_ms && !definitions.still_holds(&view, &shown.rule) {
+                    out.push(Effect::Retract {
+                        decision_id: shown.decision_id,
+                        visitor_id: session.and_then(|session| session.visitor.clone()),
+                    });
+                    gone.push(shown.decision_id);
+                } else if shown.expires_at_ms <= now_ms {
+                    gone.push(shown.decision_id);
+                }
+            }
+            if let (false, Some(shopper)) = (gone.is_empty(), self.shoppers[index as usize].as_mut()) {
+                shopper.shown.retain(|shown| !gone.contains(&shown.decision_id));
+            }
+        }
+        if event.bot || is_reaction(&event.name) {
+            return;
+        }
+        let Some(shopper) = self.shoppers[index as usize].as_ref() else { return };
+        let Some(session) = shopper.sessions.iter().find(|session| session.id == session_id) else { return };
+        let mut asks = Vec::new();
+        let view = self.view_of(shopper, Some(session), now_ms);
+        definitions.on_event(&view, event, &mut |ask| asks.push(ask));
+        let cause_event = Some(event.event_id.0.clone());
+        for ask in asks {
+            self.candidate(index, session_id, ask, cause_event.clone(), now_ms, out);
+        }
+    }
+
+    /// Emits a candidate, once per session, rule and version of the cart.
+    pub(crate) fn candidate(
+        &mut self,
+        index: u32,
+        session_id: midsession_event::SessionId,
+        ask: Ask,
+        cause_event: Option<midsession_event::Str>,
+        asked_at_ms: i64,
+        out: &mut Vec<Effect>,
+    ) {
+        let cause = self.output_id();
+        let Some(shopper) = self.shoppers[index as usize].as_mut() else { return };
+        let Some(session) = shopper.sessions.iter().find(|session| session.id == session_id) else { return };
+        let decision_id = DecisionId::of(session.id, &ask.rule, session.cart_version);
+        if shopper.caps.iter().any(|entry| entry.decision_id == decision_id) {
+            return;
+        }
+        let candidate = Candidate {
+            decision_id,
+            rule: ask.rule,
+            shopper: shopper.id.clone(),
+            visitor_id: session.visitor.clone(),
+            session_id,
+            cart_version: session.cart_version,
+            inputs: ask.inputs,
+            cause,
+            cause_event,
+            asked_at_ms,
+            consented: session.consent.allows(midsession_event::Purpose::Personalization),
+            bot: session.bot,
+        };
+        // While it waits it counts: two rules may not both take the last place under a cap.
+        shopper.caps.push(CapEntry {
+            decision_id,
+            rule: candidate.rule.clone(),
+            session_id,
+            at_ms: asked_at_ms,
+            counts: true,
+        });
+        shopper.pending.push(candidate.clone());
+        self.counters.candidates += 1;
+        out.push(Effect::Candidate(Box::new(candidate)));
+    }
+}
+
+/// What the tracker reports of an intervention by itself; not something the shopper does.
+fn is_reaction(name: &EventName) -> bool {
+    matches!(name, EventName::Exposure | EventName::Painted)
+}
+
+/// Emits the session's next version.
+pub(crate) fn emit(session: &mut Session, currencies: &Names, now_ms: i64, out: &mut Vec<Effect>) {
+    session.version += 1;
+    session.emitted_at_ms = now_ms;
+    session.dirty = false;
+    out.push(Effect::Session(Box::new(session.update(currencies))));
+}
+
+fn facts_of(
+    facts: &midsession_machine::Facts,
+    number: u32,
+    after_ms: i64,
+    until_ms: i64,
+) -> impl Iterator<Item = &Fact> {
+    facts.between(after_ms, until_ms).iter().filter(move |fact| fact.session == number)
+}
+
+/// Takes an event into a session's counts. Says whether it is about the cart.
+fn count_in(session: &mut Session, event: &Event, time_ms: i64, now_ms: i64) -> bool {
+    session.events += 1;
+    session.started_at_ms = session.started_at_ms.min(time_ms);
+    session.ended_at_ms = session.ended_at_ms.max(time_ms);
+    session.last_stamp_ms = now_ms;
+    session.state = SessionState::Open;
+    session.bot |= event.bot;
+    session.consent = event.consent;
+    match &event.name {
+        EventName::PageView => session.page_views += 1,
+        EventName::ProductView => session.product_views += 1,
+        EventName::AddToCart => session.add_to_carts += 1,
+        EventName::CheckoutStep => session.checkout_step = session.checkout_step.max(event.step.unwrap_or(1)),
+        EventName::Transaction => {
+            session.orders += 1;
+            session.revenue += event.order.as_ref().and_then(|order| order.revenue).unwrap_or(0.0);
+        }
+        _ => {}
+    }
+    let earliest = |slot: &mut Option<(i64, midsession_event::Str)>, value: Option<&midsession_event::Str>| {
+        if let Some(value) = value
+            && slot.as_ref().is_none_or(|(at, _)| time_ms < *at)
+        {
+            *slot = Some((time_ms, value.clone()));
+        }
+    };
+    earliest(&mut session.device_class, event.device.as_ref().and_then(|device| device.class.as_ref()));
+    earliest(&mut session.campaign, event.campaign.as_ref().and_then(|campaign| campaign.name.as_ref()));
+    matches!(event.name, EventName::AddToCart | EventName::RemoveFromCart | EventName::Transaction)
+        || event.cart.as_ref().is_some_and(|cart| cart.total_value.is_some())
+}
+
+/// Writes what remains of an event.
+#[expect(clippy::too_many_arguments, reason = "the parts of a shopper's partition, borrowed apart")]
+fn write_facts<D: Definitions>(
+    shopper: &mut Shopper,
+    names: &mut Names,
+    currencies: &mut Names,
+    event: &Event,
+    time_ms: i64,
+    now_ms: i64,
+    session: u32,
+    definitions: &D,
+) {
+    if time_ms <= now_ms - WINDOW_MAX_MS && session == 0 {
+        return; // In no window and no session: nothing can ask for it.
+    }
+    let mut currency_number = |currency: Option<&midsession_event::Str>| {
+        // A partition with more than 254 currencies calls the rest one; the sum of such a cart is wrong, not the rest.
+        currency.map_or(0, |currency| u8::try_from(currencies.number(currency)).unwrap_or(u8::MAX))
+    };
+    let kind = FactKind::of(&event.name);
+    let fact = Fact { time_ms, value: f64::NAN, product: 0, category: 0, session, quantity: 1, kind, currency: 0 };
+    if let Some(order) = event.order.as_ref().filter(|_| matches!(event.name, EventName::Transaction | EventName::Refund)) {
+        shopper.facts.insert(Fact {
+            value: order.revenue.unwrap_or(f64::NAN),
+            currency: currency_number(order.currency.as_ref()),
+            ..fact
+        });
+    } else if event.products.is_empty() {
+        let category = event.list.as_ref().map_or(0, |list| names.number(list));
+        shopper.facts.insert(Fact { category, ..fact });
+    } else {
+        for (position, product) in event.products.iter().enumerate() {
+            let Product { id, category, price, currency, quantity, .. } = product;
+            let category = category.as_ref().or(event.list.as_ref()).map_or(0, |name| names.number(name));
+            shopper.facts.insert(Fact {
+                value: price.unwrap_or(f64::NAN),
+                product: names.number(id.as_str()),
+                category,
+                quantity: u16::try_from(quantity.unwrap_or(1).max(1)).unwrap_or(u16::MAX),
+                kind: if position == 0 { kind } else { kind.continued() },
+                currency: currency_number(currency.as_ref()),
+                ..fact
+            });
+        }
+    }
+    if let Some(cart) = event.cart.as_ref().filter(|cart| cart.total_value.is_some()) {
+        let value = cart.total_value.unwrap_or(f64::NAN);
+        let currency = cart.currency.as_ref().or(event.products.first().and_then(|product| product.currency.as_ref()));
+        shopper.facts.insert(Fact { value, kind: FactKind::CART, currency: currency_number(currency), ..fact });
+    }
+    let mut derived: Vec<Derived> = Vec::new();
+    definitions.derive(event, &mut derived);
+    for derived in derived {
+        shopper.facts.insert(Fact {
+            value: derived.value.unwrap_or(f64::NAN),
+            product: derived.text.as_ref().map_or(0, |text| names.number(text)),
+            category: derived.slot,
+            kind: FactKind::DERIVED,
+            ..fact
+        });
+    }
+}
+
+/// A view used where a shopper's rule is looked at in one session.
+pub(crate) fn view_in<'a>(stream: &'a Stream, shopper: &'a Shopper, session: &'a Session, now_ms: i64) -> View<'a> {
+    stream.view_of(shopper, Some(session), now_ms)
+}

@@ -1,0 +1,97 @@
+//! The duplicate filter: an event id of a source takes effect once within the horizon.
+
+use std::collections::VecDeque;
+
+/// Hashes of the event ids of one visitor, in order of arrival, with the second they arrived in.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    ids: VecDeque<u64>,
+    at_s: VecDeque<u32>,
+    /// From [`SET_FROM`] ids on: a set beside the list, so that a busy client costs the same per event.
+    set: Option<Box<machine_set::Set>>,
+}
+
+mod machine_set {
+    pub type Set = hashbrown::HashSet<u64, foldhash::fast::FixedState>;
+}
+
+/// Below this many ids a scan is as fast as a set, and a quarter of its size.
+const SET_FROM: usize = 64;
+
+impl Seen {
+    /// Remembers the id; false if it was there already.
+    pub fn insert(&mut self, id: u64, stamp_ms: i64, horizon_ms: i64) -> bool {
+        self.expire(stamp_ms, horizon_ms);
+        let known = match &self.set {
+            Some(set) => set.contains(&id),
+            None => {
+                let (a, b) = self.ids.as_slices();
+                a.contains(&id) || b.contains(&id)
+            }
+        };
+        if known {
+            return false;
+        }
+        if self.ids.len() == self.ids.capacity() {
+            self.ids.reserve_exact((self.ids.len() / 2).max(4));
+            self.at_s.reserve_exact((self.at_s.len() / 2).max(4));
+        }
+        self.ids.push_back(id);
+        self.at_s.push_back(seconds(stamp_ms));
+        match &mut self.set {
+            Some(set) => {
+                set.insert(id);
+            }
+            None if self.ids.len() >= SET_FROM => self.set = Some(Box::new(self.ids.iter().copied().collect())),
+            None => {}
+        }
+        true
+    }
+
+    /// Forgets what is older than the horizon.
+    pub fn expire(&mut self, stamp_ms: i64, horizon_ms: i64) {
+        let before_s = seconds(stamp_ms - horizon_ms);
+        while self.at_s.front().is_some_and(|at| *at < before_s) {
+            self.at_s.pop_front();
+            if let (Some(id), Some(set)) = (self.ids.pop_front(), &mut self.set) {
+                set.remove(&id);
+            }
+        }
+    }
+
+    /// Nothing within the horizon.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// Bytes held.
+    pub fn heap_bytes(&self) -> usize {
+        self.ids.capacity() * 8 + self.at_s.capacity() * 4 + self.set.as_ref().map_or(0, |set| set.capacity() * 9)
+    }
+}
+
+/// Whole seconds since the epoch; enough until 2106.
+fn seconds(ms: i64) -> u32 {
+    u32::try_from(ms.max(0) / 1000).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_counts_once_within_the_horizon() {
+        let mut seen = Seen::default();
+        for id in 0..200 {
+            assert!(seen.insert(id, 1_000, 10_000), "{id}");
+        }
+        for id in 0..200 {
+            assert!(!seen.insert(id, 11_000, 10_000), "{id} is still within the horizon");
+        }
+        for id in 0..200 {
+            assert!(seen.insert(id, 12_000, 10_000), "{id} is past the horizon");
+        }
+        assert_eq!(seen.ids.len(), 200);
+        assert_eq!(seen.set.as_ref().map(|set| set.len()), Some(200));
+    }
+}

@@ -1,0 +1,136 @@
+//! Which session an event belongs to: opens, extends, bridges.
+
+use crate::apply::emit;
+use crate::stream::Stream;
+use midsession_event::{Event, SessionId, SessionState};
+use midsession_machine::{Cart, Effect, Session};
+
+impl Stream {
+    /// The position of the event's session among the shopper's, opened or merged as needed; `None` when it is too
+    /// late for any.
+    pub(crate) fn place_in_session(
+        &mut self,
+        index: u32,
+        event: &Event,
+        time_ms: i64,
+        out: &mut Vec<Effect>,
+    ) -> Option<usize> {
+        let (gap_ms, grace_ms, now_ms) = (self.config.gap_ms, self.config.grace_ms, self.now_ms);
+        let shopper = self.shoppers[index as usize].as_mut()?;
+        let same_device = |session: &&Session| session.visitor == event.visitor_id;
+        let reaches = |session: &Session| {
+            session.is_live() && time_ms >= session.started_at_ms - gap_ms && time_ms <= session.ended_at_ms + gap_ms
+        };
+        let mut fitting = (0..shopper.sessions.len())
+            .filter(|position| same_device(&&shopper.sessions[*position]) && reaches(&shopper.sessions[*position]));
+        match (fitting.next(), fitting.next()) {
+            (Some(position), None) => Some(position),
+            // Live sessions of one device lie more than a gap apart, so an event can touch two at most.
+            (Some(one), Some(other)) => Some(self.merge(index, one, other, out)),
+            (None, _) => {
+                let over = shopper.sessions.iter().filter(same_device).any(|session| {
+                    session.state == SessionState::Closed
+                        && time_ms >= session.started_at_ms - gap_ms
+                        && time_ms <= session.ended_at_ms
+                });
+                // A session of this event alone would be closed by now, or one that is closed would take it.
+                if time_ms + gap_ms + grace_ms <= now_ms || over {
+                    return None;
+                }
+                self.counters.sessions_opened += 1;
+                shopper.last_session += 1;
+                let number = shopper.last_session;
+                shopper.sessions.push(opened(event, time_ms, number, &shopper.id));
+                Some(shopper.sessions.len() - 1)
+            }
+        }
+    }
+
+    /// Makes two sessions one: the smaller id stays, the other points to it. Returns the survivor's position.
+    fn merge(&mut self, index: u32, one: usize, other: usize, out: &mut Vec<Effect>) -> usize {
+        let now_ms = self.now_ms;
+        let Self { shoppers, currencies, counters, .. } = self;
+        let Some(shopper) = shoppers[index as usize].as_mut() else { return one };
+        let (kept, gone) = if shopper.sessions[one].id < shopper.sessions[other].id { (one, other) } else { (other, one) };
+        counters.sessions_merged += 1;
+        let merged_into = shopper.sessions[kept].id;
+        let lost = {
+            let lost = &mut shopper.sessions[gone];
+            let copy = lost.clone();
+            lost.state = SessionState::Merged;
+            lost.merged_into = Some(merged_into);
+            emit(lost, currencies, now_ms, out);
+            copy
+        };
+        shopper.facts.relabel(lost.number, shopper.sessions[kept].number);
+        let session = &mut shopper.sessions[kept];
+        session.version = session.version.max(lost.version);
+        session.started_at_ms = session.started_at_ms.min(lost.started_at_ms);
+        if lost.ended_at_ms > session.ended_at_ms {
+            session.ended_at_ms = lost.ended_at_ms;
+            session.consent = lost.consent;
+        }
+        session.events += lost.events;
+        session.page_views += lost.page_views;
+        session.product_views += lost.product_views;
+        session.add_to_carts += lost.add_to_carts;
+        session.checkout_step = session.checkout_step.max(lost.checkout_step);
+        session.orders += lost.orders;
+        session.revenue += lost.revenue;
+        session.cart_version += lost.cart_version;
+        session.bot |= lost.bot;
+        session.user = session.user.take().or(lost.user);
+        session.tracker_session_id = session.tracker_session_id.take().or(lost.tracker_session_id);
+        for (slot, value) in
+            [(&mut session.device_class, lost.device_class), (&mut session.campaign, lost.campaign)]
+        {
+            if let Some(value) = value
+                && slot.as_ref().is_none_or(|known| value.0 < known.0)
+            {
+                *slot = Some(value);
+            }
+        }
+        let number = session.number;
+        session.cart = Cart::after(shopper.facts.all().iter().filter(|fact| fact.session == number));
+        session.cart_until_ms = session.ended_at_ms;
+        emit(session, currencies, now_ms, out);
+        kept
+    }
+}
+
+/// The session that this event opens.
+fn opened(event: &Event, time_ms: i64, number: u32, shopper: &midsession_event::ShopperId) -> Session {
+    Session {
+        id: SessionId::opened_by(&event.source, &event.event_id),
+        number,
+        visitor: event.visitor_id.clone(),
+        user: match shopper {
+            midsession_event::ShopperId::User(user) => Some(user.clone()),
+            midsession_event::ShopperId::Visitor(_) => None,
+        },
+        tracker_session_id: None,
+        source: event.source.0.clone(),
+        state: SessionState::Open,
+        merged_into: None,
+        version: 0,
+        started_at_ms: time_ms,
+        ended_at_ms: time_ms,
+        last_stamp_ms: i64::MIN,
+        events: 0,
+        page_views: 0,
+        product_views: 0,
+        add_to_carts: 0,
+        checkout_step: 0,
+        orders: 0,
+        revenue: 0.0,
+        cart: Cart::default(),
+        cart_until_ms: i64::MIN,
+        cart_version: 0,
+        device_class: None,
+        campaign: None,
+        bot: false,
+        consent: event.consent,
+        emitted_at_ms: i64::MIN,
+        dirty: false,
+    }
+}

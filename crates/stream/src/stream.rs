@@ -1,0 +1,343 @@
+//! The state of a partition and the way of a record through it.
+
+use crate::Config;
+use crate::shopper::{Shopper, Visitor};
+use midsession_event::{Event, OutputId, PartitionId, Record, SessionId, ShopperId, Str};
+use midsession_machine::{Candidate, Definitions, Effect, Map, Names, Session, Timers, View};
+
+/// One partition's sessions, identities, duplicates, facts and timers.
+#[derive(Debug)]
+pub struct Stream {
+    pub(crate) partition: PartitionId,
+    pub(crate) config: Config,
+    pub(crate) shoppers: Vec<Option<Shopper>>,
+    pub(crate) free: Vec<u32>,
+    pub(crate) by_id: Map<ShopperId, u32>,
+    pub(crate) visitors: Vec<Option<(ShopperId, Visitor)>>,
+    pub(crate) free_visitors: Vec<u32>,
+    pub(crate) by_visitor: Map<ShopperId, u32>,
+    pub(crate) sessions: Map<SessionId, u32>,
+    pub(crate) tracker_sessions: Map<Str, SessionId>,
+    /// The last record applied from each other partition.
+    pub(crate) received: Map<PartitionId, (i64, u32)>,
+    pub(crate) names: Names,
+    pub(crate) currencies: Names,
+    pub(crate) timers: Timers<u32>,
+    /// Silences that rules wait for, as of the record at hand.
+    pub(crate) idle_thresholds: Vec<i64>,
+    pub(crate) sweep_at: (u32, u32),
+    pub(crate) counters: Counters,
+    /// Place and `now` of the record at hand.
+    pub(crate) offset: i64,
+    pub(crate) now_ms: i64,
+    pub(crate) ordinal: u32,
+}
+
+/// What happened so far, counted. On time + late + too late + duplicates + forwarded = events read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Event records read (first copies and repeats).
+    pub events: u64,
+    /// Repeats, without effect.
+    pub duplicates: u64,
+    /// Sent on to the user's home.
+    pub forwarded: u64,
+    /// Took effect in order.
+    pub on_time: u64,
+    /// Took effect although an event with a later time was there before.
+    pub late: u64,
+    /// Fitted no session any more.
+    pub too_late: u64,
+    /// Without a visitor or a user.
+    pub keyless: u64,
+    /// Hand-offs and forwards that had been applied before.
+    pub repeated_outputs: u64,
+    /// Decisions whose candidate is not pending (any more).
+    pub orphaned_decisions: u64,
+    /// Ticks.
+    pub ticks: u64,
+    /// Candidates asked.
+    pub candidates: u64,
+    /// Sessions opened.
+    pub sessions_opened: u64,
+    /// Sessions merged away.
+    pub sessions_merged: u64,
+    /// Sessions closed.
+    pub sessions_closed: u64,
+    /// By robots.
+    pub bots: u64,
+}
+
+/// What the last event record did: for timelines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seam {
+    /// Took effect in this session.
+    Applied(SessionId),
+    /// A repeat.
+    Duplicate,
+    /// Fitted no session any more.
+    TooLate,
+    /// Sent on to the user's home.
+    Forwarded,
+    /// Without a visitor or a user.
+    Keyless,
+}
+
+impl Stream {
+    /// An empty partition.
+    pub fn new(partition: PartitionId, config: Config) -> Self {
+        Self {
+            partition,
+            config,
+            shoppers: Vec::new(),
+            free: Vec::new(),
+            by_id: Map::default(),
+            visitors: Vec::new(),
+            free_visitors: Vec::new(),
+            by_visitor: Map::default(),
+            sessions: Map::default(),
+            tracker_sessions: Map::default(),
+            received: Map::default(),
+            names: Names::default(),
+            currencies: Names::default(),
+            timers: Timers::default(),
+            idle_thresholds: Vec::new(),
+            sweep_at: (0, 0),
+            counters: Counters::default(),
+            offset: -1,
+            now_ms: i64::MIN,
+            ordinal: 0,
+        }
+    }
+
+    /// Takes the next record of the log. Timers due by its stamp fire first, each at its own deadline.
+    ///
+    /// Says what became of an event (`None` for other records).
+    pub fn on_record<D: Definitions>(
+        &mut self,
+        offset: i64,
+        stamp_ms: i64,
+        record: Record,
+        definitions: &D,
+        out: &mut Vec<Effect>,
+    ) -> Option<Seam> {
+        self.offset = offset;
+        self.ordinal = 0;
+        self.fire_due(stamp_ms, definitions, out);
+        // A stamp never goes back; should a log break that promise, time stands still instead.
+        self.now_ms = self.now_ms.max(stamp_ms);
+        let seam = match record {
+            Record::Event(event) => Some(self.on_event(*event, definitions, out)),
+            Record::Tick(_) => {
+                self.counters.ticks += 1;
+                None
+            }
+            Record::Decision(decision) => {
+                self.on_decision(*decision, out);
+                None
+            }
+            Record::Handoff(handoff) => {
+                if self.is_new(handoff.id) {
+                    self.on_handoff(*handoff, out);
+                }
+                None
+            }
+            Record::Forward(forward) => self.is_new(forward.id).then(|| {
+                let forward = *forward;
+                let shopper = self.shopper_index(&ShopperId::User(forward.user_id));
+                self.apply_event(shopper, forward.event, definitions, out)
+            }),
+        };
+        self.sweep_some();
+        seam
+    }
+
+    /// The next instant at which something happens by itself. Epoch ms.
+    pub fn next_deadline_ms(&self) -> Option<i64> {
+        self.timers.next_deadline_ms()
+    }
+
+    /// The partition's last record: (offset, stamp).
+    pub fn as_of(&self) -> (i64, i64) {
+        (self.offset, self.now_ms)
+    }
+
+    /// Which partition.
+    pub fn partition(&self) -> PartitionId {
+        self.partition
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// The view of a shopper that is at home here. `now_ms` may be ahead of the log.
+    pub fn view<'a>(&'a self, id: &ShopperId, now_ms: i64) -> Option<View<'a>> {
+        let index = *self.by_id.get(id)?;
+        let shopper = self.shoppers.get(index as usize)?.as_ref()?;
+        Some(self.view_of(shopper, shopper.current_session(), now_ms))
+    }
+
+    /// The view of a session that is at home here, by our id.
+    pub fn session_view<'a>(&'a self, id: SessionId, now_ms: i64) -> Option<View<'a>> {
+        let shopper = self.shoppers.get(*self.sessions.get(&id)? as usize)?.as_ref()?;
+        let session = shopper.sessions.iter().find(|session| session.id == id)?;
+        if let Some(merged) = session.merged_into.filter(|merged| *merged != id) {
+            return self.session_view(merged, now_ms);
+        }
+        Some(self.view_of(shopper, Some(session), now_ms))
+    }
+
+    /// Our id of a tracker's session id.
+    pub fn resolve_tracker_session(&self, tracker_session_id: &str) -> Option<SessionId> {
+        self.tracker_sessions.get(tracker_session_id).copied()
+    }
+
+    /// Who a visitor is now: the user while signed in.
+    pub fn user_of(&self, visitor: &ShopperId) -> Option<ShopperId> {
+        let (_, visitor) = self.visitors.get(*self.by_visitor.get(visitor)? as usize)?.as_ref()?;
+        let last = visitor.attachments.last().filter(|attachment| attachment.to_ms.is_none())?;
+        Some(ShopperId::User(last.user.clone()))
+    }
+
+    /// Shoppers at home here, by slot, from a slot on. For scans.
+    pub fn shoppers_from(&self, slot: usize) -> impl Iterator<Item = (usize, &Shopper)> {
+        self.shoppers.iter().enumerate().skip(slot).filter_map(|(slot, shopper)| Some((slot, shopper.as_ref()?)))
+    }
+
+    /// Candidates that wait for their decision, to be asked again after a restart.
+    pub fn pending(&self) -> impl Iterator<Item = &Candidate> {
+        self.shoppers.iter().flatten().flat_map(|shopper| &shopper.pending)
+    }
+
+    /// The partition's currencies, for [`Session::update`].
+    pub fn currencies(&self) -> &Names {
+        &self.currencies
+    }
+
+    /// A view of this shopper and session.
+    pub fn view_of<'a>(&'a self, shopper: &'a Shopper, session: Option<&'a Session>, now_ms: i64) -> View<'a> {
+        View {
+            shopper: &shopper.id,
+            facts: &shopper.facts,
+            session,
+            names: &self.names,
+            currencies: &self.currencies,
+            caps: &shopper.caps,
+            last_stamp_ms: shopper.last_stamp_ms,
+            now_ms,
+        }
+    }
+
+    /// Bytes held by shoppers and visitors, by the sizes of their containers.
+    pub fn heap_bytes(&self) -> usize {
+        let shoppers: usize = self
+            .shoppers
+            .iter()
+            .flatten()
+            .map(|shopper| {
+                shopper.facts.heap_bytes()
+                    + shopper.sessions.capacity() * size_of::<Session>()
+                    + shopper.caps.capacity() * size_of::<midsession_event::CapEntry>()
+            })
+            .sum();
+        let visitors: usize = self.visitors.iter().flatten().map(|(_, visitor)| visitor.seen.heap_bytes()).sum();
+        shoppers
+            + visitors
+            + self.shoppers.capacity() * size_of::<Option<Shopper>>()
+            + self.visitors.capacity() * size_of::<Option<(ShopperId, Visitor)>>()
+            + (self.by_id.capacity() + self.by_visitor.capacity()) * (size_of::<(ShopperId, u32)>() + 1)
+            + self.sessions.capacity() * (size_of::<(SessionId, u32)>() + 1)
+            + self.timers.len() * 24
+    }
+
+    /// Shoppers at home here.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Nobody at home.
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// The next output's id.
+    pub(crate) fn output_id(&mut self) -> OutputId {
+        let id = OutputId { partition: self.partition, offset: self.offset, ordinal: self.ordinal };
+        self.ordinal += 1;
+        id
+    }
+
+    /// Remembers a received record; false if it was applied before.
+    fn is_new(&mut self, id: OutputId) -> bool {
+        let mark = self.received.entry(id.partition).or_insert((-1, 0));
+        let fresh = (id.offset, id.ordinal) > *mark;
+        if fresh {
+            *mark = (id.offset, id.ordinal);
+        } else {
+            self.counters.repeated_outputs += 1;
+        }
+        fresh
+    }
+
+    fn on_event<D: Definitions>(&mut self, event: Event, definitions: &D, out: &mut Vec<Effect>) -> Seam {
+        self.counters.events += 1;
+        self.counters.bots += u64::from(event.bot);
+        let key = match (&event.visitor_id, &event.user_id) {
+            (Some(visitor), _) => ShopperId::Visitor(visitor.clone()),
+            (None, Some(user)) => ShopperId::User(user.clone()),
+            (None, None) => {
+                self.counters.keyless += 1;
+                return Seam::Keyless;
+            }
+        };
+        let id = midsession_event::hash64(&[event.source.as_str(), event.event_id.as_str()]);
+        let (now_ms, horizon_ms) = (self.now_ms, self.config.duplicate_horizon_ms);
+        let visitor = self.visitor_index(&key);
+        let Some((_, state)) = &mut self.visitors[visitor as usize] else { return Seam::Keyless };
+        state.last_stamp_ms = now_ms;
+        if !state.seen.insert(id, now_ms, horizon_ms) {
+            self.counters.duplicates += 1;
+            return Seam::Duplicate;
+        }
+        match self.home_of(visitor, &key, &event, out) {
+            Some(user) => {
+                self.counters.forwarded += 1;
+                let id = self.output_id();
+                out.push(Effect::Forward(Box::new(midsession_event::Forward { id, user_id: user, event })));
+                Seam::Forwarded
+            }
+            None => {
+                let shopper = self.shopper_index(&key);
+                self.apply_event(shopper, event, definitions, out)
+            }
+        }
+    }
+
+    pub(crate) fn shopper_index(&mut self, id: &ShopperId) -> u32 {
+        if let Some(index) = self.by_id.get(id) {
+            return *index;
+        }
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.shoppers.push(None);
+            self.shoppers.len() as u32 - 1
+        });
+        self.shoppers[index as usize] = Some(Shopper::new(id.clone()));
+        self.by_id.insert(id.clone(), index);
+        index
+    }
+
+    pub(crate) fn visitor_index(&mut self, id: &ShopperId) -> u32 {
+        if let Some(index) = self.by_visitor.get(id) {
+            return *index;
+        }
+        let index = self.free_visitors.pop().unwrap_or_else(|| {
+            self.visitors.push(None);
+            self.visitors.len() as u32 - 1
+        });
+        self.visitors[index as usize] = Some((id.clone(), Visitor::default()));
+        self.by_visitor.insert(id.clone(), index);
+        index
+    }
+}
