@@ -1,0 +1,181 @@
+//! What the HTTP and Redis listeners ask of the rest of the product.
+//!
+//! Cut by use, so that a test can bring the part it needs: reads of features, what the console shows, the switches
+//! of interventions, the demo shop's own backend.
+
+use midsession_event::{PropertyValue, Str};
+use serde_json::Value;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::sync::broadcast;
+
+/// An answer that takes its time.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Everything the listeners read through.
+pub trait Backend: Reads + Console + Interventions + Shop {}
+impl<T: Reads + Console + Interventions + Shop> Backend for T {}
+
+/// Online features, as of now.
+pub trait Reads: Send + Sync + 'static {
+    /// One answer per question, in order; `None` where nothing is known of the entity.
+    fn features(&self, asks: Vec<Ask>) -> Answer<'_, Vec<Option<Features>>>;
+
+    /// How many partitions hold entities.
+    fn partitions(&self) -> u32;
+
+    /// Every user and session that a partition holds now (each in exactly one partition), in any order.
+    fn entities(&self, partition: u32) -> Answer<'_, Vec<Entity>>;
+
+    /// `Err` names what is not fresh yet, or broken.
+    fn ready(&self) -> Result<(), String>;
+}
+
+/// A user (or anonymous visitor) or a session whose features are read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Entity {
+    /// User id or visitor id; after login the visitor id resolves to the user.
+    User(Str),
+    /// Our session id, or the tracker's.
+    Session(Str),
+}
+
+/// A question for features.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Of whom.
+    pub entity: Entity,
+    /// From which feature profile; `None` is the loaded one.
+    pub profile: Option<Str>,
+    /// Which features, by full name (`product_view_count_5m`); empty for all of them.
+    pub names: Vec<Str>,
+}
+
+/// Features of one entity.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Features {
+    /// What state they were read from: the same triple gives the same values later.
+    pub as_of: AsOf,
+    /// The user or session that the question resolved to.
+    pub id: Str,
+    /// Present values by name, in the order of their definitions.
+    pub values: Vec<(Str, PropertyValue)>,
+}
+
+/// The state a value was read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct AsOf {
+    /// Partition of `behavior`.
+    pub partition: u32,
+    /// Everything below has taken effect.
+    pub offset: i64,
+    /// The instant the windows end at. Epoch ms.
+    pub now: i64,
+}
+
+/// What the console shows. Rows are JSON as documented with each route.
+pub trait Console: Send + Sync + 'static {
+    /// Rates, counts, freshness.
+    fn overview(&self) -> Answer<'_, Value>;
+
+    /// `{sessions: […]}`, newest first.
+    fn sessions(&self, query: SessionsQuery) -> Answer<'_, Value>;
+
+    /// One session (by our id or the tracker's) with its timeline.
+    fn session(&self, id: Str) -> Answer<'_, Option<Value>>;
+
+    /// `{decisions: […]}`, newest first.
+    fn decisions(&self, limit: usize) -> Answer<'_, Value>;
+
+    /// One decision with its inputs.
+    fn decision(&self, id: Str) -> Answer<'_, Option<Value>>;
+
+    /// `{dead_letters: […]}`, newest first.
+    fn dead_letters(&self, limit: usize) -> Answer<'_, Value>;
+
+    /// What changes from here on, one row each; the listener gathers rows into batches.
+    fn live(&self) -> broadcast::Receiver<LiveRow>;
+}
+
+/// Which sessions to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionsQuery {
+    /// Open and idle ones only.
+    pub open: bool,
+    /// At most this many.
+    pub limit: usize,
+    /// Text that an id must contain.
+    pub text: Option<Str>,
+    /// Of this source only.
+    pub source: Option<Str>,
+}
+
+/// A row that changed. Shared, as every viewer gets it.
+#[derive(Clone, Debug)]
+pub enum LiveRow {
+    /// As in the list of sessions; the last of each `session_id` counts.
+    Session(Arc<Value>),
+    /// As in the list of decisions; the last of each `decision_id` counts.
+    Decision(Arc<Value>),
+    /// As in the list of dead letters.
+    DeadLetter(Arc<Value>),
+}
+
+/// The switches of interventions.
+pub trait Interventions: Send + Sync + 'static {
+    /// `{interventions: […], cap: […]}`.
+    fn interventions(&self) -> Answer<'_, Value>;
+
+    /// Turns switches; answers the row as it is then.
+    fn change(&self, name: Str, change: Change) -> Answer<'_, Result<Value, Refusal>>;
+
+    /// What it would have reached in the last hour: `{shoppers, fired, from_ms, to_ms}`.
+    fn dry_run(&self, name: Str) -> Answer<'_, Result<Value, Refusal>>;
+
+    /// Shows it to one's own browser.
+    fn preview(&self, name: Str, visitor_id: Str) -> Answer<'_, Result<(), Refusal>>;
+}
+
+/// Switches to turn; absent ones stay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// On or off.
+    pub enabled: Option<bool>,
+    /// Decide, count, show nothing.
+    pub dry_run: Option<bool>,
+    /// Share of shoppers that see nothing, 0 to 1.
+    pub holdout: Option<f64>,
+}
+
+/// The demo shop's own backend. `None` where no shop is served.
+pub trait Shop: Send + Sync + 'static {
+    /// `{write_key, currency, console_url}`.
+    fn config(&self) -> Option<Value>;
+
+    /// Places an order: `{cart_id, items, code?, visitor_id?}` → `{order_id, total, discount, currency}`.
+    fn checkout(&self, order: Value) -> Answer<'_, Result<Value, Refusal>>;
+
+    /// Checks a coupon without using it up: `{code, visitor_id?}` → `{percent}`.
+    fn coupon(&self, coupon: Value) -> Answer<'_, Result<Value, Refusal>>;
+}
+
+/// Why something was not done; answered as `application/problem+json`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// HTTP status, 4xx or 5xx.
+    pub status: u16,
+    /// Stable code.
+    pub code: Str,
+    /// For people: what is wrong and what to do.
+    pub message: Str,
+}
+
+impl Refusal {
+    /// A refusal with its status, code and message.
+    pub fn new(status: u16, code: &str, message: impl AsRef<str>) -> Self {
+        Self { status, code: code.into(), message: message.as_ref().into() }
+    }
+}
