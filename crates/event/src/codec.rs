@@ -254,6 +254,7 @@ mod tests {
             asked_at_ms: 4,
             inputs: [(Str::from("cart_value"), PropertyValue::Float(90.0))].into(),
             cause: id,
+            cause_event_id: Some("e1".into()),
             by_silence: true,
             stamps_us: [(Str::from("received"), 1)].into(),
         };

@@ -78,6 +78,8 @@ pub struct Decision {
     pub inputs: BTreeMap<Str, crate::PropertyValue>,
     /// The record that caused it.
     pub cause: OutputId,
+    /// The id of the event that caused it; none for silence.
+    pub cause_event_id: Option<Str>,
     /// Fired by silence, not by an event.
     pub by_silence: bool,
     /// Server clock readings of the way so far, by stage name. Epoch µs.
