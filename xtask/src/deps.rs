@@ -90,6 +90,7 @@ pub fn check() -> Result<(), String> {
 }
 
 fn packages(metadata: &Value) -> Vec<Package> {
+    let members = metadata["workspace_members"].as_array();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     list(&metadata["packages"])
@@ -102,7 +103,7 @@ fn packages(metadata: &Value) -> Vec<Package> {
                 .iter()
                 .map(|need| (text(&need["name"]), need["kind"] == "dev"))
                 .collect(),
-            ours: package["source"].is_null(),
+            ours: members.is_some_and(|members| members.contains(&package["id"])),
         })
         .collect()
 }

@@ -28,7 +28,6 @@ const EFFECTS: &[(&str, &str)] = &[
     ("TcpListener", "take what was received as an argument"),
     ("UdpSocket", "return what is to be sent"),
     ("thread::", "let level 4 own the threads"),
-    ("thread_local!", "pass the state as an argument"),
     ("rand::", "take the random bits as an argument"),
     ("getrandom", "take the random bits as an argument"),
     ("RandomState", "use foldhash's fixed state: the order of a map must not depend on the process"),
