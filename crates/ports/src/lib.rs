@@ -2,4 +2,4 @@
 
 mod log;
 
-pub use log::{Append, Done, Entry, Extent, Log, LogError, Position, Receipt, Unit};
+pub use log::{Append, Done, Entry, Extent, Log, LogError, Position, Receipt, Unit, Wake};

@@ -51,6 +51,9 @@ pub struct Receipt {
 /// thread: hand the answer over and return.
 pub type Done = Box<dyn FnOnce(Result<Vec<Receipt>, LogError>) + Send>;
 
+/// Called after each commit with the `behavior` partitions that grew.
+pub type Wake = Box<dyn Fn(&[PartitionId]) + Send + Sync>;
+
 /// A record read back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -114,6 +117,14 @@ pub enum LogError {
         /// Its process id, as it left it.
         owner: String,
     },
+    /// A unit that can't be written as one. Split it.
+    #[error("{bytes} bytes are too many to become durable at once (at most {most}); split the unit")]
+    TooLarge {
+        /// Its bytes.
+        bytes: u64,
+        /// The most that is taken.
+        most: u64,
+    },
     /// Asked for what retention removed.
     #[error("offset {asked} is gone; the partition starts at {start}")]
     OutOfRange {
@@ -149,8 +160,14 @@ pub trait Log: Send + Sync {
     fn append(&self, unit: Unit, done: Done);
 
     /// Durable records of a partition from `from` on: at most about `max_bytes`, at least one if there is any.
-    fn read(&self, topic: Topic, partition: PartitionId, from: i64, max_bytes: usize, out: &mut Vec<Entry>)
-    -> Result<(), LogError>;
+    fn read(
+        &self,
+        topic: Topic,
+        partition: PartitionId,
+        from: i64,
+        max_bytes: usize,
+        out: &mut Vec<Entry>,
+    ) -> Result<(), LogError>;
 
     /// What the partition holds now.
     fn extent(&self, topic: Topic, partition: PartitionId) -> Result<Extent, LogError>;
@@ -162,7 +179,7 @@ pub trait Log: Send + Sync {
     fn position(&self, partition: PartitionId) -> i64;
 
     /// Calls `wake` after each commit, on the log's thread, with the `behavior` partitions that grew.
-    fn on_commit(&self, wake: Box<dyn Fn(&[PartitionId]) + Send + Sync>);
+    fn on_commit(&self, wake: Wake);
 
     /// What must be kept whatever the retention says: `behavior` from these offsets on.
     fn keep_from(&self, positions: &[Position]);

@@ -1,0 +1,295 @@
+//! The log itself: its queue, its thread, and the port's methods.
+
+use crate::config::Config;
+use crate::disk::{Disk, Lock, LockError};
+use crate::recover::recover;
+use crate::store::Store;
+use crate::writer::Writer;
+use midsession_event::{PartitionId, Topic};
+use midsession_ports::{Done, Entry, Extent, Log, LogError, Position, Unit, Wake};
+use parking_lot::{Condvar, Mutex, RwLock};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+
+/// The time, as the log is told. Epoch ms.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// A unit of more bytes than this is refused: it must fit a frame.
+pub const UNIT_BYTES: u64 = 256 << 20;
+
+struct Waiting {
+    unit: Unit,
+    done: Done,
+    bytes: u64,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Waiting>,
+    bytes: u64,
+    closed: bool,
+}
+
+struct Core {
+    config: Config,
+    clock: Clock,
+    store: Store,
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+    writer: Mutex<Writer>,
+    failed: OnceLock<String>,
+    wakes: RwLock<Vec<Wake>>,
+    keep: Mutex<Option<Vec<i64>>>,
+    _lock: Lock,
+}
+
+/// The embedded log. Dropping it writes what waits and lets the folder go.
+pub struct LocalLog {
+    core: Arc<Core>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl LocalLog {
+    /// Opens a folder (made if missing) with a thread that commits.
+    pub fn open(disk: Arc<dyn Disk>, clock: Clock, config: Config) -> Result<Self, LogError> {
+        let mut log = Self::open_threadless(disk, clock, config)?;
+        let core = log.core.clone();
+        let failed =
+            |error: std::io::Error| LogError::Failed { cause: format!("can't start the log's thread: {error}") };
+        let thread = std::thread::Builder::new().name("log".into()).spawn(move || core.run()).map_err(failed)?;
+        log.thread = Some(thread);
+        Ok(log)
+    }
+
+    /// Opens a folder without a thread: the caller drives it by `commit_now`.
+    pub fn open_threadless(disk: Arc<dyn Disk>, clock: Clock, config: Config) -> Result<Self, LogError> {
+        let folder = config.folder.clone();
+        let shown = folder.display().to_string();
+        let failed = |error: std::io::Error| crate::journal::io_error(&folder, &folder, "open", &error);
+        disk.make_folder(&folder).map_err(failed)?;
+        let lock = disk.lock(&folder.join("lock")).map_err(|error| match error {
+            LockError::Held(owner) => LogError::Locked { folder: shown, owner },
+            LockError::Io(error) => failed(error),
+        })?;
+        let mut found = recover(&*disk, &folder, config.partitions, true)?;
+        let journal_bytes = config.journal_bytes.min(1 << 30);
+        let (mut writer, at) = Writer::start(
+            disk,
+            folder,
+            journal_bytes,
+            found.number,
+            clock(),
+            found.state.clone(),
+            found.carried.as_deref(),
+        )?;
+        found.apply_carried(writer.journal(), at)?;
+        writer.set_state(found.state.clone());
+        found.store.positions.write().clone_from(&found.state.positions);
+        let core = Core {
+            config,
+            clock,
+            store: found.store,
+            queue: Mutex::default(),
+            arrived: Condvar::new(),
+            writer: Mutex::new(writer),
+            failed: OnceLock::new(),
+            wakes: RwLock::default(),
+            keep: Mutex::default(),
+            _lock: lock,
+        };
+        Ok(Self { core: Arc::new(core), thread: None })
+    }
+
+    /// Commits what waits now, up to the bound of one commit; the number of units answered. Callbacks run here.
+    pub fn commit_now(&self) -> usize {
+        self.core.commit()
+    }
+
+    /// Bytes that wait to be written.
+    pub fn queued_bytes(&self) -> u64 {
+        self.core.queue.lock().bytes
+    }
+}
+
+impl Drop for LocalLog {
+    fn drop(&mut self) {
+        self.core.queue.lock().closed = true;
+        self.core.arrived.notify_all();
+        match self.thread.take() {
+            // A callback may hold the last handle: the thread can't wait for itself, it ends on its own.
+            Some(thread) if thread.thread().id() != std::thread::current().id() => {
+                if thread.join().is_err() {
+                    tracing::error!("the log's thread panicked");
+                }
+            }
+            Some(_) => {}
+            None => while self.core.commit() > 0 {},
+        }
+    }
+}
+
+impl Core {
+    fn run(&self) {
+        loop {
+            {
+                let mut queue = self.queue.lock();
+                while queue.waiting.is_empty() {
+                    if queue.closed {
+                        return;
+                    }
+                    self.arrived.wait(&mut queue);
+                }
+            }
+            self.commit();
+        }
+    }
+
+    /// Takes what waits, up to the bound of one commit.
+    fn take(&self) -> (Vec<Unit>, Vec<Done>) {
+        let mut queue = self.queue.lock();
+        let (mut units, mut dones, mut bytes) = (Vec::new(), Vec::new(), 0);
+        while bytes < self.config.commit_bytes
+            && let Some(next) = queue.waiting.pop_front()
+        {
+            bytes += next.bytes;
+            units.push(next.unit);
+            dones.push(next.done);
+        }
+        queue.bytes -= bytes;
+        (units, dones)
+    }
+
+    fn commit(&self) -> usize {
+        let mut writer = self.writer.lock();
+        let (units, dones) = self.take();
+        if units.is_empty() {
+            return 0;
+        }
+        let outcome = match self.failure() {
+            Some(error) => Err(error),
+            None => writer.commit(&self.store, &units, (self.clock)()),
+        };
+        if let Err(LogError::Failed { cause }) = &outcome
+            && self.failed.set(cause.clone()).is_ok()
+        {
+            tracing::error!(cause, "the log stopped acknowledging");
+        }
+        drop(writer);
+        let count = dones.len();
+        match outcome {
+            Ok(committed) => {
+                for (done, receipts) in dones.into_iter().zip(committed.receipts) {
+                    guarded(|| done(Ok(receipts)));
+                }
+                for wake in self.wakes.read().iter() {
+                    guarded(|| wake(&committed.grown));
+                }
+            }
+            Err(error) => {
+                for done in dones {
+                    guarded(|| done(Err(error.clone())));
+                }
+            }
+        }
+        count
+    }
+
+    fn failure(&self) -> Option<LogError> {
+        self.failed.get().map(|cause| LogError::Failed { cause: cause.clone() })
+    }
+
+    /// Why a unit can't be taken.
+    fn refusal(&self, unit: &Unit, bytes: u64) -> Option<LogError> {
+        if let Some(failed) = self.failure() {
+            return Some(failed);
+        }
+        if bytes > UNIT_BYTES {
+            return Some(LogError::TooLarge { bytes, most: UNIT_BYTES });
+        }
+        let partitions = self.store.partitions(Topic::Behavior);
+        let beyond =
+            unit.positions.iter().map(|position| position.partition).find(|partition| partition.0 >= partitions);
+        if let Some(partition) = beyond {
+            return Some(LogError::NoPartition { topic: Topic::Behavior.name(), partition: partition.0 });
+        }
+        unit.records.iter().find_map(|record| self.store.slot(record.topic, record.partition).err())
+    }
+}
+
+/// Runs a caller's function: its panic must not end the log's thread.
+fn guarded(call: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(call)).is_err() {
+        tracing::error!("a callback of the log panicked");
+    }
+}
+
+/// What a unit takes of the queue's bound.
+fn weight(unit: &Unit) -> u64 {
+    let record = |key: usize, value: usize| (key + value + crate::batch::RECORD_OVERHEAD_BYTES) as u64;
+    let records =
+        unit.records.iter().map(|append| record(append.key.len(), append.value.as_ref().map_or(0, |v| v.len())));
+    records.sum::<u64>() + 16 * (1 + unit.positions.len() as u64)
+}
+
+impl Log for LocalLog {
+    fn partitions(&self, topic: Topic) -> u32 {
+        self.core.store.partitions(topic)
+    }
+
+    fn append(&self, unit: Unit, done: Done) {
+        let bytes = weight(&unit);
+        if let Some(error) = self.core.refusal(&unit, bytes) {
+            return done(Err(error));
+        }
+        let mut queue = self.core.queue.lock();
+        // A unit larger than the bound goes alone.
+        if queue.bytes > 0 && queue.bytes + bytes > self.core.config.queue_bytes {
+            let queued = queue.bytes;
+            drop(queue);
+            return done(Err(LogError::Busy { queued }));
+        }
+        queue.bytes += bytes;
+        queue.waiting.push_back(Waiting { unit, done, bytes });
+        drop(queue);
+        self.core.arrived.notify_one();
+    }
+
+    fn read(
+        &self,
+        topic: Topic,
+        partition: PartitionId,
+        from: i64,
+        max_bytes: usize,
+        out: &mut Vec<Entry>,
+    ) -> Result<(), LogError> {
+        self.core.store.read(self.core.store.slot(topic, partition)?, from, max_bytes, out)
+    }
+
+    fn extent(&self, topic: Topic, partition: PartitionId) -> Result<Extent, LogError> {
+        Ok(self.core.store.extent(self.core.store.slot(topic, partition)?))
+    }
+
+    fn offset_at(&self, topic: Topic, partition: PartitionId, time_ms: i64) -> Result<i64, LogError> {
+        self.core.store.offset_at(self.core.store.slot(topic, partition)?, time_ms)
+    }
+
+    fn position(&self, partition: PartitionId) -> i64 {
+        self.core.store.positions.read().get(partition.0 as usize).copied().unwrap_or(0)
+    }
+
+    fn on_commit(&self, wake: Wake) {
+        self.core.wakes.write().push(wake);
+    }
+
+    fn keep_from(&self, positions: &[Position]) {
+        let mut keep = self.core.keep.lock();
+        let keep = keep.get_or_insert_with(|| vec![0; self.core.store.partitions(Topic::Behavior) as usize]);
+        for position in positions {
+            if let Some(place) = keep.get_mut(position.partition.0 as usize) {
+                *place = position.offset;
+            }
+        }
+    }
+}

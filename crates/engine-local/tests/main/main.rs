@@ -1,0 +1,5 @@
+//! The embedded log from outside.
+
+#![allow(clippy::unwrap_used)]
+
+mod basics;
