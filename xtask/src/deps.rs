@@ -29,14 +29,12 @@ const IMPURE: &[&str] = &[
     "indicatif",
     "libc",
     "mimalloc",
-    "parking_lot",
     "rand",
     "redis-protocol",
     "socket2",
     "tempfile",
     "tokio",
     "tokio-util",
-    "uuid",
 ];
 
 /// Crates that must not be built in at all, and what to use instead.
@@ -244,7 +242,7 @@ mod tests {
             room("midsession-decide", &[("midsession-stream", false)]),
             room("midsession-decide", &[("midsession-observe", false)]),
             room("midsession-machine", &[("tokio", false)]),
-            room("midsession-ports", &[("uuid", false)]),
+            room("midsession-ports", &[("rand", false)]),
             room("midsession-nowhere", &[]),
         ];
         for room in refused {

@@ -29,6 +29,7 @@ const EFFECTS: &[(&str, &str)] = &[
     ("UdpSocket", "return what is to be sent"),
     ("thread::", "let level 4 own the threads"),
     ("rand::", "take the random bits as an argument"),
+    ("new_v4", "take the random bits as an argument"),
     ("getrandom", "take the random bits as an argument"),
     ("RandomState", "use foldhash's fixed state: the order of a map must not depend on the process"),
     ("DefaultHashBuilder", "use foldhash's fixed state: the order of a map must not depend on the process"),

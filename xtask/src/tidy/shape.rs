@@ -38,11 +38,16 @@ pub fn stale_reasons(sources: &[Source], listed: &[(&str, &str)]) -> Vec<Finding
 
 /// No sentence on top.
 pub fn first_line(source: &Source) -> Vec<Finding> {
-    let first = source.text.lines().next().unwrap_or_default();
+    let mut lines = source.text.lines();
+    let first = lines.next().unwrap_or_default();
     let (says, form) = if source.has_ending(&["rs"]) {
         (first.strip_prefix("//! "), "`//! What it is.`")
     } else if source.has_ending(&["ts", "tsx"]) {
-        (first.strip_prefix("/** ").or_else(|| first.strip_prefix("// ")), "`/** What it is. */`")
+        let says = match first {
+            "/**" => lines.next().and_then(|second| second.strip_prefix(" * ")),
+            _ => first.strip_prefix("/** ").or_else(|| first.strip_prefix("// ")),
+        };
+        (says, "`/** What it is. */`")
     } else {
         return Vec::new();
     };
@@ -85,6 +90,8 @@ mod tests {
             ("a.rs", "", false),
             ("a.ts", "/** The tracker, as a class. */\n", true),
             ("a.tsx", "// The screen of sessions.\n", true),
+            ("a.ts", "/**\n * The tracker, as a class.\n */\n", true),
+            ("a.ts", "/**\n */\n", false),
             ("a.ts", "import x from 'y'\n", false),
             ("web/a/dist/a.d.ts", "import x from 'y'\n", true),
             ("a.css", "body {}\n", true),
