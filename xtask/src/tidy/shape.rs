@@ -45,7 +45,9 @@ pub fn first_line(source: &Source) -> Vec<Finding> {
     } else if source.has_ending(&["ts", "tsx"]) {
         let says = match first {
             "/**" => lines.next().and_then(|second| second.strip_prefix(" * ")),
-            _ => first.strip_prefix("/** ").or_else(|| first.strip_prefix("// ")),
+            _ => {
+                first.strip_prefix("/** ").or_else(|| first.strip_prefix("//! ")).or_else(|| first.strip_prefix("// "))
+            }
         };
         (says, "`/** What it is. */`")
     } else {
@@ -91,6 +93,7 @@ mod tests {
             ("a.ts", "/** The tracker, as a class. */\n", true),
             ("a.tsx", "// The screen of sessions.\n", true),
             ("a.ts", "/**\n * The tracker, as a class.\n */\n", true),
+            ("a.ts", "//! The tracker, as a class.\n", true),
             ("a.ts", "/**\n */\n", false),
             ("a.ts", "import x from 'y'\n", false),
             ("web/a/dist/a.d.ts", "import x from 'y'\n", true),
