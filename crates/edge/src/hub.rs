@@ -1,0 +1,404 @@
+//! Interventions on their way to browsers: a mailbox per visitor, and every connection of that visitor.
+//!
+//! A frame stays in the mailbox until it is painted, retracted or expired, so that a page that loads or reconnects
+//! meanwhile still gets it. Every queue is bounded: a full mailbox drops its oldest frame, a slow connection is closed,
+//! and both are counted.
+
+use crate::clock;
+use midsession_event::{Decision, DecisionId, Str, VisitorId};
+use midsession_observe::{Metric, Observe};
+use parking_lot::Mutex;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Bounds of the hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HubLimits {
+    /// Frames waiting for one visitor; the oldest goes first.
+    pub frames_per_visitor: usize,
+    /// Connections of one visitor; the oldest is closed.
+    pub connections_per_visitor: usize,
+    /// Frames in all mailboxes; further ones are not taken.
+    pub frames: usize,
+    /// Messages waiting for one connection; a slower one is closed.
+    pub queue: usize,
+}
+
+impl Default for HubLimits {
+    fn default() -> Self {
+        Self { frames_per_visitor: 32, connections_per_visitor: 16, frames: 200_000, queue: 64 }
+    }
+}
+
+/// An intervention to show, as decided.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Frame {
+    /// The decision.
+    pub decision_id: DecisionId,
+    /// The intervention's name.
+    pub rule: Str,
+    /// Slot on the page.
+    pub slot: Str,
+    /// What to show.
+    pub payload: serde_json::Value,
+    /// Not to be shown after this. Epoch ms.
+    pub expires_at_ms: i64,
+    /// Someone trying it on their own browser.
+    pub preview: bool,
+    /// The event that triggered it.
+    pub cause_event_id: Option<Str>,
+    /// Fired by silence, not by an event.
+    pub by_silence: bool,
+    /// For silences: the deadline. Epoch ms.
+    pub deadline_ms: Option<i64>,
+    /// Server clock readings so far, by stage name. Epoch µs.
+    pub stamps_us: BTreeMap<Str, i64>,
+}
+
+impl Frame {
+    /// The frame of a served decision. A payload that is no JSON is shown as nothing.
+    pub fn of(decision: &Decision) -> Self {
+        Self {
+            decision_id: decision.decision_id,
+            rule: decision.rule.clone(),
+            slot: decision.slot.clone(),
+            payload: serde_json::from_str(&decision.payload).unwrap_or_default(),
+            expires_at_ms: decision.expires_at_ms,
+            preview: false,
+            cause_event_id: None,
+            by_silence: decision.by_silence,
+            deadline_ms: None,
+            stamps_us: decision.stamps_us.clone(),
+        }
+    }
+}
+
+/// Why a frame is taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// One of the visitor's tabs has painted it.
+    Painted,
+    /// Something happened that it no longer fits, such as a purchase.
+    Overtaken,
+}
+
+/// What goes to a connection.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message {
+    /// Show this.
+    Frame(Arc<Frame>),
+    /// Take that back.
+    Retract(DecisionId, Reason),
+}
+
+/// Mailboxes and connections of all visitors.
+pub struct PushHub {
+    limits: HubLimits,
+    observe: Arc<Observe>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    mailboxes: HashMap<VisitorId, Mailbox>,
+    /// Whose mailbox a waiting frame lies in.
+    owners: HashMap<DecisionId, VisitorId>,
+    /// Waiting frames by expiry. Epoch ms.
+    expiries: BTreeSet<(i64, DecisionId)>,
+    connections_opened: u64,
+}
+
+#[derive(Default)]
+struct Mailbox {
+    pending: VecDeque<(u64, Arc<Frame>)>,
+    /// Order of the last frames, the gone ones included, to resume after one of them.
+    recent: VecDeque<(u64, DecisionId)>,
+    frames_taken: u64,
+    connections: Vec<(u64, mpsc::Sender<Message>)>,
+}
+
+impl PushHub {
+    /// An empty hub.
+    pub fn new(observe: Arc<Observe>, limits: HubLimits) -> Arc<Self> {
+        Arc::new(Self { limits, observe, state: Mutex::default() })
+    }
+
+    /// Hands a frame to every connection of the visitor, and keeps it for those to come. The same decision is taken
+    /// once; an expired one never.
+    pub fn push(&self, visitor: &VisitorId, frame: Frame) {
+        let now_ms = clock::now_ms();
+        let mut state = self.state.lock();
+        state.sweep(now_ms);
+        let decision = frame.decision_id;
+        if frame.expires_at_ms <= now_ms {
+            return self.dropped("expired");
+        }
+        if state.owners.len() >= self.limits.frames {
+            return self.dropped("hub_full");
+        }
+        let state = &mut *state;
+        let mailbox = state.mailboxes.entry(visitor.clone()).or_default();
+        if mailbox.recent.iter().any(|(_, id)| *id == decision) {
+            return;
+        }
+        if mailbox.pending.len() >= self.limits.frames_per_visitor
+            && let Some((_, oldest)) = mailbox.pending.pop_front()
+        {
+            state.owners.remove(&oldest.decision_id);
+            state.expiries.remove(&(oldest.expires_at_ms, oldest.decision_id));
+            self.dropped("mailbox_full");
+        }
+        state.owners.insert(decision, visitor.clone());
+        state.expiries.insert((frame.expires_at_ms, decision));
+        mailbox.frames_taken += 1;
+        if mailbox.recent.len() >= self.limits.frames_per_visitor {
+            mailbox.recent.pop_front();
+        }
+        mailbox.recent.push_back((mailbox.frames_taken, decision));
+        let frame = Arc::new(frame);
+        mailbox.pending.push_back((mailbox.frames_taken, frame.clone()));
+        self.send(mailbox, &Message::Frame(frame));
+    }
+
+    /// Takes a frame back everywhere: it no longer fits.
+    pub fn retract(&self, decision: DecisionId) {
+        self.remove(decision, Reason::Overtaken);
+    }
+
+    /// Takes back everything that waits for a visitor: nothing of it fits any more.
+    pub fn retract_all(&self, visitor: &VisitorId) {
+        let waiting: Vec<DecisionId> = match self.state.lock().mailboxes.get(visitor) {
+            Some(mailbox) => mailbox.pending.iter().map(|(_, frame)| frame.decision_id).collect(),
+            None => return,
+        };
+        waiting.into_iter().for_each(|decision| self.retract(decision));
+    }
+
+    /// A tab has painted it: the others shall not.
+    pub fn painted(&self, decision: DecisionId) {
+        self.remove(decision, Reason::Painted);
+    }
+
+    /// Browsers listening now.
+    pub fn connections(&self) -> usize {
+        self.state.lock().mailboxes.values().map(|mailbox| mailbox.connections.len()).sum()
+    }
+
+    /// Opens a connection of a visitor. It gets what came after the frame it saw last (everything that waits, if it
+    /// saw none or that one is forgotten), then what comes.
+    pub(crate) fn subscribe(self: &Arc<Self>, visitor: &VisitorId, last: Option<DecisionId>) -> Subscription {
+        let mut state = self.state.lock();
+        state.sweep(clock::now_ms());
+        state.connections_opened += 1;
+        let id = state.connections_opened;
+        let mailbox = state.mailboxes.entry(visitor.clone()).or_default();
+        if mailbox.connections.len() >= self.limits.connections_per_visitor {
+            mailbox.connections.remove(0);
+            self.dropped("too_many_connections");
+        }
+        let seen = last.and_then(|last| mailbox.recent.iter().find(|(_, decision)| *decision == last));
+        let seen = seen.map_or(0, |(order, _)| *order);
+        let (sender, receiver) = mpsc::channel(self.limits.queue.max(self.limits.frames_per_visitor));
+        for (_, frame) in mailbox.pending.iter().filter(|(order, _)| *order > seen) {
+            // Room for a whole mailbox has just been made.
+            let _ = sender.try_send(Message::Frame(frame.clone()));
+        }
+        mailbox.connections.push((id, sender));
+        self.observe.metrics.shift(Metric::PushConnections, 1);
+        Subscription { id, visitor: visitor.clone(), hub: self.clone(), receiver }
+    }
+
+    fn remove(&self, decision: DecisionId, reason: Reason) {
+        let mut state = self.state.lock();
+        let Some(visitor) = state.forget(decision) else { return };
+        if let Some(mailbox) = state.mailboxes.get_mut(&visitor) {
+            self.send(mailbox, &Message::Retract(decision, reason));
+        }
+        state.tidy(&visitor);
+    }
+
+    fn send(&self, mailbox: &mut Mailbox, message: &Message) {
+        mailbox.connections.retain(|(_, sender)| {
+            let sent = sender.try_send(message.clone()).is_ok();
+            if !sent {
+                self.dropped("slow_connection");
+            }
+            sent
+        });
+    }
+
+    fn dropped(&self, cause: &str) {
+        self.observe.metrics.add_by(Metric::PushDropped, cause, 1);
+    }
+}
+
+impl State {
+    /// Forgets what has expired. The tracker minds the expiry too, so nothing is sent.
+    fn sweep(&mut self, now_ms: i64) {
+        while let Some(&(expires_at_ms, decision)) = self.expiries.first()
+            && expires_at_ms <= now_ms
+        {
+            match self.forget(decision) {
+                Some(visitor) => self.tidy(&visitor),
+                // Invariant: expiries and owners hold the same decisions; were one missing, this ends the loop.
+                None => drop(self.expiries.pop_first()),
+            }
+        }
+    }
+
+    /// Takes a frame out of its mailbox.
+    fn forget(&mut self, decision: DecisionId) -> Option<VisitorId> {
+        let visitor = self.owners.remove(&decision)?;
+        if let Some(mailbox) = self.mailboxes.get_mut(&visitor)
+            && let Some(at) = mailbox.pending.iter().position(|(_, frame)| frame.decision_id == decision)
+            && let Some((_, frame)) = mailbox.pending.remove(at)
+        {
+            self.expiries.remove(&(frame.expires_at_ms, decision));
+        }
+        Some(visitor)
+    }
+
+    fn tidy(&mut self, visitor: &VisitorId) {
+        if self
+            .mailboxes
+            .get(visitor)
+            .is_some_and(|mailbox| mailbox.pending.is_empty() && mailbox.connections.is_empty())
+        {
+            self.mailboxes.remove(visitor);
+        }
+    }
+}
+
+/// One connection's end of the hub; dropping it closes the connection.
+pub(crate) struct Subscription {
+    id: u64,
+    visitor: VisitorId,
+    hub: Arc<PushHub>,
+    receiver: mpsc::Receiver<Message>,
+}
+
+impl Subscription {
+    /// The next message; `None` when the hub has closed the connection.
+    pub(crate) async fn next(&mut self) -> Option<Message> {
+        self.receiver.recv().await
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut state = self.hub.state.lock();
+        if let Some(mailbox) = state.mailboxes.get_mut(&self.visitor) {
+            mailbox.connections.retain(|(id, _)| *id != self.id);
+        }
+        state.tidy(&self.visitor);
+        self.hub.observe.metrics.shift(Metric::PushConnections, -1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(id: u128, expires_in_ms: i64) -> Frame {
+        Frame {
+            decision_id: DecisionId(id),
+            rule: "r".into(),
+            slot: "nudge".into(),
+            payload: serde_json::json!({ "title": "Still thinking?" }),
+            expires_at_ms: clock::now_ms() + expires_in_ms,
+            preview: false,
+            cause_event_id: None,
+            by_silence: false,
+            deadline_ms: None,
+            stamps_us: BTreeMap::new(),
+        }
+    }
+
+    fn hub(limits: HubLimits) -> (Arc<PushHub>, VisitorId) {
+        (PushHub::new(Observe::new(), limits), "v1".into())
+    }
+
+    fn received(subscription: &mut Subscription) -> Vec<String> {
+        let mut all = Vec::new();
+        while let Ok(message) = subscription.receiver.try_recv() {
+            all.push(match message {
+                Message::Frame(frame) => format!("+{}", frame.decision_id.0),
+                Message::Retract(decision, reason) => format!("-{} {reason:?}", decision.0),
+            });
+        }
+        all
+    }
+
+    #[test]
+    fn every_connection_of_the_visitor_gets_it_once() {
+        let (hub, visitor) = hub(HubLimits::default());
+        let mut one = hub.subscribe(&visitor, None);
+        let mut two = hub.subscribe(&visitor, None);
+        let mut other = hub.subscribe(&"v2".into(), None);
+        hub.push(&visitor, frame(1, 60_000));
+        hub.push(&visitor, frame(1, 60_000));
+        hub.painted(DecisionId(1));
+        hub.push(&visitor, frame(1, 60_000));
+        assert_eq!(received(&mut one), ["+1", "-1 Painted"]);
+        assert_eq!(received(&mut two), ["+1", "-1 Painted"]);
+        assert_eq!(received(&mut other), [""; 0]);
+        assert_eq!(hub.connections(), 3);
+        drop((one, two, other));
+        assert_eq!(hub.connections(), 0);
+        assert!(hub.state.lock().mailboxes.is_empty(), "an idle mailbox is kept");
+    }
+
+    #[test]
+    fn a_late_connection_gets_what_still_waits() {
+        let (hub, visitor) = hub(HubLimits::default());
+        for id in 1..=4 {
+            hub.push(&visitor, frame(id, 60_000));
+        }
+        hub.retract(DecisionId(2));
+        hub.push(&visitor, frame(5, 0));
+        assert_eq!(received(&mut hub.subscribe(&visitor, None)), ["+1", "+3", "+4"]);
+        assert_eq!(received(&mut hub.subscribe(&visitor, Some(DecisionId(1)))), ["+3", "+4"]);
+        // The last seen is gone from the mailbox, its place in the order is not.
+        assert_eq!(received(&mut hub.subscribe(&visitor, Some(DecisionId(2)))), ["+3", "+4"]);
+        assert_eq!(received(&mut hub.subscribe(&visitor, Some(DecisionId(4)))), [""; 0]);
+        assert_eq!(received(&mut hub.subscribe(&visitor, Some(DecisionId(99)))), ["+1", "+3", "+4"]);
+        hub.retract_all(&visitor);
+        assert!(hub.state.lock().mailboxes.is_empty() && hub.state.lock().expiries.is_empty());
+    }
+
+    #[test]
+    fn expired_frames_are_forgotten() {
+        let (hub, visitor) = hub(HubLimits::default());
+        hub.push(&visitor, frame(1, 60_000));
+        hub.push(&visitor, frame(2, 120_000));
+        hub.state.lock().sweep(clock::now_ms() + 90_000);
+        assert_eq!(received(&mut hub.subscribe(&visitor, None)), ["+2"]);
+        hub.state.lock().sweep(clock::now_ms() + 200_000);
+        let state = hub.state.lock();
+        assert!(state.owners.is_empty() && state.expiries.is_empty() && state.mailboxes.is_empty());
+    }
+
+    #[test]
+    fn full_queues_drop_and_count() {
+        let limits = HubLimits { frames_per_visitor: 2, connections_per_visitor: 2, frames: 3, queue: 2 };
+        let (hub, visitor) = hub(limits);
+        let mut slow = hub.subscribe(&visitor, None);
+        for id in 1..=3 {
+            hub.push(&visitor, frame(id, 60_000));
+        }
+        assert_eq!(received(&mut slow), ["+1", "+2"]);
+        assert_eq!(hub.connections(), 0, "the slow one is closed");
+        assert_eq!(received(&mut hub.subscribe(&visitor, None)), ["+2", "+3"]);
+        let kept: Vec<_> = (0..3).map(|_| hub.subscribe(&visitor, None)).collect();
+        assert_eq!(hub.connections(), 2);
+        hub.push(&"v2".into(), frame(4, 60_000));
+        hub.push(&"v3".into(), frame(5, 60_000));
+        drop(kept);
+        for cause in ["slow_connection", "mailbox_full", "too_many_connections", "hub_full"] {
+            assert_eq!(hub.observe.metrics.get(Metric::PushDropped, Some(cause)), 1, "{cause}");
+        }
+    }
+}
