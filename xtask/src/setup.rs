@@ -13,7 +13,6 @@ const NEEDS: &[(&str, &[&str], &str)] = &[
     ("redis-cli", &["--version"], "redis-tools"),
     ("node", &["--version"], "nodejs"),
     ("npm", &["--version"], "npm"),
-    ("cc", &["--version"], "build-essential"),
 ];
 
 /// Pythons that may have redis-py: the one in the path, and Debian's own.
