@@ -1,6 +1,7 @@
 //! The rules of the tree that no compiler holds: purity of the core, size and first line of files, words.
 
 pub mod exceptions;
+mod links;
 mod mask;
 mod purity;
 mod shape;
@@ -51,6 +52,7 @@ pub fn check() -> Result<(), String> {
         .collect();
     let mut findings: Vec<Finding> =
         sources.iter().flat_map(|source| RULES.iter().flat_map(|rule| rule(source))).collect();
+    findings.extend(sources.iter().flat_map(|source| links::broken(source, |path| root().join(path).exists())));
     findings.extend(shape::stale_reasons(&sources, exceptions::LONG));
     println!("{} files", sources.len());
     settle(findings)
