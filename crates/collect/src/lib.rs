@@ -1,1 +1,36 @@
-//! Tracker protocols in, canonical events out: pure.
+//! Tracker protocols in, canonical events out: bytes and a receive time become events, verdicts and a reply.
+//!
+//! Nothing here reads a clock, a file or a socket: the caller gives the request, its receive time and fresh random
+//! numbers, and sends [`Collected::reply`] once [`Collected::events`] are durable. One event at fault never costs its
+//! siblings, and no input is lost without a trace: every event of a request is in `events`, in `rejects` or counted
+//! in `dropped_no_consent` or `dropped_sampled`.
+
+mod agent;
+mod collector;
+mod consent;
+mod cors;
+mod decode;
+mod draft;
+mod fault;
+mod field;
+mod finish;
+mod geo;
+mod json;
+mod limits;
+mod personal;
+mod protocol;
+mod reply;
+mod request;
+mod scan;
+mod source;
+mod time;
+mod web;
+
+pub use collector::{Collected, Collector, Overload, Rejected, Settings};
+pub use fault::{Fault, Owner};
+pub use geo::GeoLookup;
+pub use limits::Limits;
+pub use protocol::Protocol;
+pub use reply::Reply;
+pub use request::Request;
+pub use source::{ConsentMode, PersonalRule, Secret, Source};

@@ -1,0 +1,436 @@
+//! The collector: a request in; events, rejects, counts and the reply out.
+
+use crate::agent::Agents;
+use crate::finish::{Finished, Finisher, Prepared};
+use crate::protocol::{Answer, Envelope, PROTOCOLS, Protocol, Reading, Route, Row};
+use crate::scan::Piece;
+use crate::{Fault, GeoLookup, Limits, Reply, Request, Source, cors, decode, field, scan};
+use hashbrown::HashMap;
+use midsession_event::{Event, EventId, Reject, SourceId, Str};
+use serde_json::json;
+use std::sync::Arc;
+
+/// Most of a refused event's bytes that are kept.
+const REJECT_BYTES: usize = 64 << 10;
+
+/// What the collector is told besides its sources.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Bounds on input.
+    pub limits: Limits,
+    /// The installation's secret: keys of hashes are derived from it.
+    pub secret: [u8; 32],
+    /// Any write key is taken (as the first source's) and, where a source lists no origins, any origin.
+    pub accept_any_key: bool,
+}
+
+/// Turns requests into events.
+pub struct Collector {
+    settings: Settings,
+    sources: Vec<Prepared>,
+    by_key: HashMap<String, usize>,
+    agents: Agents,
+    geo: Option<Arc<dyn GeoLookup>>,
+}
+
+/// A refused event, and which one of its request it was, from 0.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rejected {
+    /// Index in the batch.
+    pub index: usize,
+    /// For the dead-letter topic.
+    pub reject: Reject,
+}
+
+/// What came of a request.
+#[derive(Clone, Debug)]
+pub struct Collected {
+    /// Whose words it spoke; `None` when no protocol knows the route.
+    pub protocol: Option<Protocol>,
+    /// Whose key it carried.
+    pub source: Option<SourceId>,
+    /// For the log, in the request's order.
+    pub events: Vec<Event>,
+    /// For the dead-letter topic.
+    pub rejects: Vec<Rejected>,
+    /// Events that the shopper's consent does not cover; counted, not kept.
+    pub dropped_no_consent: usize,
+    /// Events outside the source's sample; counted, not kept.
+    pub dropped_sampled: usize,
+    /// To be sent once everything above is durable.
+    pub reply: Reply,
+    /// The sender asked for a verdict per event: [`Collected::verdicts`] makes that reply.
+    pub wants_verdicts: bool,
+}
+
+/// Why a request is turned away for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overload {
+    /// The log can't keep up, is full or is closing: 503.
+    Unavailable,
+    /// This sender is over its rate: 429.
+    RateLimited,
+}
+
+impl Collector {
+    /// A collector for these sources.
+    pub fn new(sources: Vec<Source>, settings: Settings, geo: Option<Arc<dyn GeoLookup>>) -> Self {
+        let by_key = sources
+            .iter()
+            .enumerate()
+            .filter(|(_, source)| !source.write_key.is_empty())
+            .map(|(index, source)| (source.write_key.clone(), index))
+            .collect();
+        let sources = sources.into_iter().map(|source| Prepared::new(source, &settings.secret)).collect();
+        Self { settings, sources, by_key, agents: Agents::new(), geo }
+    }
+
+    /// Which protocol a request belongs to, if any; also for `OPTIONS`.
+    pub fn protocol(&self, request: &Request<'_>) -> Option<Protocol> {
+        let asked = match request.method {
+            "OPTIONS" => request.header("access-control-request-method").unwrap_or("POST"),
+            method => method,
+        };
+        let request = Request { method: asked, ..*request };
+        find(&request).map(|(row, _)| row.protocol)
+    }
+
+    /// The source of a write key, for routes that are not a tracker's.
+    pub fn source_of_key(&self, key: &str) -> Option<&Source> {
+        self.by_key(Some(key)).map(|prepared| &prepared.source)
+    }
+
+    /// The answer to `OPTIONS`: granted when any source lists the origin, for a preflight carries no key.
+    pub fn preflight(&self, request: &Request<'_>) -> Reply {
+        cors::preflight(request, self.any_source_allows(request))
+    }
+
+    /// Whether this request's origin may use this source; for upgrades and the routes of the edge.
+    pub fn is_origin_allowed(&self, request: &Request<'_>, source: &Source) -> bool {
+        cors::is_allowed(request, source, self.settings.accept_any_key)
+    }
+
+    /// Adds the headers that let the request's origin read a reply made elsewhere.
+    pub fn add_cors(&self, reply: &mut Reply, request: &Request<'_>) {
+        cors::add(reply, request, self.any_source_allows(request));
+    }
+
+    fn any_source_allows(&self, request: &Request<'_>) -> bool {
+        self.sources.iter().any(|prepared| self.is_origin_allowed(request, &prepared.source))
+    }
+
+    /// The answer when nothing can be taken in now. Trackers try again on these two statuses alone.
+    pub fn overload(&self, request: &Request<'_>, why: Overload, retry_after_s: u32) -> Reply {
+        let (status, code, title) = match why {
+            Overload::Unavailable => (503, "unavailable", "events can't be stored right now"),
+            Overload::RateLimited => (429, "rate_limited", "too many requests"),
+        };
+        let mut reply =
+            Reply::json(status, &json!({ "type": "about:blank", "status": status, "code": code, "title": title }));
+        reply.headers[0].1 = "application/problem+json".to_owned();
+        reply = reply.with("retry-after", retry_after_s.to_string());
+        if why == Overload::RateLimited {
+            let reset_s = request.received_at_us.div_euclid(1_000_000) + i64::from(retry_after_s);
+            reply = reply.with("x-ratelimit-reset", reset_s.to_string());
+        }
+        self.add_cors(&mut reply, request);
+        reply
+    }
+
+    /// For a body that the edge stopped reading at the limit; `request.body` is what was read of it.
+    pub fn too_large(&self, request: &Request<'_>) -> Collected {
+        let mut collected = Collected::empty(None);
+        match find(request) {
+            Some((row, _)) => {
+                let source = self.source(&Envelope::new(Vec::new()), request).ok();
+                self.refuse(row, request, decode::too_large(&self.settings.limits), source, &mut collected);
+            }
+            None => collected.reply = not_found(request),
+        }
+        collected
+    }
+
+    /// Reads a request. `random` gives fresh random numbers for ids that the tracker left out.
+    pub fn collect(&self, request: &Request<'_>, random: &mut dyn FnMut() -> u128) -> Collected {
+        let mut collected = Collected::empty(None);
+        if request.method == "OPTIONS" {
+            collected.protocol = self.protocol(request);
+            collected.reply = self.preflight(request);
+            return collected;
+        }
+        let Some((row, route)) = find(request) else {
+            collected.reply = not_found(request);
+            return collected;
+        };
+        collected.protocol = Some(row.protocol);
+        let kind = match route {
+            Route::Collect(kind) => kind,
+            Route::Ask(kind) => {
+                let source = self.source(&Envelope::new(Vec::new()), request).ok();
+                collected.reply = (row.ask)(request, kind, source.map(|prepared| &prepared.source));
+                self.add_cors(&mut collected.reply, request);
+                return collected;
+            }
+        };
+        let limits = &self.settings.limits;
+        let body = match decode::body(request, limits) {
+            Ok(body) => body,
+            Err(fault) => {
+                let source = self.source(&Envelope::new(Vec::new()), request).ok();
+                self.refuse(row, request, fault, source, &mut collected);
+                return collected;
+            }
+        };
+        // The envelope borrows from request and body alike.
+        let request = &Request { ..*request };
+        let envelope = match (row.envelope)(request, kind, &body, limits) {
+            Ok(envelope) => envelope,
+            Err(fault) => {
+                let source = self.source(&Envelope::new(Vec::new()), request).ok();
+                self.refuse(row, request, fault, source, &mut collected);
+                return collected;
+            }
+        };
+        let prepared = match self.source(&envelope, request) {
+            Ok(prepared) => prepared,
+            Err(fault) => {
+                self.refuse(row, request, fault, None, &mut collected);
+                return collected;
+            }
+        };
+        let source = &prepared.source;
+        collected.source = Some(source.name.clone());
+        if !self.is_origin_allowed(request, source) {
+            let fault = Fault::new("origin_not_allowed", "this web origin is not one of the source's")
+                .at("origin")
+                .hint("add it to allowed_origins of the source")
+                .of_source();
+            self.refuse(row, request, fault, None, &mut collected);
+            return collected;
+        }
+        self.read_events(row, request, kind, &envelope, prepared, random, &mut collected);
+        collected
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn read_events(
+        &self,
+        row: &Row,
+        request: &Request<'_>,
+        kind: &'static str,
+        envelope: &Envelope<'_>,
+        prepared: &Prepared,
+        random: &mut dyn FnMut() -> u128,
+        collected: &mut Collected,
+    ) {
+        let limits = &self.settings.limits;
+        let source = &prepared.source;
+        let begun = (row.begin)(request, source, random);
+        let reading = Reading { request, source, limits, kind, begun };
+        let opted_out = request
+            .cookie(&source.do_not_track_cookie)
+            .is_some_and(|value| !matches!(value, "" | "0") && !value.eq_ignore_ascii_case("false"));
+        let finisher = Finisher {
+            request,
+            prepared,
+            limits,
+            agents: &self.agents,
+            geo: self.geo.as_deref(),
+            secret: &self.settings.secret,
+            opted_out,
+        };
+        let default_bytes =
+            if row.protocol == Protocol::Snowplow { limits.snowplow_event_bytes } else { limits.event_bytes };
+        let event_bytes = source.event_bytes.unwrap_or(default_bytes);
+        collected.events.reserve_exact(envelope.pieces.len().min(limits.batch_events));
+        for (index, piece) in envelope.pieces.iter().enumerate() {
+            let result = if index >= limits.batch_events {
+                Err(batch_too_long(limits))
+            } else if piece.bytes.len() > event_bytes {
+                let message = compact_str::format_compact!("the event is larger than {event_bytes} bytes");
+                Err(Fault::new("event_too_large", message).hint("send fewer or shorter fields"))
+            } else {
+                (row.event)(&reading, envelope, *piece, random).and_then(|draft| finisher.finish(draft))
+            };
+            match result {
+                Ok(Finished::Kept(event)) => collected.events.push(*event),
+                Ok(Finished::NoConsent) => collected.dropped_no_consent += 1,
+                Ok(Finished::Sampled) => collected.dropped_sampled += 1,
+                Err(fault) => {
+                    let event_id = id_of(row, *piece, limits);
+                    collected.rejects.push(rejected(index, fault, &source.name, event_id, request, piece.bytes));
+                }
+            }
+        }
+        let answer = Answer {
+            request,
+            source,
+            kind,
+            begun: &reading.begun,
+            accepted: collected.events.len(),
+            may_set_cookie: !opted_out && source.consent_default == crate::ConsentMode::Full,
+        };
+        collected.reply = (row.accept)(&answer);
+        collected.wants_verdicts =
+            row.protocol == Protocol::Native && request.query_value("verdicts").as_deref() == Some("1");
+        if collected.wants_verdicts {
+            collected.reply = collected.verdicts(std::iter::empty());
+        }
+        cors::add(&mut collected.reply, request, true);
+    }
+
+    /// Refuses the request as a whole; its bytes go to the dead letters when its source is known.
+    fn refuse(
+        &self,
+        row: &Row,
+        request: &Request<'_>,
+        fault: Fault,
+        source: Option<&Prepared>,
+        collected: &mut Collected,
+    ) {
+        collected.protocol = Some(row.protocol);
+        collected.reply = (row.refuse)(request, &fault);
+        if let Some(prepared) = source {
+            collected.source = Some(prepared.source.name.clone());
+            collected.rejects.push(rejected(0, fault, &prepared.source.name, None, request, request.body));
+        }
+        self.add_cors(&mut collected.reply, request);
+    }
+
+    fn by_key(&self, key: Option<&str>) -> Option<&Prepared> {
+        match key.and_then(|key| self.by_key.get(key)) {
+            Some(index) => self.sources.get(*index),
+            None if self.settings.accept_any_key => self.sources.first(),
+            None => None,
+        }
+    }
+
+    /// The source of a request: by key; for trackers without one by app id, by origin, or the only one there is.
+    fn source(&self, envelope: &Envelope<'_>, request: &Request<'_>) -> Result<&Prepared, Fault> {
+        let named = envelope.key.clone().or_else(|| request.authorization_key()).or_else(|| request.query_value("key"));
+        let known = named.as_deref().and_then(|key| self.by_key.get(key)).and_then(|index| self.sources.get(*index));
+        if known.is_some() {
+            return known.ok_or_else(unknown_key);
+        }
+        if let Some(app_id) = &envelope.app_id {
+            let owns = |source: &Source| {
+                source.app_ids.iter().any(|id| id == app_id)
+                    || source.name.as_str() == app_id
+                    || source.write_key == *app_id
+            };
+            if let Some(prepared) = self.sources.iter().find(|prepared| owns(&prepared.source)) {
+                return Ok(prepared);
+            }
+        }
+        if self.settings.accept_any_key {
+            return self.sources.first().ok_or_else(unknown_key);
+        }
+        match (named, &envelope.app_id, self.sources.as_slice()) {
+            (None, Some(_), [only]) => Ok(only),
+            (None, Some(_), sources) => {
+                let lists =
+                    |source: &Source| source.allowed_origins.is_some() && cors::is_allowed(request, source, false);
+                let mut listing =
+                    sources.iter().filter(|prepared| request.header("origin").is_some() && lists(&prepared.source));
+                match (listing.next(), listing.next()) {
+                    (Some(prepared), None) => Ok(prepared),
+                    _ => Err(unknown_key()),
+                }
+            }
+            (Some(_), _, _) => Err(unknown_key()),
+            (None, None, _) => Err(Fault::new("key_missing", "the request carries no write key")
+                .hint("send Authorization: Bearer KEY, or ?key=KEY")),
+        }
+    }
+}
+
+impl Collected {
+    fn empty(protocol: Option<Protocol>) -> Self {
+        Self {
+            protocol,
+            source: None,
+            events: Vec::new(),
+            rejects: Vec::new(),
+            dropped_no_consent: 0,
+            dropped_sampled: 0,
+            reply: Reply::default(),
+            wants_verdicts: false,
+        }
+    }
+
+    /// The native reply with a verdict per event and the receipts (topic, partition, offset) of [`Self::events`], in
+    /// their order.
+    pub fn verdicts<'a>(&self, receipts: impl Iterator<Item = (&'a str, u32, i64)>) -> Reply {
+        let rejected: Vec<_> = self
+            .rejects
+            .iter()
+            .map(|Rejected { index, reject }| {
+                json!({ "index": index, "code": reject.code, "field": reject.field, "message": reject.message, "hint": reject.hint })
+            })
+            .collect();
+        let receipts: Vec<_> = receipts
+            .map(|(topic, partition, offset)| json!({ "topic": topic, "partition": partition, "offset": offset }))
+            .collect();
+        let mut reply = Reply::json(
+            200,
+            &json!({
+                "accepted": self.events.len(), "rejected": rejected, "receipts": receipts,
+                "dropped": self.dropped_no_consent + self.dropped_sampled,
+            }),
+        );
+        reply.headers.extend(self.reply.headers.iter().filter(|(name, _)| *name != "content-type").cloned());
+        reply
+    }
+}
+
+fn find(request: &Request<'_>) -> Option<(&'static Row, Route)> {
+    PROTOCOLS.iter().find_map(|row| (row.route)(request).map(|route| (row, route)))
+}
+
+fn not_found(request: &Request<'_>) -> Reply {
+    let path = field::cut(request.path, 64);
+    Reply::problem(&Fault::new(
+        "route_unknown",
+        compact_str::format_compact!("no protocol answers {} {path}", request.method),
+    ))
+}
+
+fn unknown_key() -> Fault {
+    Fault::new("key_unknown", "no source has this write key")
+        .hint("check the key against the sources in the configuration")
+}
+
+fn batch_too_long(limits: &Limits) -> Fault {
+    let message = compact_str::format_compact!("more than {} events in one request", limits.batch_events);
+    Fault::new("batch_too_long", message).hint("send smaller batches")
+}
+
+/// The event's id, when it can still be read.
+fn id_of(row: &Row, piece: Piece<'_>, limits: &Limits) -> Option<EventId> {
+    let members = scan::members(piece.bytes, limits.properties).ok()?;
+    let (_, value) = members.iter().find(|(name, _)| name == row.id_member)?;
+    let text = serde_json::from_slice::<Str>(value.bytes).ok()?;
+    (!text.is_empty() && text.len() <= limits.id_bytes).then(|| text.into())
+}
+
+fn rejected(
+    index: usize,
+    fault: Fault,
+    source: &SourceId,
+    event_id: Option<EventId>,
+    request: &Request<'_>,
+    payload: &[u8],
+) -> Rejected {
+    let reject = Reject {
+        source: source.clone(),
+        code: fault.code.into(),
+        field: fault.field,
+        message: fault.message,
+        hint: fault.hint.map(Str::from),
+        owner: fault.owner.as_str().into(),
+        event_id,
+        received_at_us: request.received_at_us,
+        payload: payload[..payload.len().min(REJECT_BYTES)].to_vec(),
+    };
+    Rejected { index, reject }
+}

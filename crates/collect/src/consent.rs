@@ -1,0 +1,122 @@
+//! What a shopper allows, from the words of each tracker to purposes.
+
+use crate::Fault;
+use crate::json::Json;
+use midsession_event::{Consent, Purpose};
+
+/// The native field: `none`, `cookieless`, `full`, or purposes with true and false; a purpose not named keeps the default.
+pub(crate) fn native(value: &Json<'_>, default: Consent) -> Result<Option<Consent>, Fault> {
+    let wrong = || {
+        Fault::new("consent_invalid", "consent is none, cookieless, full, or an object of purposes")
+            .at("consent")
+            .hint("purposes are analytics, personalization, experiments, marketing, each true or false")
+    };
+    match value {
+        Json::Null => Ok(None),
+        Json::Text(mode) => match mode.as_ref() {
+            "none" => Ok(Some(Consent::NONE)),
+            "cookieless" => Ok(Some(Consent::COOKIELESS)),
+            "full" => Ok(Some(Consent::FULL)),
+            _ => Err(wrong()),
+        },
+        Json::Object(members) => {
+            let mut consent = default;
+            for (name, value) in members {
+                let purpose = Purpose::ALL.iter().find(|(_, known)| known == name);
+                match (purpose, value) {
+                    (Some((purpose, _)), Json::Bool(allowed)) => consent = consent.with(*purpose, *allowed),
+                    // A purpose that this version does not know grants nothing.
+                    (None, Json::Bool(_)) => {}
+                    _ => return Err(wrong()),
+                }
+            }
+            Ok(Some(consent))
+        }
+        _ => Err(wrong()),
+    }
+}
+
+/// Segment's `context.consent.categoryPreferences` and RudderStack's `consentManagement`, where the shop's categories
+/// carry a purpose's name or a usual word for one.
+pub(crate) fn categories(context: &Json<'_>, default: Consent) -> Option<Consent> {
+    let purpose = |category: &str| -> Option<Purpose> {
+        let category = category.to_ascii_lowercase();
+        match category.as_str() {
+            "analytics" | "statistics" | "performance" => Some(Purpose::Analytics),
+            "personalization" | "personalisation" | "functional" => Some(Purpose::Personalization),
+            "experiments" | "experimentation" => Some(Purpose::Experiments),
+            "marketing" | "advertising" => Some(Purpose::Marketing),
+            _ => None,
+        }
+    };
+    let mut found = None;
+    let mut set = |category: &str, allowed: bool| {
+        if let Some(purpose) = purpose(category) {
+            found = Some(found.unwrap_or(default).with(purpose, allowed));
+        }
+    };
+    if let Some(preferences) = context.get("consent").and_then(|consent| consent.get("categoryPreferences")) {
+        for (category, value) in preferences.members() {
+            if let Json::Bool(allowed) = value {
+                set(category, *allowed);
+            }
+        }
+    }
+    if let Some(management) = context.get("consentManagement") {
+        for (list, allowed) in [("allowedConsentIds", true), ("deniedConsentIds", false)] {
+            if let Some(Json::List(ids)) = management.get(list) {
+                ids.iter().filter_map(Json::text).for_each(|id| set(id, allowed));
+            }
+        }
+    }
+    found
+}
+
+/// GA4's `consent {ad_user_data, ad_personalization}`: a refusal of either ends marketing, of the second also
+/// personalization; counting goes on.
+pub(crate) fn ga4(value: &Json<'_>, default: Consent) -> Option<Consent> {
+    let denied =
+        |name: &str| value.get(name).and_then(Json::text).is_some_and(|word| word.eq_ignore_ascii_case("denied"));
+    let mut consent = default;
+    if denied("ad_user_data") {
+        consent = consent.with(Purpose::Marketing, false);
+    }
+    if denied("ad_personalization") {
+        consent = consent.with(Purpose::Marketing, false).with(Purpose::Personalization, false);
+    }
+    (consent != default).then_some(consent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, json};
+
+    fn parse(text: &str) -> Json<'_> {
+        json::parse_text(text.as_bytes(), &Limits::default()).expect("JSON")
+    }
+
+    #[test]
+    fn words_become_purposes() {
+        for (text, default, expected) in [
+            (r#""none""#, Consent::FULL, Ok(Some(Consent::NONE))),
+            (r#""cookieless""#, Consent::FULL, Ok(Some(Consent::COOKIELESS))),
+            (r#"{"marketing":false}"#, Consent::FULL, Ok(Some(Consent(7)))),
+            (r#"{"analytics":true}"#, Consent::NONE, Ok(Some(Consent(1)))),
+            (r#"{"telepathy":true}"#, Consent::NONE, Ok(Some(Consent::NONE))),
+            ("null", Consent::FULL, Ok(None)),
+            (r#""yes""#, Consent::FULL, Err("consent_invalid")),
+            (r#"{"analytics":"yes"}"#, Consent::FULL, Err("consent_invalid")),
+            ("true", Consent::FULL, Err("consent_invalid")),
+        ] {
+            assert_eq!(native(&parse(text), default).map_err(|fault| fault.code), expected, "{text}");
+        }
+        let segment = parse(r#"{"consent":{"categoryPreferences":{"Advertising":false,"Analytics":true,"X":true}}}"#);
+        assert_eq!(categories(&segment, Consent::FULL), Some(Consent(7)));
+        let rudder = parse(r#"{"consentManagement":{"deniedConsentIds":["marketing"],"allowedConsentIds":["c1"]}}"#);
+        assert_eq!(categories(&rudder, Consent::FULL), Some(Consent(7)));
+        assert_eq!(categories(&parse("{}"), Consent::FULL), None);
+        assert_eq!(ga4(&parse(r#"{"ad_personalization":"DENIED"}"#), Consent::FULL), Some(Consent(5)));
+        assert_eq!(ga4(&parse(r#"{"ad_user_data":"GRANTED"}"#), Consent::FULL), None);
+    }
+}

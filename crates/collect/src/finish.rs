@@ -1,0 +1,242 @@
+//! The last step of every protocol: consent, identity, time, personal fields, allow-lists, device and place.
+
+use crate::agent::Agents;
+use crate::draft::Draft;
+use crate::personal::{self, Treatment};
+use crate::source::{Allow, PersonalRule};
+use crate::{Fault, GeoLookup, Limits, Request, Source, web};
+use compact_str::format_compact;
+use midsession_event::{Consent, Event, EventName, PropertyValue, Purpose, Str, hash64};
+use ring::hmac;
+
+/// A source with all that is made ready once.
+pub(crate) struct Prepared {
+    pub source: Source,
+    allow: Allow,
+    treatment: Treatment,
+    ids_key: hmac::Key,
+}
+
+impl Prepared {
+    pub fn new(source: Source, secret: &[u8; 32]) -> Self {
+        let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), source.name.as_str().as_bytes());
+        let key = source.hash_key.as_ref().map_or(derived.as_ref(), |key| key.0.as_bytes());
+        let key = |purpose: &str| {
+            let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), purpose.as_bytes());
+            hmac::Key::new(hmac::HMAC_SHA256, tag.as_ref())
+        };
+        let treatment = match source.personal_fields {
+            PersonalRule::Drop => Treatment::Drop,
+            PersonalRule::Hash => Treatment::Hash(key("personal")),
+        };
+        let allow = Allow::new(source.allowed_properties.as_deref());
+        Self { allow, treatment, ids_key: key("ids"), source }
+    }
+}
+
+/// What became of a draft.
+pub(crate) enum Finished {
+    Kept(Box<Event>),
+    NoConsent,
+    Sampled,
+}
+
+/// What all events of a request share.
+pub(crate) struct Finisher<'r> {
+    pub request: &'r Request<'r>,
+    pub prepared: &'r Prepared,
+    pub limits: &'r Limits,
+    pub agents: &'r Agents,
+    pub geo: Option<&'r dyn GeoLookup>,
+    pub secret: &'r [u8; 32],
+    /// The shopper said no by cookie.
+    pub opted_out: bool,
+}
+
+impl Finisher<'_> {
+    pub fn finish(&self, draft: Draft) -> Result<Finished, Fault> {
+        let Draft { mut event, clock, consent, anonymous, agent, address, by_server } = draft;
+        let source = &self.prepared.source;
+        let agent = agent.or_else(|| self.request.header("user-agent").filter(|_| !by_server).map(Str::from));
+        let address = address.or(self.request.peer_ip.filter(|_| !by_server));
+
+        event.consent = self.consent(consent, anonymous);
+        let is_consent = event.name == EventName::Consent;
+        if self.opted_out || event.consent == Consent::NONE && !is_consent {
+            return Ok(Finished::NoConsent);
+        }
+        if event.consent == Consent::COOKIELESS && !is_consent {
+            let salt = self.salt();
+            let visitor = personal::daily_visitor(&salt, source.name.as_str(), address, agent.as_deref().unwrap_or(""));
+            event.visitor_id = Some(visitor.into());
+            event.user_id = None;
+            event.tracker_session_id = None;
+        } else {
+            self.identity(&mut event)?;
+        }
+        if source.sample < 1.0 && hash64(&["sample", event.key()]) as f64 / u64::MAX as f64 >= source.sample {
+            return Ok(Finished::Sampled);
+        }
+
+        let received_ms = self.request.received_at_ms();
+        event.occurred_at_ms = clock.occurred_ms(received_ms);
+        event.device_at_ms = clock.device_ms();
+        event.sent_at_ms = clock.sent_ms();
+        event.stamps.received_at_us = self.request.received_at_us;
+        event.stamps.collected_at_us = self.request.received_at_us;
+
+        if is_consent && !event.consent.allows(Purpose::Analytics) {
+            // A refusal is kept as a refusal and nothing else.
+            let mut bare = Event::new(event.source, event.event_id, event.name, event.occurred_at_ms);
+            bare.visitor_id = event.visitor_id;
+            bare.user_id = event.user_id;
+            bare.tracker_session_id = event.tracker_session_id;
+            bare.device_at_ms = event.device_at_ms;
+            bare.sent_at_ms = event.sent_at_ms;
+            bare.stamps = event.stamps;
+            bare.consent = event.consent;
+            return Ok(Finished::Kept(Box::new(bare)));
+        }
+
+        self.cut(&mut event)?;
+        if let Some(agent) = agent {
+            let known = self.agents.read(&agent);
+            event.bot |= known.bot;
+            let device = event.device.get_or_insert_with(Default::default);
+            device.class = device.class.take().or_else(|| known.device.class.clone());
+            device.os = device.os.take().or_else(|| known.device.os.clone());
+            device.browser = device.browser.take().or_else(|| known.device.browser.clone());
+        }
+        event.bot |= event.device.as_ref().is_some_and(|device| device.class.as_deref() == Some("bot"));
+        if let (Some(geo), Some(address), false) = (self.geo, address, anonymous) {
+            event.geo = geo.lookup(address);
+        }
+        Ok(Finished::Kept(Box::new(event)))
+    }
+
+    fn consent(&self, said: Option<Consent>, anonymous: bool) -> Consent {
+        let mut consent = said.unwrap_or_else(|| {
+            let default = self.prepared.source.consent_default.purposes();
+            // Global Privacy Control: the browser's user objects to marketing, as long as nothing else was said.
+            let objects = self.request.header("sec-gpc") == Some("1");
+            if objects { default.with(Purpose::Marketing, false) } else { default }
+        });
+        if anonymous {
+            consent = Consent(consent.0 & Consent::COOKIELESS.0);
+        }
+        consent
+    }
+
+    /// The caller's salt of the day, else one derived from the secret and the day.
+    fn salt(&self) -> [u8; 32] {
+        self.request.daily_salt.unwrap_or_else(|| {
+            let day = self.request.received_at_us.div_euclid(86_400_000_000);
+            let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, self.secret), &day.to_be_bytes());
+            let mut salt = [0; 32];
+            salt.copy_from_slice(tag.as_ref());
+            salt
+        })
+    }
+
+    fn identity(&self, event: &mut Event) -> Result<(), Fault> {
+        if event.visitor_id.is_none() && event.user_id.is_none() {
+            return Err(Fault::new("identity_missing", "the event names neither a visitor nor a user")
+                .at("visitor_id")
+                .hint("send the id of the browser or device, or the signed-in user's"));
+        }
+        let hash = |id: &mut Str| {
+            if self.prepared.source.hash_ids || personal::is_personal_id(id) {
+                *id = personal::keyed_hash(&self.prepared.ids_key, id);
+            }
+        };
+        if let Some(id) = &mut event.visitor_id {
+            hash(&mut id.0);
+        }
+        if let Some(id) = &mut event.user_id {
+            hash(&mut id.0);
+        }
+        if let Some(id) = &mut event.tracker_session_id {
+            hash(id);
+        }
+        Ok(())
+    }
+
+    /// Reads the campaign, cuts addresses to the allow-list and takes personal text out of every field.
+    fn cut(&self, event: &mut Event) -> Result<(), Fault> {
+        let Prepared { allow, treatment, .. } = self.prepared;
+        if let EventName::Custom(name) = &mut event.name {
+            personal::scrub_emails(name, treatment);
+        }
+        if let Some(page) = &mut event.page {
+            if let Some(url) = &mut page.url {
+                web::read_campaign(url, &mut event.campaign);
+                *url = web::cut_url(url, allow, treatment);
+            }
+            if let Some(referrer) = &mut page.referrer {
+                *referrer = web::cut_url(referrer, allow, treatment);
+            }
+            if let Some(title) = &mut page.title {
+                personal::scrub(title, treatment);
+            }
+        }
+        if let Some(campaign) = &mut event.campaign {
+            let fields = [
+                &mut campaign.source,
+                &mut campaign.medium,
+                &mut campaign.name,
+                &mut campaign.term,
+                &mut campaign.content,
+            ];
+            fields.into_iter().flatten().for_each(|text| personal::scrub(text, treatment));
+        }
+        for product in &mut event.products {
+            personal::scrub_emails(&mut product.id.0, treatment);
+            let fields = [&mut product.name, &mut product.category, &mut product.brand];
+            fields.into_iter().flatten().for_each(|text| personal::scrub_emails(text, treatment));
+        }
+        if let Some(query) = &mut event.query {
+            personal::scrub(query, treatment);
+        }
+        let names = [
+            event.list.as_mut(),
+            event.cart.as_mut().and_then(|cart| cart.id.as_mut()),
+            event.order.as_mut().and_then(|order| order.id.as_mut()),
+            event.decision_id.as_mut(),
+        ];
+        names.into_iter().flatten().for_each(|text| personal::scrub_emails(text, treatment));
+        if let Some(promotion) = &mut event.promotion {
+            let fields = [&mut promotion.id, &mut promotion.name];
+            fields.into_iter().flatten().for_each(|text| personal::scrub_emails(text, treatment));
+        }
+        if event.properties.is_empty() {
+            return Ok(());
+        }
+        if event.properties.len() > self.limits.properties {
+            let message = format_compact!("the event has over {} properties", self.limits.properties);
+            return Err(Fault::new("too_many_properties", message).at("properties"));
+        }
+        let properties = std::mem::take(&mut event.properties);
+        for (name, value) in properties {
+            if !allow.property(&name) {
+                continue;
+            }
+            let value = match value {
+                PropertyValue::Text(text) => match personal::scrub_value(&name, text, treatment) {
+                    Some(text) => PropertyValue::Text(text),
+                    None => continue,
+                },
+                // A number under a personal name is a telephone number or the like; a flag is just a flag.
+                PropertyValue::Int(number) if personal::is_personal_name(&name) => {
+                    match treatment.replace(&number.to_string()) {
+                        Some(text) => PropertyValue::Text(text),
+                        None => continue,
+                    }
+                }
+                PropertyValue::Float(_) if personal::is_personal_name(&name) => continue,
+                other => other,
+            };
+            event.properties.insert(name, value);
+        }
+        Ok(())
+    }
+}

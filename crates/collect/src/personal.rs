@@ -1,0 +1,312 @@
+//! Finds personal fields by name and personal text by pattern, and drops it or puts a keyed hash in its place.
+
+use compact_str::format_compact;
+use midsession_event::Str;
+use ring::hmac;
+use std::fmt::Write;
+
+/// What a source does with personal fields.
+pub(crate) enum Treatment {
+    Drop,
+    Hash(hmac::Key),
+}
+
+impl Treatment {
+    /// What stands in for a personal value; `None` when nothing does.
+    pub fn replace(&self, value: &str) -> Option<Str> {
+        match self {
+            Self::Drop => None,
+            Self::Hash(key) => Some(keyed_hash(key, value)),
+        }
+    }
+}
+
+/// `h_` and 128 bits of HMAC-SHA-256 in hex: the same value is the same text, and no one without the key can guess back.
+pub(crate) fn keyed_hash(key: &hmac::Key, value: &str) -> Str {
+    let tag = hmac::sign(key, value.as_bytes());
+    let mut out = Str::with_capacity(34);
+    out.push_str("h_");
+    for byte in &tag.as_ref()[..16] {
+        let _ = write!(out, "{byte:02x}");
+    }
+    out
+}
+
+/// Whether a field of this name holds something personal. Path segments are separated by points.
+pub(crate) fn is_personal_name(path: &str) -> bool {
+    path.split('.').any(is_personal_segment)
+}
+
+fn is_personal_segment(segment: &str) -> bool {
+    const EXACT: [&str; 38] = [
+        "mail",
+        "phone",
+        "mobile",
+        "tel",
+        "telephone",
+        "fax",
+        "firstname",
+        "lastname",
+        "middlename",
+        "fullname",
+        "surname",
+        "givenname",
+        "familyname",
+        "username",
+        "customername",
+        "address",
+        "street",
+        "city",
+        "postcode",
+        "zip",
+        "zipcode",
+        "postalcode",
+        "ip",
+        "useripaddress",
+        "ipaddress",
+        "remoteaddr",
+        "clientip",
+        "birthday",
+        "birthdate",
+        "dateofbirth",
+        "dob",
+        "iban",
+        "cardnumber",
+        "creditcard",
+        "ssn",
+        "password",
+        "passwd",
+        "contact",
+    ];
+    const ENDS: [&str; 15] = [
+        "phone",
+        "phonenumber",
+        "mobilenumber",
+        "address",
+        "address1",
+        "address2",
+        "addressline1",
+        "addressline2",
+        "firstname",
+        "lastname",
+        "fullname",
+        "postcode",
+        "postalcode",
+        "zipcode",
+        "ipaddress",
+    ];
+    // Longer names are custom words, not one of these.
+    if segment.len() > 40 {
+        return segment.to_ascii_lowercase().contains("email");
+    }
+    let mut plain = [0u8; 40];
+    let mut length = 0;
+    for byte in segment.bytes().filter(u8::is_ascii_alphanumeric) {
+        plain[length] = byte.to_ascii_lowercase();
+        length += 1;
+    }
+    let Ok(plain) = std::str::from_utf8(&plain[..length]) else { return false };
+    EXACT.contains(&plain) || plain.contains("email") || ENDS.iter().any(|end| plain.ends_with(end))
+}
+
+/// Takes e-mail addresses and telephone numbers out of free text.
+pub(crate) fn scrub(text: &mut Str, treatment: &Treatment) {
+    scrub_emails(text, treatment);
+    scrub_phones(text, treatment);
+}
+
+/// Takes e-mail addresses out, also percent-encoded ones.
+pub(crate) fn scrub_emails(text: &mut Str, treatment: &Treatment) {
+    if memchr::memchr2(b'@', b'%', text.as_bytes()).is_none() {
+        return;
+    }
+    let mut from = 0;
+    while let Some((start, end)) = find_email(text.as_str(), from) {
+        let stand_in = treatment.replace(&text[start..end]).unwrap_or_else(|| "[email]".into());
+        text.replace_range(start..end, &stand_in);
+        from = start + stand_in.len();
+    }
+}
+
+fn find_email(text: &str, from: usize) -> Option<(usize, usize)> {
+    let bytes = text.as_bytes();
+    let mut at = from;
+    loop {
+        at += memchr::memchr2(b'@', b'%', bytes.get(at..)?)?;
+        let sign = if bytes[at] == b'@' {
+            1
+        } else if bytes[at..].starts_with(b"%40") {
+            3
+        } else {
+            at += 1;
+            continue;
+        };
+        let is_local = |byte: &u8| byte.is_ascii_alphanumeric() || b".!#$'*+_`{|}~-^".contains(byte) || *byte >= 0x80;
+        let start = at - bytes[from..at].iter().rev().take(64).take_while(|byte| is_local(byte)).count();
+        let is_domain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-') || *byte >= 0x80;
+        let domain = bytes[at + sign..].iter().take(255).take_while(|byte| is_domain(byte)).count();
+        let end = at + sign + domain;
+        let named = &text.get(at + sign..end).unwrap_or_default();
+        let is_email = start < at && text.is_char_boundary(start) && named.trim_end_matches('.').contains('.');
+        if is_email {
+            let trimmed = named.trim_end_matches(['.', '-']).len();
+            return Some((start, at + sign + trimmed));
+        }
+        at += sign;
+    }
+}
+
+/// Takes telephone numbers out: `+` and 8 to 15 digits, or a leading 0 or bracket with separators between the
+/// digits. Bare digit runs stay: they are article numbers far more often.
+fn scrub_phones(text: &mut Str, treatment: &Treatment) {
+    if !text.bytes().any(|byte| matches!(byte, b'+' | b'(' | b'0')) {
+        return;
+    }
+    let mut from = 0;
+    while let Some((start, end)) = find_phone(text.as_bytes(), from) {
+        let stand_in = treatment.replace(&text[start..end]).unwrap_or_else(|| "[phone]".into());
+        text.replace_range(start..end, &stand_in);
+        from = start + stand_in.len();
+    }
+}
+
+fn find_phone(bytes: &[u8], from: usize) -> Option<(usize, usize)> {
+    let mut at = from;
+    while at < bytes.len() {
+        let opens = matches!(bytes[at], b'+' | b'(' | b'0');
+        let fresh = at == 0 || !bytes[at - 1].is_ascii_alphanumeric() && !matches!(bytes[at - 1], b'.' | b'-' | b'+');
+        if !(opens && fresh) {
+            at += 1;
+            continue;
+        }
+        let (mut digits, mut separators, mut end) = (0, 0, at);
+        for (index, byte) in bytes[at..].iter().enumerate().take(32) {
+            match byte {
+                b'0'..=b'9' => {
+                    digits += 1;
+                    end = at + index + 1;
+                }
+                b'+' if index == 0 => {}
+                b' ' | b'-' | b'(' | b')' | b'/' | b'.' => separators += 1,
+                _ => break,
+            }
+        }
+        let followed = bytes.get(end).is_some_and(u8::is_ascii_alphanumeric);
+        let is_date_or_amount = bytes[at] == b'0' && bytes[at..end].contains(&b'.');
+        let enough = if bytes[at] == b'+' { digits >= 8 } else { digits >= 9 && separators >= 1 && !is_date_or_amount };
+        if enough && digits <= 15 && !followed {
+            return Some((at, end));
+        }
+        at = end.max(at + 1);
+    }
+    None
+}
+
+/// Whether an id is a person's address in itself.
+pub(crate) fn is_personal_id(text: &str) -> bool {
+    find_email(text, 0).is_some()
+        || text.starts_with('+') && find_phone(text.as_bytes(), 0).is_some()
+        || text.parse::<std::net::IpAddr>().is_ok()
+}
+
+/// Scrubs the value of a custom field: `None` when the whole value is personal and goes.
+pub(crate) fn scrub_value(name: &str, mut text: Str, treatment: &Treatment) -> Option<Str> {
+    let is_address = text.len() >= 7 && !name.contains("version") && text.parse::<std::net::IpAddr>().is_ok();
+    if is_address || is_personal_name(name) {
+        return treatment.replace(&text);
+    }
+    scrub(&mut text, treatment);
+    Some(text)
+}
+
+/// The visitor id of a cookieless event: a keyed hash over the day's salt. It can't outlive the salt.
+pub(crate) fn daily_visitor(salt: &[u8], source: &str, address: Option<std::net::IpAddr>, agent: &str) -> Str {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, salt);
+    let address = address.map(|address| address.to_string()).unwrap_or_default();
+    let hash = keyed_hash(&key, &format!("{source}\n{address}\n{agent}"));
+    format_compact!("c_{}", &hash[2..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for name in [
+            "email",
+            "Email",
+            "customer_email",
+            "emailAddress",
+            "phone",
+            "billingPhone",
+            "first_name",
+            "lastName",
+            "address",
+            "shipping.address.line1",
+            "traits.address",
+            "ip",
+            "user_ipaddress",
+            "$ip",
+            "zip-code",
+            "password",
+        ] {
+            assert!(is_personal_name(name), "{name}");
+        }
+        for name in ["color", "list_name", "shipping", "zipper", "ipod", "total", "mailbox_size", "phone_model", "ship"]
+        {
+            assert!(!is_personal_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn text() {
+        for (text, expected) in [
+            ("mail jane.doe+x@example.co.uk, please", "mail [email], please"),
+            ("jane@example.com", "[email]"),
+            ("a%40b.example", "[email]"),
+            ("jane@example.com.", "[email]."),
+            ("josé@exämple.com!", "[email]!"),
+            ("a@b.c d@e.f", "[email] [email]"),
+            ("50% off @ home", "50% off @ home"),
+            ("@handle", "@handle"),
+            ("call +49 30 1234567 now", "call [phone] now"),
+            ("(030) 123-45678", "[phone]"),
+            ("030 1234 5678", "[phone]"),
+            ("4006381333931", "4006381333931"),
+            ("0012345678905", "0012345678905"),
+            ("2026-11-22", "2026-11-22"),
+            ("shoes 42.5 +2", "shoes 42.5 +2"),
+            ("0.1234567890", "0.1234567890"),
+            ("@", "@"),
+            ("%", "%"),
+            ("é@ü.ö", "[email]"),
+        ] {
+            let mut scrubbed = Str::from(text);
+            scrub(&mut scrubbed, &Treatment::Drop);
+            assert_eq!(scrubbed, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn hashes_are_keyed_and_stable() {
+        let key = |secret: &[u8]| Treatment::Hash(hmac::Key::new(hmac::HMAC_SHA256, secret));
+        let value = scrub_value("email", "jane@example.com".into(), &key(b"a"));
+        assert_eq!(value, scrub_value("email", "jane@example.com".into(), &key(b"a")));
+        assert_ne!(value, scrub_value("email", "jane@example.com".into(), &key(b"b")));
+        assert!(value.is_some_and(|hash| hash.starts_with("h_") && hash.len() == 34));
+        assert_eq!(scrub_value("host", "192.0.2.7".into(), &Treatment::Drop), None);
+        assert_eq!(scrub_value("host", "2001:db8::1".into(), &Treatment::Drop), None);
+        assert_eq!(scrub_value("app_version", "4.10.1.0".into(), &Treatment::Drop), Some("4.10.1.0".into()));
+    }
+
+    #[test]
+    fn ids() {
+        for id in ["jane@example.com", "+4930123456789", "192.0.2.1", "::1"] {
+            assert!(is_personal_id(id), "{id}");
+        }
+        for id in ["u-1", "42", "0301234567", "8f14e45f-ceea-467f-a8d1-2f1d3b1c0001"] {
+            assert!(!is_personal_id(id), "{id}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The tracker protocols, one file and one row each. Exact routes come first; Snowplow's `/{vendor}/{version}` last.
+
+mod native;
+
+use crate::draft::Draft;
+use crate::scan::Piece;
+use crate::{Fault, Limits, Reply, Request, Source};
+use midsession_event::{PropertyValue, Str};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// Whose words a request speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// This product's own.
+    Native,
+    /// Snowplow's trackers.
+    Snowplow,
+    /// Snowplow's Iglu webhook.
+    IgluWebhook,
+    /// Segment's and RudderStack's SDKs.
+    Segment,
+    /// PostHog's SDKs.
+    PostHog,
+    /// The GA4 Measurement Protocol.
+    Ga4,
+}
+
+impl Protocol {
+    /// As written in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Snowplow => "snowplow",
+            Self::IgluWebhook => "iglu_webhook",
+            Self::Segment => "segment",
+            Self::PostHog => "posthog",
+            Self::Ga4 => "ga4",
+        }
+    }
+}
+
+/// What a protocol does with a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// Events, of this kind.
+    Collect(&'static str),
+    /// Something an SDK asks before it sends, answered at once.
+    Ask(&'static str),
+}
+
+/// A request's frame, before its events are looked at.
+pub(crate) struct Envelope<'a> {
+    /// Write key, when the request names one.
+    pub key: Option<Cow<'a, str>>,
+    /// Snowplow's app id.
+    pub app_id: Option<Cow<'a, str>>,
+    /// The events, unparsed.
+    pub pieces: Vec<Piece<'a>>,
+    /// When the batch was sent. Epoch ms.
+    pub sent_at_ms: Option<i64>,
+    /// The batch's own fields that its events inherit.
+    pub shared: crate::json::Json<'a>,
+}
+
+impl<'a> Envelope<'a> {
+    pub fn new(pieces: Vec<Piece<'a>>) -> Self {
+        Self { key: None, app_id: None, pieces, sent_at_ms: None, shared: crate::json::Json::Null }
+    }
+}
+
+/// What a protocol may look at while it reads an event.
+pub(crate) struct Reading<'r> {
+    pub request: &'r Request<'r>,
+    pub source: &'r Source,
+    pub limits: &'r Limits,
+    pub kind: &'static str,
+    pub begun: Begun,
+}
+
+/// What a protocol settled for the whole request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Begun {
+    /// Snowplow's network user id, from the cookie or new.
+    pub network_user: Option<Str>,
+    /// The tracker asks for no identifier.
+    pub anonymous: bool,
+}
+
+/// What an answer is made from.
+pub(crate) struct Answer<'r> {
+    pub request: &'r Request<'r>,
+    pub source: &'r Source,
+    pub kind: &'static str,
+    pub begun: &'r Begun,
+    pub accepted: usize,
+    pub may_set_cookie: bool,
+}
+
+/// One protocol.
+pub(crate) struct Row {
+    pub protocol: Protocol,
+    /// What it does with a method and path, if anything.
+    pub route: fn(&Request<'_>) -> Option<Route>,
+    /// Finds the events and the key in the decoded body.
+    pub envelope: for<'a> fn(&Request<'a>, &'static str, &'a [u8], &Limits) -> Result<Envelope<'a>, Fault>,
+    /// Settles what holds for the whole request.
+    pub begin: fn(&Request<'_>, &Source, &mut dyn FnMut() -> u128) -> Begun,
+    /// Reads one event.
+    pub event: fn(&Reading<'_>, &Envelope<'_>, Piece<'_>, &mut dyn FnMut() -> u128) -> Result<Draft, Fault>,
+    /// The answer when all is durable.
+    pub accept: fn(&Answer<'_>) -> Reply,
+    /// The answer when the request as a whole is refused.
+    pub refuse: fn(&Request<'_>, &Fault) -> Reply,
+    /// The answer to a question of the SDK.
+    pub ask: fn(&Request<'_>, &'static str, Option<&Source>) -> Reply,
+    /// The member that holds an event's id, for rejects.
+    pub id_member: &'static str,
+}
+
+/// Every protocol, in the order in which paths are offered to them.
+pub(crate) static PROTOCOLS: [Row; 1] = [native::ROW];
+
+/// Nothing to settle.
+fn begin_nothing(_: &Request<'_>, _: &Source, _: &mut dyn FnMut() -> u128) -> Begun {
+    Begun::default()
+}
+
+/// Nothing to ask.
+fn ask_nothing(_: &Request<'_>, _: &'static str, _: Option<&Source>) -> Reply {
+    Reply::problem(&Fault::new("route_unknown", "nothing answers here"))
+}
+
+fn refuse_with_problem(_: &Request<'_>, fault: &Fault) -> Reply {
+    Reply::problem(fault)
+}
+
+/// A fresh version 4 UUID from the caller's random numbers.
+fn fresh_uuid(random: &mut dyn FnMut() -> u128) -> uuid::Uuid {
+    uuid::Builder::from_random_bytes(random().to_be_bytes()).into_uuid()
+}
+
+/// Adds a value to the properties: objects flattened with points, arrays as JSON text.
+fn add_property(properties: &mut BTreeMap<Str, PropertyValue>, name: Str, value: &crate::json::Json<'_>) {
+    use crate::json::Json;
+    let value = match value {
+        Json::Null => PropertyValue::Null,
+        Json::Bool(value) => PropertyValue::Bool(*value),
+        Json::Int(value) => PropertyValue::Int(*value),
+        Json::Float(value) => PropertyValue::Float(*value),
+        Json::Text(text) => PropertyValue::Text(crate::field::cut(text, crate::field::TEXT_BYTES)),
+        Json::List(_) => {
+            let text = serde_json::to_string(value).unwrap_or_default();
+            // A list cut in half is no list.
+            if text.len() > crate::field::TEXT_BYTES {
+                return;
+            }
+            PropertyValue::Text(text.into())
+        }
+        Json::Object(members) => {
+            for (key, value) in members {
+                add_property(properties, compact_str::format_compact!("{name}.{key}"), value);
+            }
+            return;
+        }
+    };
+    properties.insert(name, value);
+}
