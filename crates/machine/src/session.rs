@@ -1,6 +1,6 @@
 //! One visit of one device, kept while it is open and readable for a while after.
 
-use crate::{Cart, Names};
+use crate::{Cart, FactKind, Names};
 use midsession_event::{Consent, SessionId, SessionState, SessionUpdate, Str, UserId, VisitorId};
 
 /// A session of a shopper.
@@ -30,6 +30,8 @@ pub struct Session {
     pub ended_at_ms: i64,
     /// Stamp of the last record that changed it. Epoch ms.
     pub last_stamp_ms: i64,
+    /// Kind of the event that came last.
+    pub last_kind: FactKind,
     /// Events that took effect.
     pub events: i64,
     /// Page views.

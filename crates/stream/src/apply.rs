@@ -226,6 +226,7 @@ fn facts_of(
 /// Takes an event into a session's counts. Says whether it is about the cart.
 fn count_in(session: &mut Session, event: &Event, time_ms: i64, now_ms: i64) -> bool {
     session.events += 1;
+    session.last_kind = FactKind::of(&event.name);
     session.started_at_ms = session.started_at_ms.min(time_ms);
     session.ended_at_ms = session.ended_at_ms.max(time_ms);
     session.last_stamp_ms = now_ms;

@@ -209,6 +209,7 @@ fn session_of(carried: &CarriedSession, number: u32, user: &UserId) -> Session {
         started_at_ms: update.started_at_ms,
         ended_at_ms: update.ended_at_ms,
         last_stamp_ms: carried.last_stamp_ms,
+        last_kind: FactKind::CUSTOM,
         events: update.events,
         page_views: update.page_views,
         product_views: update.product_views,

@@ -3,7 +3,7 @@
 use crate::apply::emit;
 use crate::stream::Stream;
 use midsession_event::{Event, SessionId, SessionState};
-use midsession_machine::{Cart, Effect, Session};
+use midsession_machine::{Cart, Effect, FactKind, Session};
 
 impl Stream {
     /// The position of the event's session among the shopper's, opened or merged as needed; `None` when it is too
@@ -116,6 +116,7 @@ fn opened(event: &Event, time_ms: i64, number: u32, shopper: &midsession_event::
         started_at_ms: time_ms,
         ended_at_ms: time_ms,
         last_stamp_ms: i64::MIN,
+        last_kind: FactKind::of(&event.name),
         events: 0,
         page_views: 0,
         product_views: 0,
