@@ -1,0 +1,36 @@
+//! The promise as one line: what each stage takes of it now.
+import type { Budget } from "../api.ts";
+import { ms } from "../format.ts";
+import { humanise } from "../words.ts";
+
+export function BudgetBar({ budget }: { budget: Budget }) {
+  const { stages, total, promise_p99_ms } = budget;
+  if (total.count === 0)
+    return <p class="empty-line">No intervention has been painted yet. As soon as one is, its way to the screen is measured here.</p>;
+  const sum = stages.reduce((all, s) => all + s.p99_ms, 0) || 1;
+  const filled = Math.min(100, (100 * total.p99_ms) / promise_p99_ms);
+  return (
+    <div class="promise">
+      <p>
+        99 of 100 changes are on the shopper’s screen within <b>{ms(total.p99_ms)}</b>; promised are {ms(promise_p99_ms)}.
+      </p>
+      <div class="promise-track" aria-hidden="true">
+        <span class={total.p99_ms > promise_p99_ms ? "over" : ""} style={{ width: `max(4px, ${filled}%)` }} />
+      </div>
+      <p class="note">The same time, stage by stage:</p>
+      <div class="promise-stages" aria-hidden="true">
+        {stages.map((stage, index) => (
+          <i key={stage.name} class={`seg-${index % 7}`} style={{ width: `${(100 * stage.p99_ms) / sum}%` }} />
+        ))}
+      </div>
+      <ul class="promise-legend">
+        {stages.map((stage, index) => (
+          <li key={stage.name} title={stage.what}>
+            <i class={`seg-${index % 7}`} aria-hidden="true" />
+            {humanise(stage.name)} <b>{ms(stage.p99_ms)}</b>
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}

@@ -1,0 +1,116 @@
+//! Where the time goes between a shopper's act and the changed page, who answers for each part, and what is left.
+import type { Budget, Stage } from "../api.ts";
+import { count, ms } from "../format.ts";
+import { Failed, Loading, Panel, Title } from "../parts/bits.tsx";
+import { BudgetBar } from "../parts/budget-bar.tsx";
+import { useResource } from "../use.ts";
+import { humanise } from "../words.ts";
+
+const stageWords: Record<string, string> = { log: "Make durable", log_decision: "Make the decision durable", collect: "Receive and check", machine: "Understand", decide: "Decide", push: "Send", render: "Paint" };
+const name = (stage: Stage): string => stageWords[stage.name] ?? humanise(stage.name);
+
+function Against({ now, target, label }: { now: number; target: number | null; label: string }) {
+  if (target === null || target <= 0) return <span class="num">{ms(now)}</span>;
+  const share = now / target;
+  return (
+    <span class={`against ${share > 1 ? "over" : ""}`}>
+      <span class="against-words">
+        <b>{ms(now)}</b> <span class="of">of {ms(target)}</span>
+      </span>
+      <span class="against-track" role="meter" aria-label={`${label}: ${ms(now)} of ${ms(target)}`} aria-valuemin={0} aria-valuemax={100} aria-valuenow={Math.min(100, Math.round(share * 100))}>
+        <span style={{ width: `${Math.min(100, share * 100)}%` }} />
+      </span>
+    </span>
+  );
+}
+
+function Row({ stage, strong = false, label }: { stage: Stage; strong?: boolean; label?: string }) {
+  const measured = stage.count > 0;
+  const title = label ?? name(stage);
+  return (
+    <tr class={strong ? "strong" : ""}>
+      <th scope="row">
+        {title}
+        <small class="aside">{stage.what}</small>
+      </th>
+      <td class="wide-only">
+        {stage.owner}
+        <small class="aside">{stage.clock === "browser" ? "browser’s clock" : "server’s clock"}</small>
+      </td>
+      <td class="wide-only">{measured ? <Against now={stage.p50_ms} target={stage.budget_p50_ms} label={`${title}, half of all`} /> : "–"}</td>
+      <td>{measured ? <Against now={stage.p99_ms} target={stage.budget_p99_ms} label={`${title}, 99 of 100`} /> : "–"}</td>
+      <td class="num">{stage.headroom_p99_ms === null ? "–" : <span class={stage.headroom_p99_ms < 0 ? "minus" : ""}>{ms(stage.headroom_p99_ms)}</span>}</td>
+      <td class="num wide-only">{measured ? ms(stage.max_ms) : "–"}</td>
+      <td class="num wide-only">{count(stage.count)}</td>
+    </tr>
+  );
+}
+
+export function BudgetScreen() {
+  const { data, error, reload } = useResource<Budget>("/v1/budget", 1_000);
+  const over = data?.stages.filter((s) => s.headroom_p99_ms !== null && s.headroom_p99_ms < 0) ?? [];
+  return (
+    <>
+      <Title title="Latency">
+        From a shopper’s act to the changed page, promised within {ms(data?.promise_p99_ms ?? 2_000)} for 99 of 100. Each stage has a share of it, and
+        somebody who answers for it.
+      </Title>
+      {error && !data && <Failed error={error} retry={reload} />}
+      {!data && !error && <Loading what="the latency budget" />}
+      {data && (
+        <>
+          {over.length > 0 && (
+            <p class="tone tone-warn over-note" role="status">
+              Over their share: {over.map((s) => `${name(s)} (${s.owner})`).join(", ")}.
+            </p>
+          )}
+          <Panel title="Now against the promise">
+            <BudgetBar budget={data} />
+          </Panel>
+          <Panel title="Stage by stage">
+            <div class="scroll-x" tabIndex={0} role="region" aria-label="Stages">
+              <table class="table stages">
+                <thead>
+                  <tr>
+                    <th scope="col">Stage</th>
+                    <th scope="col" class="wide-only">
+                      Answers for it
+                    </th>
+                    <th scope="col" class="wide-only">
+                      Half of all (P50)
+                    </th>
+                    <th scope="col">99 of 100 (P99)</th>
+                    <th scope="col" class="num">
+                      Left
+                    </th>
+                    <th scope="col" class="num wide-only">
+                      Longest
+                    </th>
+                    <th scope="col" class="num wide-only">
+                      Measured
+                    </th>
+                  </tr>
+                </thead>
+                <tbody>
+                  {data.stages.map((stage) => (
+                    <Row key={stage.name} stage={stage} />
+                  ))}
+                </tbody>
+                <tbody class="sum">
+                  <Row stage={data.network} label="Network" />
+                  <Row stage={data.unexplained} label="Unexplained" />
+                  <Row stage={data.total} label="From act to painted" strong />
+                  {data.silence && <Row stage={data.silence} label="From deadline to painted" />}
+                </tbody>
+              </table>
+            </div>
+            <p class="note">
+              Server stages are measured by the server’s clock, painting and the whole by the browser’s. Unexplained is what is left of the whole
+              after stages and network; it should stay under 1 ms.
+            </p>
+          </Panel>
+        </>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,145 @@
+//! Events that could not be accepted: which field, why, whose fault, what to do, and the bytes as they came.
+import { useState } from "preact/hooks";
+import type { DeadLetter } from "../api.ts";
+import { shortId, time } from "../format.ts";
+import { deadLetters, loaded } from "../live.ts";
+import { Loading, SourceTag, Title } from "../parts/bits.tsx";
+import { Icon } from "../parts/icon.tsx";
+import { lines } from "../payload.ts";
+import { go, href, route } from "../route.ts";
+import { wide } from "../use.ts";
+import { humanise } from "../words.ts";
+
+function Letter({ letter }: { letter: DeadLetter }) {
+  const rows = lines(letter.payload, letter.field);
+  const marked = rows.some((row) => row.fault);
+  return (
+    <section class="pane" aria-label="One rejected event">
+      <div class="pane-head">
+        <a class="back" href={href("dead-letters")}>
+          <Icon name="back" />
+          <span>All rejected events</span>
+        </a>
+        <h2>{letter.message}</h2>
+      </div>
+      <dl class="facts">
+        {letter.field && (
+          <div>
+            <dt>Field at fault</dt>
+            <dd>
+              <code class="fault">{letter.field}</code>
+            </dd>
+          </div>
+        )}
+        <div>
+          <dt>To be fixed by</dt>
+          <dd>{letter.owner ?? "the sender"}</dd>
+        </div>
+        <div>
+          <dt>From</dt>
+          <dd>
+            <SourceTag name={letter.source} />
+          </dd>
+        </div>
+        <div>
+          <dt>Received</dt>
+          <dd>{time(letter.stamp_ms)}</dd>
+        </div>
+        <div>
+          <dt>Reason code</dt>
+          <dd>
+            <code>{letter.code}</code>
+          </dd>
+        </div>
+        {letter.event_id && (
+          <div>
+            <dt>Event id</dt>
+            <dd title={letter.event_id}>{shortId(letter.event_id)}</dd>
+          </div>
+        )}
+      </dl>
+      {letter.hint && (
+        <p class="hint">
+          <b>What to do:</b> {letter.hint}
+        </p>
+      )}
+      <div class="payload" role="region" aria-label="The event as it came" tabIndex={0}>
+        <pre>
+          {rows.map((row, index) => (
+            <code key={index} class={row.fault ? "line line-fault" : "line"}>
+              {row.text || " "}
+              {row.fault && <span class="hidden"> (field at fault)</span>}
+            </code>
+          ))}
+        </pre>
+      </div>
+      {letter.field && !marked && <p class="note">The field does not stand in the event: it is missing.</p>}
+    </section>
+  );
+}
+
+export function DeadLettersScreen() {
+  const { id } = route.value;
+  const [field, setField] = useState("");
+  const all = deadLetters.value;
+  const codes = [...new Set(all.map((d) => d.code))].sort();
+  const shown = field ? all.filter((d) => d.code === field) : all;
+  const chosen = all.find((d) => String(d.offset) === id) ?? (id === null && wide.value ? shown[0] : undefined);
+  const keys = (event: KeyboardEvent) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const at = shown.findIndex((d) => d === chosen);
+    const next = shown[Math.max(0, Math.min(shown.length - 1, at + step))];
+    if (next) go("dead-letters", String(next.offset));
+  };
+  return (
+    <>
+      <div class="sessions-list">
+        <Title title="Dead letters">Events that could not be accepted. Nothing is lost: each is kept as it came, with the reason.</Title>
+        {all.length > 0 && (
+          <div class="filters">
+            <label class="hidden" for="letter-code">
+              Reason
+            </label>
+            <select id="letter-code" value={field} onChange={(event) => setField(event.currentTarget.value)}>
+              <option value="">All reasons</option>
+              {codes.map((code) => (
+                <option key={code} value={code}>
+                  {humanise(code)}
+                </option>
+              ))}
+            </select>
+          </div>
+        )}
+        {all.length === 0 ? (
+          loaded.value.deadLetters ? (
+            <p class="empty-line">None: every event so far was accepted.</p>
+          ) : (
+            <Loading what="rejected events" />
+          )
+        ) : (
+          <div class="list letters" role="listbox" aria-label="Rejected events, newest first" tabIndex={0} aria-activedescendant={chosen ? `d-${chosen.offset}` : undefined} onKeyDown={keys}>
+            {shown.slice(0, 200).map((letter) => (
+              <div
+                key={letter.offset}
+                id={`d-${letter.offset}`}
+                role="option"
+                aria-selected={letter === chosen}
+                class="row letter"
+                onClick={() => go("dead-letters", String(letter.offset))}
+              >
+                <b>{letter.message}</b>
+                <span class="row-when">{time(letter.stamp_ms)}</span>
+                <span class="row-what">
+                  {letter.field && <code class="fault">{letter.field}</code>} <SourceTag name={letter.source} />
+                </span>
+              </div>
+            ))}
+          </div>
+        )}
+      </div>
+      {chosen ? <Letter letter={chosen} /> : id !== null && loaded.value.deadLetters && <p class="empty-line">This rejected event is no longer among the latest.</p>}
+    </>
+  );
+}

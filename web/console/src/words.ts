@@ -1,0 +1,172 @@
+//! The product's names in everyday words: features, rules, outcomes, events.
+import type { Decision, Intervention, Scalar } from "./api.ts";
+
+const features: Record<string, string> = {
+  product_view_count: "Products viewed",
+  distinct_products: "Different products",
+  list_view_count: "Lists viewed",
+  search_count: "Searches",
+  cart_add_count: "Put in cart",
+  cart_remove_count: "Taken out of cart",
+  order_count: "Orders",
+  order_value: "Spent on orders",
+  avg_viewed_price: "Average price viewed",
+  min_viewed_price: "Lowest price viewed",
+  max_viewed_price: "Highest price viewed",
+  top_category: "Favourite category",
+  unique_categories: "Different categories",
+  cart_value: "Cart is worth",
+  cart_size: "Items in cart",
+  checkout_step: "Checkout step",
+  duration_ms: "Session lasts",
+  page_count: "Pages viewed",
+  bounce: "Left after one page",
+  idle_ms: "Silent for",
+  cart_view_ratio: "Put in cart per product viewed",
+  device_class: "Device",
+  campaign: "Campaign",
+};
+
+export const windows = ["5m", "1h", "24h"] as const;
+export type Window = (typeof windows)[number];
+export const windowWords: Record<Window, string> = { "5m": "5 min", "1h": "1 h", "24h": "24 h" };
+
+export interface FeatureName {
+  base: string;
+  window: Window | null;
+  label: string;
+}
+
+export function featureName(name: string): FeatureName {
+  const bare = name.replace(/^(user|session)\./, "");
+  const window = windows.find((w) => bare.endsWith(`_${w}`)) ?? null;
+  const base = window ? bare.slice(0, -window.length - 1) : bare;
+  return { base, window, label: features[base] ?? base.replaceAll("_", " ") };
+}
+
+const events: Record<string, string> = {
+  page_view: "Page viewed",
+  page_ping: "Still on the page",
+  product_view: "Product viewed",
+  list_view: "List viewed",
+  list_click: "Product picked from a list",
+  search: "Searched",
+  promo_view: "Promotion seen",
+  promo_click: "Promotion clicked",
+  add_to_cart: "Put in cart",
+  remove_from_cart: "Taken out of cart",
+  cart_view: "Cart looked at",
+  checkout_step: "Checkout step",
+  transaction: "Bought",
+  refund: "Refunded",
+  login: "Signed in",
+  logout: "Signed out",
+  consent: "Privacy choice",
+  exposure: "Intervention in sight",
+  painted: "Intervention painted",
+  click: "Intervention clicked",
+  dismiss: "Intervention dismissed",
+};
+export const eventWords = (name: string): string => events[name] ?? name.replaceAll("_", " ");
+
+export const humanise = (name: string): string => {
+  const text = name.replaceAll(/[_-]+/g, " ").trim();
+  return text.charAt(0).toUpperCase() + text.slice(1);
+};
+
+const durations: Record<string, string> = { ms: "ms", s: "seconds", m: "minutes", h: "hours", d: "days" };
+export function durationWords(text: string): string {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text);
+  if (!match) return text;
+  const [, n = "", unit = ""] = match;
+  const word = durations[unit] ?? unit;
+  return `${n} ${n === "1" ? word.replace(/s$/, "") : word}`;
+}
+
+/** When a rule is asked. */
+export function triggerWords(trigger: Intervention["trigger"]): string {
+  if (typeof trigger === "string") return `On ${trigger}`;
+  if (trigger.idle) return `When a shopper has done nothing for ${durationWords(trigger.idle)}`;
+  if (trigger.event) return `Right after “${eventWords(trigger.event).toLowerCase()}”`;
+  return "When asked";
+}
+
+const comparisons: Record<string, string> = {
+  ">": "is more than",
+  ">=": "is at least",
+  "<": "is less than",
+  "<=": "is at most",
+  "==": "is",
+  "!=": "is not",
+};
+
+/** One part of a condition in words, or null where only its own text says it exactly. */
+function partWords(part: string): string | null {
+  const match = /^(session|user)\.([a-z_0-9]+)\s*(>=|<=|==|!=|>|<)\s*("[^"]*"|true|false|-?\d+(?:\.\d+)?)$/.exec(part.trim());
+  if (!match) return null;
+  const [, scope = "", name = "", operator = "", value = ""] = match;
+  const { base, window, label } = featureName(name);
+  if (base === "order_count" && operator === "==" && value === "0") {
+    return window ? `nothing was bought in the last ${windowWords[window]}` : "nothing was bought in this session";
+  }
+  const plain = value.replace(/^"|"$/g, "").replace(/\.0+$/, "");
+  const unit = base.endsWith("_ms") ? " ms" : "";
+  const when = window ? ` in the last ${windowWords[window]}` : scope === "session" && !/^cart_|idle/.test(base) ? " in this session" : "";
+  return `“${label.toLowerCase()}”${when} ${comparisons[operator]} ${plain}${unit}`;
+}
+
+export interface Part {
+  text: string;
+  exact: boolean;
+}
+
+/** The condition of a rule, part by part. Parts that don't read as words are shown as they are written. */
+export function conditionWords(when: string): Part[] {
+  if (!when.trim() || when.trim() === "true") return [];
+  // A condition with an "or" or brackets in it is not a plain list of parts.
+  if (/\|\||[()?]/.test(when)) return [{ text: when, exact: true }];
+  return when.split("&&").map((part) => {
+    const text = partWords(part);
+    return text === null ? { text: part.trim(), exact: true } : { text, exact: false };
+  });
+}
+
+export const capWords = (cap: string): string => cap.replace(/per (\d+[smhd])$/, (_, d: string) => `in ${durationWords(d)}`);
+
+const outcomes: Record<string, string> = {
+  served: "sent to the shopper",
+  holdout: "held back for comparison",
+  capped: "held back by a cap",
+  expired: "expired before it was seen",
+  dry_run: "dry run, not shown",
+  shed: "shed under load",
+  suppressed: "no consent",
+};
+export type Tone = "good" | "calm" | "quiet" | "warn";
+
+/** What became of a decision, by the furthest it got. */
+export function outcome(d: Decision): { text: string; tone: Tone } {
+  if (d.clicked_at_ms) return { text: "clicked", tone: "good" };
+  if (d.dismissed_at_ms) return { text: "dismissed", tone: "calm" };
+  if (d.painted_at_ms) return { text: "on the shopper’s screen", tone: "good" };
+  return { text: outcomes[d.outcome] ?? d.outcome.replaceAll("_", " "), tone: d.outcome === "served" ? "calm" : "quiet" };
+}
+
+/** A feature's value as people read it. */
+export function featureValue(base: string, value: Scalar | undefined): string {
+  if (value === undefined || value === null) return "–";
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  if (typeof value === "string") return value;
+  if (base.endsWith("_ms")) return value < 60_000 ? `${(value / 1000).toFixed(1)} s` : `${Math.floor(value / 60_000)} min ${Math.floor((value % 60_000) / 1000)} s`;
+  if (/price|value/.test(base)) return value.toFixed(2);
+  return Number.isInteger(value) ? String(value) : value.toFixed(2);
+}
+
+/** The sources come with a label of their own; the tone keeps them apart at a glance. */
+export function sourceTone(label: string): "shop" | "simulated" | "replay" | "other" {
+  const text = label.toLowerCase();
+  if (text.includes("simulated")) return "simulated";
+  if (text.includes("replay")) return "replay";
+  if (text.includes("shop")) return "shop";
+  return "other";
+}
