@@ -49,6 +49,11 @@ impl BatchBuilder {
         self.base
     }
 
+    /// Past the last record's offset.
+    pub fn end(&self) -> i64 {
+        self.last + 1
+    }
+
     /// Largest stamp.
     pub fn stamp_ms(&self) -> i64 {
         self.max_stamp_ms

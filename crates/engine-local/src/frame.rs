@@ -1,6 +1,6 @@
 //! Frames, the journal's unit of all or nothing, and the heads of journal files.
 //!
-//! File: head {magic, format, number, salt, crc}, a frame with the snapshot, then a frame per commit.
+//! File: head {magic, format, number, salt, time, crc}, a frame with the snapshot, then a frame per commit.
 //! Frame: {magic, body length, sequence, crc} and the body. All numbers little-endian, checksums CRC32C; a frame's covers
 //! the file's salt too, so that bytes of another file, or of a payload made to look like a frame, don't pass for one.
 //! Commit body: count and list of (partition, offset) positions, then (slot, Kafka batch) until the end.
@@ -9,7 +9,7 @@ use crate::batch::{self, BatchHead};
 use crate::bytes::{Reader, put_i64, put_u32, put_u64};
 
 /// Bytes of a file's head.
-pub const FILE_HEAD_BYTES: usize = 32;
+pub const FILE_HEAD_BYTES: usize = 40;
 /// Bytes of a frame before its body.
 pub const FRAME_HEAD_BYTES: usize = 20;
 const FILE_MAGIC: &[u8; 8] = b"MIDSJRNL";
@@ -21,15 +21,24 @@ const FRAME_MAGIC: u32 = 0x314d_464a;
 pub struct FileHead {
     pub number: u64,
     pub salt: u32,
+    /// When the file was begun. Epoch ms.
+    pub begun_ms: i64,
 }
 
 impl FileHead {
+    /// Of a new file. The salt is a number that the bytes of another file, or a payload, don't know.
+    pub fn new(number: u64, begun_ms: i64) -> Self {
+        let salt = crc32c::crc32c_append(crc32c::crc32c(&number.to_le_bytes()), &begun_ms.to_le_bytes());
+        Self { number, salt, begun_ms }
+    }
+
     pub fn encode(self) -> Vec<u8> {
         let mut out = Vec::with_capacity(FILE_HEAD_BYTES);
         out.extend_from_slice(FILE_MAGIC);
         put_u32(&mut out, FORMAT);
         put_u64(&mut out, self.number);
         put_u32(&mut out, self.salt);
+        put_i64(&mut out, self.begun_ms);
         out.resize(FILE_HEAD_BYTES - 4, 0);
         let crc = crc32c::crc32c(&out);
         put_u32(&mut out, crc);
@@ -47,7 +56,8 @@ impl FileHead {
             return Err("not a journal of this version");
         }
         let short = "the file's head is cut short";
-        Ok(Self { number: fields.u64().ok_or(short)?, salt: fields.u32().ok_or(short)? })
+        let (number, salt) = (fields.u64().ok_or(short)?, fields.u32().ok_or(short)?);
+        Ok(Self { number, salt, begun_ms: fields.i64().ok_or(short)? })
     }
 }
 
@@ -91,6 +101,12 @@ pub fn parse(bytes: &[u8], salt: u32) -> Option<Frame<'_>> {
     let crc = head.u32()?;
     let body = head.take(length)?;
     (checksum(salt, &bytes[..16], body) == crc).then_some(Frame { sequence, body })
+}
+
+/// Bytes of the frame that starts with this head, if it is one.
+pub fn size(head: &[u8; FRAME_HEAD_BYTES]) -> Option<usize> {
+    let mut head = Reader(head);
+    (head.u32()? == FRAME_MAGIC).then_some(FRAME_HEAD_BYTES + head.u32()? as usize)
 }
 
 /// Where the first whole frame of a sequence past `after` starts in `bytes`, if there is one.

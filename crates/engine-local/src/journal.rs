@@ -1,5 +1,6 @@
 //! Journal files: their names, how one is begun, and how one is read through.
 
+use crate::bytes::Reader;
 use crate::disk::{Disk, DiskFile};
 use crate::frame::{self, Commit, FILE_HEAD_BYTES, FRAME_HEAD_BYTES, FileHead};
 use crate::snapshot::Snapshot;
@@ -44,11 +45,17 @@ pub struct Journal {
     pub number: u64,
     pub kind: Kind,
     pub salt: u32,
+    /// When it was begun. Epoch ms.
+    pub begun_ms: i64,
     pub path: PathBuf,
     pub file: Arc<dyn DiskFile>,
 }
 
 impl Journal {
+    pub fn new(head: FileHead, kind: Kind, path: PathBuf, file: Arc<dyn DiskFile>) -> Self {
+        Self { number: head.number, kind, salt: head.salt, begun_ms: head.begun_ms, path, file }
+    }
+
     /// The error for bytes that don't fit.
     pub fn corrupt(&self, at: u64, what: impl Into<String>) -> LogError {
         corrupt(&self.path, at, what)
@@ -76,7 +83,7 @@ impl Journal {
         })();
         match written {
             Ok(file) => {
-                let journal = Self { number: head.number, kind: Kind::Journal, salt: head.salt, path, file };
+                let journal = Self::new(head, Kind::Journal, path, file);
                 Ok((journal, bytes.len() as u64))
             }
             Err(error) => {
@@ -97,43 +104,55 @@ impl Journal {
         if head.number != number {
             return Err(corrupt(&path, 0, format!("it is file {} by its head", head.number)));
         }
-        Ok(Self { number, kind, salt: head.salt, path, file })
+        Ok(Self::new(head, kind, path, file))
     }
 
-    /// Reads the file through: what it starts from, its commits, and how far it is whole. With `limit` every byte below
-    /// it must be; without, a last frame that is not whole is left out, as its writer was stopped within it.
-    pub fn scan(&self, limit: Option<u64>) -> Result<Scan, LogError> {
-        let size = self.file.size().map_err(|error| self.corrupt(0, error.to_string()))?;
-        if limit.is_some_and(|limit| limit > size) {
+    /// What the file starts from, and where its commits begin.
+    pub fn start(&self) -> Result<(Snapshot, u64), LogError> {
+        let at = FILE_HEAD_BYTES as u64;
+        let mut head = [0; FRAME_HEAD_BYTES];
+        let unreadable = |error: io::Error| self.corrupt(at, format!("it can't be read: {error}"));
+        self.file.read_at(&mut head, at).map_err(unreadable)?;
+        let size = frame::size(&head).filter(|size| at + *size as u64 <= self.size().unwrap_or(0));
+        let broken = || self.corrupt(at, "what the file starts from does not match its checksum");
+        let mut bytes = vec![0; size.ok_or_else(broken)?];
+        self.file.read_at(&mut bytes, at).map_err(unreadable)?;
+        let framed = frame::parse(&bytes, self.salt).ok_or_else(broken)?;
+        let snapshot = Snapshot::decode(&mut Reader(framed.body)).ok_or_else(broken)?;
+        Ok((snapshot, at + bytes.len() as u64))
+    }
+
+    pub fn size(&self) -> Result<u64, LogError> {
+        self.file.size().map_err(|error| self.corrupt(0, format!("it can't be read: {error}")))
+    }
+
+    /// Reads the commits from `from` on, where that of `sequence` is. With `limit` every byte below it must be whole;
+    /// without, a last frame that is not is left out, as its writer was stopped within it.
+    pub fn scan(&self, from: u64, sequence: u64, limit: Option<u64>) -> Result<Scan, LogError> {
+        let size = self.size()?;
+        let end = limit.unwrap_or(size);
+        if end > size || from > end {
             return Err(self.corrupt(size, "the file is cut short"));
         }
-        let mut bytes = vec![0; limit.unwrap_or(size) as usize];
-        self.file.read_at(&mut bytes, 0).map_err(|error| self.corrupt(0, error.to_string()))?;
-        let mut at = FILE_HEAD_BYTES;
-        let Some((first, snapshot)) = bytes.get(at..).and_then(|rest| {
-            let first = frame::parse(rest, self.salt)?;
-            let snapshot = Snapshot::decode(&mut crate::bytes::Reader(first.body))?;
-            Some((first, snapshot))
-        }) else {
-            return Err(self.corrupt(at as u64, "what the file starts from does not match its checksum"));
-        };
-        at += first.size();
+        let mut bytes = vec![0; (end - from) as usize];
+        self.file.read_at(&mut bytes, from).map_err(|error| self.corrupt(from, error.to_string()))?;
+        let (mut at, mut sequence) = (0, sequence);
         let mut frames = Vec::new();
-        let mut sequence = snapshot.sequence;
         while at < bytes.len() {
+            let place = from + at as u64;
             let Some(found) = frame::parse(&bytes[at..], self.salt).filter(|found| found.sequence == sequence) else {
-                let later = frame::find(&bytes[at..], self.salt, sequence);
-                if limit.is_some() || later.is_some() {
-                    return Err(self.corrupt(at as u64, "a commit does not match its checksum"));
+                if limit.is_some() || frame::find(&bytes[at..], self.salt, sequence).is_some() {
+                    return Err(self.corrupt(place, "a commit does not match its checksum"));
                 }
                 break;
             };
-            let commit = frame::commit(found.body).map_err(|what| self.corrupt(at as u64, what))?;
-            frames.push(Scanned { at: at as u64, bytes: found.size() as u64, commit });
+            let commit = frame::commit(found.body).map_err(|what| self.corrupt(place, what))?;
+            frames.push(Scanned { at: place, bytes: found.size() as u64, commit });
             at += found.size();
             sequence += 1;
         }
-        Ok(Scan { snapshot, frames, whole_bytes: at as u64, cut_bytes: size.saturating_sub(at as u64) })
+        let whole_bytes = from + at as u64;
+        Ok(Scan { frames, whole_bytes, cut_bytes: size - whole_bytes })
     }
 }
 
@@ -151,9 +170,8 @@ impl Scanned {
     }
 }
 
-/// What a file holds.
+/// The commits of a file.
 pub struct Scan {
-    pub snapshot: Snapshot,
     pub frames: Vec<Scanned>,
     /// Bytes up to the end of the last whole frame.
     pub whole_bytes: u64,

@@ -2,14 +2,18 @@
 
 mod batch;
 mod bytes;
+mod compact;
 mod config;
 mod disk;
 mod frame;
+mod index;
 mod journal;
+mod keeper;
 mod log;
 mod lz4;
 mod part;
 mod recover;
+mod sim;
 mod snapshot;
 mod store;
 mod writer;
@@ -17,3 +21,4 @@ mod writer;
 pub use config::Config;
 pub use disk::{Disk, DiskFile, Lock, LockError, RealDisk};
 pub use log::{Clock, LocalLog, UNIT_BYTES};
+pub use sim::{Image, SimDisk};

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::disk::{Disk, Lock, LockError};
+use crate::keeper::{Keeper, Surroundings};
 use crate::recover::recover;
 use crate::store::Store;
 use crate::writer::Writer;
@@ -12,9 +13,15 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// The time, as the log is told. Epoch ms.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// The keeper looks around at least this often: files age.
+const KEEP_EVERY: Duration = Duration::from_secs(60);
+/// The keeper waits for the writer at most this long per step. Ms.
+const GIVE_WAY_MS: u32 = 5;
 
 /// A unit of more bytes than this is refused: it must fit a frame.
 pub const UNIT_BYTES: u64 = 256 << 20;
@@ -29,6 +36,8 @@ struct Waiting {
 struct Queue {
     waiting: VecDeque<Waiting>,
     bytes: u64,
+    /// A file was filled and the keeper has not looked yet.
+    filled: bool,
     closed: bool,
 }
 
@@ -42,69 +51,47 @@ struct Core {
     failed: OnceLock<String>,
     wakes: RwLock<Vec<Wake>>,
     keep: Mutex<Option<Vec<i64>>>,
+    keeper: Mutex<Keeper>,
+    /// Wakes the keeper's thread.
+    filled: Condvar,
+    threaded: bool,
     _lock: Lock,
 }
 
 /// The embedded log. Dropping it writes what waits and lets the folder go.
 pub struct LocalLog {
     core: Arc<Core>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl LocalLog {
-    /// Opens a folder (made if missing) with a thread that commits.
+    /// Opens a folder (made if missing) with a thread that commits and one that keeps house.
     pub fn open(disk: Arc<dyn Disk>, clock: Clock, config: Config) -> Result<Self, LogError> {
-        let mut log = Self::open_threadless(disk, clock, config)?;
-        let core = log.core.clone();
-        let failed =
-            |error: std::io::Error| LogError::Failed { cause: format!("can't start the log's thread: {error}") };
-        let thread = std::thread::Builder::new().name("log".into()).spawn(move || core.run()).map_err(failed)?;
-        log.thread = Some(thread);
+        let mut core = Core::open(disk, clock, config)?;
+        core.threaded = true;
+        let mut log = Self { core: Arc::new(core), threads: Vec::new() };
+        for (name, run) in [("log", Core::run as fn(&Core)), ("log-keeper", Core::keep_house)] {
+            let core = log.core.clone();
+            let thread = std::thread::Builder::new().name(name.into()).spawn(move || run(&core));
+            let failed = |error| LogError::Failed { cause: format!("can't start the log's thread: {error}") };
+            log.threads.push(thread.map_err(failed)?);
+        }
         Ok(log)
     }
 
-    /// Opens a folder without a thread: the caller drives it by `commit_now`.
+    /// Opens a folder without threads: the caller drives it by [`Self::commit_now`] and [`Self::keep_house_now`].
     pub fn open_threadless(disk: Arc<dyn Disk>, clock: Clock, config: Config) -> Result<Self, LogError> {
-        let folder = config.folder.clone();
-        let shown = folder.display().to_string();
-        let failed = |error: std::io::Error| crate::journal::io_error(&folder, &folder, "open", &error);
-        disk.make_folder(&folder).map_err(failed)?;
-        let lock = disk.lock(&folder.join("lock")).map_err(|error| match error {
-            LockError::Held(owner) => LogError::Locked { folder: shown, owner },
-            LockError::Io(error) => failed(error),
-        })?;
-        let mut found = recover(&*disk, &folder, config.partitions, true)?;
-        let journal_bytes = config.journal_bytes.min(1 << 30);
-        let (mut writer, at) = Writer::start(
-            disk,
-            folder,
-            journal_bytes,
-            found.number,
-            clock(),
-            found.state.clone(),
-            found.carried.as_deref(),
-        )?;
-        found.apply_carried(writer.journal(), at)?;
-        writer.set_state(found.state.clone());
-        found.store.positions.write().clone_from(&found.state.positions);
-        let core = Core {
-            config,
-            clock,
-            store: found.store,
-            queue: Mutex::default(),
-            arrived: Condvar::new(),
-            writer: Mutex::new(writer),
-            failed: OnceLock::new(),
-            wakes: RwLock::default(),
-            keep: Mutex::default(),
-            _lock: lock,
-        };
-        Ok(Self { core: Arc::new(core), thread: None })
+        Ok(Self { core: Arc::new(Core::open(disk, clock, config)?), threads: Vec::new() })
     }
 
     /// Commits what waits now, up to the bound of one commit; the number of units answered. Callbacks run here.
     pub fn commit_now(&self) -> usize {
         self.core.commit()
+    }
+
+    /// Does the housekeeping that is due: indexes for filled files, retention, compaction.
+    pub fn keep_house_now(&self) -> Result<(), LogError> {
+        self.core.keep()
     }
 
     /// Bytes that wait to be written.
@@ -117,20 +104,102 @@ impl Drop for LocalLog {
     fn drop(&mut self) {
         self.core.queue.lock().closed = true;
         self.core.arrived.notify_all();
-        match self.thread.take() {
-            // A callback may hold the last handle: the thread can't wait for itself, it ends on its own.
-            Some(thread) if thread.thread().id() != std::thread::current().id() => {
-                if thread.join().is_err() {
-                    tracing::error!("the log's thread panicked");
-                }
+        self.core.filled.notify_all();
+        for thread in self.threads.drain(..) {
+            // A callback may hold the last handle: its thread can't wait for itself, it ends on its own.
+            if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
+                tracing::error!("a thread of the log panicked");
             }
-            Some(_) => {}
-            None => while self.core.commit() > 0 {},
         }
+        while self.core.commit() > 0 {}
+        self.core.close();
     }
 }
 
 impl Core {
+    fn open(disk: Arc<dyn Disk>, clock: Clock, config: Config) -> Result<Self, LogError> {
+        let folder = &config.folder;
+        let failed = |error: std::io::Error| crate::journal::io_error(folder, folder, "open", &error);
+        disk.make_folder(folder).map_err(failed)?;
+        let lock = disk.lock(&folder.join("lock")).map_err(|error| match error {
+            LockError::Held(owner) => LogError::Locked { folder: folder.display().to_string(), owner },
+            LockError::Io(error) => failed(error),
+        })?;
+        let mut found = recover(&disk, folder, config.partitions, true)?;
+        let writer = Writer::start(disk.clone(), &config, clock(), &mut found)?;
+        Ok(Self {
+            config,
+            clock,
+            store: found.store,
+            queue: Mutex::default(),
+            arrived: Condvar::new(),
+            writer: Mutex::new(writer),
+            failed: OnceLock::new(),
+            wakes: RwLock::default(),
+            keep: Mutex::default(),
+            keeper: Mutex::new(Keeper { disk, files: found.filled.into(), compact: found.compact }),
+            filled: Condvar::new(),
+            threaded: false,
+            _lock: lock,
+        })
+    }
+
+    /// The keeper's thread.
+    fn keep_house(&self) {
+        loop {
+            if let Err(error) = self.keep() {
+                tracing::warn!(%error, "the log's housekeeping did not finish; it is tried again");
+            }
+            let mut queue = self.queue.lock();
+            if !queue.closed && !queue.filled {
+                self.filled.wait_for(&mut queue, KEEP_EVERY);
+            }
+            if queue.closed {
+                return;
+            }
+            queue.filled = false;
+        }
+    }
+
+    fn keep(&self) -> Result<(), LogError> {
+        let mut keeper = self.keeper.lock();
+        let now_ms = (self.clock)();
+        let (filled, active_bytes) = {
+            let mut writer = self.writer.lock();
+            if self.failed.get().is_none() {
+                writer.roll_if_due(now_ms)?;
+            }
+            (std::mem::take(&mut writer.filled), writer.bytes())
+        };
+        let keep = self.keep.lock().clone();
+        let pause = || self.give_way();
+        let around =
+            Surroundings { store: &self.store, config: &self.config, now_ms, active_bytes, keep, pause: &pause };
+        keeper.run(filled, &around)
+    }
+
+    /// Lets the writer go first, for a moment.
+    fn give_way(&self) {
+        for _ in 0..GIVE_WAY_MS {
+            if !self.threaded || self.queue.lock().bytes == 0 {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Leaves the file being written with its index: the next start reads nothing through, and a byte of it that changes
+    /// meanwhile is found.
+    fn close(&self) {
+        if self.failed.get().is_some() {
+            return;
+        }
+        let active = self.writer.lock().active();
+        if let Err(error) = self.keeper.lock().seal(&active, &self.store, &self.config) {
+            tracing::warn!(%error, "the log was closed without an index; the next start reads its last file through");
+        }
+    }
+
     fn run(&self) {
         loop {
             {
@@ -176,7 +245,12 @@ impl Core {
         {
             tracing::error!(cause, "the log stopped acknowledging");
         }
+        let filled = !writer.filled.is_empty();
         drop(writer);
+        if filled {
+            self.queue.lock().filled = true;
+            self.filled.notify_all();
+        }
         let count = dones.len();
         match outcome {
             Ok(committed) => {

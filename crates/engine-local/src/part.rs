@@ -1,6 +1,7 @@
 //! What a partition holds: its batches by file, and how they are found and read.
 
 use crate::batch;
+use crate::index::Listed;
 use crate::journal::Journal;
 use bytes::Bytes;
 use midsession_ports::{Entry, Extent, LogError};
@@ -25,25 +26,38 @@ pub struct Located {
     pub bytes: u32,
 }
 
-/// What one file holds of a partition.
+/// A segment's batches, in order.
+#[derive(Clone)]
+pub enum Batches {
+    /// In memory: of a file without an index yet.
+    Held(Vec<Located>),
+    /// In the file's index.
+    Listed(Listed),
+}
+
+impl Batches {
+    /// Those in memory.
+    pub fn held(&self) -> &[Located] {
+        match self {
+            Self::Held(batches) => batches,
+            Self::Listed(_) => &[],
+        }
+    }
+}
+
+/// What one file holds of a partition: at least one batch.
 #[derive(Clone)]
 pub struct Segment {
     pub journal: Arc<Journal>,
+    /// Its first offset.
+    pub first: i64,
     /// Past its last offset.
     pub end: i64,
+    /// Its largest stamp.
+    pub stamp_ms: i64,
     /// Bytes of its batches.
     pub bytes: u64,
-    /// Its batches in order; never empty.
-    pub batches: Vec<Located>,
-}
-
-impl Segment {
-    fn first(&self) -> i64 {
-        self.batches.first().map_or(self.end, |batch| batch.first)
-    }
-    fn last_stamp_ms(&self) -> i64 {
-        self.batches.last().map_or(0, |batch| batch.stamp_ms)
-    }
+    pub batches: Batches,
 }
 
 /// A partition.
@@ -55,7 +69,17 @@ pub struct Part {
     pub segments: VecDeque<Segment>,
 }
 
-/// Some batches of one file, to be read without holding the partition.
+/// Where to look for something, without holding the partition.
+pub enum Place {
+    /// In these batches.
+    Here(Plan),
+    /// In a segment whose batches are in its file's index.
+    Listed(Segment, Listed),
+    /// Past the end.
+    Nowhere,
+}
+
+/// Some batches of one file.
 pub struct Plan {
     journal: Arc<Journal>,
     batches: Vec<Located>,
@@ -66,56 +90,81 @@ pub struct Plan {
 impl Part {
     /// Adds a batch that is durable.
     pub fn push(&mut self, journal: &Arc<Journal>, batch: Located, end: i64) {
-        let same = |last: &&mut Segment| last.journal.number == journal.number && last.journal.kind == journal.kind;
-        match self.segments.back_mut().filter(same) {
-            Some(last) => {
-                last.end = end;
-                last.bytes += u64::from(batch.bytes);
-                last.batches.push(batch);
-            }
-            None => self.segments.push_back(Segment {
-                journal: journal.clone(),
-                end,
-                bytes: u64::from(batch.bytes),
-                batches: vec![batch],
-            }),
+        self.end = self.end.max(end);
+        if let Some(last) = self.segments.back_mut()
+            && Arc::ptr_eq(&last.journal, journal)
+            && let Batches::Held(batches) = &mut last.batches
+        {
+            (last.end, last.stamp_ms) = (end, batch.stamp_ms);
+            last.bytes += u64::from(batch.bytes);
+            batches.push(batch);
+            return;
         }
-        self.end = end;
-    }
-
-    pub fn start(&self) -> i64 {
-        self.segments.front().map_or(self.end, Segment::first)
+        self.segments.push_back(Segment {
+            journal: journal.clone(),
+            first: batch.first,
+            end,
+            stamp_ms: batch.stamp_ms,
+            bytes: u64::from(batch.bytes),
+            batches: Batches::Held(vec![batch]),
+        });
     }
 
     pub fn extent(&self) -> Extent {
         Extent { start: self.start(), end: self.end, bytes: self.segments.iter().map(|segment| segment.bytes).sum() }
     }
 
+    fn start(&self) -> i64 {
+        self.segments.front().map_or(self.end, |segment| segment.first)
+    }
+
     /// The batches to read from `from` on: about `max_bytes`, at least one if there is any.
-    pub fn plan(&self, from: i64, max_bytes: usize) -> Result<Option<Plan>, LogError> {
+    pub fn plan(&self, from: i64, max_bytes: usize) -> Result<Place, LogError> {
         let start = self.start();
         if from < start && !self.keyed {
             return Err(LogError::OutOfRange { asked: from, start });
         }
         let at = self.segments.partition_point(|segment| segment.end <= from);
-        let Some(segment) = self.segments.get(at) else { return Ok(None) };
-        let first = segment.batches.partition_point(|batch| batch.first <= from).saturating_sub(1);
-        let mut planned = 0;
-        let mut last = first;
-        while last < segment.batches.len() && (last == first || planned < max_bytes) {
-            planned += segment.batches[last].bytes as usize;
-            last += 1;
-        }
-        let next = segment.batches.get(last).map_or(segment.end, |batch| batch.first);
-        Ok(Some(Plan { journal: segment.journal.clone(), batches: segment.batches[first..last].to_vec(), next }))
+        Ok(match self.segments.get(at) {
+            None => Place::Nowhere,
+            Some(segment) => match &segment.batches {
+                Batches::Held(batches) => Place::Here(segment.plan(batches, from, max_bytes)),
+                Batches::Listed(listed) => Place::Listed(segment.clone(), *listed),
+            },
+        })
     }
 
-    /// Where to look for the first record with a stamp at or past `time_ms`: an offset at or before it.
-    pub fn seek(&self, time_ms: i64) -> i64 {
-        let at = self.segments.partition_point(|segment| segment.last_stamp_ms() < time_ms);
-        let Some(segment) = self.segments.get(at) else { return self.end };
-        let batch = segment.batches.partition_point(|batch| batch.stamp_ms < time_ms);
-        segment.batches.get(batch).map_or(segment.end, |batch| batch.first)
+    /// The batch with the first record with a stamp at or past `time_ms`.
+    pub fn seek(&self, time_ms: i64) -> Place {
+        let at = self.segments.partition_point(|segment| segment.stamp_ms < time_ms);
+        match self.segments.get(at) {
+            None => Place::Nowhere,
+            Some(segment) => match &segment.batches {
+                Batches::Held(batches) => Place::Here(segment.seek(batches, time_ms)),
+                Batches::Listed(listed) => Place::Listed(segment.clone(), *listed),
+            },
+        }
+    }
+}
+
+impl Segment {
+    /// The batches to read from `from` on, of those in `batches`.
+    pub fn plan(&self, batches: &[Located], from: i64, max_bytes: usize) -> Plan {
+        let first = batches.partition_point(|batch| batch.first <= from).saturating_sub(1);
+        let mut planned = 0;
+        let mut last = first;
+        while last < batches.len() && (last == first || planned < max_bytes) {
+            planned += batches[last].bytes as usize;
+            last += 1;
+        }
+        let next = batches.get(last).map_or(self.end, |batch| batch.first);
+        Plan { journal: self.journal.clone(), batches: batches[first..last].to_vec(), next }
+    }
+
+    /// The batch with the first record with a stamp at or past `time_ms`, of those in `batches`.
+    pub fn seek(&self, batches: &[Located], time_ms: i64) -> Plan {
+        let at = batches.partition_point(|batch| batch.stamp_ms < time_ms);
+        Plan { journal: self.journal.clone(), batches: batches.get(at).copied().into_iter().collect(), next: self.end }
     }
 }
 
@@ -123,6 +172,7 @@ impl Plan {
     /// Reads records from `from` on until about `max_bytes` of keys and values are there; gives where to go on and the
     /// bytes. After an error `out` holds what came before it.
     pub fn read(&self, from: i64, max_bytes: usize, out: &mut Vec<Entry>) -> Result<(i64, usize), LogError> {
+        let weight = |entry: &Entry| entry.key.len() + entry.value.as_ref().map_or(0, Bytes::len);
         let mut got = 0;
         let mut rest = &self.batches[..];
         while let Some(first) = rest.first() {
@@ -142,12 +192,9 @@ impl Plan {
                 let at = (u64::from(batch.at) - start) as usize;
                 let before = out.len();
                 self.decode(batch, bytes.slice(at..at + batch.bytes as usize), from, out)?;
-                got += out[before..]
-                    .iter()
-                    .map(|entry| entry.key.len() + entry.value.as_ref().map_or(0, Bytes::len))
-                    .sum::<usize>();
+                got += out[before..].iter().map(weight).sum::<usize>();
                 if got >= max_bytes
-                    && let Some(last) = out.last()
+                    && let Some(last) = out.last().filter(|_| out.len() > before)
                 {
                     return Ok((last.offset + 1, got));
                 }

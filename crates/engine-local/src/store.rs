@@ -1,11 +1,14 @@
 //! The partitions in memory, as readers see them: durable records only.
 
-use crate::part::Part;
+use crate::disk::Disk;
+use crate::index::Cache;
+use crate::part::{Located, Part, Place, Plan, Segment};
 use crate::snapshot::Slots;
 use midsession_event::{Cleanup, PartitionId, Topic};
 use midsession_ports::{Entry, Extent, LogError};
 use parking_lot::RwLock;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// All partitions.
 pub struct Store {
@@ -17,10 +20,12 @@ pub struct Store {
     pub parts: Vec<RwLock<Part>>,
     /// Durable input positions by partition of `behavior`.
     pub positions: RwLock<Vec<i64>>,
+    pub lists: Cache,
+    disk: Arc<dyn Disk>,
 }
 
 impl Store {
-    pub fn new(slots: Slots) -> Self {
+    pub fn new(disk: Arc<dyn Disk>, slots: Slots) -> Self {
         let names: Vec<_> = slots.list().flatten().collect();
         let partitions = slots.partitions().unwrap_or(0);
         let by_topic = Topic::ALL
@@ -35,7 +40,8 @@ impl Store {
             RwLock::new(Part { end: 0, keyed, segments: VecDeque::new() })
         };
         let parts = names.iter().map(part).collect();
-        Self { slots, by_topic, names, parts, positions: RwLock::new(vec![0; partitions as usize]) }
+        let positions = RwLock::new(vec![0; partitions as usize]);
+        Self { slots, by_topic, names, parts, positions, lists: Cache::default(), disk }
     }
 
     pub fn partitions(&self, topic: Topic) -> u32 {
@@ -61,10 +67,7 @@ impl Store {
         let (mut from, mut got) = (from, 0);
         while out.len() == before || got < max_bytes {
             let left = max_bytes.saturating_sub(got);
-            // The partition is let go before the disk is asked: its writer never waits for a reader.
-            let plan = self.parts[slot].read().plan(from, left);
-            let read = plan.and_then(|plan| plan.map(|plan| plan.read(from, left, out)).transpose());
-            match read {
+            match self.step(slot, from, left, out) {
                 Ok(Some((next, bytes))) => (from, got) = (next, got + bytes),
                 Ok(None) => break,
                 // What came before the damage is good; the next read starts at it and fails.
@@ -75,17 +78,53 @@ impl Store {
         Ok(())
     }
 
+    /// One file's part of a read: where to go on, and the bytes read.
+    fn step(
+        &self,
+        slot: usize,
+        from: i64,
+        left: usize,
+        out: &mut Vec<Entry>,
+    ) -> Result<Option<(i64, usize)>, LogError> {
+        let find = |part: &Part| part.plan(from, left);
+        let Some(plan) = self.plan(slot, find, |segment, batches| segment.plan(batches, from, left))? else {
+            return Ok(None);
+        };
+        plan.read(from, left, out).map(Some)
+    }
+
     /// The first offset with a stamp at or past `time_ms`, else the end.
     pub fn offset_at(&self, slot: usize, time_ms: i64) -> Result<i64, LogError> {
-        let mut from = self.parts[slot].read().seek(time_ms);
-        let mut out = Vec::new();
+        let find = |part: &Part| Ok(part.seek(time_ms));
+        let Some(plan) = self.plan(slot, find, |segment, batches| segment.seek(batches, time_ms))? else {
+            return Ok(self.extent(slot).end);
+        };
+        // A compacted batch has several stamps.
+        let mut entries = Vec::new();
+        let (end, _) = plan.read(i64::MIN, 0, &mut entries)?;
+        Ok(entries.iter().find(|entry| entry.stamp_ms >= time_ms).map_or(end, |entry| entry.offset))
+    }
+
+    /// Finds batches. The partition is let go before the disk is asked: its writer never waits for a reader.
+    fn plan(
+        &self,
+        slot: usize,
+        find: impl Fn(&Part) -> Result<Place, LogError>,
+        within: impl Fn(&Segment, &[Located]) -> Plan,
+    ) -> Result<Option<Plan>, LogError> {
+        let mut failed: Option<(u64, LogError)> = None;
         loop {
-            out.clear();
-            self.read(slot, from, 1, &mut out)?;
-            match (out.iter().find(|entry| entry.stamp_ms >= time_ms), out.last()) {
-                (Some(entry), _) => return Ok(entry.offset),
-                (None, Some(last)) => from = last.offset + 1,
-                (None, None) => return Ok(from),
+            match find(&self.parts[slot].read())? {
+                Place::Here(plan) => return Ok(Some(plan)),
+                Place::Nowhere => return Ok(None),
+                Place::Listed(segment, listed) => match self.lists.get(&*self.disk, &segment.journal, listed) {
+                    Ok(batches) => return Ok(Some(within(&segment, &batches))),
+                    // Retention or compaction may have taken the file away meanwhile: then look again.
+                    Err(error) => match failed {
+                        Some((number, error)) if number == segment.journal.number => return Err(error),
+                        _ => failed = Some((segment.journal.number, error)),
+                    },
+                },
             }
         }
     }

@@ -1,11 +1,13 @@
 //! The one writer: what waits becomes one frame, one write, one fdatasync; then it is visible.
 
 use crate::batch::{BatchBuilder, HEADER_BYTES};
+use crate::config::Config;
 use crate::disk::Disk;
 use crate::frame::{self, FileHead};
 use crate::journal::{self, Journal};
 use crate::lz4::Lz4;
 use crate::part::Located;
+use crate::recover::{Filled, Recovered};
 use crate::snapshot::Snapshot;
 use crate::store::Store;
 use midsession_event::{PartitionId, Topic};
@@ -16,19 +18,26 @@ use std::sync::Arc;
 /// Raw bytes of records that a batch is closed at: one LZ4 block, so that a reader never unpacks much it did not ask for.
 const BATCH_BYTES: usize = 64 << 10;
 const NO_BUILDER: u32 = u32::MAX;
+/// Places in a file are 32-bit: file and frame must stay below them.
+const MOST_JOURNAL_BYTES: u64 = 1 << 30;
+/// A file stays open for at most this part of the age that records are kept to.
+const FILES_PER_AGE: i64 = 8;
 
 /// Appends to the newest file.
 pub struct Writer {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
     journal_bytes: u64,
+    journal_ms: i64,
     journal: Arc<Journal>,
     /// Bytes of the file that are durable.
     end: u64,
     /// The state after the last durable commit.
     state: Snapshot,
-    /// Files that were filled and wait to be indexed, with their bytes.
-    pub filled: Vec<(Arc<Journal>, u64)>,
+    /// Sequence of the file's first commit, as far as is known.
+    begun_sequence: u64,
+    /// Files that take no more commits, for the keeper.
+    pub filled: Vec<Filled>,
     lz4: Lz4,
     builders: Vec<BatchBuilder>,
     /// Which builder a slot uses in this commit.
@@ -48,58 +57,64 @@ pub struct Committed {
 }
 
 impl Writer {
-    /// Begins a new file behind `state`, with the last commit of the file before it where that is in doubt.
-    pub fn start(
-        disk: Arc<dyn Disk>,
-        folder: PathBuf,
-        journal_bytes: u64,
-        number: u64,
-        now_ms: i64,
-        state: Snapshot,
-        carried: Option<&[u8]>,
-    ) -> Result<(Self, u64), LogError> {
-        let head = FileHead { number, salt: salt(number, now_ms) };
-        let mut more = Vec::new();
-        if let Some(body) = carried {
-            frame::begin(&mut more);
-            more.extend_from_slice(body);
-            frame::seal(&mut more, head.salt, state.sequence);
-        }
-        let (journal, end) = Journal::create(&*disk, &folder, head, &state, &more)?;
-        let start = end - more.len() as u64;
-        let slots = state.next.len();
-        let writer = Self {
+    /// Goes on where the folder ends: in its last file, or in a new one that begins with the last commit of the file
+    /// before it where that is in doubt.
+    pub fn start(disk: Arc<dyn Disk>, config: &Config, now_ms: i64, found: &mut Recovered) -> Result<Self, LogError> {
+        let (journal, end) = match found.resumed.take() {
+            Some(resumed) => resumed,
+            None => {
+                let head = FileHead::new(found.number, now_ms);
+                let mut carried = Vec::new();
+                if let Some(body) = &found.carried {
+                    frame::begin(&mut carried);
+                    carried.extend_from_slice(body);
+                    frame::seal(&mut carried, head.salt, found.state.sequence);
+                }
+                let (journal, end) = Journal::create(&*disk, &config.folder, head, &found.state, &carried)?;
+                let journal = Arc::new(journal);
+                found.apply_carried(&journal, end - carried.len() as u64)?;
+                (journal, end)
+            }
+        };
+        let state = found.state.clone();
+        Ok(Self {
             disk,
-            folder,
-            journal_bytes,
-            journal: Arc::new(journal),
+            folder: config.folder.clone(),
+            journal_bytes: config.journal_bytes.min(MOST_JOURNAL_BYTES),
+            journal_ms: config.keep_ms / FILES_PER_AGE,
+            journal,
             end,
+            begun_sequence: 0,
+            builder_of: vec![NO_BUILDER; state.next.len()],
             state,
             filled: Vec::new(),
             lz4: Lz4::default(),
             builders: Vec::new(),
-            builder_of: vec![NO_BUILDER; slots],
             touched: Vec::new(),
             frame: Vec::new(),
             placed: Vec::new(),
-        };
-        Ok((writer, start))
+        })
     }
 
-    pub fn journal(&self) -> &Arc<Journal> {
-        &self.journal
+    /// Bytes of the file being written.
+    pub fn bytes(&self) -> u64 {
+        self.end
     }
 
-    /// Counts in a commit that the file was begun with.
-    pub fn set_state(&mut self, state: Snapshot) {
-        self.state = state;
+    /// The file being written, as if it took no more commits.
+    pub fn active(&self) -> Filled {
+        Filled { journal: self.journal.clone(), bytes: self.end, state: self.state.clone(), indexed: false }
+    }
+
+    /// Closes a file that is full or has been open for long (its records' age counts from the last one).
+    pub fn roll_if_due(&mut self, now_ms: i64) -> Result<(), LogError> {
+        let aged = now_ms - self.journal.begun_ms >= self.journal_ms && self.state.sequence > self.begun_sequence;
+        if aged || self.end >= self.journal_bytes { self.roll(now_ms) } else { Ok(()) }
     }
 
     /// Makes the units durable and visible, all or none.
     pub fn commit(&mut self, store: &Store, units: &[Unit], now_ms: i64) -> Result<Committed, LogError> {
-        if self.end >= self.journal_bytes {
-            self.roll(now_ms)?;
-        }
+        self.roll_if_due(now_ms)?;
         let stamp_ms = now_ms.max(self.state.stamp_ms);
         let receipts = self.encode(store, units, stamp_ms)?;
         frame::seal(&mut self.frame, self.journal.salt, self.state.sequence);
@@ -213,17 +228,13 @@ impl Writer {
     /// Goes on in a new file.
     fn roll(&mut self, now_ms: i64) -> Result<(), LogError> {
         let number = self.journal.number + 1;
-        let head = FileHead { number, salt: salt(number, now_ms) };
+        let head = FileHead::new(number, now_ms);
         let previous = Some((self.journal.number, self.end));
         let snapshot = Snapshot { previous, ..self.state.clone() };
         let (journal, end) = Journal::create(&*self.disk, &self.folder, head, &snapshot, &[])?;
-        self.filled.push((std::mem::replace(&mut self.journal, Arc::new(journal)), self.end));
-        self.end = end;
+        self.filled.push(self.active());
+        (self.journal, self.end) = (Arc::new(journal), end);
+        self.begun_sequence = self.state.sequence;
         Ok(())
     }
-}
-
-/// A number that the bytes of another file, or a payload, don't know.
-pub fn salt(number: u64, now_ms: i64) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&number.to_le_bytes()), &now_ms.to_le_bytes())
 }
