@@ -1,93 +1,83 @@
 //! The tracker's entry: reads the script tag, takes the queued commands over, and watches the page come and go.
 
-import type { Consent, Fields, Midsession } from "../midsession.d.ts";
-import { connect, handlers, stop } from "./push.ts";
-import { forget, resume, track, withdraw } from "./queue.ts";
-import { FULL, load, mode, options, save, setConsent, startConsent, visitorId } from "./state.ts";
+import type { Consent, Midsession } from "../midsession.d.ts";
+import { connect, disconnect, handlers, stop, turn } from "./push.ts";
+import { forget, here, leave, resume, track, view, viewed } from "./queue.ts";
+import { load, Mode, mode, options, readConsent, save, settle, startConsent } from "./state.ts";
 
-const silent = options.track == "off";
-let viewed: string | undefined;
-
-const view = (fields?: Fields) => {
-  const referrer = viewed ?? document.referrer;
-  viewed = location.href;
-  return track("page_view", { ...fields, page: { referrer, ...fields?.page } });
+const start = () => {
+  if (mode == Mode.Full) {
+    resume();
+    void connect();
+  }
 };
 
-const commands: Record<string, (...args: never[]) => unknown> = {
+const commands = {
   track,
   page: view,
   identify(user: string) {
     // A page may say this on every load; only a change is a login.
-    if (mode != FULL || load("user") == user) return;
+    if (mode < Mode.Full || load("user") == user) return;
     save("user", user);
-    track("login");
+    track("login", { user_id: user });
   },
   logout() {
     track("logout");
-    if (mode == FULL) save("user");
+    save("user");
   },
-};
-
-const always: typeof commands = {
   consent(consent: Consent) {
     const before = mode;
-    const visitor = before && !silent && visitorId();
-    setConsent(consent);
-    if (mode < before) {
-      if (!mode) forget();
+    const next = readConsent(consent);
+    if (next < before) {
+      // The withdrawal is the last thing sent under the old id; without any consent even what waited is not.
+      if (!next) forget();
+      track("consent");
+      leave(true);
       stop();
-      if (visitor) withdraw(visitor);
-    } else {
-      if (!silent) track("consent");
-      if (mode == FULL && before < FULL) start();
     }
+    settle(next);
+    if (next > before) start();
+    if (next >= before) track("consent");
   },
   on(name: string, callback: (typeof handlers)[string]) {
     handlers[name] = callback;
   },
 };
 
-const start = () => {
-  resume();
+const run = ([name, ...args]: unknown[]) =>
+  (commands as Record<string, (...args: unknown[]) => unknown>)[name as string]?.(...args);
+
+/** `on` and `consent` must be known before anything is sent or shown. */
+const early = ([name]: unknown[]) => +/on/.test(name as string);
+
+const queued = (window.midsession?.q ?? []) as unknown[][];
+window.midsession = ((...call: unknown[]) => run(call)) as Midsession;
+startConsent();
+[...(options.auto ? [["page"]] : []), ...queued].sort((a, b) => early(b) - early(a)).forEach(run);
+start();
+
+addEventListener("pagehide", () => {
+  leave();
+  disconnect();
+});
+addEventListener("visibilitychange", turn);
+addEventListener("pageshow", (event) => {
+  if (!event.persisted) return;
+  if (viewed) view();
   void connect();
-};
-
-const run = ([name, ...args]: ArrayLike<unknown> & Iterable<unknown>) =>
-  (always[name as string] ?? (silent ? undefined : commands[name as string]))?.(...(args as never[]));
-
-const boot = () => {
-  const queued = window.midsession?.q ?? [];
-  window.midsession = ((...args: unknown[]) => run(args)) as Midsession;
-  startConsent();
-  // Consent and callbacks first: the commands queued before them must not slip through.
-  const early = (args: ArrayLike<unknown>) => (args[0] as string) in always;
-  const calls = Array.from(queued, (args) => Array.from(args));
-  calls.filter(early).forEach(run);
-  if (options.auto && !silent) view();
-  calls.filter((args) => !early(args)).forEach(run);
-  if (mode == FULL) start();
-
-  addEventListener("pageshow", (event) => {
-    if (!event.persisted) return;
-    if (viewed) view();
-    void connect();
-  });
-  if (options.auto == "spa" && !silent) {
-    // After the router is done, so that the title is the new page's.
-    const moved = () =>
-      setTimeout(() => {
-        if (location.href.split("#")[0] != viewed?.split("#")[0]) view();
-      });
-    for (const method of ["pushState", "replaceState"] as const) {
-      const original = history[method];
-      history[method] = function (...args) {
-        original.apply(this, args);
-        moved();
-      };
-    }
-    addEventListener("popstate", moved);
+});
+if (options.auto == "spa") {
+  // After the router is done, so that the title is the new page's.
+  const moved = () =>
+    setTimeout(() => {
+      if (here() != viewed) view();
+    });
+  for (const method of ["pushState", "replaceState"] as const) {
+    const original = history[method];
+    history[method] = function (...args) {
+      original.apply(this, args);
+      moved();
+    };
   }
-};
-
-if (!window.midsession || window.midsession.q) boot();
+  addEventListener("popstate", moved);
+}

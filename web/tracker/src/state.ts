@@ -2,35 +2,33 @@
 
 import type { Consent } from "../midsession.d.ts";
 
-const script = (document.currentScript ?? document.querySelector("script[data-key]")) as HTMLScriptElement;
+/** How much consent there is: nothing is sent or stored, sent but not stored, all of it. */
+export const enum Mode {
+  None,
+  Cookieless,
+  Full,
+}
 
-/** The script tag's `data-` attributes. */
-export const options = script.dataset;
 
-const base = options.endpoint ? new URL(options.endpoint, location.href) : new URL(".", script.src);
+/** The script tag's `data-` attributes, and where it came from. */
+export const { dataset: options, src } = document.currentScript as HTMLScriptElement;
+/** Another tracker sends the events; this one only paints, and reports that. */
+export const silent = options.track == "off";
 
-/** An address of the collector: the endpoint, or else where the script came from. */
-export const address = (path: string) => base.href.replace(/\/$/, "") + "/v1/" + path;
+/** An address of the collector: at the endpoint, or else where the script came from. */
+export const address = (path: string) => new URL((options.endpoint ?? ".") + "/v1/" + path, src).href;
 
-/** `crypto.randomUUID`, which plain http lacks. */
-export const uuid = () =>
-  "10000000-1000-4000-8000-100000000000".replace(/[018]/g, (digit) =>
-    (+digit ^ (crypto.getRandomValues(new Uint8Array(1))[0]! & (15 >> (+digit / 4)))).toString(16),
-  );
+/** A new id; plain http has no `randomUUID`. */
+export const uuid = () => crypto.randomUUID?.() ?? Date.now() + "-" + Math.random();
 
-/** Nothing is sent or stored; sent but not stored; all of it. */
-export const NONE = 0;
-export const COOKIELESS = 1;
-export const FULL = 2;
+/** Milliseconds of the page's own clock, which never jumps. */
+export const now = () => performance.now();
 
-export let mode = NONE;
-/** Goes up whenever `mode` goes down, so that what was under way can tell that it is too late. */
-export let withdrawals = 0;
+export let mode = Mode.None;
 /** The purposes, once the page has declared them; until then the source's default holds. */
 export let purposes: Record<string, boolean> | undefined;
 
 let visitor: string | undefined;
-let memory: Record<string, string> = {};
 
 /** Sets the visitor id that the server knows, where another tracker keeps it. */
 export const adopt = (id: string) => {
@@ -38,63 +36,54 @@ export const adopt = (id: string) => {
 };
 
 const writeCookie = (value: string, seconds: number) => {
-  document.cookie =
-    `_ms_vid=${value};path=/;max-age=${seconds};samesite=lax` +
-    (options.domain ? ";domain=" + options.domain : "") +
-    (location.protocol == "https:" ? ";secure" : "");
+  const secure = location.protocol == "https:" ? "secure" : "";
+  document.cookie = `_ms_vid=${value};path=/;samesite=lax;max-age=${seconds};domain=${options.domain ?? ""};` + secure;
 };
 
 /** The visitor id: from the cookie under full consent, else new for this page load. */
 export const visitorId = () => {
   if (!visitor) {
-    visitor = (mode == FULL && /(?:^|; )_ms_vid=([^;]+)/.exec(document.cookie)?.[1]) || uuid();
-    if (mode == FULL) writeCookie(visitor, 31536e3);
+    const full = mode == Mode.Full;
+    visitor = (full && /_ms_vid=([^;]+)/.exec(document.cookie)?.[1]) || uuid();
+    if (full) writeCookie(visitor, 31536e3);
   }
   return visitor;
 };
 
-/** Reads what was stored; only full consent stores, and where storage is blocked it lasts as long as the page. */
-export const load = (key: string): string | undefined => {
-  if (mode != FULL) return;
+/** Reads what was stored. Only full consent stores; what cannot be read is not there. */
+export const load = <T>(key: string): T | undefined => {
   try {
-    return localStorage.getItem("_ms_" + key) ?? memory[key];
+    if (mode == Mode.Full) return JSON.parse(localStorage["_ms_" + key]);
   } catch {}
-  return memory[key];
+  return;
 };
 
-/** Stores, or removes without a value. */
-export const save = (key: string, value = "") => {
-  memory[key] = value;
+/** Stores, or removes what is empty. */
+export const save = (key: string, value: string | string[] = "") => {
   try {
-    if (value) localStorage.setItem("_ms_" + key, value);
-    else localStorage.removeItem("_ms_" + key);
+    if (value[0]) localStorage["_ms_" + key] = JSON.stringify(value);
+    else delete localStorage["_ms_" + key];
   } catch {}
 };
 
-const read = (consent: Consent) => {
+/** Takes the purposes over and returns what they add up to; the mode stays until `settle`. */
+export const readConsent = (consent: Consent) => {
   const full = consent == "full";
-  const given: Record<string, boolean | undefined> =
+  const analytics = full || consent == "cookieless";
+  purposes =
     typeof consent == "string"
-      ? { analytics: full || consent == "cookieless", personalization: full, experiments: full, marketing: full }
-      : consent;
-  let next = NONE;
-  purposes = {};
-  for (const purpose of ["analytics", "experiments", "marketing", "personalization"]) {
-    if ((purposes[purpose] = !!given[purpose])) next = purpose == "personalization" ? FULL : COOKIELESS;
-  }
-  return next;
+      ? { analytics, personalization: full, experiments: full, marketing: full }
+      : (consent as Record<string, boolean>);
+  return purposes.personalization ? Mode.Full : purposes.analytics ? Mode.Cookieless : Mode.None;
 };
 
-/** Takes a choice over that the shopper made on this page; what it no longer allows to be stored is removed. */
-export const setConsent = (consent: Consent) => {
-  const next = read(consent);
-  if (next < mode) withdrawals++;
-  if (next < FULL) {
-    for (const key of ["queue", "seen", "user"]) save(key);
-    memory = {};
+/** Puts a choice into force that the shopper made on this page; what may no longer be stored is removed. */
+export const settle = (next: Mode) => {
+  if (next < Mode.Full) {
+    ["queue", "seen", "user"].forEach((key) => save(key));
     writeCookie("", 0);
   }
-  if (next != mode && options.track != "off") visitor = undefined;
+  if (next != mode && !silent) visitor = undefined;
   mode = next;
 };
 
@@ -103,5 +92,5 @@ export const setConsent = (consent: Consent) => {
  * removed yet: a page that starts with "none" may only be waiting for its consent banner.
  */
 export const startConsent = () => {
-  mode = options.consent ? read(options.consent as Consent) : FULL;
+  mode = options.consent ? readConsent(options.consent as Consent) : Mode.Full;
 };
