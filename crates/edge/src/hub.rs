@@ -53,7 +53,8 @@ pub struct Frame {
     pub by_silence: bool,
     /// For silences: the deadline. Epoch ms.
     pub deadline_ms: Option<i64>,
-    /// Server clock readings so far, by stage name. Epoch µs.
+    /// Server clock readings so far, by stage name. Epoch µs. Written with the instant of the push added.
+    #[serde(skip)]
     pub stamps_us: BTreeMap<Str, i64>,
 }
 
@@ -202,13 +203,14 @@ impl PushHub {
         let seen = last.and_then(|last| mailbox.recent.iter().find(|(_, decision)| *decision == last));
         let seen = seen.map_or(0, |(order, _)| *order);
         let (sender, receiver) = mpsc::channel(self.limits.queue.max(self.limits.frames_per_visitor));
+        let mut backlog = 0;
         for (_, frame) in mailbox.pending.iter().filter(|(order, _)| *order > seen) {
             // Room for a whole mailbox has just been made.
-            let _ = sender.try_send(Message::Frame(frame.clone()));
+            backlog += usize::from(sender.try_send(Message::Frame(frame.clone())).is_ok());
         }
         mailbox.connections.push((id, sender));
         self.observe.metrics.shift(Metric::PushConnections, 1);
-        Subscription { id, visitor: visitor.clone(), hub: self.clone(), receiver }
+        Subscription { id, visitor: visitor.clone(), hub: self.clone(), receiver, backlog }
     }
 
     fn remove(&self, decision: DecisionId, reason: Reason) {
@@ -278,12 +280,17 @@ pub(crate) struct Subscription {
     visitor: VisitorId,
     hub: Arc<PushHub>,
     receiver: mpsc::Receiver<Message>,
+    /// Messages yet to come that waited before the connection was opened.
+    backlog: usize,
 }
 
 impl Subscription {
-    /// The next message; `None` when the hub has closed the connection.
-    pub(crate) async fn next(&mut self) -> Option<Message> {
-        self.receiver.recv().await
+    /// The next message, and whether it came since the connection was opened; `None` when the hub has closed it.
+    pub(crate) async fn next(&mut self) -> Option<(Message, bool)> {
+        let message = self.receiver.recv().await?;
+        let is_live = self.backlog == 0;
+        self.backlog = self.backlog.saturating_sub(1);
+        Some((message, is_live))
     }
 }
 

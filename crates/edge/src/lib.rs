@@ -1,13 +1,31 @@
 //! HTTP, Server-Sent Events, WebSocket and the Redis protocol.
+//!
+//! Two HTTP listeners: a public one that takes events in and pushes interventions, and an admin one for console and
+//! reads; beside them a Redis protocol listener over the features. Nothing here knows the log's or the machine's
+//! insides: everything is reached through [`Handles`].
 #![allow(clippy::disallowed_methods, reason = "the rim reads clocks")]
 
+mod admin;
+mod assets;
 mod backend;
+mod body;
 mod clock;
 mod hub;
+mod ingest;
+mod listen;
+mod reply;
+mod route;
+mod serve;
 mod token;
+mod ws;
 
 pub use backend::{
     Answer, AsOf, Ask, Backend, Change, Console, Entity, Features, Interventions, LiveRow, Reads, Refusal,
     SessionsQuery, Shop,
 };
 pub use hub::{Frame, HubLimits, Message, PushHub, Reason};
+pub use listen::Timeouts;
+pub use route::openapi;
+pub use serve::{Config, Handles, Limits, Running, ServeError, serve};
+
+pub(crate) use serve::App;

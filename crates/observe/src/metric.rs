@@ -191,6 +191,13 @@ impl Metrics {
         }
     }
 
+    /// Moves a labelled gauge; the label must come from a short list of the product's own.
+    pub fn shift_by(&self, metric: Metric, label: &'static str, by: i64) {
+        if let (Instrument::GaugeBy(family), Some(key)) = (self.instrument(metric), metric.row().label) {
+            family.get_or_create(&[(key, label.to_owned())]).inc_by(by);
+        }
+    }
+
     /// Value of a metric without a label, or the sum over its labels seen so far for the named ones.
     pub fn get(&self, metric: Metric, label: Option<&str>) -> i64 {
         let labels = |key: &'static str| label.map(|label| [(key, label.to_owned())]);

@@ -1,0 +1,211 @@
+//! From a tracker's request to durable records: collect, encode, append as one unit, and answer when it is durable.
+
+use crate::{App, clock};
+use bytes::Bytes;
+use http::HeaderMap;
+use midsession_collect::{Collected, Overload, Reply, Request};
+use midsession_event::{CodecError, PartitionId, Topic, encode, partition_of};
+use midsession_observe::{Metric, Stage};
+use midsession_ports::{Append, LogError, Receipt, Unit};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use tokio::sync::oneshot;
+
+/// Takes a request in; the reply is to be sent.
+pub(crate) async fn take(app: &App, request: &Request<'_>) -> Reply {
+    let mut random = || uuid::Uuid::new_v4().as_u128();
+    let collected = app.collector.collect(request, &mut random);
+    commit(app, request, collected).await
+}
+
+/// Makes durable what was collected; its reply once that is done, else the reply of an overload.
+pub(crate) async fn commit(app: &App, request: &Request<'_>, mut collected: Collected) -> Reply {
+    let source = collected.source.clone().unwrap_or_default();
+    if collected.dropped_no_consent > 0 {
+        app.observe.metrics.add_by(Metric::EventsNoConsent, source.as_str(), collected.dropped_no_consent as u64);
+    }
+    if collected.events.is_empty() && collected.rejects.is_empty() {
+        return collected.reply;
+    }
+    let collected_at_us = clock::now_us();
+    let mut bots = 0;
+    for event in &mut collected.events {
+        event.stamps.received_at_us = request.received_at_us;
+        event.stamps.collected_at_us = collected_at_us;
+        bots += u64::from(event.bot);
+    }
+    let unit = match unit(app, &collected) {
+        Ok(unit) => unit,
+        Err(cause) => {
+            tracing::error!(%cause, "a collected event could not be encoded");
+            app.observe.metrics.add_by(Metric::LogErrors, "encode", 1);
+            return app.collector.overload(request, Overload::Unavailable, 1);
+        }
+    };
+    let (sender, receiver) = oneshot::channel();
+    app.log.append(
+        unit,
+        Box::new(move |result| {
+            // The instant of durability, not of this task's turn to run.
+            let _ = sender.send((result, clock::now_us()));
+        }),
+    );
+    let (receipts, durable_at_us) = match receiver.await {
+        Ok((Ok(receipts), durable_at_us)) => (receipts, durable_at_us),
+        Ok((Err(cause), _)) => return refused(app, request, &cause),
+        Err(_) => return refused(app, request, &LogError::Failed { cause: "the log went away".into() }),
+    };
+    let events = collected.events.len() as u64;
+    let observe = &app.observe;
+    observe.events(durable_at_us / 1_000, source.as_str(), events, collected.rejects.len() as u64);
+    if bots > 0 {
+        observe.metrics.add_by(Metric::EventsBot, source.as_str(), bots);
+    }
+    if events > 0 {
+        observe.record_n(Stage::Collect, collected_at_us - request.received_at_us, events);
+        observe.record_n(Stage::Log, durable_at_us - collected_at_us, events);
+    }
+    if !collected.wants_verdicts {
+        return collected.reply;
+    }
+    let receipts = receipts.iter().take(collected.events.len());
+    collected.verdicts(receipts.map(|Receipt { topic, partition, offset, .. }| (topic.name(), partition.0, *offset)))
+}
+
+/// Events to their visitors' partitions, rejects to the dead letters, as one unit.
+fn unit(app: &App, collected: &Collected) -> Result<Unit, CodecError> {
+    let partitions = app.behavior_partitions;
+    let mut records = Vec::with_capacity(collected.events.len() + collected.rejects.len());
+    for event in &collected.events {
+        let key = event.key();
+        records.push(Append {
+            topic: Topic::Behavior,
+            partition: partition_of(key, partitions),
+            key: Bytes::copy_from_slice(key.as_bytes()),
+            value: Some(encode(event)?.into()),
+        });
+    }
+    for rejected in &collected.rejects {
+        records.push(Append {
+            topic: Topic::DeadLetter,
+            partition: PartitionId(0),
+            key: Bytes::copy_from_slice(rejected.reject.source.as_str().as_bytes()),
+            value: Some(encode(&rejected.reject)?.into()),
+        });
+    }
+    Ok(Unit { records, positions: Vec::new() })
+}
+
+/// The log said no: the sender shall try again.
+fn refused(app: &App, request: &Request<'_>, cause: &LogError) -> Reply {
+    let (label, retry_after_s) = match cause {
+        LogError::Busy { .. } => ("log_busy", 1),
+        LogError::DiskFull { .. } => ("disk_full", 10),
+        _ => ("log_failed", 30),
+    };
+    app.observe.metrics.add_by(Metric::LogErrors, label, 1);
+    app.observe.metrics.add_by(Metric::HttpOverload, label, 1);
+    if !cause.is_retryable() {
+        tracing::error!(%cause, "events can't be made durable");
+    }
+    app.collector.overload(request, Overload::Unavailable, retry_after_s)
+}
+
+/// The shopper's address behind `trusted_proxies` proxies that each append to X-Forwarded-For.
+pub(crate) fn client_ip(headers: &HeaderMap, peer: SocketAddr, trusted_proxies: usize) -> IpAddr {
+    let forwarded = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let hops: Vec<&str> = forwarded.flat_map(|value| value.split(',')).map(str::trim).collect();
+    let hop = trusted_proxies.checked_sub(1).and_then(|last| hops.iter().rev().nth(last));
+    hop.and_then(|hop| hop.parse().ok()).unwrap_or_else(|| peer.ip())
+}
+
+/// Bytes of requests that are being read or wait for the log.
+pub(crate) struct InFlight {
+    bytes: AtomicUsize,
+    max: usize,
+}
+
+/// A request's share of [`InFlight`], given back when dropped.
+pub(crate) struct Reserved<'a> {
+    in_flight: &'a InFlight,
+    bytes: usize,
+}
+
+impl InFlight {
+    pub(crate) fn new(max: usize) -> Self {
+        Self { bytes: AtomicUsize::new(0), max }
+    }
+
+    pub(crate) fn reserve(&self, bytes: usize) -> Option<Reserved<'_>> {
+        let before = self.bytes.fetch_add(bytes, Relaxed);
+        let reserved = Reserved { in_flight: self, bytes };
+        // One request alone always passes, whatever the cap.
+        (before == 0 || before + bytes <= self.max).then_some(reserved)
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Relaxed)
+    }
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.in_flight.bytes.fetch_sub(self.bytes, Relaxed);
+    }
+}
+
+/// Random bytes that live for one day (UTC), so that cookieless ids can't be computed again afterwards.
+#[derive(Default)]
+pub(crate) struct DailySalt(parking_lot::Mutex<(i64, [u8; 32])>);
+
+impl DailySalt {
+    pub(crate) fn of_today(&self, now_us: i64) -> [u8; 32] {
+        let today = now_us.div_euclid(86_400_000_000);
+        let mut salt = self.0.lock();
+        if salt.0 < today {
+            let (one, two) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
+            salt.0 = today;
+            salt.1[..16].copy_from_slice(one.as_bytes());
+            salt.1[16..].copy_from_slice(two.as_bytes());
+        }
+        salt.1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_trusted_proxies_name_the_client() {
+        let peer: SocketAddr = "10.0.0.9:1".parse().expect("an address");
+        let mut headers = HeaderMap::new();
+        headers.append("x-forwarded-for", "6.6.6.6, 1.2.3.4".parse().expect("a value"));
+        headers.append("x-forwarded-for", "10.0.0.1".parse().expect("a value"));
+        for (proxies, expected) in [(0, "10.0.0.9"), (1, "10.0.0.1"), (2, "1.2.3.4"), (3, "6.6.6.6"), (4, "10.0.0.9")] {
+            assert_eq!(client_ip(&headers, peer, proxies).to_string(), expected, "{proxies} proxies");
+        }
+    }
+
+    #[test]
+    fn in_flight_bytes_are_capped_and_given_back() {
+        let in_flight = InFlight::new(10);
+        let first = in_flight.reserve(20).expect("one alone passes");
+        assert!(in_flight.reserve(1).is_none());
+        drop(first);
+        let both = (in_flight.reserve(4).expect("room"), in_flight.reserve(6).expect("room"));
+        assert!(in_flight.reserve(1).is_none());
+        drop(both);
+        assert_eq!(in_flight.bytes(), 0);
+    }
+
+    #[test]
+    fn salts_change_with_the_day() {
+        let salt = DailySalt::default();
+        let day_us = 86_400_000_000;
+        let first = salt.of_today(20_000 * day_us);
+        assert_eq!(first, salt.of_today(20_001 * day_us - 1));
+        assert_ne!(first, salt.of_today(20_001 * day_us));
+        assert_ne!(first, [0; 32]);
+    }
+}

@@ -1,0 +1,75 @@
+//! What the console shows: overview, sessions, decisions, dead letters.
+
+use super::{Access, Call, Listener, Route};
+use crate::backend::SessionsQuery;
+use crate::reply::{self, Response};
+use http::{Method, StatusCode};
+use serde_json::Value;
+
+/// Rows of a list.
+const LIMIT: usize = 200;
+const LIMIT_MAX: usize = 5_000;
+const LIMIT_QUERY: (&str, &str) = ("limit", "rows at most, up to 5000");
+
+const fn route(
+    path: &'static str,
+    summary: &'static str,
+    query: &'static [(&'static str, &'static str)],
+    handler: super::Handler,
+) -> Route {
+    Route { listener: Listener::Admin, method: Method::GET, path, access: Access::Admin, summary, query, handler }
+}
+
+pub(super) const ROUTES: &[Route] = &[
+    route("/v1/overview", "Rates, counts, freshness, sources", &[], |call, _| {
+        Box::pin(async move { reply::json(StatusCode::OK, &call.app.backend.overview().await) })
+    }),
+    route(
+        "/v1/sessions",
+        "Sessions, newest first",
+        &[
+            ("open", "true for open and idle ones only"),
+            LIMIT_QUERY,
+            ("q", "text that the session's or shopper's id contains"),
+            ("source", "of this source only"),
+        ],
+        |call, _| Box::pin(async move { sessions(&call).await }),
+    ),
+    route("/v1/sessions/{id}", "One session with its timeline and its features after each entry", &[], |call, _| {
+        Box::pin(async move { found(call.app.backend.session(call.param(0)).await, "session") })
+    }),
+    route("/v1/decisions", "Decisions, newest first", &[LIMIT_QUERY], |call, _| {
+        let limit = call.count("limit", LIMIT, LIMIT_MAX);
+        Box::pin(async move { reply::json(StatusCode::OK, &call.app.backend.decisions(limit).await) })
+    }),
+    route("/v1/decisions/{id}", "One decision with what it was made from", &[], |call, _| {
+        Box::pin(async move { found(call.app.backend.decision(call.param(0)).await, "decision") })
+    }),
+    route(
+        "/v1/dead-letters",
+        "Refused events with reason, field and original bytes, newest first",
+        &[LIMIT_QUERY],
+        |call, _| {
+            let limit = call.count("limit", LIMIT, LIMIT_MAX);
+            Box::pin(async move { reply::json(StatusCode::OK, &call.app.backend.dead_letters(limit).await) })
+        },
+    ),
+];
+
+async fn sessions(call: &Call) -> Response {
+    let text = |name| call.query(name).filter(|text| !text.is_empty()).map(Into::into);
+    let query = SessionsQuery {
+        open: call.query("open").is_some_and(|value| value == "true" || value == "1"),
+        limit: call.count("limit", LIMIT, LIMIT_MAX),
+        text: text("q"),
+        source: text("source"),
+    };
+    reply::json(StatusCode::OK, &call.app.backend.sessions(query).await)
+}
+
+fn found(value: Option<Value>, what: &str) -> Response {
+    match value {
+        Some(value) => reply::json(StatusCode::OK, &value),
+        None => reply::problem(StatusCode::NOT_FOUND, "not_found", &format!("no {what} has this id")),
+    }
+}

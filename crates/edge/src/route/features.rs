@@ -1,0 +1,46 @@
+//! Features of a user or a session, as of now.
+
+use super::{Access, Call, Listener, Route};
+use crate::backend::{Ask, Entity};
+use crate::reply::{self, Response};
+use http::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+
+const QUERY: &[(&str, &str)] = &[
+    ("names", "features to read, separated by commas; all of them without it"),
+    ("profile", "another feature profile than the loaded one"),
+];
+
+pub(super) const ROUTES: &[Route] = &[
+    Route {
+        listener: Listener::Admin,
+        method: Method::GET,
+        path: "/v1/features/user/{id}",
+        access: Access::Admin,
+        summary: "Features of a user, by user id or visitor id",
+        query: QUERY,
+        handler: |call, _| Box::pin(async move { features(&call, "user", Entity::User(call.param(0))).await }),
+    },
+    Route {
+        listener: Listener::Admin,
+        method: Method::GET,
+        path: "/v1/features/session/{id}",
+        access: Access::Admin,
+        summary: "Features of a session, by its id or the tracker's",
+        query: QUERY,
+        handler: |call, _| Box::pin(async move { features(&call, "session", Entity::Session(call.param(0))).await }),
+    },
+];
+
+async fn features(call: &Call, kind: &'static str, entity: Entity) -> Response {
+    let names = call.query("names").unwrap_or_default();
+    let names = names.split(',').filter(|name| !name.is_empty()).map(Into::into).collect();
+    let ask = Ask { entity, profile: call.query("profile").map(Into::into), names };
+    let Some(features) = call.app.backend.features(vec![ask]).await.pop().flatten() else {
+        let title = format!("no {kind} of this id is held; it may have sent nothing within 24 hours");
+        return reply::problem(StatusCode::NOT_FOUND, "entity_unknown", &title);
+    };
+    let values: Map<String, Value> =
+        features.values.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
+    reply::json(StatusCode::OK, &json!({ kind: features.id, "as_of": features.as_of, "features": values }))
+}

@@ -1,0 +1,54 @@
+//! Alive, ready, and measured.
+
+use super::{Access, Call, Listener, Route};
+use crate::reply::{self, Response};
+use http::{Method, StatusCode};
+use midsession_observe::Metric;
+
+const fn route(
+    listener: Listener,
+    path: &'static str,
+    access: Access,
+    summary: &'static str,
+    handler: super::Handler,
+) -> Route {
+    Route { listener, method: Method::GET, path, access, summary, query: &[], handler }
+}
+
+const ALIVE: &str = "200 as long as the process answers";
+const READY: &str = "200 when events are taken in and features are fresh, else 503 with the cause";
+
+pub(super) const ROUTES: &[Route] = &[
+    route(Listener::Public, "/health", Access::Open, ALIVE, |_, _| Box::pin(async { alive() })),
+    route(Listener::Public, "/ready", Access::Open, READY, |call, _| Box::pin(async move { ready(&call) })),
+    route(Listener::Admin, "/health", Access::Open, ALIVE, |_, _| Box::pin(async { alive() })),
+    route(Listener::Admin, "/ready", Access::Open, READY, |call, _| Box::pin(async move { ready(&call) })),
+    route(Listener::Admin, "/metrics", Access::Admin, "Every metric, for Prometheus", |call, _| {
+        Box::pin(async move { metrics(&call) })
+    }),
+    route(
+        Listener::Admin,
+        "/v1/budget",
+        Access::Admin,
+        "The latency budget: stages, owners, P50 and P99",
+        |call, _| Box::pin(async move { reply::json(StatusCode::OK, &call.app.observe.budget()) }),
+    ),
+];
+
+fn alive() -> Response {
+    reply::json(StatusCode::OK, &serde_json::json!({ "status": "ok" }))
+}
+
+fn ready(call: &Call) -> Response {
+    match call.app.backend.ready() {
+        Ok(()) => reply::json(StatusCode::OK, &serde_json::json!({ "status": "ready" })),
+        Err(cause) => reply::problem(StatusCode::SERVICE_UNAVAILABLE, "not_ready", &cause),
+    }
+}
+
+fn metrics(call: &Call) -> Response {
+    let metrics = &call.app.observe.metrics;
+    metrics.set(Metric::IngestBytesInFlight, i64::try_from(call.app.in_flight.bytes()).unwrap_or(i64::MAX));
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    reply::with_type(StatusCode::OK, content_type, metrics.text())
+}
