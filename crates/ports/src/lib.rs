@@ -1,5 +1,7 @@
 //! What the product asks of its engines.
 
+#[cfg(feature = "exam")]
+pub mod exam;
 mod log;
 
 pub use log::{Append, Done, Entry, Extent, Log, LogError, Position, Receipt, Unit, Wake};

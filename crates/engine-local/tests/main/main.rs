@@ -3,3 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod basics;
+mod real;
+mod rig;
+mod simulated;
