@@ -99,7 +99,7 @@ const offer = (
 /** Hands an intervention to the page's callback or paints it; returns how to take it away again. */
 const show = (frame: Frame, from: number) => {
   const reported = new Set<string>();
-  const report = (name: string, properties?: Record<string, number>) => {
+  const report = (name: string, properties?: Record<string, number | undefined>) => {
     if (reported.has(name)) return;
     reported.add(name);
     track(name, { decision_id: frame.decision_id, preview: frame.preview, properties: { rule: frame.rule, ...properties } });
@@ -110,7 +110,7 @@ const show = (frame: Frame, from: number) => {
       requestAnimationFrame(() => {
         const at = now();
         const called = calls.get(frame.cause_event_id!);
-        const properties: Record<string, number> = { paint_ms: at - from, rtt_ms: roundTrip };
+        const properties: Record<string, number | undefined> = { paint_ms: at - from, rtt_ms: roundTrip || undefined };
         if (called) properties.sent_to_painted_ms = at - called;
         // Each part by its own clock: the server's up to the write, half a round trip, the browser's to the paint.
         if (frame.deadline_ms) {

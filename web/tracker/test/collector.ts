@@ -45,6 +45,8 @@ export class Collector {
   answers: { status: number; headers?: Record<string, string> }[] = [];
   /** Answers wait for this. */
   hold: Promise<unknown> | undefined;
+  /** How many pushes to answer with 401. */
+  refuse = 0;
   /** Pages by path: HTML of the head and the body. */
   pages: Record<string, string> = {};
   visitor = "from-token";
@@ -118,7 +120,7 @@ export class Collector {
       const { status, headers } = this.answers.shift() ?? { status: 200 };
       const type = request.headers["content-type"] ?? "";
       this.posts.push({ status, type, events: JSON.parse(body), bytes: Buffer.byteLength(body) });
-      response.writeHead(status, { "content-type": "application/json", "server-timing": "total;dur=0.5", ...headers });
+      response.writeHead(status, { "content-type": "application/json", "server-timing": "total;dur=0.01", ...headers });
       return response.end("{}");
     }
     if (path == "/v1/token") {
@@ -129,6 +131,7 @@ export class Collector {
       );
     }
     if (path == "/v1/push") {
+      if (this.refuse-- > 0) return response.writeHead(401).end();
       this.opened.push(request.headers["last-event-id"] as string | undefined);
       response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
       response.write("retry: 50\n\n");

@@ -1,0 +1,97 @@
+//! Debian's Chromium for the tests: a fresh profile per file, a fresh context per test, patient waiting.
+
+import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from "playwright-core";
+import { after, before } from "node:test";
+import { Collector } from "./collector.ts";
+
+const WAIT_MS = 15_000;
+
+export const launch = () =>
+  chromium.launch({
+    executablePath: "/usr/bin/chromium",
+    // Playwright switches the back/forward cache off.
+    ignoreDefaultArgs: ["--disable-back-forward-cache"],
+    args: [
+      "--headless",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+
+/** Waits until it is truthy. Nothing here asserts on time; this only bounds how long a failure takes. */
+export const until = async <T>(what: () => T | Promise<T>, why: string): Promise<NonNullable<T>> => {
+  const end = Date.now() + WAIT_MS;
+  for (;;) {
+    const value = await what();
+    if (value) return value as NonNullable<T>;
+    if (Date.now() > end) throw new Error(`waited in vain: ${why}`);
+    await new Promise((again) => setTimeout(again, 20));
+  }
+};
+
+/** Long enough for what must not happen to have happened: several batches, frames and lock grants. */
+export const settle = () => new Promise((done) => setTimeout(done, 700));
+
+export interface Shop {
+  collector: Collector;
+  context: BrowserContext;
+  open(path?: string): Promise<Page>;
+  /** Opens a page and waits until its push stands. */
+  listen(path?: string): Promise<Page>;
+}
+
+/** One browser per test file; each test gets a collector and a context of its own. */
+export const shops = () => {
+  let browser: Browser;
+  before(async () => {
+    browser = await launch();
+  });
+  after(() => browser.close());
+
+  return (options: BrowserContextOptions, run: (shop: Shop) => Promise<void>) => async () => {
+    const collector = await Collector.start();
+    const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+    const errors: string[] = [];
+    // tsx names functions through a helper that pages do not have.
+    await context.addInitScript("globalThis.__name = (named) => named");
+    await context.addInitScript(() => {
+      addEventListener("securitypolicyviolation", (event) => {
+        console.error(`violation of ${event.violatedDirective}: ${event.blockedURI} ${event.sample}`);
+      });
+    });
+    context.on("weberror", (error) => errors.push(String(error.error())));
+    context.on("console", (message) => {
+      // The browser's own notes about the network are what some tests are about.
+      if (message.type() == "error" && !/Failed to load resource/.test(message.text())) errors.push(message.text());
+    });
+    const open = async (path = "/") => {
+      const page = await context.newPage();
+      await page.goto(collector.base + path);
+      return page;
+    };
+    const listen = async (path = "/") => {
+      const pushes = collector.opened.length;
+      const page = await open(path);
+      await until(() => collector.opened.length > pushes, "a push connection");
+      return page;
+    };
+    try {
+      await run({ collector, context, open, listen });
+      if (errors.length) throw new Error(`the page complained:\n${errors.join("\n")}`);
+    } finally {
+      await context.close();
+      await collector.stop();
+    }
+  };
+};
+
+export const card = (page: Page) => page.locator("section[part=card]");
+
+/** Runs a command of the tracker in the page. */
+export const say = (page: Page, ...args: unknown[]) =>
+  page.evaluate((args) => (window.midsession as (...args: unknown[]) => unknown)(...args), args);

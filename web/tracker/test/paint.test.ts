@@ -1,0 +1,373 @@
+//! The painted card: where it goes, that nothing moves, that it can be read, operated and trusted.
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { test } from "node:test";
+import { page } from "./collector.ts";
+import { card, say, settle, shops, until } from "./browser.ts";
+import type { Page } from "playwright-core";
+import type { Payload } from "../midsession.d.ts";
+
+const shop = shops();
+const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+const full: Payload = {
+  title: "Still thinking?",
+  body: "The linen shirt in your cart is still there in your size.",
+  action: "/cart",
+  label: "To the cart",
+  dismiss: "Not now",
+  code: "AUTUMN-10",
+};
+const text = "<p>" + "Linen, wool and cotton. ".repeat(60) + "</p>";
+const reserved = `<link rel="stylesheet" href="/style.css">`;
+const style = "div[data-midsession-slot] { height: 300px; width: 400px } .low { height: 40px !important }";
+
+/** The layout shift so far, as the browser counts it. */
+const shift = (view: Page) =>
+  view.evaluate(
+    () =>
+      new Promise<number>((done) => {
+        let sum = 0;
+        const observer = new PerformanceObserver((list) => {
+          for (const entry of list.getEntries()) sum += (entry as unknown as { value: number }).value;
+        });
+        observer.observe({ type: "layout-shift", buffered: true });
+        setTimeout(() => done(sum), 300);
+      }),
+  );
+
+const painted = (view: Page, count = 1) =>
+  until(async () => (await card(view).count()) == count, `${count} painted`).then(() => card(view).first());
+
+for (const [where, body, inSlot] of [
+  ["no slot", text, false],
+  ["an empty slot without space", `<div data-midsession-slot="nudge" class="low"></div>${text}`, false],
+  ["a slot that reserves space", `<div data-midsession-slot="nudge"></div>${text}`, true],
+  ["a reserved slot with its own content", `<div data-midsession-slot="nudge"><p>News</p></div>${text}`, true],
+] as const) {
+  test(
+    `${where}: painted ${inSlot ? "in it" : "floating"}, layout shift 0, gone without a trace`,
+    shop({}, async ({ collector, listen }) => {
+      collector.pages["/style.css"] = style;
+      collector.pages["/"] = page('data-auto="page"', body, reserved);
+      const view = await listen();
+      collector.intervene({ payload: full });
+      const shown = await painted(view);
+      await until(() => collector.named("painted").length, "the report");
+      assert.equal(await shift(view), 0);
+      const box = (await shown.boundingBox())!;
+      const slot = await view.locator("[data-midsession-slot]").boundingBox({ timeout: 200 }).catch(() => null);
+      const inside =
+        slot && box.x >= slot.x && box.y >= slot.y && box.x + box.width <= slot.x + slot.width + 1 && box.height <= slot.height + 1;
+      assert.equal(!!inside, inSlot);
+      if (!inSlot) {
+        assert.ok(box.x + box.width <= 1280 - 15 && box.y + box.height <= 800 - 15, "in view");
+      }
+      await shown.getByRole("button", { name: "Not now" }).last().click();
+      assert.equal(await card(view).count(), 0);
+      assert.equal(await shift(view), 0);
+    }),
+  );
+}
+
+test(
+  "layout shift is really measured",
+  shop({}, async ({ collector, listen }) => {
+    collector.pages["/"] = page('data-auto="page"', text);
+    const view = await listen();
+    await settle();
+    await view.evaluate(() => {
+      const block = document.createElement("div");
+      block.textContent = "x";
+      block.style.height = "200px";
+      document.body.prepend(block);
+    });
+    assert.ok((await shift(view)) > 0);
+  }),
+);
+
+test(
+  "a slot out of view: painted there, but exposed only when it is scrolled to",
+  shop({}, async ({ collector, listen }) => {
+    collector.pages["/style.css"] = style;
+    const body = `${text.repeat(20)}<div data-midsession-slot="nudge"></div>`;
+    collector.pages["/"] = page('data-auto="page"', body, reserved);
+    const view = await listen();
+    collector.intervene();
+    await until(() => collector.named("painted").length, "the report");
+    await settle();
+    assert.equal(collector.named("exposure").length, 0);
+    await card(view).scrollIntoViewIfNeeded();
+    await until(() => collector.named("exposure").length == 1, "the exposure");
+  }),
+);
+
+test(
+  "two slots: two cards; the same slot again: the newer one",
+  shop({}, async ({ collector, listen }) => {
+    collector.pages["/"] = page();
+    const view = await listen();
+    collector.intervene({ slot: "a", payload: { title: "One" } });
+    collector.intervene({ slot: "b", payload: { title: "Two" } });
+    await painted(view, 2);
+    collector.intervene({ slot: "a", payload: { title: "Three" } });
+    await until(async () => (await view.getByRole("heading", { name: "Three" }).count()) == 1, "the newer");
+    assert.equal(await card(view).count(), 2);
+    assert.equal(await view.getByRole("heading", { name: "One" }).count(), 0);
+    const boxes = await Promise.all((await card(view).all()).map((one) => one.boundingBox()));
+    assert.ok(boxes[0]!.y + boxes[0]!.height <= boxes[1]!.y, "they do not cover each other");
+  }),
+);
+
+test(
+  "a polite status with heading, text, action and a close button; the focus stays where it is",
+  shop({}, async ({ collector, listen }) => {
+    collector.pages["/"] = page('data-auto="page"', "<input aria-label='Search' id='search'>");
+    const view = await listen();
+    const live = view.locator("midsession-card [role=status][aria-live=polite]");
+    await until(async () => (await live.count()) == 1, "the live region before anything is said in it");
+    await view.locator("#search").focus();
+    collector.intervene({ payload: full });
+    const shown = await painted(view);
+    assert.equal(await live.locator("section").count(), 1);
+    assert.equal(await view.evaluate(() => document.activeElement!.id), "search");
+    assert.equal(await shown.getByRole("heading").textContent(), full.title);
+    assert.equal(await shown.locator("p").textContent(), full.body);
+    assert.equal(await shown.getByRole("link").getAttribute("href"), "/cart");
+    assert.equal(await view.getByRole("region", { name: full.title! }).count(), 1);
+    assert.equal(await shown.getByRole("button").count(), 3);
+  }),
+);
+
+test(
+  "Esc closes, newest first, and gives the focus back where it came from",
+  shop({}, async ({ collector, listen }) => {
+    collector.pages["/"] = page('data-auto="page"', "<button id='add'>Add</button>");
+    const view = await listen();
+    await view.locator("#add").focus();
+    const older = collector.intervene({ slot: "a", payload: full });
+    await painted(view, 1);
+    const newer = collector.intervene({ slot: "b", payload: full });
+    await painted(view, 2);
+    await card(view).last().getByRole("link").focus();
+    await view.keyboard.press("Escape");
+    await until(() => collector.named("dismiss").length == 1, "the first dismissal");
+    assert.equal(collector.named("dismiss")[0]!.decision_id, newer.decision_id);
+    assert.equal(await view.evaluate(() => document.activeElement!.id), "add");
+    await view.keyboard.press("Escape");
+    await until(() => collector.named("dismiss").length == 2, "the second dismissal");
+    assert.equal(collector.named("dismiss")[1]!.decision_id, older.decision_id);
+    await view.keyboard.press("Escape");
+    await settle();
+    assert.equal(collector.named("dismiss").length, 2);
+  }),
+);
+
+test(
+  "an Esc that the page has used is not ours",
+  shop({}, async ({ collector, listen }) => {
+    collector.pages["/"] = page();
+    const view = await listen();
+    await view.evaluate(() => document.addEventListener("keydown", (event) => event.preventDefault()));
+    collector.intervene();
+    await painted(view);
+    await view.keyboard.press("Escape");
+    await settle();
+    assert.equal(await card(view).count(), 1);
+  }),
+);
+
+test(
+  "the action is reported although the page goes away with it",
+  shop({}, async ({ collector, listen }) => {
+    collector.pages["/"] = page();
+    collector.pages["/cart"] = page();
+    const view = await listen();
+    const { decision_id } = collector.intervene({ payload: full });
+    await (await painted(view)).getByRole("link").click();
+    await view.waitForURL("**/cart");
+    const click = await until(() => collector.named("click")[0], "the click");
+    assert.equal(click.decision_id, decision_id);
+    assert.equal(collector.named("dismiss").length, 0);
+  }),
+);
+
+test(
+  "a label without an address is a button that tells the page",
+  shop({}, async ({ collector, listen }) => {
+    collector.pages["/"] = page();
+    const view = await listen();
+    await view.evaluate(() => window.midsession!("on", "click", (frame) => (document.title = "chat for " + frame.rule)));
+    collector.intervene({ payload: { title: "Questions?", label: "Chat with us" } });
+    await (await painted(view)).getByRole("button", { name: "Chat with us" }).click();
+    await until(() => collector.named("click").length == 1, "the click");
+    assert.equal(await view.title(), "chat for cart_stalled");
+    assert.equal(await card(view).count(), 0);
+  }),
+);
+
+test(
+  "a code can be copied, and that is a click",
+  shop({ permissions: ["clipboard-read", "clipboard-write"] }, async ({ collector, listen }) => {
+    collector.pages["/"] = page();
+    const view = await listen();
+    collector.intervene({ payload: { ...full, copy: "Copy code" } });
+    const shown = await painted(view);
+    await shown.getByRole("button", { name: "Copy code" }).click();
+    await shown.getByRole("button", { name: "Copied" }).waitFor();
+    assert.equal(await view.evaluate(() => navigator.clipboard.readText()), "AUTUMN-10");
+    await until(() => collector.named("click").length == 1, "the click");
+    assert.equal(await card(view).count(), 1, "it stays");
+  }),
+);
+
+const locales = {
+  de: { title: "Noch unschlüssig?", label: "Zum Warenkorb" },
+  "de-AT": { title: "Noch am Überlegen?" },
+};
+for (const [locale, title, label] of [
+  ["de-DE", "Noch unschlüssig?", "Zum Warenkorb"],
+  ["de-AT", "Noch am Überlegen?", "To the cart"],
+  ["fr-FR", "Still thinking?", "To the cart"],
+] as const) {
+  test(
+    `text for ${locale}`,
+    shop({ locale }, async ({ collector, listen }) => {
+      collector.pages["/"] = page();
+      const view = await listen();
+      collector.intervene({ payload: { ...full, locales } });
+      const shown = await painted(view);
+      assert.equal(await shown.getByRole("heading").textContent(), title);
+      assert.equal(await shown.getByRole("link").textContent(), label);
+      assert.equal(await shown.locator("p").textContent(), full.body);
+    }),
+  );
+}
+
+for (const [reducedMotion, moves] of [
+  ["reduce", 0],
+  ["no-preference", 1],
+] as const) {
+  test(
+    `motion ${reducedMotion}: ${moves ? "slides in" : "does not move"}`,
+    shop({ reducedMotion }, async ({ collector, listen }) => {
+      collector.pages["/"] = page();
+      const view = await listen();
+      // Looked at in the frame it is painted in.
+      await view.evaluate(() => {
+        window.midsession!("on", "exposure", () => {
+          const root = document.querySelector("midsession-card")!.shadowRoot!;
+          document.title = `moves ${root.getAnimations().length}`;
+        });
+      });
+      collector.intervene();
+      await until(async () => /^moves/.test(await view.title()), "the frame");
+      assert.equal(await view.title(), `moves ${moves}`);
+    }),
+  );
+}
+
+for (const colorScheme of ["light", "dark"] as const) {
+  for (const width of [390, 1440]) {
+    test(
+      `no axe violations: ${colorScheme}, ${width} px`,
+      shop({ colorScheme, viewport: { width, height: 844 } }, async ({ collector, listen }) => {
+        collector.pages["/"] = page('data-auto="page"', text);
+        const view = await listen();
+        collector.intervene({ payload: full });
+        collector.intervene({ slot: "chat", payload: { title: "Questions?", label: "Chat with us" } });
+        await painted(view, 2);
+        await settle();
+        await view.evaluate(axe);
+        const { violations, passes } = await view.evaluate(async () => {
+          const { axe } = window as unknown as { axe: { run(): Promise<{ violations: object[]; passes: object[] }> } };
+          const { violations, passes } = await axe.run();
+          return { violations, passes: passes.length };
+        });
+        assert.deepEqual(violations, []);
+        assert.ok(passes > 10);
+        const box = (await card(view).first().boundingBox())!;
+        assert.ok(box.x >= 0 && box.x + box.width <= width);
+        const wide = await view.evaluate(() => document.documentElement.scrollWidth);
+        assert.ok(wide <= width, "nothing to scroll sideways");
+      }),
+    );
+  }
+}
+
+const pwn = "window.__pwned=1";
+const hostile = [
+  `<script>${pwn}</script>`,
+  `<img src=x onerror=${pwn}>`,
+  `<svg onload=${pwn}>`,
+  `"><img src=x onerror="${pwn}">`,
+  `'-${pwn}-'`,
+  `javascript:${pwn}`,
+  `JaVaScRiPt:${pwn}`,
+  `java\nscript:${pwn}`,
+  ` \u0001javascript:${pwn}`,
+  `data:text/html,<script>parent.${pwn}</script>`,
+  `vbscript:${pwn}`,
+  `blob:${pwn}`,
+  `//evil.example/%0d%0aX:1`,
+  `{{constructor.constructor('${pwn}')()}}`,
+  `\${${pwn}}`,
+  `</section></style><style>*{display:none}`,
+  `<a href="javascript:${pwn}">x</a>`,
+  `<iframe srcdoc="<script>parent.${pwn}</script>">`,
+  `\u202e\u0000\ufeff<b onmouseover=${pwn}>`,
+  `"]'\\a{}${pwn}`,
+];
+
+test(
+  "hostile text stays text, wherever it stands",
+  shop({}, async ({ collector, listen }) => {
+    collector.pages["/"] = page('data-auto="page"', '<div data-midsession-slot="x"></div>');
+    const view = await listen();
+    const foreign: string[] = [];
+    view.on("request", (request) => {
+      if (!request.url().startsWith(collector.base)) foreign.push(request.url());
+    });
+    for (const [index, evil] of hostile.entries()) {
+      collector.intervene({
+        slot: evil,
+        rule: evil,
+        payload: { title: evil, body: evil, action: evil, label: evil, dismiss: evil, code: evil, copy: evil },
+      });
+      await painted(view, index + 1);
+      const shown = card(view).last();
+      assert.equal(await shown.locator("h2").textContent(), evil);
+      assert.equal(await shown.locator("p").textContent(), evil);
+      for (const link of await shown.getByRole("link").all()) {
+        const protocol = await link.evaluate((element) => (element as HTMLAnchorElement).protocol);
+        assert.match(protocol, /^https?:$/, evil);
+      }
+      for (const button of await shown.getByRole("button").all()) {
+        if (await button.isVisible()) await button.evaluate((element) => (element as HTMLElement).click());
+        if (!(await shown.count())) break;
+      }
+      // A closed one makes room for counting the next.
+      collector.intervene({ slot: evil, payload: { title: "kept" } });
+      await painted(view, index + 1);
+    }
+    assert.equal(await view.evaluate(() => (window as { __pwned?: number }).__pwned), undefined);
+    assert.deepEqual(foreign, []);
+    const tags = await view.evaluate(() => document.querySelectorAll("iframe, img, svg, style").length);
+    assert.equal(tags, 0);
+  }),
+);
+
+test(
+  "broken frames are left alone and the next one is shown",
+  shop({}, async ({ collector, listen }) => {
+    collector.pages["/"] = page();
+    const view = await listen();
+    collector.intervene({ payload: {} });
+    await painted(view);
+    await say(view, "page");
+    collector.intervene({ slot: "b", payload: { title: "Fine" } });
+    await until(async () => (await view.getByRole("heading", { name: "Fine" }).count()) == 1, "the next");
+  }),
+);
