@@ -41,7 +41,7 @@ class Guard extends Component<{ children: ComponentChildren }, { failed: boolean
   override render() {
     if (!this.state.failed) return this.props.children;
     return (
-      <Message tone="bad" title="This screen could not be drawn">
+      <Message tone="bad" title="This screen could not be drawn" whole>
         <p>The server sent something this console does not understand. The other screens still work.</p>
         <button type="button" class="button" onClick={() => this.setState({ failed: false })}>
           Try again
@@ -109,7 +109,7 @@ export function App() {
       </header>
       <main id="main" ref={main} tabIndex={-1} class={`screen screen-${screen}${id === null ? "" : " has-id"}`}>
         {signedOut.value ? (
-          <Message tone="warn" title="This browser is not signed in">
+          <Message tone="warn" title="This browser is not signed in" whole>
             <p>
               Open the console by the link that <code>midsession demo</code> or <code>midsession serve</code> printed: it carries the token that
               signs you in. If the server was started again, it has printed a new one.

@@ -13,7 +13,7 @@ export function ms(value: number | null | undefined): string {
   if (value == null || !Number.isFinite(value)) return "–";
   const size = Math.abs(value);
   if (size >= 10_000) return `${(value / 1000).toFixed(1)} s`;
-  if (size >= 1_000) return `${(value / 1000).toFixed(2)} s`;
+  if (size >= 1_000) return `${(value / 1000).toFixed(2).replace(/\.?0+$/, "")} s`;
   if (size >= 100) return `${Math.round(value)} ms`;
   if (size >= 10) return `${value.toFixed(1).replace(/\.0$/, "")} ms`;
   return `${value.toFixed(2).replace(/\.?0+$/, "") || "0"} ms`;

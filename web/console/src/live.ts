@@ -77,7 +77,7 @@ function flush(): void {
     sessionsVersion.value++;
   }
   if (newDecisions.length > 0) decisions.value = merge(decisions.peek(), newDecisions, (d) => d.decision_id, (d) => d.asked_at_ms, decisionsMax);
-  if (newDeadLetters.length > 0) deadLetters.value = merge(deadLetters.peek(), newDeadLetters, (d) => d.offset, (d) => d.offset, deadLettersMax);
+  if (newDeadLetters.length > 0) deadLetters.value = merge(deadLetters.peek(), newDeadLetters, (d) => d.offset, (d) => d.stamp_ms, deadLettersMax);
 }
 
 function take(batch: Batch): void {

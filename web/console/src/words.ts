@@ -15,6 +15,7 @@ const features: Record<string, string> = {
   max_viewed_price: "Highest price viewed",
   top_category: "Favourite category",
   unique_categories: "Different categories",
+  cheap_return_count: "Returns to cheap products",
   cart_value: "Cart is worth",
   cart_size: "Items in cart",
   checkout_step: "Checkout step",
@@ -91,28 +92,52 @@ export function triggerWords(trigger: Intervention["trigger"]): string {
   return "When asked";
 }
 
-const comparisons: Record<string, string> = {
-  ">": "is more than",
-  ">=": "is at least",
-  "<": "is less than",
-  "<=": "is at most",
-  "==": "is",
-  "!=": "is not",
+const amounts: Record<string, string> = { ">": "more than", ">=": "at least", "<": "less than", "<=": "at most", "==": "exactly" };
+
+/** How a rule speaks of a number: `n` is "more than 80", `ago` is " in the last 1 h" or "". */
+const phrases: Record<string, (n: string, ago: string) => string> = {
+  cart_value: (n) => `the cart is worth ${n}`,
+  cart_size: (n) => `the cart holds ${n} items`,
+  product_view_count: (n, ago) => `${n} products were viewed${ago}`,
+  distinct_products: (n, ago) => `${n} different products were viewed${ago}`,
+  list_view_count: (n, ago) => `${n} lists were viewed${ago}`,
+  search_count: (n, ago) => `${n} searches were made${ago}`,
+  cart_add_count: (n, ago) => `${n} things were put in the cart${ago}`,
+  cart_remove_count: (n, ago) => `${n} things were taken out of the cart${ago}`,
+  order_count: (n, ago) => `${n} orders were placed${ago}`,
+  order_value: (n, ago) => `${n} was spent${ago}`,
+  avg_viewed_price: (n, ago) => `the average price viewed${ago} is ${n}`,
+  unique_categories: (n, ago) => `${n} categories were viewed${ago}`,
+  cheap_return_count: (n, ago) => `cheap products were looked at again ${n} times${ago}`,
+  page_count: (n, ago) => `${n} pages were viewed${ago}`,
 };
+const nothing: Record<string, string> = {
+  order_count: "nothing was bought",
+  cart_size: "the cart is empty",
+  checkout_step: "checkout has not begun",
+  search_count: "nothing was searched for",
+  cart_remove_count: "nothing was taken out of the cart",
+  cart_add_count: "nothing was put in the cart",
+};
+const ago = (window: Window | null): string => (window ? ` in the last ${windowWords[window]}` : "");
 
 /** One part of a condition in words, or null where only its own text says it exactly. */
 function partWords(part: string): string | null {
-  const match = /^(session|user)\.([a-z_0-9]+)\s*(>=|<=|==|!=|>|<)\s*("[^"]*"|true|false|-?\d+(?:\.\d+)?)$/.exec(part.trim());
-  if (!match) return null;
-  const [, scope = "", name = "", operator = "", value = ""] = match;
-  const { base, window, label } = featureName(name);
-  if (base === "order_count" && operator === "==" && value === "0") {
-    return window ? `nothing was bought in the last ${windowWords[window]}` : "nothing was bought in this session";
+  const spread = /^user\.max_viewed_price(_\w+)? - user\.min_viewed_price\1 (>=?) (\d+(?:\.\d+)?)$/.exec(part.trim());
+  if (spread) {
+    const { window } = featureName(`max_viewed_price${spread[1] ?? ""}`);
+    return `the prices viewed${ago(window)} lie ${amounts[spread[2] ?? ""]} ${(spread[3] ?? "").replace(/\.0+$/, "")} apart`;
   }
-  const plain = value.replace(/^"|"$/g, "").replace(/\.0+$/, "");
-  const unit = base.endsWith("_ms") ? " ms" : "";
-  const when = window ? ` in the last ${windowWords[window]}` : scope === "session" && !/^cart_|idle/.test(base) ? " in this session" : "";
-  return `“${label.toLowerCase()}”${when} ${comparisons[operator]} ${plain}${unit}`;
+  const match = /^(?:session|user)\.([a-z_0-9]+)\s*(>=|<=|==|>|<)\s*("[^"]*"|-?\d+(?:\.\d+)?)$/.exec(part.trim());
+  if (!match) return null;
+  const [, name = "", operator = "", quoted = ""] = match;
+  const { base, window, label } = featureName(name);
+  const value = quoted.replace(/^"|"$/g, "").replace(/\.0+$/, "");
+  if (operator === "==" && value === "0" && nothing[base]) return `${nothing[base]}${ago(window) || " in this session"}`;
+  if (base === "checkout_step" && operator === ">=") return `checkout has reached step ${value}`;
+  const phrase = phrases[base];
+  if (phrase) return phrase(`${amounts[operator]} ${value}`, ago(window));
+  return operator === "==" ? `${label.toLowerCase()} is “${value}”` : `${label.toLowerCase()}${ago(window)} is ${amounts[operator]} ${value}${base.endsWith("_ms") ? " ms" : ""}`;
 }
 
 export interface Part {
@@ -151,6 +176,17 @@ export function outcome(d: Decision): { text: string; tone: Tone } {
   if (d.painted_at_ms) return { text: "on the shopper’s screen", tone: "good" };
   return { text: outcomes[d.outcome] ?? d.outcome.replaceAll("_", " "), tone: d.outcome === "served" ? "calm" : "quiet" };
 }
+
+const stages: Record<string, string> = {
+  collect: "Receive and check",
+  log: "Make durable",
+  machine: "Understand",
+  decide: "Decide",
+  log_decision: "Make the decision durable",
+  push: "Send",
+  render: "Paint",
+};
+export const stageWords = (name: string): string => stages[name] ?? humanise(name);
 
 /** A feature's value as people read it. */
 export function featureValue(base: string, value: Scalar | undefined): string {

@@ -173,7 +173,7 @@ export class World {
       { code: "json", field: null, message: text("This is not JSON"), hint: text("The text ends in the middle of an object."), payload: text('{"event_id":"e-19","name":"page_view","page":{"url":') },
     ];
     return {
-      offset: ++this.#offset,
+      offset: Math.round(at_ms / 1000) * 100 + (++this.#offset % 100),
       stamp_ms: at_ms,
       source: this.pick(sources).name,
       code: "type",

@@ -2,6 +2,7 @@
 import type { ComponentChildren } from "preact";
 import type { Failure } from "../api.ts";
 import { overview } from "../live.ts";
+import { wide } from "../use.ts";
 import { sourceTone } from "../words.ts";
 
 export function Title({ title, children }: { title: string; children: ComponentChildren }) {
@@ -11,6 +12,12 @@ export function Title({ title, children }: { title: string; children: ComponentC
       <p>{children}</p>
     </div>
   );
+}
+
+/** Heads a pane beside a list; on a narrow page the pane is all there is. */
+export function PaneTitle({ title, below = 0, children }: { title?: string; below?: 0 | 1; children: ComponentChildren }) {
+  const Heading = `h${(wide.value ? 2 : 1) + below}` as "h1" | "h2" | "h3";
+  return <Heading title={title}>{children}</Heading>;
 }
 
 export function Panel(props: { title?: ComponentChildren; note?: ComponentChildren; class?: string; children: ComponentChildren }) {
@@ -27,10 +34,12 @@ export function Panel(props: { title?: ComponentChildren; note?: ComponentChildr
   );
 }
 
-export function Message({ tone = "calm", title, children }: { tone?: "calm" | "warn" | "bad"; title: string; children?: ComponentChildren }) {
+export function Message(props: { tone?: "calm" | "warn" | "bad"; title: string; whole?: boolean; children?: ComponentChildren }) {
+  const { tone = "calm", title, whole = false, children } = props;
+  const Heading = whole ? "h1" : "h2";
   return (
     <div class={`message message-${tone}`} role={tone === "bad" ? "alert" : undefined}>
-      <h2>{title}</h2>
+      <Heading>{title}</Heading>
       {children}
     </div>
   );

@@ -1,7 +1,7 @@
 //! The promise as one line: what each stage takes of it now.
 import type { Budget } from "../api.ts";
 import { ms } from "../format.ts";
-import { humanise } from "../words.ts";
+import { stageWords } from "../words.ts";
 
 export function BudgetBar({ budget }: { budget: Budget }) {
   const { stages, total, promise_p99_ms } = budget;
@@ -27,7 +27,7 @@ export function BudgetBar({ budget }: { budget: Budget }) {
         {stages.map((stage, index) => (
           <li key={stage.name} title={stage.what}>
             <i class={`seg-${index % 7}`} aria-hidden="true" />
-            {humanise(stage.name)} <b>{ms(stage.p99_ms)}</b>
+            {stageWords(stage.name)} <b>{ms(stage.p99_ms)}</b>
           </li>
         ))}
       </ul>

@@ -25,7 +25,7 @@ export function RateChart({ rates }: { rates: readonly Rate[] }) {
       {
         width: element.clientWidth,
         height: height_px,
-        padding: [12, 8, 0, 0],
+        padding: [8, 24, 0, 0],
         legend: { show: false },
         cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
         scales: {
@@ -34,7 +34,7 @@ export function RateChart({ rates }: { rates: readonly Rate[] }) {
           n: { range: (_, __, max) => [0, Math.max(max, 1) * 5] },
         },
         axes: [
-          { ...axis, space: 90, grid: { show: false }, values: (_, ticks) => ticks.map((t) => time(t * 1000)) },
+          { ...axis, size: 28, space: 90, grid: { show: false }, values: (_, ticks) => ticks.map((t) => time(t * 1000)) },
           { ...axis, size: 52, space: 44, grid: { stroke: colour("--line"), width: 1 }, values: (_, ticks) => ticks.map((t) => (Number.isInteger(t) ? count(t) : "")) },
         ],
         series: [

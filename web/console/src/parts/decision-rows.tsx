@@ -8,44 +8,44 @@ import { SourceTag } from "./bits.tsx";
 export function DecisionRows({ decisions }: { decisions: readonly Decision[] }) {
   if (decisions.length === 0) return <p class="empty-line">Nothing yet. The first intervention appears here the moment a rule applies.</p>;
   return (
-    <table class="table decisions">
-      <thead>
-        <tr>
-          <th scope="col">When</th>
-          <th scope="col">What</th>
-          <th scope="col">For whom</th>
-          <th scope="col" class="wide-only">
+    <table class="table decisions" role="table">
+      <thead role="rowgroup">
+        <tr role="row">
+          <th scope="col" role="columnheader">When</th>
+          <th scope="col" role="columnheader">What</th>
+          <th scope="col" role="columnheader">For whom</th>
+          <th scope="col" role="columnheader" class="wide-only">
             From
           </th>
-          <th scope="col">Outcome</th>
-          <th scope="col" class="num wide-only">
+          <th scope="col" role="columnheader">Outcome</th>
+          <th scope="col" role="columnheader" class="num wide-only">
             Painted at
           </th>
-          <th scope="col" class="num">
+          <th scope="col" role="columnheader" class="num">
             To screen
           </th>
         </tr>
       </thead>
-      <tbody>
+      <tbody role="rowgroup">
         {decisions.map((d) => {
           const { text, tone } = outcome(d);
           const who = d.shopper ?? d.visitor_id ?? "unknown";
           return (
-            <tr key={d.decision_id}>
-              <td class="nums">{time(d.decided_at_ms)}</td>
-              <td>
+            <tr key={d.decision_id} role="row">
+              <td role="cell" class="nums d-when">{time(d.decided_at_ms)}</td>
+              <td role="cell" class="d-what">
                 {humanise(d.rule)}
                 {d.by_silence && <small class="aside">after silence</small>}
               </td>
-              <td>{d.session_id ? <a href={href("sessions", d.session_id)} title={who}>{shortId(who)}</a> : <span title={who}>{shortId(who)}</span>}</td>
-              <td class="wide-only">
+              <td role="cell" class="d-who">{d.session_id ? <a href={href("sessions", d.session_id)} title={who}>{shortId(who)}</a> : <span title={who}>{shortId(who)}</span>}</td>
+              <td role="cell" class="wide-only">
                 <SourceTag name={d.source} />
               </td>
-              <td>
+              <td role="cell" class="d-outcome">
                 <span class={`tone tone-${tone}`}>{text}</span>
               </td>
-              <td class="num wide-only">{d.painted_at_ms ? time(d.painted_at_ms) : "–"}</td>
-              <td class="num">{ms(d.sent_to_painted_ms ?? (d.painted_at_ms ? d.painted_at_ms - d.asked_at_ms : null))}</td>
+              <td role="cell" class="num wide-only">{d.painted_at_ms ? time(d.painted_at_ms) : "–"}</td>
+              <td role="cell" class="num d-screen">{ms(d.sent_to_painted_ms ?? (d.painted_at_ms ? d.painted_at_ms - d.asked_at_ms : null))}</td>
             </tr>
           );
         })}

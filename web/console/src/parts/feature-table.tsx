@@ -28,9 +28,15 @@ function Value(props: { base: string; name: string; value: Scalar; before: Featu
   const isNew = changed.has(name);
   const old = before?.[name];
   const text = featureValue(base, value);
-  if (!isNew) return <span class={value === 0 || value === null ? "zero" : ""}>{text}</span>;
+  const words = typeof value === "string";
+  if (!isNew)
+    return (
+      <span class={words ? "words" : value === 0 || value === null ? "zero" : ""} title={words ? value : undefined}>
+        {text}
+      </span>
+    );
   return (
-    <mark title={name}>
+    <mark class={words ? "words" : ""} title={words ? value : name}>
       {old !== undefined && old !== value && <s>{featureValue(base, old)}</s>} {text}
     </mark>
   );

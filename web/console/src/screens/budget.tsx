@@ -4,10 +4,9 @@ import { count, ms } from "../format.ts";
 import { Failed, Loading, Panel, Title } from "../parts/bits.tsx";
 import { BudgetBar } from "../parts/budget-bar.tsx";
 import { useResource } from "../use.ts";
-import { humanise } from "../words.ts";
+import { stageWords } from "../words.ts";
 
-const stageWords: Record<string, string> = { log: "Make durable", log_decision: "Make the decision durable", collect: "Receive and check", machine: "Understand", decide: "Decide", push: "Send", render: "Paint" };
-const name = (stage: Stage): string => stageWords[stage.name] ?? humanise(stage.name);
+const name = (stage: Stage): string => stageWords(stage.name);
 
 function Against({ now, target, label }: { now: number; target: number | null; label: string }) {
   if (target === null || target <= 0) return <span class="num">{ms(now)}</span>;

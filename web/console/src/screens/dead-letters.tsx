@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import type { DeadLetter } from "../api.ts";
 import { shortId, time } from "../format.ts";
 import { deadLetters, loaded } from "../live.ts";
-import { Loading, SourceTag, Title } from "../parts/bits.tsx";
+import { Loading, PaneTitle, SourceTag, Title } from "../parts/bits.tsx";
 import { Icon } from "../parts/icon.tsx";
 import { lines } from "../payload.ts";
 import { go, href, route } from "../route.ts";
@@ -20,7 +20,7 @@ function Letter({ letter }: { letter: DeadLetter }) {
           <Icon name="back" />
           <span>All rejected events</span>
         </a>
-        <h2>{letter.message}</h2>
+        <PaneTitle>{letter.message}</PaneTitle>
       </div>
       <dl class="facts">
         {letter.field && (

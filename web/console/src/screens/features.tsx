@@ -25,7 +25,9 @@ function Answer({ kind, id }: { kind: Kind; id: string }) {
       title={resolved === id ? id : `${id}, known as ${resolved}`}
       note={`As of ${timeMs(data.as_of.now)}, log place ${data.as_of.partition}/${count(data.as_of.offset)}: the same place and instant give the same values later.`}
     >
-      <FeatureTable features={data.features} />
+      <div class="looked-up">
+        <FeatureTable features={data.features} />
+      </div>
     </Panel>
   );
 }

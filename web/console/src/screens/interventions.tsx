@@ -20,6 +20,7 @@ interface DryRun {
 }
 
 const holdouts = [0, 0.05, 0.1, 0.2, 0.5];
+const previewKey = "midsession.preview";
 const percent = (share: number): string => `${Math.round(share * 1000) / 10} %`;
 const text = (value: unknown): string | null => (typeof value === "string" && value ? value : null);
 
@@ -43,10 +44,12 @@ function Shown({ rule }: { rule: Intervention }) {
   const title = text(rule.payload["title"]);
   const body = text(rule.payload["body"]);
   const label = text(rule.payload["label"]) ?? text(rule.payload["action"]);
+  const code = rule.payload["code"] as { percent?: unknown } | undefined;
   return (
     <div class="shown" aria-label="What the shopper sees">
       {title && <b>{title}</b>}
       {body && <p>{body}</p>}
+      {typeof code?.percent === "number" && <p>A single-use code for {code.percent} % off</p>}
       {label && <span class="shown-action">{label}</span>}
       {!title && !body && <p>A callback of the shop paints it.</p>}
     </div>
@@ -77,11 +80,19 @@ function Counts({ rule }: { rule: Intervention }) {
   );
 }
 
-/** The visitor of a demo-shop session that is open in this very browser is not known here; the newest shop visitor is the best guess. */
+/** The last id that was used here, else this browser's own as a shopper: cookies don't tell ports of one host apart. */
+function ownVisitor(): string {
+  let last: string | null = null;
+  try {
+    last = localStorage.getItem(previewKey);
+  } catch {}
+  return last ?? /(?:^|; )_ms_vid=([^;]+)/.exec(document.cookie)?.[1] ?? "";
+}
+
 function Card({ rule, changed }: { rule: Intervention; changed: (row: Intervention) => void }) {
   const [busy, setBusy] = useState<string | null>(null);
   const [answer, setAnswer] = useState<{ text: string; bad: boolean } | null>(null);
-  const [visitor, setVisitor] = useState(() => localStorage.getItem("midsession.preview") ?? "");
+  const [visitor, setVisitor] = useState(ownVisitor);
   const name = encodeURIComponent(rule.name);
   const id = (part: string) => `${part}-${rule.name.replaceAll(/[^\w-]/g, "_")}`;
   const act = async (what: string, run: () => Promise<string | null>) => {
@@ -112,7 +123,7 @@ function Card({ rule, changed }: { rule: Intervention; changed: (row: Interventi
     void act("preview", async () => {
       await post(`/v1/interventions/${name}/preview`, { visitor_id: wanted });
       try {
-        localStorage.setItem("midsession.preview", wanted);
+        localStorage.setItem(previewKey, wanted);
       } catch {}
       return "Sent. It is on the screen of that browser now, marked as a preview and left out of all rates.";
     });
@@ -121,7 +132,7 @@ function Card({ rule, changed }: { rule: Intervention; changed: (row: Interventi
   return (
     <article class={`rule rule-${state.replace(" ", "-")}`}>
       <header>
-        <h3>{humanise(rule.name)}</h3>
+        <h2>{humanise(rule.name)}</h2>
         <span class={`tone tone-${state === "on" ? "good" : state === "broken" ? "warn" : "quiet"}`}>{state === "dry run" ? "dry run: decides, shows nothing" : state}</span>
         <label class="switch">
           <input type="checkbox" role="switch" checked={rule.enabled} disabled={busy !== null} onChange={(event) => change({ enabled: event.currentTarget.checked })} />

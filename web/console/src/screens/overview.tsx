@@ -8,12 +8,13 @@ import { RateChart } from "../parts/chart.tsx";
 import { DecisionRows } from "../parts/decision-rows.tsx";
 import { href } from "../route.ts";
 import { useResource } from "../use.ts";
+import { stageWords } from "../words.ts";
 
 /** The state of things in one sentence. */
 function verdict(o: Overview, budget: Budget | null): { tone: "good" | "warn"; text: string } {
   if (link.value === "lost") return { tone: "warn", text: `Connection lost; figures are as of ${time(o.now_ms)}.` };
   const late = budget?.stages.find((s) => s.headroom_p99_ms !== null && s.headroom_p99_ms < 0);
-  if (late) return { tone: "warn", text: `${late.what} takes longer than planned; ${late.owner} answers for it.` };
+  if (late) return { tone: "warn", text: `“${stageWords(late.name)}” takes ${ms(late.p99_ms)} where ${ms(late.budget_p99_ms)} are planned; ${late.owner} answers for it.` };
   if (budget && budget.total.count > 0 && budget.total.p99_ms > budget.promise_p99_ms) return { tone: "warn", text: "Shoppers wait longer than promised." };
   return { tone: "good", text: "All is well: events become features and interventions as they come in." };
 }

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { Entry, EntryKind, Session, Timeline } from "../api.ts";
 import { count, money, ms, shortId, span, timeMs } from "../format.ts";
 import { serverNow, session, sessionsVersion } from "../live.ts";
-import { Failed, Loading, Message, SourceTag } from "../parts/bits.tsx";
+import { Failed, Loading, Message, PaneTitle, SourceTag } from "../parts/bits.tsx";
 import { FeatureTable } from "../parts/feature-table.tsx";
 import { Icon } from "../parts/icon.tsx";
 import { href } from "../route.ts";
@@ -13,7 +13,7 @@ import { eventWords, humanise } from "../words.ts";
 const rowPx = 60;
 const kinds: Record<EntryKind, string> = {
   event: "",
-  login: "signed in",
+  login: "known from here",
   decision: "decision",
   timer: "silence",
   too_late: "too late",
@@ -44,10 +44,12 @@ function Facts({ s }: { s: Session }) {
   const lasts_ms = Math.max(0, s.ended_at_ms - s.started_at_ms);
   return (
     <dl class="facts">
-      <div>
-        <dt>Shopper</dt>
-        <dd title={s.user_id ?? s.visitor_id ?? ""}>{s.user_id ?? (s.visitor_id ? shortId(s.visitor_id) : "unknown")}</dd>
-      </div>
+      {s.user_id && s.visitor_id && (
+        <div>
+          <dt>On device</dt>
+          <dd title={s.visitor_id}>{shortId(s.visitor_id)}</dd>
+        </div>
+      )}
       <div>
         <dt>From</dt>
         <dd>
@@ -91,7 +93,7 @@ function Detail({ entry, before }: { entry: Entry; before: Entry | undefined }) 
   return (
     <div class="detail">
       <div class="detail-head">
-        <h3>{entryTitle(entry)}</h3>
+        <PaneTitle below={1}>{entryTitle(entry)}</PaneTitle>
         <p class="note">{entry.summary}</p>
         {explained[entry.kind] && <p class="note">{explained[entry.kind]}</p>}
       </div>
@@ -190,7 +192,7 @@ export function TimelinePane({ id }: { id: string }) {
           <Icon name="back" />
           <span>All sessions</span>
         </a>
-        <h2 title={id}>{s?.user_id ?? shortId(s?.visitor_id ?? id)}</h2>
+        <PaneTitle title={id}>{s?.user_id ?? shortId(s?.visitor_id ?? id)}</PaneTitle>
         {s && (
           <span class={`tone tone-${s.state === "open" ? "good" : "quiet"}`}>
             {s.state === "open" ? `in the shop, ${span(serverNow() - s.ended_at_ms)} since the last sign` : s.state === "idle" ? "gone quiet" : s.state === "merged" ? "part of another session" : "over"}

@@ -1,0 +1,308 @@
+//! The console in Chromium against a mock of the admin listener: every screen, keyboard, accessibility, hostile text.
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { after, before, describe, test } from "node:test";
+import type { Browser, Page } from "playwright-core";
+import { launch, until } from "./browser.ts";
+import { startMock, type Mock } from "./mock.ts";
+import { World } from "./world.ts";
+
+let browser: Browser;
+const axeSource = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+before(async () => {
+  browser = await launch();
+});
+after(() => browser.close());
+
+interface Opened {
+  page: Page;
+  /** Errors of the page and refusals of its policy. */
+  faults: string[];
+}
+
+async function open(mock: Mock, hash: string, options: { scheme?: "light" | "dark"; width?: number } = {}): Promise<Opened> {
+  const { scheme = "light", width = 1440 } = options;
+  const context = await browser.newContext({ colorScheme: scheme, viewport: { width, height: 900 }, reducedMotion: "reduce" });
+  const page = await context.newPage();
+  const faults: string[] = [];
+  page.on("pageerror", (error) => faults.push(error.message));
+  page.on("console", (message) => message.type() === "error" && !/status of (401|404|503)|ERR_/.test(message.text()) && faults.push(message.text()));
+  await page.goto(`${mock.url}/${hash}`);
+  return { page, faults };
+}
+
+async function withMock(world: World, run: (mock: Mock) => Promise<void>): Promise<void> {
+  const mock = await startMock(world);
+  try {
+    await run(mock);
+  } finally {
+    for (const context of browser.contexts()) await context.close();
+    await mock.close();
+  }
+}
+
+const screens = (world: World): Record<string, string> => ({
+  overview: "#/overview",
+  sessions: "#/sessions",
+  "a session": `#/sessions/${world.sessions[3]?.session_id}`,
+  interventions: "#/interventions",
+  "dead letters": "#/dead-letters",
+  "a dead letter": `#/dead-letters/${world.deadLetters[0]?.offset}`,
+  latency: "#/budget",
+  features: "#/features/u-ada",
+});
+
+async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(axeSource);
+  return page.evaluate(async () => {
+    const axe = (globalThis as unknown as { axe: { run(): Promise<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }> } }).axe;
+    const { violations } = await axe.run();
+    return violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.html.slice(0, 160)} ${n.failureSummary}`).join(" | ").slice(0, 700)}`);
+  });
+}
+
+describe("every screen", () => {
+  for (const scheme of ["light", "dark"] as const)
+    for (const width of [1440, 390])
+      test(`has no accessibility violation, no fault and no sideways scroll, ${scheme}, ${width} px`, () =>
+        withMock(new World(7, 120), async (mock) => {
+          for (const [name, hash] of Object.entries(screens(mock.world))) {
+            const { page, faults } = await open(mock, hash, { scheme, width });
+            await page.locator("h1").first().waitFor({ state: "attached" });
+            await page.locator(".loading").first().waitFor({ state: "detached" });
+            assert.deepEqual(await violations(page), [], name);
+            assert.deepEqual(faults, [], name);
+            const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+            assert.equal(over, 0, `${name} is ${over} px too wide`);
+            await page.context().close();
+          }
+        }));
+});
+
+describe("live", () => {
+  test("a new session appears on top without a reload, and a reader further down is not moved", () =>
+    withMock(new World(8, 300), async (mock) => {
+      const { page } = await open(mock, "#/sessions");
+      await page.locator(".row").first().waitFor();
+      await until(() => mock.listeners() === 1, "the live connection");
+      const fresh = (id: string) => ({ ...mock.world.newSession(Date.now() + 60_000), session_id: id, user_id: id, version: 5 });
+      mock.batch({ sessions: [fresh("brand-new")] });
+      await page.locator(".row", { hasText: "brand-new" }).waitFor();
+      assert.match((await page.locator(".row").first().textContent()) ?? "", /brand-new/);
+      await page.locator(".list").evaluate((list) => list.scrollTo({ top: 3_000 }));
+      await page.locator("#s-44").waitFor();
+      const text = await page.locator("#s-50 .row-who").textContent();
+      mock.batch({ sessions: [fresh("newer-still")] });
+      await page.getByRole("button", { name: "1 new" }).waitFor();
+      assert.equal(await page.locator("#s-50 .row-who").textContent(), text);
+      await page.getByRole("button", { name: "1 new" }).click();
+      await page.locator(".row", { hasText: "newer-still" }).waitFor();
+    }));
+
+  test("only the rows in sight are in the page", () =>
+    withMock(new World(9, 1_000), async (mock) => {
+      const { page } = await open(mock, "#/sessions");
+      await page.locator(".row").first().waitFor();
+      const rows = await page.locator(".list .row").count();
+      assert.ok(rows > 5 && rows < 60, `${rows} rows`);
+    }));
+
+  test("the filter finds by text and by source", () =>
+    withMock(new World(10, 200), async (mock) => {
+      const { page } = await open(mock, "#/sessions");
+      await page.locator(".row").first().waitFor();
+      await page.locator("#session-source").selectOption({ label: "bol.com replay" });
+      const bol = mock.world.sessions.filter((s) => s.source === "bol");
+      await page.getByText(`${bol.length} sessions`).waitFor();
+      await page.locator("#session-text").fill(bol[0]?.visitor_id ?? "");
+      await page.getByText(/^1 session/).waitFor();
+      await page.locator("#session-text").fill("no such thing");
+      await page.getByText("No session matches").waitFor();
+    }));
+
+  test("a link by visitor opens that visitor's session", () =>
+    withMock(new World(10, 50), async (mock) => {
+      const s = mock.world.sessions[20];
+      const { page } = await open(mock, `#/sessions?q=${s?.visitor_id}`);
+      await page.waitForURL((url) => url.hash === `#/sessions/${s?.session_id}`);
+    }));
+
+  test("a cut connection is said, and made again by itself", () =>
+    withMock(new World(11, 20), async (mock) => {
+      const { page } = await open(mock, "#/overview");
+      await page.getByText("Live", { exact: true }).waitFor();
+      mock.failWith = 503;
+      mock.cut();
+      await page.getByText("Reconnecting").waitFor();
+      await page.getByText("Connection lost").waitFor();
+      mock.failWith = 0;
+      await page.getByText("Live", { exact: true }).waitFor();
+    }));
+
+  test("a decision and a rejected event appear as they come", () =>
+    withMock(new World(12, 20), async (mock) => {
+      const { page } = await open(mock, "#/interventions");
+      await page.locator(".decisions").waitFor();
+      await until(() => mock.listeners() === 1, "the live connection");
+      const decision = { ...mock.world.newDecision(Date.now()), rule: "just_now" };
+      mock.batch({ decisions: [decision] });
+      await page.locator(".decisions tr", { hasText: "Just now" }).waitFor();
+      mock.batch({ decisions: [{ ...decision, outcome: "served", painted_at_ms: Date.now(), clicked_at_ms: Date.now() }] });
+      await page.locator(".decisions tr", { hasText: "Just now" }).getByText("clicked").waitFor();
+      await page.goto(`${mock.url}/#/dead-letters`);
+      mock.batch({ dead_letters: [{ ...mock.world.newDeadLetter(Date.now() + 1_000), message: "Quite wrong" }] });
+      await page.locator(".letter", { hasText: "Quite wrong" }).waitFor();
+    }));
+});
+
+describe("keyboard", () => {
+  test("arrows and Enter choose a session; arrows walk its timeline and its features follow", () =>
+    withMock(new World(13, 60), async (mock) => {
+      const { page } = await open(mock, "#/sessions");
+      await page.locator(".row").first().waitFor();
+      await page.getByRole("listbox", { name: "Sessions" }).focus();
+      await page.keyboard.press("ArrowDown");
+      await page.keyboard.press("ArrowDown");
+      const active = await page.getByRole("listbox", { name: "Sessions" }).getAttribute("aria-activedescendant");
+      assert.equal(active, "s-2");
+      await page.keyboard.press("Enter");
+      const entries = page.getByRole("listbox", { name: /Timeline/ });
+      await entries.waitFor();
+      await entries.focus();
+      await page.keyboard.press("Home");
+      await page.locator(".detail-head h3", { hasText: "Page viewed" }).waitFor();
+      await page.keyboard.press("ArrowDown");
+      await page.keyboard.press("ArrowDown");
+      await page.keyboard.press("ArrowDown");
+      await page.keyboard.press("ArrowDown");
+      await page.locator(".detail-head h3", { hasText: "Put in cart" }).waitFor();
+      const cart = page.locator(".features tr", { hasText: "Cart is worth" });
+      assert.match((await cart.locator("mark").textContent()) ?? "", /129\.00/);
+      await page.keyboard.press("End");
+      await page.locator(".detail .note", { hasText: "step 2" }).waitFor();
+    }));
+
+  test("Alt and a digit change the screen, and the heading is next to read", () =>
+    withMock(new World(14, 5), async (mock) => {
+      const { page } = await open(mock, "#/overview");
+      await page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
+      await page.keyboard.press("Alt+5");
+      await page.getByRole("heading", { level: 1, name: "Latency" }).waitFor();
+      assert.equal(await page.evaluate(() => document.activeElement?.id), "main");
+    }));
+
+  test("every control is reached by Tab", () =>
+    withMock(new World(15, 10), async (mock) => {
+      const { page } = await open(mock, "#/interventions");
+      await page.locator(".rule").first().waitFor();
+      const reached = new Set<string>();
+      for (let i = 0; i < 60; i++) {
+        await page.keyboard.press("Tab");
+        reached.add(await page.evaluate(() => document.activeElement?.getAttribute("role") ?? document.activeElement?.tagName ?? ""));
+      }
+      for (const kind of ["switch", "SELECT", "BUTTON", "INPUT", "SUMMARY", "A"]) assert.ok(reached.has(kind), kind);
+    }));
+});
+
+describe("interventions", () => {
+  test("the kill switch, the holdout, the dry run and the preview ask the server for just that", () =>
+    withMock(new World(16, 10), async (mock) => {
+      const { page } = await open(mock, "#/interventions");
+      const card = page.locator(".rule", { hasText: "Cart stalled" });
+      await card.waitFor();
+      await card.getByRole("switch").click();
+      await card.getByText("off", { exact: true }).waitFor();
+      await card.getByLabel("Held back for comparison").selectOption("0.2");
+      await until(() => mock.asked.length === 2, "the holdout");
+      await card.getByRole("button", { name: "Whom would it have reached?" }).click();
+      await card.getByText("it would have reached 37 shoppers, 41 times in all").waitFor();
+      await card.getByLabel("Visitor id of your browser").fill("v-1");
+      await card.getByRole("button", { name: "Preview there" }).click();
+      await card.getByText("marked as a preview").waitFor();
+      assert.deepEqual(mock.asked, [
+        { method: "PUT", path: "/v1/interventions/cart_stalled", body: { enabled: false } },
+        { method: "PUT", path: "/v1/interventions/cart_stalled", body: { holdout: 0.2 } },
+        { method: "POST", path: "/v1/interventions/cart_stalled/dry-run", body: {} },
+        { method: "POST", path: "/v1/interventions/cart_stalled/preview", body: { visitor_id: "v-1" } },
+      ]);
+    }));
+
+  test("one's own visitor id is filled in where the browser has been in the shop", () =>
+    withMock(new World(16, 4), async (mock) => {
+      const { page } = await open(mock, "#/overview");
+      await page.context().addCookies([{ name: "_ms_vid", value: "v-mine", url: mock.url }]);
+      await page.goto(`${mock.url}/#/interventions`);
+      await page.locator(".rule").first().waitFor();
+      assert.equal(await page.getByLabel("Visitor id of your browser").first().inputValue(), "v-mine");
+    }));
+});
+
+describe("when things are not well", () => {
+  test("who is not signed in is told how", () =>
+    withMock(new World(17, 3), async (mock) => {
+      mock.failWith = 401;
+      const { page } = await open(mock, "#/overview");
+      await page.getByText("This browser is not signed in").waitFor();
+      assert.deepEqual(await violations(page), []);
+    }));
+
+  test("a failing server is said with a way to try again", () =>
+    withMock(new World(18, 3), async (mock) => {
+      mock.failWith = 503;
+      const { page } = await open(mock, "#/interventions");
+      await page.getByText("Could not be loaded").waitFor();
+      assert.deepEqual(await violations(page), []);
+      mock.failWith = 0;
+      await page.getByRole("button", { name: "Try again" }).click();
+      await page.locator(".rule").first().waitFor();
+    }));
+
+  test("an empty shop is said in words", () =>
+    withMock(new World(19, 0), async (mock) => {
+      mock.world.interventions = [];
+      for (const [hash, words] of [
+        ["#/sessions", "Nobody is in the shop"],
+        ["#/interventions", "No interventions are defined"],
+        ["#/dead-letters", "every event so far was accepted"],
+        ["#/sessions/gone", "No such session"],
+        ["#/features/nobody", "Nobody by that id"],
+      ] as const) {
+        const { page } = await open(mock, hash);
+        await page.getByText(words).first().waitFor();
+        await page.context().close();
+      }
+    }));
+});
+
+test("what a shopper sends is text and nothing else, on every screen", () =>
+  withMock(
+    new World(20, 30, Date.now(), (plain) => `${plain}"'><img src=x onerror="window.__pwned=1"><script>window.__pwned=1</script><svg onload=window.__pwned=1></svg>javascript:window.__pwned=1`),
+    async (mock) => {
+      for (const hash of Object.values(screens(mock.world))) {
+        const { page, faults } = await open(mock, hash);
+        await page.locator("h1").first().waitFor();
+        await page.locator(".loading").first().waitFor({ state: "detached" });
+        const found = await page.evaluate(() => ({
+          pwned: "__pwned" in window,
+          planted: document.querySelectorAll("#app img, #app script, #app iframe, #app [onerror], #app [onload]").length,
+          links: [...document.querySelectorAll("a[href], form[action], [src]")].map((a) => a.getAttribute("href") ?? a.getAttribute("src") ?? "").filter((u) => !/^(#\/|#main$|\/)/.test(u)),
+        }));
+        assert.deepEqual(found, { pwned: false, planted: 0, links: [] }, hash);
+        assert.deepEqual(faults, [], hash);
+        await page.context().close();
+      }
+    },
+  ));
+
+test("the theme can be chosen and is remembered", () =>
+  withMock(new World(21, 3), async (mock) => {
+    const { page } = await open(mock, "#/overview", { scheme: "light" });
+    const colour = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const light = await colour();
+    await page.getByRole("button", { name: "Switch between light and dark" }).click();
+    assert.notEqual(await colour(), light);
+    await page.reload();
+    assert.notEqual(await colour(), light);
+  }));
