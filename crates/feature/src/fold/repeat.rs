@@ -1,0 +1,36 @@
+//! `repeat`: how many times something came up again: all items but the first of each value; 0 when there are none.
+
+use super::{Asked, Fold, Item};
+use crate::Val;
+use midsession_machine::Map;
+
+/// `repeat`: how many times something came up again: all items but the first of each value; 0 when there are none.
+#[derive(Clone, Debug, Default)]
+pub struct Repeat {
+    all: i64,
+    seen: Map<u64, ()>,
+}
+
+impl Fold for Repeat {
+    fn add(&mut self, item: &Item) {
+        self.all += 1;
+        self.seen.insert(item.key(), ());
+    }
+
+    fn value<'a>(&self, _asked: Asked<'a>) -> Val<'a> {
+        Val::Int(self.all - self.seen.len() as i64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Value;
+    use crate::fold::testing::{Of, folded};
+
+    #[test]
+    fn examples() {
+        assert_eq!(folded("repeat", &[]), Some(Value::Int(0)));
+        let texts = [Of::Text(1, "a"), Of::Text(2, "b"), Of::Text(3, "a"), Of::Text(4, "a")];
+        assert_eq!(folded("repeat", &texts), Some(Value::Int(2)));
+    }
+}

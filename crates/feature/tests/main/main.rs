@@ -1,0 +1,4 @@
+//! Tests of the feature crate from outside: definitions, reading, expressions.
+
+mod kit;
+mod native;
