@@ -4,7 +4,7 @@ use crate::agent::Agents;
 use crate::finish::{Finished, Finisher, Prepared};
 use crate::protocol::{Answer, Envelope, PROTOCOLS, Protocol, Reading, Route, Row};
 use crate::scan::Piece;
-use crate::{Fault, GeoLookup, Limits, Reply, Request, Source, cors, decode, field, scan};
+use crate::{Fault, GeoLookup, Limits, Reply, Request, Schemas, Source, cors, decode, field, scan};
 use hashbrown::HashMap;
 use midsession_event::{Event, EventId, Reject, SourceId, Str};
 use serde_json::json;
@@ -29,6 +29,7 @@ pub struct Collector {
     settings: Settings,
     sources: Vec<Prepared>,
     by_key: HashMap<String, usize>,
+    schemas: Schemas,
     agents: Agents,
     geo: Option<Arc<dyn GeoLookup>>,
 }
@@ -74,7 +75,7 @@ pub enum Overload {
 
 impl Collector {
     /// A collector for these sources.
-    pub fn new(sources: Vec<Source>, settings: Settings, geo: Option<Arc<dyn GeoLookup>>) -> Self {
+    pub fn new(sources: Vec<Source>, settings: Settings, schemas: Schemas, geo: Option<Arc<dyn GeoLookup>>) -> Self {
         let by_key = sources
             .iter()
             .enumerate()
@@ -82,7 +83,7 @@ impl Collector {
             .map(|(index, source)| (source.write_key.clone(), index))
             .collect();
         let sources = sources.into_iter().map(|source| Prepared::new(source, &settings.secret)).collect();
-        Self { settings, sources, by_key, agents: Agents::new(), geo }
+        Self { settings, sources, by_key, schemas, agents: Agents::new(), geo }
     }
 
     /// Which protocol a request belongs to, if any; also for `OPTIONS`.
@@ -226,7 +227,7 @@ impl Collector {
         let limits = &self.settings.limits;
         let source = &prepared.source;
         let begun = (row.begin)(request, source, random);
-        let reading = Reading { request, source, limits, kind, begun };
+        let reading = Reading { request, source, limits, schemas: &self.schemas, kind, begun };
         let opted_out = request
             .cookie(&source.do_not_track_cookie)
             .is_some_and(|value| !matches!(value, "" | "0") && !value.eq_ignore_ascii_case("false"));

@@ -1,6 +1,6 @@
 //! Requests in one line, and a collector to send them to.
 
-use midsession_collect::{Collected, Collector, Limits, Request, Settings, Source};
+use midsession_collect::{Collected, Collector, Limits, Request, Schemas, Settings, Source};
 use midsession_event::Event;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -15,13 +15,21 @@ pub fn source() -> Source {
         name: "shop".into(),
         write_key: KEY.into(),
         allowed_origins: Some(vec!["https://shop.example".into()]),
+        app_ids: vec!["shop".into()],
         ..Source::default()
     }
 }
 
 pub fn collector_of(sources: Vec<Source>) -> Collector {
     let settings = Settings { limits: Limits::default(), secret: [7; 32], accept_any_key: false };
-    Collector::new(sources, settings, None)
+    Collector::new(sources, settings, Schemas::shipped(), None)
+}
+
+/// A collector for the captures, whose pages had changing ports.
+pub fn open_collector() -> Collector {
+    let source = Source { allowed_origins: None, ..source() };
+    let settings = Settings { limits: Limits::default(), secret: [7; 32], accept_any_key: true };
+    Collector::new(vec![source], settings, Schemas::shipped(), None)
 }
 
 pub fn collector() -> Collector {
@@ -52,6 +60,26 @@ impl Call {
 
     pub fn get(path: &str) -> Self {
         Self { method: "GET", ..Self::post(path, "") }
+    }
+
+    /// A captured request: request line, headers, a blank line, the body as it was on the wire.
+    pub fn fixture(bytes: &[u8]) -> Self {
+        let at = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
+        let head = std::str::from_utf8(&bytes[..at]).expect("text");
+        let mut lines = head.split("\r\n");
+        let mut words = lines.next().expect("a request line").split(' ');
+        let method = match words.next() {
+            Some("GET") => "GET",
+            Some("OPTIONS") => "OPTIONS",
+            _ => "POST",
+        };
+        let mut call = Self::post(words.next().expect("a target"), &bytes[at + 4..]);
+        call.method = method;
+        call.headers = lines
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect();
+        call
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -89,6 +117,33 @@ impl Call {
     pub fn send(&self) -> Collected {
         self.to(&collector())
     }
+}
+
+/// The captured requests of one SDK, in order, by file name.
+pub fn fixtures(folder: &str) -> Vec<(String, Call)> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(folder);
+    let mut files: Vec<_> =
+        std::fs::read_dir(root).expect("fixtures").map(|entry| entry.expect("a file").path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    files
+        .into_iter()
+        .map(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            (format!("{folder}/{name}"), Call::fixture(&std::fs::read(path).expect("a file")))
+        })
+        .collect()
+}
+
+/// The body's JSON, unpacked without the code under test.
+pub fn json_of(call: &Call) -> serde_json::Value {
+    let mut text = Vec::new();
+    if call.body.starts_with(&[0x1f, 0x8b]) {
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(call.body.as_slice()), &mut text).expect("gzip");
+    } else {
+        text.clone_from(&call.body);
+    }
+    serde_json::from_slice(&text).expect("JSON")
 }
 
 /// The one event that came of a call.

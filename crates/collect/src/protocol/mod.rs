@@ -1,11 +1,13 @@
 //! The tracker protocols, one file and one row each. Exact routes come first; Snowplow's `/{vendor}/{version}` last.
 
 mod native;
+mod snowplow;
+mod snowplow_shop;
 
 use crate::draft::Draft;
 use crate::scan::Piece;
-use crate::{Fault, Limits, Reply, Request, Source};
-use midsession_event::{PropertyValue, Str};
+use crate::{Fault, Limits, Reply, Request, Schemas, Source};
+use midsession_event::{EventName, PropertyValue, Str};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -74,6 +76,7 @@ pub(crate) struct Reading<'r> {
     pub request: &'r Request<'r>,
     pub source: &'r Source,
     pub limits: &'r Limits,
+    pub schemas: &'r Schemas,
     pub kind: &'static str,
     pub begun: Begun,
 }
@@ -83,6 +86,8 @@ pub(crate) struct Reading<'r> {
 pub(crate) struct Begun {
     /// Snowplow's network user id, from the cookie or new.
     pub network_user: Option<Str>,
+    /// It was made for this request: no cookie and no parameter named one.
+    pub network_user_is_new: bool,
     /// The tracker asks for no identifier.
     pub anonymous: bool,
 }
@@ -119,7 +124,7 @@ pub(crate) struct Row {
 }
 
 /// Every protocol, in the order in which paths are offered to them.
-pub(crate) static PROTOCOLS: [Row; 1] = [native::ROW];
+pub(crate) static PROTOCOLS: [Row; 2] = [native::ROW, snowplow::ROW];
 
 /// Nothing to settle.
 fn begin_nothing(_: &Request<'_>, _: &Source, _: &mut dyn FnMut() -> u128) -> Begun {
@@ -133,6 +138,15 @@ fn ask_nothing(_: &Request<'_>, _: &'static str, _: Option<&Source>) -> Reply {
 
 fn refuse_with_problem(_: &Request<'_>, fault: &Fault) -> Reply {
     Reply::problem(fault)
+}
+
+/// The name of a custom event; where it is also a native one, what it belongs to stands before it, for it was not
+/// said in the words that the native event needs.
+fn custom_name(belongs_to: &str, name: &str) -> EventName {
+    match EventName::from(name) {
+        EventName::Custom(name) => EventName::Custom(name),
+        native => EventName::Custom(compact_str::format_compact!("{belongs_to}.{native}")),
+    }
 }
 
 /// A fresh version 4 UUID from the caller's random numbers.
