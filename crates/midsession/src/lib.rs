@@ -1,1 +1,15 @@
-//! The product assembled.
+//! The product assembled: configuration, driver, command line, load.
+#![allow(clippy::disallowed_methods, reason = "the rim reads clocks")]
+
+pub mod app;
+pub mod assemble;
+pub mod backend;
+pub mod cli;
+pub mod config;
+pub mod driver;
+pub mod history;
+pub mod keys;
+pub mod load;
+pub mod shop;
+pub mod switches;
+pub mod world;

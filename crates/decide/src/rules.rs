@@ -1,0 +1,128 @@
+//! All interventions together: which fire on an event or a silence, the highest priority first, within their caps.
+
+use crate::cap::Cap;
+use crate::definition::{Definitions, Rule, Trigger};
+use crate::env::ShopperEnv;
+use midsession_event::{CapEntry, DecisionId, Event, PropertyValue, Purpose, SessionId, Str};
+use midsession_feature::FeatureSet;
+use midsession_machine::{Ask, View};
+use std::sync::Arc;
+
+/// The interventions in force.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    features: Arc<FeatureSet>,
+    /// The highest priority first; equal ones in the order of the files.
+    rules: Vec<Rule>,
+    caps: Vec<Cap>,
+    idle_thresholds_ms: Vec<i64>,
+}
+
+impl Rules {
+    /// Puts definitions in force.
+    pub fn new(definitions: Definitions, features: Arc<FeatureSet>) -> Self {
+        let Definitions { mut rules, caps } = definitions;
+        rules.sort_by_key(|rule| std::cmp::Reverse(rule.priority));
+        let mut idle_thresholds_ms: Vec<i64> = rules
+            .iter()
+            .filter_map(|rule| match rule.trigger {
+                Trigger::Idle(ms) => Some(ms),
+                Trigger::Event(_) => None,
+            })
+            .collect();
+        idle_thresholds_ms.sort_unstable();
+        idle_thresholds_ms.dedup();
+        Self { features, rules, caps, idle_thresholds_ms }
+    }
+
+    /// One of them with the caps over all, as if it were the only one: for a dry run.
+    pub fn alone(&self, name: &str) -> Option<Self> {
+        let rule = Rule { enabled: true, ..self.rule(name)?.clone() };
+        let definitions = Definitions { rules: vec![rule], caps: self.caps.clone() };
+        Some(Self::new(definitions, Arc::clone(&self.features)))
+    }
+
+    /// The rule of this name.
+    pub fn rule(&self, name: &str) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.name == name)
+    }
+
+    /// All of them, the highest priority first.
+    pub fn all(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The caps over all of them.
+    pub fn caps(&self) -> &[Cap] {
+        &self.caps
+    }
+
+    /// The silences that some rule waits for, ascending. ms.
+    pub fn idle_thresholds_ms(&self) -> &[i64] {
+        &self.idle_thresholds_ms
+    }
+
+    /// Rules that this event sets off.
+    pub fn on_event(&self, view: &View<'_>, event: &Event, ask: &mut dyn FnMut(Ask)) {
+        let wanted = |rule: &Rule| matches!(&rule.trigger, Trigger::Event(name) if *name == event.name.as_str());
+        self.fire(view, Some(event), wanted, ask);
+    }
+
+    /// Rules that this much silence sets off.
+    pub fn on_idle(&self, view: &View<'_>, idle_ms: i64, ask: &mut dyn FnMut(Ask)) {
+        self.fire(view, None, |rule| rule.trigger == Trigger::Idle(idle_ms), ask);
+    }
+
+    /// Whether what a rule showed is still true: its condition over session and features, where it needs no event.
+    pub fn still_holds(&self, view: &View<'_>, rule: &str) -> bool {
+        let Some(rule) = self.rule(rule) else { return false };
+        match &rule.when {
+            Some(when) if !when.reads_event() => when.holds(&ShopperEnv { features: &self.features, view: *view, event: None }),
+            _ => true,
+        }
+    }
+
+    fn fire(
+        &self,
+        view: &View<'_>,
+        event: Option<&Event>,
+        wanted: impl Fn(&Rule) -> bool,
+        ask: &mut dyn FnMut(Ask),
+    ) {
+        let Some(session) = view.session else { return };
+        if session.bot || !session.consent.allows(Purpose::Personalization) {
+            return;
+        }
+        let env = ShopperEnv { features: &self.features, view: *view, event };
+        // What is asked here counts at once: two rules may not both take the last place under a cap.
+        let mut asked: Vec<CapEntry> = Vec::new();
+        for rule in self.rules.iter().filter(|rule| wanted(rule)) {
+            let decision_id = DecisionId::of(session.id, &rule.name, session.cart_version);
+            let known = view.caps.iter().any(|entry| entry.decision_id == decision_id);
+            if known || !self.is_allowed(rule, view, session.id, &asked) || !rule.when.as_ref().is_none_or(|when| when.holds(&env)) {
+                continue;
+            }
+            asked.push(CapEntry {
+                decision_id,
+                rule: rule.name.clone(),
+                session_id: session.id,
+                at_ms: view.now_ms,
+                counts: true,
+            });
+            let mut inputs: std::collections::BTreeMap<Str, PropertyValue> = rule
+                .when
+                .iter()
+                .flat_map(|when| when.reads(&env))
+                .filter_map(|(path, value)| Some((path.into(), value.to_value()?.into())))
+                .collect();
+            inputs.insert("source".into(), PropertyValue::Text(session.source.clone()));
+            ask(Ask { rule: rule.name.clone(), inputs });
+        }
+    }
+
+    fn is_allowed(&self, rule: &Rule, view: &View<'_>, session: SessionId, asked: &[CapEntry]) -> bool {
+        let all = || view.caps.iter().chain(asked);
+        rule.caps.iter().all(|cap| cap.allows(all().filter(|entry| entry.rule == rule.name), session, view.now_ms))
+            && self.caps.iter().all(|cap| cap.allows(all(), session, view.now_ms))
+    }
+}

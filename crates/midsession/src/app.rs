@@ -1,0 +1,377 @@
+//! The product assembled: log, partitions, listeners; started, asked and drained as one.
+
+use crate::assemble::Assembly;
+use crate::backend::AppBackend;
+use crate::cli::Failure;
+use crate::config::Config;
+use crate::driver::{Clock, Decider, Driver, Sink};
+use crate::keys::Keys;
+use crate::shop::DemoShop;
+use crate::switches::Switches;
+use crate::world::World;
+use midsession_collect::{Collector, GeoLookup, Source};
+use midsession_edge::{Frame, PushHub, Running};
+use midsession_engine_local::{LocalLog, RealDisk};
+use midsession_event::{DecisionId, Geo, PartitionId, Reject, Str, Topic, decode};
+use midsession_observe::Observe;
+use midsession_ports::Log;
+use serde_json::{Value, json};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Source of the demo shop's own pages.
+pub const SHOP: &str = "shop";
+/// Source of the simulated shoppers.
+pub const SIMULATED: &str = "simulated";
+/// Source of the replayed clicks.
+pub const REPLAYED: &str = "bol";
+
+/// How long a drain may take.
+const DRAIN_WITHIN: Duration = Duration::from_secs(10);
+/// How often dead letters and gauges are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// What to start.
+pub struct Start {
+    /// The configuration, options laid over it.
+    pub config: Config,
+    /// Any write key is taken.
+    pub accept_any_key: bool,
+    /// With the demo shop and its three interventions.
+    pub demo: bool,
+}
+
+/// The running product.
+pub struct App {
+    inner: Arc<Inner>,
+    running: Running,
+    _log: Arc<LocalLog>,
+}
+
+/// Where the listeners are.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// Collector, push, tracker, demo shop.
+    pub public: SocketAddr,
+    /// Console and reads.
+    pub admin: SocketAddr,
+    /// Redis protocol.
+    pub redis: SocketAddr,
+}
+
+/// What the parts share.
+pub struct Inner {
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) assembly: Arc<Assembly>,
+    pub(crate) driver: Arc<Driver<Assembly>>,
+    pub(crate) world: Arc<World>,
+    pub(crate) hub: Arc<PushHub>,
+    pub(crate) observe: Arc<Observe>,
+    pub(crate) switches: Arc<Switches>,
+    pub(crate) shop: Option<DemoShop>,
+    pub(crate) stream_config: midsession_stream::Config,
+    pub(crate) started_at_ms: i64,
+    sources: Vec<Source>,
+    keys: Keys,
+    clock: Clock,
+    data: std::path::PathBuf,
+    admin: std::sync::OnceLock<SocketAddr>,
+}
+
+impl App {
+    /// Opens the data folder, replays it, and listens.
+    pub async fn start(start: Start) -> Result<Self, Failure> {
+        let Start { config, accept_any_key, demo } = start;
+        let clock: Clock = Arc::new(wall_clock_us);
+        let keys = Keys::load(&config.data)?;
+        let assembly = Arc::new(Assembly::load(&config, demo)?);
+        let mut log_config = midsession_engine_local::Config::new(&config.data);
+        log_config.partitions = config.partitions;
+        log_config.keep_ms = i64::from(config.log.retention_h) * 3_600_000;
+        log_config.keep_bytes = config.log.retention_mib << 20;
+        let clock_ms = {
+            let clock = Arc::clone(&clock);
+            Arc::new(move || clock() / 1000)
+        };
+        let local = Arc::new(LocalLog::open(Arc::new(RealDisk), clock_ms, log_config)?);
+        let log: Arc<dyn Log> = local.clone();
+        let partitions = log.partitions(Topic::Behavior);
+        let observe = Observe::new();
+        let hub = PushHub::new(Arc::clone(&observe), midsession_edge::HubLimits::default());
+        let world = World::new(Arc::clone(&hub), Arc::clone(&observe), Arc::clone(&clock));
+        let switches = Arc::new(Switches::load(log.as_ref())?);
+        let decider: Arc<dyn Decider> = Arc::new(crate::assemble::Desk {
+            assembly: Arc::clone(&assembly),
+            switches: Arc::clone(&switches),
+            signing_key: keys.signing_key.as_bytes().to_vec(),
+            clock: Arc::clone(&clock),
+        });
+        let sink: Arc<dyn Sink> = world.clone();
+        let stream_config = config.stream(partitions);
+        let driver =
+            Driver::start(&log, stream_config, config.stream_threads, &assembly, &decider, &sink, &clock)
+                .map_err(Failure::new)?;
+        let sources = sources(&config, &keys, demo);
+        let settings = midsession_collect::Settings {
+            limits: midsession_collect::Limits::default(),
+            secret: secret(&keys.signing_key),
+            accept_any_key,
+        };
+        let geo = config.geo_database.as_deref().map(GeoDatabase::open).transpose()?;
+        let collector = Arc::new(Collector::new(sources.clone(), settings, geo));
+        let shop = if demo { Some(DemoShop::open(Arc::clone(&log), &keys.signing_key, Arc::clone(&clock))?) } else { None };
+        let inner = Arc::new(Inner {
+            log: Arc::clone(&log),
+            assembly,
+            driver,
+            world,
+            hub: Arc::clone(&hub),
+            observe: Arc::clone(&observe),
+            switches,
+            shop,
+            stream_config,
+            started_at_ms: clock() / 1000,
+            sources,
+            keys,
+            clock,
+            data: config.data.clone(),
+            admin: std::sync::OnceLock::new(),
+        });
+        let edge = midsession_edge::Config {
+            public: SocketAddr::new(config.bind, config.port),
+            admin: SocketAddr::new(config.admin_bind, config.admin_port),
+            redis: Some(SocketAddr::new(config.admin_bind, config.redis_port)),
+            admin_token: inner.keys.admin_token.clone(),
+            admin_hosts: config.admin_hosts.clone(),
+            redis_password: Some(config.redis_password.clone()).filter(|password| !password.is_empty()),
+            secret: secret(&inner.keys.signing_key),
+            trusted_proxies: config.trusted_proxies,
+            limits: midsession_edge::Limits::default(),
+        };
+        let handles = midsession_edge::Handles {
+            collector,
+            log,
+            hub,
+            backend: Arc::new(AppBackend(Arc::clone(&inner))),
+            observe,
+        };
+        let running = midsession_edge::serve(edge, handles).await.map_err(Failure::new)?;
+        // Set once, here: the console's address is known from now on.
+        let _ = inner.admin.set(running.admin);
+        tokio::spawn(watch(Arc::clone(&inner)));
+        Ok(Self { inner, running, _log: local })
+    }
+
+    /// Where the listeners are.
+    pub fn addresses(&self) -> Addresses {
+        let Running { public, admin, redis, .. } = &self.running;
+        Addresses { public: *public, admin: *admin, redis: redis.unwrap_or(*admin) }
+    }
+
+    /// The keys in force.
+    pub fn keys(&self) -> &Keys {
+        &self.inner.keys
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> &Path {
+        &self.inner.data
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> Clock {
+        Arc::clone(&self.inner.clock)
+    }
+
+    /// Epoch ms.
+    pub fn now_ms(&self) -> i64 {
+        self.inner.now_ms()
+    }
+
+    /// The write key of a source.
+    pub fn write_key_of(&self, source: &str) -> String {
+        self.inner.write_key_of(source)
+    }
+
+    /// The console's address; with the token that signs in while the token was made here.
+    pub fn console_url(&self) -> String {
+        format!("{}/?token={}", self.inner.console_origin(), self.inner.keys.admin_token)
+    }
+
+    /// The demo shop's address.
+    pub fn shop_url(&self) -> Option<String> {
+        self.inner.shop.as_ref()?;
+        Some(format!("http://{}/shop/", self.addresses().public))
+    }
+
+    /// Returns when the product can't go on.
+    pub async fn failed(&self) {
+        while self.inner.driver.failure().is_none() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Stops taking, finishes what was taken, stops.
+    pub async fn drain(self) -> Result<(), Failure> {
+        self.running.drain(DRAIN_WITHIN).await;
+        let driver = Arc::clone(&self.inner.driver);
+        let failure = driver.failure();
+        let stopped = tokio::task::spawn_blocking(move || driver.stop(DRAIN_WITHIN)).await;
+        if let Some(failure) = failure {
+            return Err(failure.into());
+        }
+        stopped.map_err(Failure::new)
+    }
+}
+
+impl Inner {
+    /// Epoch ms.
+    pub fn now_ms(&self) -> i64 {
+        (self.clock)() / 1000
+    }
+
+    /// The write key of a source.
+    pub fn write_key_of(&self, source: &str) -> String {
+        self.sources.iter().find(|known| known.name.as_str() == source).map(|known| known.write_key.clone()).unwrap_or_default()
+    }
+
+    /// What the console calls a source.
+    pub fn label_of(&self, source: &str) -> String {
+        let known = self.sources.iter().find(|known| known.name.as_str() == source);
+        known.and_then(|known| known.label.clone()).unwrap_or_else(|| source.to_owned())
+    }
+
+    /// The console's origin.
+    pub fn console_origin(&self) -> String {
+        self.admin.get().map(|address| format!("http://{address}")).unwrap_or_default()
+    }
+
+    /// `{interventions: […], cap: […]}`.
+    pub fn intervention_rows(&self) -> Value {
+        let rows: Vec<Value> =
+            self.assembly.rule_names().iter().filter_map(|name| self.intervention_row(name)).collect();
+        json!({"interventions": rows, "cap": self.assembly.caps_in_words()})
+    }
+
+    /// One intervention with its switches and counts.
+    pub fn intervention_row(&self, name: &str) -> Option<Value> {
+        let mut row = self.assembly.rule_row(name)?;
+        let switch = self.switches.get(name);
+        for (field, value) in [
+            ("enabled", switch.enabled.map(Value::from)),
+            ("dry_run", switch.dry_run.map(Value::from)),
+            ("holdout", switch.holdout.map(Value::from)),
+        ] {
+            if let Some(value) = value {
+                row[field] = value;
+            }
+        }
+        let counts = self.world.counts(name);
+        let outcome = |name: &str| counts.outcomes.get(name).copied().unwrap_or(0);
+        let reaction = |name: &str| counts.reactions.get(name).copied().unwrap_or(0);
+        row["counts"] = json!({
+            "candidates": counts.outcomes.values().sum::<u64>(), "served": outcome("served"),
+            "holdout": outcome("holdout"), "capped": outcome("capped"), "expired": outcome("expired"),
+            "dry_run": outcome("dry_run"), "painted": reaction("painted"), "clicked": reaction("click"),
+            "dismissed": reaction("dismiss"),
+        });
+        row["reached_last_hour"] = json!(counts.reached_since(self.now_ms() - 3_600_000));
+        Some(row)
+    }
+
+    /// A frame for one's own browser: shown like the real one, counted nowhere.
+    pub fn preview_frame(&self, name: &str) -> Option<Frame> {
+        let row = self.assembly.rule_row(name)?;
+        let now_ms = self.now_ms();
+        Some(Frame {
+            decision_id: DecisionId(uuid::Uuid::new_v4().as_u128()),
+            rule: name.into(),
+            slot: row["slot"].as_str().unwrap_or_default().into(),
+            payload: self.assembly.preview_payload(name)?,
+            expires_at_ms: now_ms + row["expires_ms"].as_i64().unwrap_or(120_000),
+            preview: true,
+            cause_event_id: None,
+            by_silence: false,
+            deadline_ms: None,
+            stamps_us: Default::default(),
+        })
+    }
+}
+
+/// The sources of the configuration; without any, one with the installation's write key. The demo brings its own.
+fn sources(config: &Config, keys: &Keys, demo: bool) -> Vec<Source> {
+    let mut sources = config.sources.clone();
+    if demo {
+        for (name, label) in
+            [(SHOP, "demo shop"), (SIMULATED, "simulated shoppers"), (REPLAYED, "bol.com replay")]
+        {
+            let write_key = if name == SHOP { keys.write_key.clone() } else { format!("{}-{name}", keys.write_key) };
+            let app_ids = if name == SHOP { vec!["midsession-shop".to_owned()] } else { Vec::new() };
+            sources.push(Source { name: name.into(), write_key, label: Some(label.into()), app_ids, ..Source::default() });
+        }
+    } else if sources.is_empty() {
+        sources.push(Source { write_key: keys.write_key.clone(), ..Source::default() });
+    }
+    sources
+}
+
+/// A key of the right size from the installation's secret.
+fn secret(signing_key: &str) -> [u8; 32] {
+    let mut secret = [0; 32];
+    for (index, half) in [&["a", signing_key], &["b", signing_key]].into_iter().enumerate() {
+        secret[index * 16..index * 16 + 16].copy_from_slice(&midsession_event::hash128(half.as_slice()).to_le_bytes());
+    }
+    secret
+}
+
+fn wall_clock_us() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Follows the dead letters for the console, and keeps the gauges.
+async fn watch(inner: Arc<Inner>) {
+    let partitions = inner.log.partitions(Topic::DeadLetter);
+    let mut next: Vec<i64> = vec![0; partitions as usize];
+    loop {
+        for partition in 0..partitions {
+            let place = &mut next[partition as usize];
+            let followed = crate::history::for_each(inner.log.as_ref(), Topic::DeadLetter, PartitionId(partition), *place, |entry| {
+                *place = entry.offset + 1;
+                if let Some(Ok(reject)) = entry.value.as_deref().map(decode::<Reject>) {
+                    inner.world.dead_letter(entry.offset, entry.stamp_ms, &reject);
+                }
+            });
+            if let Err(error) = followed {
+                tracing::warn!(%error, "dead letters could not be followed");
+            }
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// A MaxMind-format database.
+struct GeoDatabase(maxminddb::Reader<Vec<u8>>);
+
+impl GeoDatabase {
+    fn open(path: &Path) -> Result<Arc<dyn GeoLookup>, Failure> {
+        let reader = maxminddb::Reader::open_readfile(path).map_err(|cause| {
+            Failure::new(format!("geo_database {}: {cause}", path.display())).hint("a file in MaxMind's format is needed")
+        })?;
+        Ok(Arc::new(Self(reader)))
+    }
+}
+
+impl GeoLookup for GeoDatabase {
+    fn lookup(&self, address: IpAddr) -> Option<Geo> {
+        let city: maxminddb::geoip2::City<'_> = self.0.lookup(address).ok()?.decode().ok()??;
+        let geo = Geo {
+            country: city.country.iso_code.map(Str::from),
+            region: city.subdivisions.first().and_then(|region| region.iso_code).map(Str::from),
+            city: city.city.names.english.map(Str::from),
+        };
+        (geo != Geo::default()).then_some(geo)
+    }
+}

@@ -1,0 +1,488 @@
+//! What the listeners read through: features from the partitions' owners, the console's pages, the switches.
+
+use crate::app::Inner;
+use crate::history::{self, Whose};
+use crate::world::session_row;
+use midsession_edge::{
+    Answer, AsOf, Ask, Change, Console, Entity, Features, Interventions, LiveRow, Reads, Refusal, SessionsQuery, Shop,
+};
+use midsession_event::{
+    DecisionId, EventName, PartitionId, Reaction, SessionId, SessionState, ShopperId, Str, Topic, decode, partition_of,
+};
+use midsession_machine::View;
+use midsession_stream::{Counters, Stream};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tokio::sync::{broadcast, oneshot};
+
+/// Sessions in one list.
+const SESSIONS_MAX: usize = 1_000;
+
+/// The backend of the listeners.
+pub struct AppBackend(pub Arc<Inner>);
+
+impl Inner {
+    /// Asks one partition; `None` when its owner is gone or too busy.
+    async fn ask<T: Send + 'static>(
+        &self,
+        partition: PartitionId,
+        question: impl FnOnce(&Stream, &crate::assemble::Assembly, i64) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (sender, receiver) = oneshot::channel();
+        let asked = self.driver.ask(partition, move |stream, definitions, now_ms| {
+            // The asker has gone: nobody to tell.
+            let _ = sender.send(question(stream, definitions, now_ms));
+        });
+        if let Err(error) = asked {
+            tracing::warn!(%error, "a read was turned away");
+            return None;
+        }
+        receiver.await.ok()
+    }
+
+    /// Asks every partition at once.
+    async fn ask_all<T: Send + 'static>(
+        &self,
+        question: impl Fn(&Stream, &crate::assemble::Assembly, i64) -> T + Send + Sync + Clone + 'static,
+    ) -> Vec<T> {
+        let asks = (0..self.driver.partitions()).map(|partition| self.ask(PartitionId(partition), question.clone()));
+        let mut answers = Vec::new();
+        for answer in futures_util::future::join_all(asks).await {
+            answers.extend(answer);
+        }
+        answers
+    }
+
+    async fn features_of(&self, ask: Ask) -> Option<Features> {
+        match &ask.entity {
+            Entity::User(id) => self.user_features(id.clone(), ask.names).await,
+            Entity::Session(id) => self.session_features(id, ask.names).await,
+        }
+    }
+
+    async fn user_features(&self, id: Str, names: Vec<Str>) -> Option<Features> {
+        let partition = partition_of(&id, self.driver.partitions());
+        let read = {
+            let (id, names) = (id.clone(), names.clone());
+            move |stream: &Stream, definitions: &crate::assemble::Assembly, now_ms: i64| {
+                let as_of = as_of(stream, now_ms);
+                // A user id is looked for first; then a visitor, who may have become a user.
+                let user = ShopperId::User(id.as_str().into());
+                let visitor = ShopperId::Visitor(id.as_str().into());
+                if let Some(view) = stream.view(&user, now_ms) {
+                    return Found::Here(Features { as_of, id, values: definitions.user_values(&view, &names) });
+                }
+                if let Some(ShopperId::User(user)) = stream.user_of(&visitor) {
+                    return Found::Moved(user.0);
+                }
+                match stream.view(&visitor, now_ms) {
+                    Some(view) => Found::Here(Features { as_of, id, values: definitions.user_values(&view, &names) }),
+                    None => Found::Nobody,
+                }
+            }
+        };
+        match self.ask(partition, read).await? {
+            Found::Here(features) => Some(features),
+            Found::Nobody => None,
+            Found::Moved(user) => {
+                let home = partition_of(&user, self.driver.partitions());
+                self.ask(home, move |stream, definitions, now_ms| {
+                    let view = stream.view(&ShopperId::User(user.as_str().into()), now_ms)?;
+                    let values = definitions.user_values(&view, &names);
+                    Some(Features { as_of: as_of(stream, now_ms), id: user, values })
+                })
+                .await?
+            }
+        }
+    }
+
+    async fn session_features(&self, id: &Str, names: Vec<Str>) -> Option<Features> {
+        let id = id.clone();
+        let found = self
+            .ask_all(move |stream, definitions, now_ms| {
+                let session = session_of(stream, &id)?;
+                let view = stream.session_view(session, now_ms)?;
+                let id = view.session?.id.to_string().into();
+                Some(Features { as_of: as_of(stream, now_ms), id, values: definitions.session_values(&view, &names) })
+            })
+            .await;
+        found.into_iter().flatten().next()
+    }
+
+    async fn whose(&self, id: Str) -> Option<(Whose, Value)> {
+        let found = self
+            .ask_all(move |stream, _, now_ms| {
+                let view = stream.session_view(session_of(stream, &id)?, now_ms)?;
+                let session = view.session?;
+                let whose = Whose {
+                    session: session.id,
+                    shopper: view.shopper.clone(),
+                    visitor: session.visitor.clone(),
+                    started_at_ms: session.started_at_ms,
+                };
+                Some((whose, row(&view, now_ms)?))
+            })
+            .await;
+        found.into_iter().flatten().next()
+    }
+
+    async fn counts(&self) -> Counts {
+        let parts = self
+            .ask_all(|stream, _, _| {
+                let mut counts = Counts { counters: stream.counters(), shoppers: stream.len(), ..Counts::default() };
+                for (_, shopper) in stream.shoppers_from(0) {
+                    for session in &shopper.sessions {
+                        match session.state {
+                            SessionState::Open => counts.open += 1,
+                            SessionState::Idle => counts.idle += 1,
+                            SessionState::Closed => counts.closed += 1,
+                            SessionState::Merged => {}
+                        }
+                    }
+                }
+                counts
+            })
+            .await;
+        parts.into_iter().fold(Counts::default(), Counts::plus)
+    }
+}
+
+enum Found {
+    Here(Features),
+    Moved(Str),
+    Nobody,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    counters: Counters,
+    shoppers: usize,
+    open: usize,
+    idle: usize,
+    closed: usize,
+}
+
+impl Counts {
+    fn plus(self, other: Self) -> Self {
+        let (a, b) = (self.counters, other.counters);
+        Self {
+            counters: Counters {
+                duplicates: a.duplicates + b.duplicates,
+                too_late: a.too_late + b.too_late,
+                ticks: a.ticks + b.ticks,
+                bots: a.bots + b.bots,
+                candidates: a.candidates + b.candidates,
+                ..a
+            },
+            shoppers: self.shoppers + other.shoppers,
+            open: self.open + other.open,
+            idle: self.idle + other.idle,
+            closed: self.closed + other.closed,
+        }
+    }
+}
+
+fn as_of(stream: &Stream, now_ms: i64) -> AsOf {
+    AsOf { partition: stream.partition().0, offset: stream.as_of().0, now: now_ms }
+}
+
+/// Our id, or the tracker's.
+fn session_of(stream: &Stream, id: &str) -> Option<SessionId> {
+    let ours = id.parse().ok().filter(|session| stream.session_view(*session, 0).is_some());
+    ours.or_else(|| stream.resolve_tracker_session(id))
+}
+
+fn row(view: &View<'_>, now_ms: i64) -> Option<Value> {
+    let session = view.session?;
+    let mut row = session_row(&session.update(view.currencies));
+    row["idle_ms"] = json!((now_ms - view.last_stamp_ms).max(0));
+    row["last_event"] = EventName::NATIVE.get(usize::from(session.last_kind.0)).map_or("custom", EventName::as_str).into();
+    Some(row)
+}
+
+impl Reads for AppBackend {
+    fn features(&self, asks: Vec<Ask>) -> Answer<'_, Vec<Option<Features>>> {
+        Box::pin(async move {
+            let loaded = self.0.assembly.profile();
+            futures_util::future::join_all(asks.into_iter().map(|ask| async move {
+                if ask.profile.as_deref().is_some_and(|profile| profile != loaded) {
+                    return None;
+                }
+                self.0.features_of(ask).await
+            }))
+            .await
+        })
+    }
+
+    fn partitions(&self) -> u32 {
+        self.0.driver.partitions()
+    }
+
+    fn entities(&self, partition: u32) -> Answer<'_, Vec<Entity>> {
+        Box::pin(async move {
+            let list = self.0.ask(PartitionId(partition), |stream, _, _| {
+                let mut list = Vec::new();
+                for (_, shopper) in stream.shoppers_from(0) {
+                    list.push(Entity::User(shopper.id.as_str().into()));
+                    let readable = shopper.sessions.iter().filter(|session| session.state != SessionState::Merged);
+                    list.extend(readable.map(|session| Entity::Session(session.id.to_string().into())));
+                }
+                list
+            });
+            list.await.unwrap_or_default()
+        })
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        if let Some(failure) = self.0.driver.failure() {
+            return Err(failure.to_string());
+        }
+        let progress = self.0.driver.progress();
+        if progress.replaying > 0 {
+            let (done, total) = (progress.replay_done, progress.replay_total);
+            return Err(format!("replaying the log: {done} of {total} records, {} partitions to go", progress.replaying));
+        }
+        Ok(())
+    }
+}
+
+impl Console for AppBackend {
+    fn overview(&self) -> Answer<'_, Value> {
+        Box::pin(async move {
+            let inner = &self.0;
+            let now_ms = inner.now_ms();
+            let counts = inner.counts().await;
+            let (p50, p99) = inner.world.freshness_ms();
+            let mut totals = inner.world.totals();
+            let mut total = |name: &str| totals.remove(name).unwrap_or(0);
+            let interventions = json!({
+                "candidates": counts.counters.candidates, "served": total("served"), "holdout": total("holdout"),
+                "capped": total("capped"), "painted": total("painted"), "clicked": total("click"),
+                "dismissed": total("dismiss"),
+            });
+            let sources: Vec<Value> = inner
+                .observe
+                .sources(now_ms)
+                .into_iter()
+                .map(|source| {
+                    let label = inner.label_of(&source.name);
+                    json!({"name": source.name, "label": label, "accepted": source.accepted,
+                        "rejected": source.rejected, "events_per_s": source.events_per_s})
+                })
+                .collect();
+            let sum = |field: &str| sources.iter().filter_map(|source| source[field].as_u64()).sum::<u64>();
+            let (mut bytes, mut start) = (0, 0);
+            for topic in Topic::ALL {
+                for partition in (0..inner.log.partitions(*topic)).map(PartitionId) {
+                    if let Ok(extent) = inner.log.extent(*topic, partition) {
+                        bytes += extent.bytes;
+                        start += extent.end - extent.start;
+                    }
+                }
+            }
+            let metrics = &inner.observe.metrics;
+            json!({
+                "now_ms": now_ms, "started_at_ms": inner.started_at_ms,
+                "events_per_s": inner.observe.events_per_s(now_ms),
+                "accepted": sum("accepted"), "rejected": sum("rejected"), "duplicates": counts.counters.duplicates,
+                "too_late": counts.counters.too_late,
+                "consent_dropped": metrics.get(midsession_observe::Metric::EventsNoConsent, None),
+                "bots": counts.counters.bots,
+                "sessions": {"open": counts.open, "idle": counts.idle, "closed": counts.closed},
+                "shoppers": counts.shoppers, "ticks": counts.counters.ticks, "interventions": interventions,
+                "freshness_ms": {"p50": p50, "p99": p99}, "sources": sources,
+                "log": {"bytes": bytes, "records": start},
+                "push": {"connections": metrics.get(midsession_observe::Metric::PushConnections, None)},
+                "rates": inner.observe.rates(now_ms),
+            })
+        })
+    }
+
+    fn sessions(&self, query: SessionsQuery) -> Answer<'_, Value> {
+        Box::pin(async move {
+            let limit = query.limit.min(SESSIONS_MAX);
+            let parts = self
+                .0
+                .ask_all(move |stream, _, now_ms| {
+                    let mut rows: Vec<(i64, Value)> = Vec::new();
+                    for (_, shopper) in stream.shoppers_from(0) {
+                        for session in &shopper.sessions {
+                            let wanted = (!query.open || session.is_live())
+                                && session.state != SessionState::Merged
+                                && query.source.as_ref().is_none_or(|source| *source == session.source)
+                                && query.text.as_ref().is_none_or(|text| {
+                                    let has = |id: &str| id.contains(text.as_str());
+                                    has(shopper.id.as_str())
+                                        || has(&session.id.to_string())
+                                        || session.visitor.as_ref().is_some_and(|visitor| has(visitor.as_str()))
+                                });
+                            if wanted {
+                                let view = stream.view_of(shopper, Some(session), now_ms);
+                                rows.extend(row(&view, now_ms).map(|row| (session.last_stamp_ms, row)));
+                            }
+                        }
+                        if rows.len() > 4 * limit + 64 {
+                            rows.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+                            rows.truncate(limit);
+                        }
+                    }
+                    rows
+                })
+                .await;
+            let mut rows: Vec<_> = parts.into_iter().flatten().collect();
+            rows.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+            rows.truncate(limit);
+            json!({"sessions": rows.into_iter().map(|(_, row)| row).collect::<Vec<_>>()})
+        })
+    }
+
+    fn session(&self, id: Str) -> Answer<'_, Option<Value>> {
+        Box::pin(async move {
+            let (whose, session) = self.0.whose(id).await?;
+            let inner = Arc::clone(&self.0);
+            let traced = tokio::task::spawn_blocking(move || {
+                let assembly = inner.assembly.clone();
+                let read = |view: &View<'_>| {
+                    let mut values = assembly.session_values(view, &[]);
+                    values.extend(assembly.user_values(view, &[]));
+                    values
+                };
+                history::timeline(inner.log.as_ref(), inner.stream_config, assembly.as_ref(), &whose, &read)
+            })
+            .await;
+            match traced {
+                Ok(Ok(mut timeline)) => {
+                    timeline["session"] = session;
+                    Some(timeline)
+                }
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "a timeline could not be read");
+                    Some(json!({"session": session, "timeline": [], "truncated": true}))
+                }
+                Err(_) => None,
+            }
+        })
+    }
+
+    fn decisions(&self, limit: usize) -> Answer<'_, Value> {
+        Box::pin(async move { json!({"decisions": self.0.world.decisions(limit)}) })
+    }
+
+    fn decision(&self, id: Str) -> Answer<'_, Option<Value>> {
+        Box::pin(async move {
+            let id: DecisionId = id.parse().ok()?;
+            if let Some(row) = self.0.world.decision(id) {
+                return Some(row);
+            }
+            let inner = Arc::clone(&self.0);
+            // An older one is on the log.
+            let found = tokio::task::spawn_blocking(move || {
+                let key = id.to_string();
+                let partition = partition_of(&key, inner.log.partitions(Topic::Decision));
+                let (mut row, mut reactions) = (None, Vec::new());
+                history::for_each(inner.log.as_ref(), Topic::Decision, partition, 0, |entry| {
+                    if entry.key.as_ref() != key.as_bytes() {
+                        return;
+                    }
+                    match entry.value.as_deref() {
+                        Some(value) if decode::<Reaction>(value).is_ok() => {
+                            reactions.extend(midsession_event::to_json(value).map(|(_, value)| value));
+                        }
+                        Some(value) => row = midsession_event::to_json(value).ok().map(|(_, value)| value),
+                        None => {}
+                    }
+                })
+                .ok()?;
+                let mut row: Value = row?;
+                row["reactions"] = reactions.into();
+                Some(row)
+            });
+            found.await.ok()?
+        })
+    }
+
+    fn dead_letters(&self, limit: usize) -> Answer<'_, Value> {
+        Box::pin(async move { json!({"dead_letters": self.0.world.dead_letters(limit)}) })
+    }
+
+    fn live(&self) -> broadcast::Receiver<LiveRow> {
+        self.0.world.live()
+    }
+}
+
+impl Interventions for AppBackend {
+    fn interventions(&self) -> Answer<'_, Value> {
+        Box::pin(async move { self.0.intervention_rows() })
+    }
+
+    fn change(&self, name: Str, change: Change) -> Answer<'_, Result<Value, Refusal>> {
+        Box::pin(async move {
+            self.0.intervention_row(&name).ok_or_else(|| unknown(&name))?;
+            if change.holdout.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+                return Err(Refusal::new(400, "holdout_impossible", "holdout: a share from 0 to 1"));
+            }
+            let turned = self.0.switches.turn(&self.0.log, &name, change, self.0.now_ms()).await;
+            turned.map_err(|cause| Refusal::new(503, "log_unavailable", format!("{cause}; try again in a moment")))?;
+            self.0.intervention_row(&name).ok_or_else(|| unknown(&name))
+        })
+    }
+
+    fn dry_run(&self, name: Str) -> Answer<'_, Result<Value, Refusal>> {
+        Box::pin(async move {
+            let alone = self.0.assembly.alone(&name).ok_or_else(|| unknown(&name))?;
+            let inner = Arc::clone(&self.0);
+            let to_ms = inner.now_ms();
+            let from_ms = to_ms - 3_600_000;
+            let counted = tokio::task::spawn_blocking(move || {
+                history::dry_run(inner.log.as_ref(), inner.stream_config, &alone, from_ms, to_ms)
+            });
+            match counted.await {
+                Ok(Ok((shoppers, fired))) => {
+                    Ok(json!({"shoppers": shoppers, "fired": fired, "from_ms": from_ms, "to_ms": to_ms}))
+                }
+                Ok(Err(error)) => Err(Refusal::new(503, "log_unavailable", error.to_string())),
+                Err(_) => Err(Refusal::new(500, "internal", "the replay broke off; the server's log says why")),
+            }
+        })
+    }
+
+    fn preview(&self, name: Str, visitor_id: Str) -> Answer<'_, Result<(), Refusal>> {
+        Box::pin(async move {
+            if visitor_id.is_empty() || visitor_id.len() > 256 {
+                return Err(Refusal::new(400, "visitor_id_missing", "visitor_id: your browser's id is needed"));
+            }
+            let frame = self.0.preview_frame(&name).ok_or_else(|| unknown(&name))?;
+            self.0.hub.push(&visitor_id.as_str().into(), frame);
+            Ok(())
+        })
+    }
+}
+
+fn unknown(name: &str) -> Refusal {
+    Refusal::new(404, "intervention_unknown", format!("there is no intervention `{name}`"))
+}
+
+impl Shop for AppBackend {
+    fn config(&self) -> Option<Value> {
+        self.0.shop.as_ref()?;
+        Some(json!({"write_key": self.0.write_key_of(crate::app::SHOP), "currency": "EUR", "console_url": self.0.console_origin()}))
+    }
+
+    fn checkout(&self, order: Value) -> Answer<'_, Result<Value, Refusal>> {
+        Box::pin(async move {
+            match &self.0.shop {
+                Some(shop) => shop.checkout(&order).await,
+                None => Err(Refusal::new(404, "no_shop", "no demo shop is served here")),
+            }
+        })
+    }
+
+    fn coupon(&self, coupon: Value) -> Answer<'_, Result<Value, Refusal>> {
+        Box::pin(async move {
+            match &self.0.shop {
+                Some(shop) => shop.coupon(&coupon),
+                None => Err(Refusal::new(404, "no_shop", "no demo shop is served here")),
+            }
+        })
+    }
+}

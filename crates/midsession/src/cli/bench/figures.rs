@@ -1,0 +1,54 @@
+//! What every bench says beside its figures: machine, load, revision; and how processor time is read.
+
+use serde_json::{Value, json};
+
+/// Machine, load average and revision.
+pub(super) fn surroundings() -> Value {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpu = read("/proc/cpuinfo")
+        .lines()
+        .find_map(|line| line.strip_prefix("model name").map(|rest| rest.trim_start_matches([' ', '\t', ':']).to_owned()));
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let load = read("/proc/loadavg");
+    let load: Vec<&str> = load.split(' ').take(3).collect();
+    let revision = std::process::Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
+    let revision = revision.ok().map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned());
+    json!({
+        "machine": {"cpu": cpu, "cores": cores}, "load_average": load, "revision": revision,
+        "version": env!("CARGO_PKG_VERSION"), "optimised": !cfg!(debug_assertions),
+    })
+}
+
+/// Processor time (user and system) of a process so far. s.
+pub(super) fn cpu_s(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name may hold spaces: fields are counted from behind its parenthesis. utime and stime are 12th and 13th.
+    let fields: Vec<u64> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .map(|field| field.parse().unwrap_or(0))
+        .collect();
+    let ticks = fields.get(11).unwrap_or(&0) + fields.get(12).unwrap_or(&0);
+    // Linux reports these in hundredths of a second on every architecture it supports.
+    ticks as f64 / 100.0
+}
+
+/// Resident memory of a process. Bytes.
+pub(super) fn resident_bytes(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|rest| rest.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+}
+
+/// A latency histogram as the benches print it. Recorded in µs.
+pub(super) fn latency(histogram: &hdrhistogram::Histogram<u64>) -> Value {
+    let ms = |quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1000.0;
+    json!({"count": histogram.len(), "p50_ms": ms(0.5), "p99_ms": ms(0.99), "p999_ms": ms(0.999), "max_ms": histogram.max() as f64 / 1000.0})
+}
+
+/// A histogram for latencies up to a minute, in µs.
+pub(super) fn histogram() -> hdrhistogram::Histogram<u64> {
+    hdrhistogram::Histogram::new_with_bounds(1, 60_000_000, 3).expect("invariant: bounds and digits are ones it takes")
+}

@@ -1,0 +1,84 @@
+//! `midsession bench`: the figures of the product, each with machine, load and revision.
+
+mod figures;
+mod ingest;
+mod load;
+mod peak;
+mod rounds;
+mod server;
+
+use super::{Failure, Global, out, parse_duration};
+use clap::{Args, Subcommand};
+use std::time::Duration;
+
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// HTTP batches of native events → validated → encoded → durable answer; CPU of the server process
+    Ingest(Load),
+    /// HTTP in → log → machine → decide → push out; latencies at a fixed rate
+    Loop(Load),
+    /// Durable log → partition machines → features readable; input written beforehand
+    Peak(Peak),
+}
+
+/// An open-loop load on a server of its own.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Load {
+    /// Events per second offered; 0 for as many as the server takes
+    #[arg(long, default_value_t = 0)]
+    events_per_s: u64,
+    /// For how long
+    #[arg(long = "for", default_value = "10s", value_parser = parse_duration)]
+    for_: Duration,
+    /// Events in one request
+    #[arg(long, default_value_t = 20)]
+    batch: usize,
+    /// Connections
+    #[arg(long, default_value_t = 8)]
+    connections: usize,
+    /// Open shoppers
+    #[arg(long, default_value_t = 100_000)]
+    shoppers: u64,
+    /// Browsers that listen for interventions (loop)
+    #[arg(long, default_value_t = 200)]
+    listeners: usize,
+}
+
+/// A backlog for the partition machines.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Peak {
+    /// Events in all
+    #[arg(long, default_value_t = 1_000_000)]
+    events: u64,
+    /// Concurrent shoppers
+    #[arg(long, default_value_t = 200_000)]
+    shoppers: u64,
+    /// Partitions of behavior
+    #[arg(long, default_value_t = 256)]
+    partitions: u32,
+    /// Owners
+    #[arg(long, default_value_t = 2)]
+    threads: u32,
+    /// Zipf exponent of shoppers
+    #[arg(long, default_value_t = 0.8)]
+    zipf: f64,
+    /// Draws
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+pub(super) fn run(_global: &Global, options: Options) -> Result<(), Failure> {
+    let figures = match options.bench {
+        Bench::Ingest(load) => ingest::run(&load)?,
+        Bench::Loop(load) => rounds::run(&load)?,
+        Bench::Peak(peak) => peak::run(&peak)?,
+    };
+    out(&serde_json::to_string_pretty(&figures).map_err(Failure::new)?);
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! `midsession check`: is the configuration right, and if not, where.
+
+use super::{Failure, Global, out};
+use crate::assemble::Assembly;
+use clap::Args;
+use serde_json::json;
+
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    /// Checks what `demo` adds as well
+    #[arg(long)]
+    demo: bool,
+}
+
+pub(super) fn run(global: &Global, options: &Options) -> Result<(), Failure> {
+    let config = global.load()?;
+    match Assembly::compile(&config, options.demo) {
+        Ok(assembly) => {
+            if global.json {
+                out(&json!({"ok": true, "features": assembly.feature_count(), "interventions": assembly.rule_names()}).to_string());
+            } else {
+                out(&format!("ok: {} features, {} interventions", assembly.feature_count(), assembly.rule_names().len()));
+                for line in assembly.feature_lines() {
+                    out(&line);
+                }
+            }
+            Ok(())
+        }
+        Err(diagnostics) => {
+            for diagnostic in &diagnostics {
+                if global.json {
+                    out(&json!({"ok": false, "error": diagnostic.to_string()}).to_string());
+                } else {
+                    eprintln!("{diagnostic}");
+                }
+            }
+            Err(Failure::new(format!("{} mistakes in the definitions", diagnostics.len())))
+        }
+    }
+}

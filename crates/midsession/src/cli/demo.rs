@@ -1,0 +1,73 @@
+//! `midsession demo`: everything in one process, with shoppers.
+
+use super::{Failure, Global, parse_duration, serve};
+use crate::app::{App, Start};
+use crate::load::{replay, shoppers};
+use clap::Args;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    #[command(flatten)]
+    serve: serve::Options,
+    /// Ends by itself after this long, e.g. 60s
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    for_: Option<Duration>,
+    /// Simulated shoppers in the shop at a time
+    #[arg(long, default_value_t = 24)]
+    shoppers: usize,
+    /// The replay of real clicks: pauses between visits shrink by this, gaps inside a visit stay real; 0 leaves it out
+    #[arg(long, default_value_t = 60.0)]
+    replay_speed: f64,
+    /// Draws of the simulated shoppers
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+pub(super) fn run(global: &Global, options: Options) -> Result<(), Failure> {
+    if !options.replay_speed.is_finite() || options.replay_speed < 0.0 {
+        return Err(Failure::new("--replay-speed takes 0 or a positive number"));
+    }
+    let config = options.serve.apply(global.load()?);
+    let start = Start { config, accept_any_key: true, demo: true };
+    serve::runtime()?.block_on(async {
+        let app = App::start(start).await?;
+        serve::announce(&app, global.json);
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let shop = shoppers::Shop {
+            collector: app.addresses().public,
+            write_key: app.write_key_of(crate::app::SIMULATED),
+            catalog: Arc::new(shoppers::catalog()?),
+        };
+        let seed = options.seed ^ app.keys().write_key.len() as u64 ^ app.now_ms().unsigned_abs();
+        let shoppers = tokio::spawn(shoppers::run(shop, options.shoppers, seed, stopped.clone()));
+        let replayer = (options.replay_speed > 0.0).then(|| {
+            let (collector, key) = (app.addresses().public, app.write_key_of(crate::app::REPLAYED));
+            let (folder, clock) = (app.data().to_owned(), app.clock());
+            tokio::spawn(async move {
+                replay::run(collector, key, options.replay_speed, &folder, clock, stopped).await
+            })
+        });
+        let over = async {
+            match options.for_ {
+                Some(time) => tokio::time::sleep(time).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = serve::signal(app.failed()) => {}
+            () = over => {}
+        }
+        eprintln!("draining …");
+        // Nobody listens any more once the tasks have ended, which is what is wanted.
+        let _ = stop.send(true);
+        let _ = tokio::time::timeout(Duration::from_secs(5), shoppers).await;
+        if let Some(replayer) = replayer
+            && let Ok(Ok(Err(cause))) = tokio::time::timeout(Duration::from_secs(5), replayer).await
+        {
+            tracing::error!(%cause, "the replay stopped");
+        }
+        app.drain().await
+    })
+}

@@ -1,0 +1,162 @@
+//! The command line. Exit codes: 0 done, 1 failed (one line of cause, one of what to do), 2 wrong use.
+
+mod bench;
+mod check;
+mod demo;
+mod log;
+mod reference;
+mod serve;
+
+use crate::config::Config;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Acts on a shopper while the session is still open.
+#[derive(Debug, Parser)]
+#[command(name = "midsession", version, propagate_version = true, after_help = "Start with: midsession demo")]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Args, Clone, Debug)]
+pub struct Global {
+    /// The configuration file; without it `midsession.toml` in this folder, if there is one, else the defaults
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One JSON object per result line on stdout
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Everything in one process: demo shop with simulated shoppers, collector, engine, console
+    #[command(after_help = "Examples:\n  midsession demo\n  midsession demo --for 60s --shoppers 10 --port 0 --json")]
+    Demo(demo::Options),
+    /// The server
+    #[command(after_help = "Examples:\n  midsession serve\n  midsession serve --config midsession.toml --data /var/lib/midsession")]
+    Serve(serve::Options),
+    /// Validates the configuration and the definitions; points at file:line:column
+    #[command(after_help = "Examples:\n  midsession check\n  midsession check --config shop.toml")]
+    Check(check::Options),
+    /// Shows the configuration in force, defaults included
+    #[command(after_help = "Example:\n  midsession config > midsession.toml")]
+    Config,
+    /// Looks into the log
+    #[command(subcommand)]
+    Log(log::Command),
+    /// The benchmarks; figures as JSON with machine, load and revision
+    #[command(after_help = "Examples:\n  midsession bench ingest\n  midsession bench loop --events-per-s 5000 --for 20s\n  midsession bench peak --events 2000000")]
+    Bench(bench::Options),
+    /// Generated references, for the project's documentation
+    #[command(hide = true)]
+    Reference(reference::Options),
+}
+
+/// A failure: what happened and what to do about it.
+#[derive(Debug)]
+pub struct Failure {
+    /// One line.
+    pub cause: String,
+    /// One line, if there is something to do.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure without a hint.
+    pub fn new(cause: impl std::fmt::Display) -> Self {
+        Self { cause: cause.to_string(), hint: None }
+    }
+
+    /// With something to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl From<String> for Failure {
+    fn from(cause: String) -> Self {
+        Self { cause, hint: None }
+    }
+}
+
+impl From<midsession_ports::LogError> for Failure {
+    fn from(error: midsession_ports::LogError) -> Self {
+        let hint = match &error {
+            midsession_ports::LogError::Locked { .. } => Some("stop the other process, or pass --data with another folder".to_owned()),
+            error if error.is_retryable() => Some("try again in a moment".to_owned()),
+            _ => None,
+        };
+        Self { cause: error.to_string(), hint }
+    }
+}
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let level = std::env::var("MIDSESSION_LOG").unwrap_or_else(|_| "warn".to_owned());
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(level))
+        .with_writer(std::io::stderr)
+        .init();
+    let result = match cli.command {
+        Command::Demo(options) => demo::run(&cli.global, options),
+        Command::Serve(options) => serve::run(&cli.global, options),
+        Command::Check(options) => check::run(&cli.global, &options),
+        Command::Config => config(&cli.global),
+        Command::Log(command) => log::run(&cli.global, command),
+        Command::Bench(options) => bench::run(&cli.global, options),
+        Command::Reference(options) => reference::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {}", failure.cause);
+            if let Some(hint) = failure.hint {
+                eprintln!("hint: {hint}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Global {
+    /// The configuration that the command works with.
+    fn load(&self) -> Result<Config, Failure> {
+        Ok(Config::load(self.config.as_deref())?)
+    }
+}
+
+fn config(global: &Global) -> Result<(), Failure> {
+    let config = global.load()?;
+    let text = if global.json {
+        serde_json::to_string(&config).map_err(Failure::new)?
+    } else {
+        toml::to_string(&config).map_err(Failure::new)?
+    };
+    out(&text);
+    Ok(())
+}
+
+/// Prints a line. A reader that has gone away (`| head`) ends the program quietly.
+pub fn out(line: &str) {
+    use std::io::Write;
+    let mut stdout = std::io::stdout().lock();
+    if stdout.write_all(line.as_bytes()).and_then(|()| stdout.write_all(b"\n")).is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// Reads `90s`, `5m`, `2h`, `1d`, `250ms`.
+fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+    midsession_feature::parse_duration_ms(text)
+        .map(|ms| std::time::Duration::from_millis(ms.unsigned_abs()))
+        .map_err(|error| error.to_string())
+}

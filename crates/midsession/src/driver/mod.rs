@@ -1,0 +1,10 @@
+//! The driver: turns the pure machine's effects into appends, pushes and answers. One owner per partition, slices of
+//! records, one unit per slice; no lock and no channel per event.
+
+mod owner;
+mod slot;
+mod threads;
+
+pub use owner::{Decider, Owner, Sink, Turn};
+pub use slot::Progress;
+pub use threads::{Clock, Driver, DriverError};

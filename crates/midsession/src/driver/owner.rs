@@ -1,0 +1,428 @@
+//! An owner of partitions: reads slices, runs the machine, commits what came out as one unit with the position.
+//!
+//! `turn` has no clock and no thread of its own, so that a simulator can drive it; [`super::Driver`] gives it both.
+
+use super::slot::{Progress, Slot};
+use bytes::Bytes;
+use midsession_event::{
+    Decision, DecisionId, PartitionId, Reaction, Record, SessionUpdate, Stamps, Tick, Topic, VisitorId, encode,
+    partition_of,
+};
+use midsession_machine::{Candidate, Definitions, Effect};
+use midsession_ports::{Append, Entry, Log, LogError, Position, Receipt, Unit};
+use midsession_stream::{Config, Seam, Stream};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// Ticks of one partition are at least this far apart.
+const TICK_EVERY_MS: i64 = 20;
+/// Bytes of records read from one partition before the next has its turn.
+const SLICE_BYTES: usize = 256 * 1024;
+/// Bytes of output that may wait for the log before reading pauses.
+const PENDING_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// A unit refused by a busy or full log is offered again after this.
+const RETRY_AFTER_MS: i64 = 20;
+
+/// Answers a candidate. `now_us` is the clock; `stamps` are those of the event that caused it.
+pub trait Decider: Send + Sync {
+    /// The decision, ready to be appended.
+    fn decide(&self, candidate: &Candidate, now_us: i64, cause: Option<Cause>) -> Decision;
+}
+
+/// Where the event behind a candidate has been so far. Epoch µs.
+#[derive(Clone, Copy, Debug)]
+pub struct Cause {
+    /// By the collector.
+    pub stamps: Stamps,
+    /// Durable on the log.
+    pub durable_us: i64,
+}
+
+/// Learns what happened, in the order of the partition. Calls come from the owner's thread: hand over and return.
+pub trait Sink: Send + Sync {
+    /// An event took effect (or did not); `received_us` is when its first byte came in.
+    fn seam(&self, _partition: PartitionId, _seam: Seam, _received_us: i64, _now_us: i64) {}
+    /// A session's next version.
+    fn session(&self, _update: &SessionUpdate) {}
+    /// A decision took effect. Served ones are to be shown. `durable_us`: when its record became durable.
+    fn decided(&self, _decision: &Decision, _durable_us: i64, _replayed: bool) {}
+    /// What was shown is to be taken back.
+    fn retract(&self, _decision: DecisionId, _visitor: Option<&VisitorId>) {}
+    /// A shopper reacted.
+    fn reacted(&self, _reaction: &Reaction, _replayed: bool) {}
+}
+
+/// What a turn came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Something was done; another turn may find more at once.
+    pub worked: bool,
+    /// Nothing will happen by itself before this. Epoch ms.
+    pub wake_at_ms: Option<i64>,
+}
+
+/// An owner of some partitions.
+pub struct Owner<D> {
+    log: Arc<dyn Log>,
+    definitions: Arc<D>,
+    decider: Arc<dyn Decider>,
+    sink: Arc<dyn Sink>,
+    partitions: u32,
+    slots: Vec<Slot>,
+    /// When the log last told of a commit. Epoch µs.
+    committed_us: Arc<AtomicI64>,
+    pending: Unit,
+    pending_bytes: usize,
+    flight: Flight,
+    entries: Vec<Entry>,
+    effects: Vec<Effect>,
+    dead: u64,
+    /// Called when an answer of the log is there.
+    wake: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// The unit under way. One at a time: a refused unit is offered again before anything that came after it.
+enum Flight {
+    None,
+    Waiting { unit: Unit, answer: Arc<Mutex<Option<Result<(), LogError>>>> },
+    Refused { unit: Unit, retry_at_ms: i64 },
+}
+
+impl<D: Definitions> Owner<D> {
+    /// Takes over partitions: each starts at the first record the log still holds and replays silently up to its
+    /// durable position.
+    #[expect(clippy::too_many_arguments, reason = "the assembly, part by part")]
+    pub fn new(
+        log: Arc<dyn Log>,
+        partitions: &[PartitionId],
+        config: Config,
+        definitions: Arc<D>,
+        decider: Arc<dyn Decider>,
+        sink: Arc<dyn Sink>,
+        committed_us: Arc<AtomicI64>,
+        wake: Arc<dyn Fn() + Send + Sync>,
+    ) -> Result<Self, LogError> {
+        let slots = partitions
+            .iter()
+            .map(|partition| {
+                let start = log.extent(Topic::Behavior, *partition)?.start;
+                Ok(Slot::new(*partition, config, start, log.position(*partition)))
+            })
+            .collect::<Result<_, LogError>>()?;
+        Ok(Self {
+            log,
+            definitions,
+            decider,
+            sink,
+            partitions: config.partitions,
+            slots,
+            committed_us,
+            pending: Unit::default(),
+            pending_bytes: 0,
+            flight: Flight::None,
+            entries: Vec::new(),
+            effects: Vec::new(),
+            dead: 0,
+            wake,
+        })
+    }
+
+    /// The log told that this partition grew.
+    pub fn grew(&mut self, partition: PartitionId) {
+        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.stream.partition() == partition) {
+            slot.behind = true;
+        }
+    }
+
+    /// Looks whether the log holds more of a partition than was read.
+    pub fn look(&mut self, partition: PartitionId) -> Result<(), LogError> {
+        let end = self.log.extent(Topic::Behavior, partition)?.end;
+        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.stream.partition() == partition) {
+            slot.behind |= end > slot.next;
+        }
+        Ok(())
+    }
+
+    /// The machine of a partition, to look at.
+    pub fn stream(&self, partition: PartitionId) -> Option<&Stream> {
+        self.slots.iter().map(|slot| &slot.stream).find(|stream| stream.partition() == partition)
+    }
+
+    /// The definitions in force.
+    pub fn definitions(&self) -> &D {
+        &self.definitions
+    }
+
+    /// Records that could not be read as what they should be; counted, never a stop.
+    pub fn dead_records(&self) -> u64 {
+        self.dead
+    }
+
+    /// How far the replay is.
+    pub fn progress(&self) -> Progress {
+        let mut progress = Progress::default();
+        for slot in &self.slots {
+            progress.replaying += usize::from(slot.next < slot.aloud_from || !slot.resumed);
+            progress.replay_total += slot.aloud_from;
+            progress.replay_done += slot.next.min(slot.aloud_from);
+        }
+        progress
+    }
+
+    /// One round over the partitions. An error means: stop, restart, recover from the log.
+    pub fn turn(&mut self, now_us: i64) -> Result<Turn, LogError> {
+        let now_ms = now_us / 1000;
+        let mut worked = self.land(now_ms)?;
+        for index in 0..self.slots.len() {
+            if self.pending_bytes < PENDING_BYTES_MAX {
+                worked |= self.slice(index, now_us)?;
+                self.tick(index, now_ms);
+            }
+        }
+        worked |= self.take_off(now_ms);
+        let deadline = |slot: &Slot| {
+            if slot.tick_under_way {
+                return None;
+            }
+            Some(slot.stream.next_deadline_ms()?.max(slot.ticked_at_ms.saturating_add(TICK_EVERY_MS)))
+        };
+        let retry = match &self.flight {
+            Flight::Refused { retry_at_ms, .. } => Some(*retry_at_ms),
+            _ => None,
+        };
+        let wake_at_ms = self.slots.iter().filter_map(deadline).chain(retry).min();
+        Ok(Turn { worked, wake_at_ms })
+    }
+
+    /// Whether everything read has been committed and nothing is under way.
+    pub fn is_settled(&self) -> bool {
+        matches!(self.flight, Flight::None)
+            && self.pending.records.is_empty()
+            && self.slots.iter().all(|slot| !slot.behind && slot.resumed)
+    }
+
+    /// Reads one slice of a partition and runs it.
+    fn slice(&mut self, index: usize, now_us: i64) -> Result<bool, LogError> {
+        let slot = &mut self.slots[index];
+        if !slot.behind {
+            return Ok(false);
+        }
+        let partition = slot.stream.partition();
+        slot.behind = false;
+        self.entries.clear();
+        let mut entries = std::mem::take(&mut self.entries);
+        match self.log.read(Topic::Behavior, partition, slot.next, SLICE_BYTES, &mut entries) {
+            Err(LogError::OutOfRange { start, .. }) if slot.next < start => {
+                // Retention passed by while this owner was away; what it removed is no longer needed.
+                slot.next = start;
+                slot.behind = true;
+                self.entries = entries;
+                return Ok(true);
+            }
+            other => other?,
+        }
+        let durable_us = self.committed_us.load(Ordering::Acquire);
+        for entry in entries.drain(..) {
+            self.record(index, entry, durable_us, now_us);
+        }
+        self.entries = entries;
+        let slot = &mut self.slots[index];
+        let moved = slot.next > slot.aloud_from || !slot.resumed;
+        if self.log.extent(Topic::Behavior, partition)?.end > slot.next {
+            slot.behind = true;
+        }
+        let slot = &mut self.slots[index];
+        if !slot.resumed && slot.next >= slot.aloud_from {
+            slot.resumed = true;
+            let pending: Vec<Candidate> = slot.stream.pending().cloned().collect();
+            for candidate in pending {
+                self.decide(index, &candidate, None, now_us);
+            }
+        }
+        let slot = &self.slots[index];
+        if moved && slot.next > slot.aloud_from {
+            let position = Position { partition, offset: slot.next };
+            match self.pending.positions.iter_mut().find(|known| known.partition == partition) {
+                Some(known) => *known = position,
+                None => self.pending.positions.push(position),
+            }
+        }
+        Ok(moved)
+    }
+
+    fn record(&mut self, index: usize, entry: Entry, durable_us: i64, now_us: i64) {
+        let slot = &mut self.slots[index];
+        slot.next = entry.offset + 1;
+        let aloud = entry.offset >= slot.aloud_from;
+        let record = match entry.value.as_deref().map(Record::decode) {
+            Some(Ok(record)) => record,
+            other => {
+                // Not ours, or from a newer version: the partition goes on, the count shows it.
+                self.dead += 1;
+                tracing::error!(partition = slot.stream.partition().0, offset = entry.offset, cause = ?other.and_then(Result::err).map(|e| e.to_string()), "unreadable record");
+                return;
+            }
+        };
+        let cause = match &record {
+            Record::Event(event) => Some(event.stamps),
+            Record::Forward(forward) => Some(forward.event.stamps),
+            Record::Tick(_) => {
+                slot.tick_under_way = false;
+                None
+            }
+            Record::Decision(_) | Record::Handoff(_) => None,
+        }
+        .map(|stamps| Cause { stamps, durable_us });
+        let mut effects = std::mem::take(&mut self.effects);
+        let seam =
+            slot.stream.on_record(entry.offset, entry.stamp_ms, record, self.definitions.as_ref(), &mut effects);
+        if let (Some(seam), true) = (seam, aloud) {
+            let received_us = cause.map_or(0, |cause| cause.stamps.received_at_us);
+            self.sink.seam(slot.stream.partition(), seam, received_us, now_us);
+        }
+        for effect in effects.drain(..) {
+            self.effect(index, effect, aloud, cause, durable_us, now_us);
+        }
+        self.effects = effects;
+    }
+
+    fn effect(
+        &mut self,
+        index: usize,
+        effect: Effect,
+        aloud: bool,
+        cause: Option<Cause>,
+        durable_us: i64,
+        now_us: i64,
+    ) {
+        match effect {
+            Effect::Session(update) => {
+                self.sink.session(&update);
+                if aloud {
+                    let partition = partition_of(&update.session_id.to_string(), self.partitions);
+                    self.append(Topic::Session, partition, &update.session_id.to_string(), encode(update.as_ref()));
+                }
+            }
+            Effect::Candidate(candidate) if aloud => self.decide(index, &candidate, cause, now_us),
+            Effect::Candidate(_) => {}
+            Effect::Decided(decision) => {
+                self.sink.decided(&decision, durable_us, !aloud);
+                if aloud {
+                    let key = decision.decision_id.to_string();
+                    self.append(Topic::Decision, partition_of(&key, self.partitions), &key, encode(decision.as_ref()));
+                }
+            }
+            Effect::Retract { decision_id, visitor_id } => self.sink.retract(decision_id, visitor_id.as_ref()),
+            Effect::Reaction(reaction) => {
+                self.sink.reacted(&reaction, !aloud);
+                if aloud {
+                    let key = reaction.decision_id.to_string();
+                    self.append(Topic::Decision, partition_of(&key, self.partitions), &key, encode(reaction.as_ref()));
+                }
+            }
+            Effect::Handoff(handoff) if aloud => {
+                let (key, partition) = (handoff.user_id.clone(), partition_of(handoff.user_id.as_str(), self.partitions));
+                self.append(Topic::Behavior, partition, key.as_str(), Record::Handoff(handoff).encode());
+            }
+            Effect::Forward(forward) if aloud => {
+                let (key, partition) = (forward.user_id.clone(), partition_of(forward.user_id.as_str(), self.partitions));
+                self.append(Topic::Behavior, partition, key.as_str(), Record::Forward(forward).encode());
+            }
+            Effect::Handoff(_) | Effect::Forward(_) => {}
+        }
+    }
+
+    fn decide(&mut self, index: usize, candidate: &Candidate, cause: Option<Cause>, now_us: i64) {
+        let decision = self.decider.decide(candidate, now_us, cause);
+        let partition = self.slots[index].stream.partition();
+        let key = candidate.shopper.as_str();
+        self.append(Topic::Behavior, partition, key, Record::Decision(Box::new(decision)).encode());
+    }
+
+    /// If time is due and nothing else is coming, says so on the log.
+    fn tick(&mut self, index: usize, now_ms: i64) {
+        let slot = &mut self.slots[index];
+        let Some(due_ms) = slot.stream.next_deadline_ms() else { return };
+        let too_soon = now_ms < slot.ticked_at_ms.saturating_add(TICK_EVERY_MS);
+        if due_ms > now_ms || slot.behind || slot.tick_under_way || !slot.resumed || too_soon {
+            return;
+        }
+        slot.tick_under_way = true;
+        slot.ticked_at_ms = now_ms;
+        let partition = slot.stream.partition();
+        self.append(Topic::Behavior, partition, "", Record::Tick(Tick { due_ms }).encode());
+    }
+
+    fn append(
+        &mut self,
+        topic: Topic,
+        partition: PartitionId,
+        key: &str,
+        value: Result<Vec<u8>, midsession_event::CodecError>,
+    ) {
+        match value {
+            Ok(value) => {
+                self.pending_bytes += value.len() + key.len() + 32;
+                let (key, value) = (Bytes::copy_from_slice(key.as_bytes()), Some(Bytes::from(value)));
+                self.pending.records.push(Append { topic, partition, key, value });
+            }
+            Err(error) => {
+                // Invariant: what the machine produces fits its compiled-in schema; a test encodes every kind.
+                self.dead += 1;
+                tracing::error!(topic = topic.name(), %error, "a record could not be encoded");
+            }
+        }
+    }
+
+    /// Looks at the unit under way.
+    fn land(&mut self, now_ms: i64) -> Result<bool, LogError> {
+        let answer = match &self.flight {
+            Flight::Waiting { answer, .. } => answer.lock().take(),
+            _ => None,
+        };
+        let Some(answer) = answer else { return Ok(false) };
+        let Flight::Waiting { unit, .. } = std::mem::replace(&mut self.flight, Flight::None) else { return Ok(false) };
+        match answer {
+            Ok(()) => {
+                // Readers of what is not processed yet must find it, whatever the retention says.
+                let unread = |slot: &Slot| Position { partition: slot.stream.partition(), offset: slot.next };
+                self.log.keep_from(&self.slots.iter().map(unread).collect::<Vec<_>>());
+            }
+            Err(error) if error.is_retryable() => {
+                self.flight = Flight::Refused { unit, retry_at_ms: now_ms + RETRY_AFTER_MS };
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(true)
+    }
+
+    /// Hands the next unit to the log.
+    fn take_off(&mut self, now_ms: i64) -> bool {
+        let unit = match std::mem::replace(&mut self.flight, Flight::None) {
+            // A position alone is not worth an fsync: what was read since made nothing, and makes nothing again.
+            Flight::None if self.pending.records.is_empty() => return false,
+            Flight::None => {
+                self.pending_bytes = 0;
+                std::mem::take(&mut self.pending)
+            }
+            Flight::Refused { unit, retry_at_ms } if retry_at_ms <= now_ms => unit,
+            other => {
+                self.flight = other;
+                return false;
+            }
+        };
+        let answer = Arc::new(Mutex::new(None));
+        let (done, wake) = (Arc::clone(&answer), Arc::clone(&self.wake));
+        // The copy is of handles: keys and values are shared bytes.
+        self.flight = Flight::Waiting { unit: unit.clone(), answer };
+        self.log.append(
+            unit,
+            Box::new(move |result: Result<Vec<Receipt>, LogError>| {
+                *done.lock() = Some(result.map(|_| ()));
+                wake();
+            }),
+        );
+        true
+    }
+}

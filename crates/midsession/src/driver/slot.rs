@@ -1,0 +1,47 @@
+//! One partition under its owner: where it stands in the log, and what it still has to do.
+
+use midsession_event::PartitionId;
+use midsession_stream::{Config, Stream};
+
+/// A partition's place in its log.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) stream: Stream,
+    /// The next offset to read.
+    pub(super) next: i64,
+    /// Records below this took effect before the restart: replayed silently.
+    pub(super) aloud_from: i64,
+    /// The log may hold more than was read.
+    pub(super) behind: bool,
+    /// Candidates left over by the replay have been asked again.
+    pub(super) resumed: bool,
+    /// A tick is on its way through the log.
+    pub(super) tick_under_way: bool,
+    /// When the last tick was appended. Epoch ms.
+    pub(super) ticked_at_ms: i64,
+}
+
+impl Slot {
+    pub(super) fn new(partition: PartitionId, config: Config, start: i64, aloud_from: i64) -> Self {
+        Self {
+            stream: Stream::new(partition, config),
+            next: start,
+            aloud_from,
+            behind: true,
+            resumed: false,
+            tick_under_way: false,
+            ticked_at_ms: i64::MIN,
+        }
+    }
+}
+
+/// How far an owner's partitions are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Partitions that still replay.
+    pub replaying: usize,
+    /// Records to be replayed in all.
+    pub replay_total: i64,
+    /// Records replayed so far.
+    pub replay_done: i64,
+}

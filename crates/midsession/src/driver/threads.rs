@@ -1,0 +1,258 @@
+//! Owners on threads of their own, woken by the log, by deadlines and by questions.
+
+use super::owner::{Decider, Owner, Sink};
+use super::slot::Progress;
+use midsession_event::PartitionId;
+use midsession_machine::Definitions;
+use midsession_ports::{Log, LogError};
+use midsession_stream::{Config, Stream};
+use parking_lot::{Condvar, Mutex};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Reads the wall clock, in µs since the epoch.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// Questions that may wait for one owner.
+const QUESTIONS_MAX: usize = 16_384;
+/// Longest sleep without a reason to wake.
+const SLEEP_MAX_MS: i64 = 1_000;
+
+/// A question to a partition, answered by its owner between slices: `(machine, definitions, now in ms)`.
+type Question<D> = Box<dyn FnOnce(&Stream, &D, i64) + Send>;
+
+/// Why the driver can't go on or can't answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum DriverError {
+    /// The log stopped.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// Too many questions wait.
+    #[error("too many reads wait for this partition; try again in a moment")]
+    Busy,
+}
+
+/// The running owners.
+pub struct Driver<D> {
+    desks: Vec<Arc<Desk<D>>>,
+    threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    failure: Arc<Mutex<Option<LogError>>>,
+    partitions: u32,
+}
+
+/// What reaches an owner from outside.
+struct Desk<D> {
+    state: Mutex<Inbox<D>>,
+    bell: Condvar,
+    stop: AtomicBool,
+    /// Replay progress and counters, as of the last turn.
+    progress: Mutex<Progress>,
+    settled: AtomicBool,
+    dead: AtomicU64,
+}
+
+struct Inbox<D> {
+    rung: bool,
+    grew: Vec<PartitionId>,
+    questions: VecDeque<(PartitionId, Question<D>)>,
+}
+
+impl<D> Desk<D> {
+    fn ring(&self, grew: impl IntoIterator<Item = PartitionId>) {
+        let mut inbox = self.state.lock();
+        inbox.rung = true;
+        for partition in grew {
+            if !inbox.grew.contains(&partition) {
+                inbox.grew.push(partition);
+            }
+        }
+        drop(inbox);
+        self.bell.notify_one();
+    }
+}
+
+impl<D: Definitions + Send + Sync + 'static> Driver<D> {
+    /// Starts `threads` owners over all partitions of `behavior`.
+    pub fn start(
+        log: &Arc<dyn Log>,
+        config: Config,
+        threads: u32,
+        definitions: &Arc<D>,
+        decider: &Arc<dyn Decider>,
+        sink: &Arc<dyn Sink>,
+        clock: &Clock,
+    ) -> Result<Arc<Self>, DriverError> {
+        let threads = threads.clamp(1, config.partitions.max(1));
+        let failure = Arc::new(Mutex::new(None));
+        let committed_us = Arc::new(AtomicI64::new(clock()));
+        let mut desks = Vec::new();
+        let mut handles = Vec::new();
+        for thread in 0..threads {
+            let partitions: Vec<_> =
+                (0..config.partitions).filter(|p| p % threads == thread).map(PartitionId).collect();
+            let desk = Arc::new(Desk {
+                state: Mutex::new(Inbox { rung: true, grew: Vec::new(), questions: VecDeque::new() }),
+                bell: Condvar::new(),
+                stop: AtomicBool::new(false),
+                progress: Mutex::new(Progress { replaying: partitions.len(), ..Progress::default() }),
+                settled: AtomicBool::new(false),
+                dead: AtomicU64::new(0),
+            });
+            let wake = {
+                let desk = Arc::clone(&desk);
+                Arc::new(move || desk.ring([]))
+            };
+            let owner = Owner::new(
+                Arc::clone(log),
+                &partitions,
+                config,
+                Arc::clone(definitions),
+                Arc::clone(decider),
+                Arc::clone(sink),
+                Arc::clone(&committed_us),
+                wake,
+            )?;
+            let (clock, failure) = (Arc::clone(clock), Arc::clone(&failure));
+            let desk_of_thread = Arc::clone(&desk);
+            let handle = std::thread::Builder::new()
+                .name(format!("stream-{thread}"))
+                .spawn(move || {
+                    if let Err(error) = run(owner, &desk_of_thread, &clock) {
+                        tracing::error!(%error, "a stream owner stopped");
+                        failure.lock().get_or_insert(error);
+                    }
+                    // Questions that wait are dropped: their askers learn it at once.
+                    desk_of_thread.state.lock().questions.clear();
+                })
+                .map_err(|cause| LogError::Failed { cause: format!("a thread could not be started: {cause}") })?;
+            handles.push(handle);
+            desks.push(desk);
+        }
+        {
+            let desks = desks.clone();
+            let clock = Arc::clone(clock);
+            log.on_commit(Box::new(move |grew| {
+                committed_us.store(clock(), Ordering::Release);
+                for (index, desk) in desks.iter().enumerate() {
+                    let mut own = grew.iter().copied().filter(|p| p.0 as usize % desks.len() == index).peekable();
+                    if own.peek().is_some() {
+                        desk.ring(own);
+                    }
+                }
+            }));
+        }
+        // What was committed between the owners' start and the subscription.
+        for (index, desk) in desks.iter().enumerate() {
+            desk.ring((0..config.partitions).filter(|p| *p as usize % desks.len() == index).map(PartitionId));
+        }
+        Ok(Arc::new(Self { desks, threads: Mutex::new(handles), failure, partitions: config.partitions }))
+    }
+
+    /// Puts a question to a partition's owner.
+    pub fn ask(
+        &self,
+        partition: PartitionId,
+        question: impl FnOnce(&Stream, &D, i64) + Send + 'static,
+    ) -> Result<(), DriverError> {
+        let desk = &self.desks[partition.0 as usize % self.desks.len()];
+        if let Some(failure) = self.failure.lock().clone() {
+            return Err(failure.into());
+        }
+        let mut inbox = desk.state.lock();
+        if inbox.questions.len() >= QUESTIONS_MAX {
+            return Err(DriverError::Busy);
+        }
+        inbox.questions.push_back((partition, Box::new(question)));
+        inbox.rung = true;
+        drop(inbox);
+        desk.bell.notify_one();
+        Ok(())
+    }
+
+    /// Partitions of `behavior`.
+    pub fn partitions(&self) -> u32 {
+        self.partitions
+    }
+
+    /// Why an owner stopped, if one did.
+    pub fn failure(&self) -> Option<LogError> {
+        self.failure.lock().clone()
+    }
+
+    /// How far the replay is, over all owners.
+    pub fn progress(&self) -> Progress {
+        self.desks.iter().fold(Progress::default(), |sum, desk| {
+            let one = *desk.progress.lock();
+            Progress {
+                replaying: sum.replaying + one.replaying,
+                replay_total: sum.replay_total + one.replay_total,
+                replay_done: sum.replay_done + one.replay_done,
+            }
+        })
+    }
+
+    /// Everything read has been committed.
+    pub fn is_settled(&self) -> bool {
+        self.desks.iter().all(|desk| desk.settled.load(Ordering::Acquire))
+    }
+
+    /// Records that could not be read.
+    pub fn dead_records(&self) -> u64 {
+        self.desks.iter().map(|desk| desk.dead.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Stops the owners once they are settled, or after a while.
+    pub fn stop(&self, patience: Duration) {
+        let until = std::time::Instant::now() + patience;
+        while !self.is_settled() && self.failure().is_none() && std::time::Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        for desk in &self.desks {
+            desk.stop.store(true, Ordering::Release);
+            desk.ring([]);
+        }
+        for thread in self.threads.lock().drain(..) {
+            // A panicked owner has been reported by its own message.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run<D: Definitions>(mut owner: Owner<D>, desk: &Desk<D>, clock: &Clock) -> Result<(), LogError> {
+    let mut questions: Vec<(PartitionId, Question<D>)> = Vec::new();
+    loop {
+        let mut inbox = desk.state.lock();
+        inbox.rung = false;
+        questions.extend(inbox.questions.drain(..));
+        for partition in inbox.grew.drain(..) {
+            owner.grew(partition);
+        }
+        drop(inbox);
+        // Whoever asks after their event was acknowledged finds it counted: look at the log before answering.
+        for (partition, _) in &questions {
+            owner.look(*partition)?;
+        }
+        let turn = owner.turn(clock())?;
+        let now_ms = clock() / 1000;
+        for (partition, question) in questions.drain(..) {
+            if let Some(stream) = owner.stream(partition) {
+                question(stream, owner.definitions(), now_ms);
+            }
+        }
+        *desk.progress.lock() = owner.progress();
+        desk.dead.store(owner.dead_records(), Ordering::Relaxed);
+        desk.settled.store(!turn.worked && owner.is_settled(), Ordering::Release);
+        if desk.stop.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut inbox = desk.state.lock();
+        if !turn.worked && !inbox.rung {
+            let now_us = clock();
+            let sleep_us = turn.wake_at_ms.map_or(SLEEP_MAX_MS * 1000, |at_ms| at_ms * 1000 - now_us);
+            let sleep_us = sleep_us.clamp(0, SLEEP_MAX_MS * 1000).unsigned_abs();
+            desk.bell.wait_for(&mut inbox, Duration::from_micros(sleep_us));
+        }
+    }
+}

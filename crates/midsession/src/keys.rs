@@ -1,0 +1,69 @@
+//! The keys of an installation: from the environment, else made once and kept in the data folder.
+
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+use std::path::Path;
+
+/// Secrets and the public write key.
+#[derive(Clone, Deserialize, Serialize)]
+pub struct Keys {
+    /// Public: may only send.
+    pub write_key: String,
+    /// Opens the admin listener.
+    pub admin_token: String,
+    /// Signs shoppers' tokens, discount codes and hashed ids.
+    pub signing_key: String,
+    /// They were made just now: the admin token is shown this once.
+    #[serde(skip)]
+    pub fresh: bool,
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Keys {{ write_key: {:?}, admin_token: ***, signing_key: *** }}", self.write_key)
+    }
+}
+
+impl Keys {
+    /// Reads the folder's keys, or makes them. `MIDSESSION_WRITE_KEY` and `MIDSESSION_ADMIN_TOKEN` go first.
+    pub fn load(folder: &Path) -> Result<Self, String> {
+        let path = folder.join("keys.toml");
+        let mut keys = match std::fs::read_to_string(&path) {
+            Ok(text) => toml::from_str(&text).map_err(|error| format!("{}: {}", path.display(), error.message()))?,
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
+                let keys = Self { write_key: random(16), admin_token: random(32), signing_key: random(32), fresh: true };
+                keys.write(folder, &path).map_err(|cause| format!("{}: {cause}", path.display()))?;
+                keys
+            }
+            Err(cause) => return Err(format!("{}: {cause}", path.display())),
+        };
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        if let Some(key) = variable("MIDSESSION_WRITE_KEY") {
+            keys.write_key = key;
+        }
+        if let Some(token) = variable("MIDSESSION_ADMIN_TOKEN") {
+            keys.admin_token = token;
+            keys.fresh = false;
+        }
+        Ok(keys)
+    }
+
+    fn write(&self, folder: &Path, path: &Path) -> std::io::Result<()> {
+        use std::os::unix::fs::OpenOptionsExt;
+        std::fs::create_dir_all(folder)?;
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let text = toml::to_string(self).map_err(std::io::Error::other)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    }
+}
+
+/// So many random bytes in hexadecimal, from the operating system.
+fn random(bytes: usize) -> String {
+    let mut text = String::new();
+    while text.len() < bytes * 2 {
+        text.push_str(&uuid::Uuid::new_v4().simple().to_string());
+    }
+    text.truncate(bytes * 2);
+    text
+}

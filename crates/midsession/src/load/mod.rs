@@ -1,0 +1,5 @@
+//! Load: simulated shoppers and the replay of real clicks, both through the real HTTP collector.
+
+pub mod client;
+pub mod replay;
+pub mod shoppers;

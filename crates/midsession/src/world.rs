@@ -1,0 +1,346 @@
+//! What the console and the browsers are told: the driver's sink. Everything here is derived from the log and built
+//! anew by the replay; nothing here decides anything.
+
+use crate::driver::Sink;
+use midsession_edge::{Frame, LiveRow, PushHub};
+use midsession_event::{
+    Decision, DecisionId, EventName, Outcome, PartitionId, Reaction, Reject, SessionUpdate, Str, VisitorId, hash64,
+};
+use midsession_observe::{Metric, Observe, Stage};
+use midsession_stream::Seam;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::broadcast;
+
+/// Decisions kept for the console; older ones are on the log.
+const DECISIONS_MAX: usize = 5_000;
+/// Dead letters kept for the console.
+const DEAD_LETTERS_MAX: usize = 1_000;
+/// Shoppers remembered per rule for «reached in the last hour».
+const REACHED_MAX: usize = 200_000;
+/// Rows that a slow console may be behind.
+const LIVE_ROWS: usize = 8_192;
+
+/// The recent past, for people.
+pub struct World {
+    hub: Arc<PushHub>,
+    observe: Arc<Observe>,
+    live: broadcast::Sender<LiveRow>,
+    decisions: Mutex<Decisions>,
+    dead_letters: Mutex<VecDeque<Value>>,
+    rules: Mutex<BTreeMap<Str, RuleCounts>>,
+    clock: crate::driver::Clock,
+    freshness: Mutex<hdrhistogram::Histogram<u64>>,
+    /// Session updates seen, for rates.
+    updates: AtomicU64,
+}
+
+#[derive(Default)]
+struct Decisions {
+    order: VecDeque<DecisionId>,
+    by_id: HashMap<DecisionId, Seen>,
+}
+
+/// A decision and what came of it.
+#[derive(Clone, Debug)]
+struct Seen {
+    decision: Decision,
+    decided_at_ms: i64,
+    source: Str,
+    painted_at_ms: Option<i64>,
+    clicked_at_ms: Option<i64>,
+    dismissed_at_ms: Option<i64>,
+    sent_to_painted_ms: Option<f64>,
+}
+
+/// What came of one rule since the log begins. Robots and previews are left out.
+#[derive(Clone, Debug, Default)]
+pub struct RuleCounts {
+    /// By outcome.
+    pub outcomes: BTreeMap<&'static str, u64>,
+    /// Painted, clicked, dismissed, exposed.
+    pub reactions: BTreeMap<Str, u64>,
+    /// (Epoch ms, hash of the shopper), in order.
+    reached: VecDeque<(i64, u64)>,
+}
+
+impl RuleCounts {
+    /// Shoppers that it reached (or would have) since then.
+    pub fn reached_since(&self, since_ms: i64) -> usize {
+        let mut shoppers: Vec<u64> =
+            self.reached.iter().rev().take_while(|(at, _)| *at >= since_ms).map(|(_, shopper)| *shopper).collect();
+        shoppers.sort_unstable();
+        shoppers.dedup();
+        shoppers.len()
+    }
+}
+
+/// An outcome's name on the wire.
+pub fn outcome_name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Served => "served",
+        Outcome::Holdout => "holdout",
+        Outcome::Capped => "capped",
+        Outcome::DryRun => "dry_run",
+        Outcome::Expired => "expired",
+        Outcome::Disabled => "disabled",
+        Outcome::NoConsent => "no_consent",
+    }
+}
+
+impl World {
+    /// An empty one.
+    pub fn new(hub: Arc<PushHub>, observe: Arc<Observe>, clock: crate::driver::Clock) -> Arc<Self> {
+        let (live, _) = broadcast::channel(LIVE_ROWS);
+        Arc::new(Self {
+            hub,
+            observe,
+            live,
+            decisions: Mutex::default(),
+            dead_letters: Mutex::default(),
+            rules: Mutex::default(),
+            clock,
+            // Invariant: bounds and digits are ones the histogram takes.
+            freshness: Mutex::new(hdrhistogram::Histogram::new_with_bounds(1, 60_000_000, 2).expect("invariant: bounds")),
+            updates: AtomicU64::new(0),
+        })
+    }
+
+    /// Rows from here on.
+    pub fn live(&self) -> broadcast::Receiver<LiveRow> {
+        self.live.subscribe()
+    }
+
+    /// Newest first.
+    pub fn decisions(&self, limit: usize) -> Vec<Value> {
+        let decisions = self.decisions.lock();
+        decisions.order.iter().rev().take(limit).filter_map(|id| Some(decisions.by_id.get(id)?.row())).collect()
+    }
+
+    /// One of the recent ones.
+    pub fn decision(&self, id: DecisionId) -> Option<Value> {
+        Some(self.decisions.lock().by_id.get(&id)?.row())
+    }
+
+    /// Newest first.
+    pub fn dead_letters(&self, limit: usize) -> Vec<Value> {
+        self.dead_letters.lock().iter().rev().take(limit).cloned().collect()
+    }
+
+    /// A reject reached the log.
+    pub fn dead_letter(&self, offset: i64, stamp_ms: i64, reject: &Reject) {
+        let row = json!({
+            "offset": offset, "stamp_ms": stamp_ms, "source": reject.source, "code": reject.code,
+            "field": reject.field, "message": reject.message, "hint": reject.hint, "owner": reject.owner,
+            "event_id": reject.event_id, "payload": String::from_utf8_lossy(&reject.payload),
+        });
+        let mut letters = self.dead_letters.lock();
+        if letters.len() >= DEAD_LETTERS_MAX {
+            letters.pop_front();
+        }
+        letters.push_back(row.clone());
+        drop(letters);
+        self.tell(|| LiveRow::DeadLetter(Arc::new(row)));
+    }
+
+    /// What came of a rule.
+    pub fn counts(&self, rule: &str) -> RuleCounts {
+        self.rules.lock().get(rule).cloned().unwrap_or_default()
+    }
+
+    /// Sums over all rules, by name of outcome and reaction.
+    pub fn totals(&self) -> BTreeMap<String, u64> {
+        let mut totals = BTreeMap::new();
+        for counts in self.rules.lock().values() {
+            for (name, count) in &counts.outcomes {
+                *totals.entry((*name).to_owned()).or_default() += count;
+            }
+            for (name, count) in &counts.reactions {
+                *totals.entry(name.to_string()).or_default() += count;
+            }
+        }
+        totals
+    }
+
+    /// Receive → took effect, (P50, P99) in ms.
+    pub fn freshness_ms(&self) -> (f64, f64) {
+        let histogram = self.freshness.lock();
+        let ms = |quantile| histogram.value_at_quantile(quantile) as f64 / 1000.0;
+        (ms(0.5), ms(0.99))
+    }
+
+    fn tell(&self, row: impl FnOnce() -> LiveRow) {
+        if self.live.receiver_count() > 0 {
+            // Nobody listening any more is no error.
+            let _ = self.live.send(row());
+        }
+    }
+}
+
+impl Seen {
+    fn row(&self) -> Value {
+        let decision = &self.decision;
+        json!({
+            "decision_id": decision.decision_id, "rule": decision.rule, "rule_version": decision.rule_version,
+            "outcome": decision.outcome, "shopper": decision.shopper, "visitor_id": decision.visitor_id,
+            "session_id": decision.session_id, "cart_version": decision.cart_version, "slot": decision.slot,
+            "payload": serde_json::from_str::<Value>(&decision.payload).unwrap_or(Value::Null),
+            "asked_at_ms": decision.asked_at_ms, "decided_at_ms": self.decided_at_ms,
+            "expires_at_ms": decision.expires_at_ms, "painted_at_ms": self.painted_at_ms,
+            "clicked_at_ms": self.clicked_at_ms, "dismissed_at_ms": self.dismissed_at_ms,
+            "by_silence": decision.by_silence, "inputs": decision.inputs, "cause": decision.cause,
+            "sent_to_painted_ms": self.sent_to_painted_ms, "source": self.source, "stamps_us": decision.stamps_us,
+        })
+    }
+}
+
+impl Sink for World {
+    fn seam(&self, _partition: PartitionId, seam: Seam, received_us: i64, now_us: i64) {
+        match seam {
+            Seam::Duplicate => self.observe.metrics.add(Metric::EventsDuplicate, 1),
+            Seam::TooLate => self.observe.metrics.add(Metric::EventsTooLate, 1),
+            Seam::Applied(_) if received_us > 0 => {
+                self.freshness.lock().saturating_record((now_us - received_us).max(1).unsigned_abs());
+            }
+            _ => {}
+        }
+    }
+
+    fn session(&self, update: &SessionUpdate) {
+        self.updates.fetch_add(1, Ordering::Relaxed);
+        self.tell(|| LiveRow::Session(Arc::new(session_row(update))));
+    }
+
+    fn decided(&self, decision: &Decision, durable_us: i64, replayed: bool) {
+        let now_us = (self.clock)();
+        let shopper = hash64(&[decision.shopper.as_str()]);
+        {
+            let mut rules = self.rules.lock();
+            let counts = rules.entry(decision.rule.clone()).or_default();
+            *counts.outcomes.entry(outcome_name(decision.outcome)).or_default() += 1;
+            if matches!(decision.outcome, Outcome::Served | Outcome::Holdout | Outcome::DryRun) {
+                if counts.reached.len() >= REACHED_MAX {
+                    counts.reached.pop_front();
+                }
+                counts.reached.push_back((decision.asked_at_ms, shopper));
+            }
+        }
+        let seen = Seen {
+            decided_at_ms: decision.stamps_us.get("decided").map_or(decision.asked_at_ms, |us| us / 1000),
+            source: decision.inputs.get("source").and_then(text_of).unwrap_or_default(),
+            decision: decision.clone(),
+            painted_at_ms: None,
+            clicked_at_ms: None,
+            dismissed_at_ms: None,
+            sent_to_painted_ms: None,
+        };
+        let row = seen.clone();
+        {
+            let mut decisions = self.decisions.lock();
+            if decisions.order.len() >= DECISIONS_MAX
+                && let Some(oldest) = decisions.order.pop_front()
+            {
+                decisions.by_id.remove(&oldest);
+            }
+            if decisions.by_id.insert(decision.decision_id, seen).is_none() {
+                decisions.order.push_back(decision.decision_id);
+            }
+        }
+        self.tell(|| LiveRow::Decision(Arc::new(row.row())));
+        if !replayed {
+            self.observe.metrics.add_by(Metric::Decisions, outcome_name(decision.outcome), 1);
+            let stamp = |name: &str| decision.stamps_us.get(name).copied();
+            for (stage, from, to) in [
+                (Stage::Machine, stamp("durable"), stamp("machine")),
+                (Stage::Decide, stamp("machine"), stamp("decided")),
+                (Stage::LogDecision, stamp("decided"), Some(durable_us)),
+            ] {
+                if let (Some(from), Some(to)) = (from, to) {
+                    self.observe.record(stage, to - from);
+                }
+            }
+        }
+        if decision.outcome == Outcome::Served
+            && let Some(visitor) = &decision.visitor_id
+        {
+            if !replayed {
+                self.observe.interventions(now_us / 1000, 1);
+            }
+            let mut frame = Frame::of(decision);
+            frame.cause_event_id.clone_from(&decision.cause_event_id);
+            frame.deadline_ms = decision.by_silence.then_some(decision.asked_at_ms);
+            frame.stamps_us.insert("decision_durable".into(), durable_us);
+            self.hub.push(visitor, frame);
+        }
+    }
+
+    fn retract(&self, decision: DecisionId, _visitor: Option<&VisitorId>) {
+        self.hub.retract(decision);
+    }
+
+    fn reacted(&self, reaction: &Reaction, replayed: bool) {
+        let counted = !reaction.preview && !reaction.bot;
+        if reaction.name == EventName::Painted || reaction.name == EventName::Dismiss {
+            self.hub.painted(reaction.decision_id);
+        }
+        if counted {
+            if !reaction.rule.is_empty() {
+                let mut rules = self.rules.lock();
+                let counts = rules.entry(reaction.rule.clone()).or_default();
+                *counts.reactions.entry(reaction.name.as_str().into()).or_default() += 1;
+            }
+            if !replayed {
+                self.observe.metrics.add_by(Metric::Reactions, reaction.name.as_str(), 1);
+                if reaction.name == EventName::Painted {
+                    self.observe.painted(&reaction.properties);
+                }
+            }
+        }
+        let mut decisions = self.decisions.lock();
+        let Some(seen) = decisions.by_id.get_mut(&reaction.decision_id) else { return };
+        let at = match &reaction.name {
+            EventName::Painted => {
+                seen.sent_to_painted_ms = ["sent_to_painted_ms", "deadline_to_painted_ms"]
+                    .into_iter()
+                    .find_map(|name| number_of(reaction.properties.get(name)?));
+                &mut seen.painted_at_ms
+            }
+            EventName::Click => &mut seen.clicked_at_ms,
+            EventName::Dismiss => &mut seen.dismissed_at_ms,
+            _ => return,
+        };
+        at.get_or_insert(reaction.occurred_at_ms);
+        let row = seen.clone();
+        drop(decisions);
+        self.tell(|| LiveRow::Decision(Arc::new(row.row())));
+    }
+}
+
+/// A session as the console lists it.
+pub fn session_row(update: &SessionUpdate) -> Value {
+    let mut row = serde_json::to_value(update).unwrap_or_default();
+    row["shopper"] = match (&update.user_id, &update.visitor_id) {
+        (Some(user), _) => json!(format!("user:{user}")),
+        (None, Some(visitor)) => json!(format!("visitor:{visitor}")),
+        (None, None) => Value::Null,
+    };
+    row
+}
+
+fn text_of(value: &midsession_event::PropertyValue) -> Option<Str> {
+    match value {
+        midsession_event::PropertyValue::Text(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+fn number_of(value: &midsession_event::PropertyValue) -> Option<f64> {
+    match value {
+        midsession_event::PropertyValue::Int(value) => Some(*value as f64),
+        midsession_event::PropertyValue::Float(value) => Some(*value),
+        _ => None,
+    }
+}
