@@ -17,6 +17,9 @@ import { ProductPage } from "./pages/product.tsx";
 import { SearchPage } from "./pages/search.tsx";
 import { SignInPage } from "./pages/sign-in.tsx";
 
+/** The tracker's links are absolute; those into the shop need no reload either. */
+const scope = /^(https?:\/\/[^/]+)?\/shop(\/|$)/;
+
 function Page() {
   const { path, query } = useLocation();
   const [, , first = "", second = ""] = path.split("/");
@@ -49,7 +52,7 @@ function Page() {
 }
 
 function Frame() {
-  const { path } = useLocation();
+  const { path, url } = useLocation();
   const main = useRef<HTMLElement>(null);
   const first = useRef(true);
   useEffect(() => {
@@ -61,16 +64,16 @@ function Frame() {
     main.current?.focus({ preventScroll: true });
   }, [path]);
   useEffect(() => {
+    // What the chat offer links to, from whichever page it is on.
     const follow = () => {
-      if (location.hash === "#contact") {
-        contactOpen.value = true;
-        history.replaceState(null, "", location.pathname + location.search);
-      }
+      if (location.hash !== "#contact") return;
+      contactOpen.value = true;
+      history.replaceState(null, "", location.pathname + location.search);
     };
     follow();
     addEventListener("hashchange", follow);
     return () => removeEventListener("hashchange", follow);
-  }, []);
+  }, [url]);
   return (
     <>
       <a class="skip" href="#main">
@@ -91,7 +94,7 @@ function Frame() {
 
 export function App() {
   return (
-    <LocationProvider scope="/shop">
+    <LocationProvider scope={scope}>
       <Frame />
     </LocationProvider>
   );

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { extname, join, normalize } from "node:path";
+import { basename, extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const dist = fileURLToPath(new URL("../dist/", import.meta.url));
@@ -50,8 +50,8 @@ export async function startMock(): Promise<Mock> {
     response.writeHead(status, { "Content-Type": status < 400 ? "application/json" : "application/problem+json" }).end(JSON.stringify(value));
 
   async function file(response: ServerResponse, path: string): Promise<void> {
-    const inside = normalize(path).replace(/^(\.\.[/\\])+/, "");
-    const name = extname(inside) ? inside : "index.html";
+    // As the server does: a last part without a dot is a page, and pages find their way themselves.
+    const name = basename(path).includes(".") ? normalize(`/${path}`) : "index.html";
     try {
       const bytes = await readFile(join(dist, name));
       response.writeHead(200, { "Content-Type": types[extname(name)] ?? "application/octet-stream", "Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff" }).end(bytes);

@@ -37,7 +37,7 @@ const drawings: Record<string, Drawing> = {
     draw: (
       <>
         <path d="M100 0v62" stroke={ink} stroke-width="2" />
-        <path d="M42 112h116l24 62H18z" fill={glow} opacity=".3" />
+        <path d="M52 112h96l14 62H38z" fill={glow} opacity=".22" />
         <path d="M40 112a60 54 0 0 1 120 0z" fill={clay} />
         <path d="M118 61a60 54 0 0 1 42 51h-30c0-22-5-40-12-51z" fill={clayDark} />
         <ellipse cx="100" cy="112" rx="60" ry="9" fill="#ffe9b8" />

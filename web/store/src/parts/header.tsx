@@ -30,14 +30,22 @@ export function Header() {
           <button type="button" class="tool" aria-label="Your events" title="Your events" onClick={() => (drawerOpen.value = true)}>
             <Icon name="pulse" />
           </button>
-          <a class="tool" href="/shop/sign-in" aria-label={user.value ? `Account of ${user.value.name}` : "Sign in"}>
+          <a class="tool" href="/shop/sign-in">
             <Icon name="user" />
-            <span>{user.value?.name ?? "Sign in"}</span>
+            <span>
+              {user.value && <span class="hidden">Account of </span>}
+              {user.value?.name ?? "Sign in"}
+            </span>
           </a>
-          <a class="tool" href="/shop/cart" aria-label={`Cart, ${count} ${count === 1 ? "item" : "items"}`}>
+          <a class="tool" href="/shop/cart">
             <Icon name="bag" />
             <span>Cart</span>
-            {count > 0 && <b class="count">{count}</b>}
+            {count > 0 && (
+              <b class="count">
+                {count}
+                <span class="hidden">{count === 1 ? " item" : " items"}</span>
+              </b>
+            )}
           </a>
         </div>
       </div>

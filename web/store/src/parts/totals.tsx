@@ -3,10 +3,10 @@ import { useEffect, useState } from "preact/hooks";
 import { checkCode } from "../api.ts";
 import { money } from "../catalog.ts";
 import { cart, discount, setCode, subtotal, total } from "../state.ts";
-import { visit } from "../tracking/index.ts";
+import { offeredCode, visit } from "../tracking/index.ts";
 
 export function CodeField({ offered = "" }: { offered?: string }) {
-  const [text, setText] = useState(offered);
+  const [text, setText] = useState(offered || offeredCode.peek());
   const [message, setMessage] = useState("");
   const [busy, setBusy] = useState(false);
   const apply = async (code: string) => {

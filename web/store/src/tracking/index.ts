@@ -6,6 +6,7 @@ import { MidsessionBackend } from "./midsession.ts";
 import { SnowplowBackend } from "./snowplow.ts";
 import type { Backend, Fields, Name } from "./types.ts";
 
+export { offeredCode } from "./midsession.ts";
 export { tracked } from "./types.ts";
 
 export interface Sent {

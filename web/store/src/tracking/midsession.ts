@@ -1,7 +1,11 @@
 //! Our own tracker as a backend of the shop: loads /midsession.js with the page's write key and hands events over.
+import { signal } from "@preact/signals";
 import type {} from "../../../tracker/midsession.d.ts";
 import type { ConsentMode } from "../state.ts";
 import type { Backend, Fields, Name } from "./types.ts";
+
+/** The code of the last discount painted on this page. */
+export const offeredCode = signal("");
 
 /** Runs the tracker's script. `track: "off"` makes it listen for interventions only. */
 export function loadTracker(data: Record<string, string>): Promise<void> {
@@ -9,7 +13,12 @@ export function loadTracker(data: Record<string, string>): Promise<void> {
     const script = document.createElement("script");
     script.src = "/midsession.js";
     Object.assign(script.dataset, data);
-    script.onload = () => resolve();
+    script.onload = () => {
+      window.midsession?.("on", "painted", ({ payload }) => {
+        if (typeof payload.code === "string") offeredCode.value = payload.code;
+      });
+      resolve();
+    };
     script.onerror = () => reject(new Error("/midsession.js did not load"));
     document.head.append(script);
   });

@@ -43,14 +43,15 @@ export class SnowplowBackend implements Backend {
       plugins: [this.#sp.SnowplowEcommercePlugin()],
     });
     this.#sp.setUserId(setup.userId);
-    if (setup.consent === "full") this.#listen();
+    if (setup.consent === "full") await this.#listen();
   }
 
   /** Ours comes second: its shopper is the one in Snowplow's cookie. */
-  #listen(): void {
+  #listen(): Promise<void> {
     this.#listening ??= loadTracker({ key: this.#writeKey, push: "on", track: "off", consent: "full" }).catch(() => {
       this.#listening = null;
     });
+    return this.#listening;
   }
 
   track(name: Name, fields: Fields): void {
@@ -94,7 +95,7 @@ export class SnowplowBackend implements Backend {
     if (!sp) return;
     if (mode === "full") {
       sp.disableAnonymousTracking();
-      this.#listen();
+      void this.#listen();
       return;
     }
     window.midsession?.("consent", mode);
