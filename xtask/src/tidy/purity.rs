@@ -33,7 +33,7 @@ const EFFECTS: &[(&str, &str)] = &[
     ("getrandom", "take the random bits as an argument"),
     ("RandomState", "use foldhash's fixed state: the order of a map must not depend on the process"),
     ("DefaultHashBuilder", "use foldhash's fixed state: the order of a map must not depend on the process"),
-    ("env::", "take the setting as an argument"),
+    ("env::var", "take the setting as an argument"),
     ("process::", "return an error"),
     ("println!", "return the text"),
     ("eprintln!", "return an error"),
@@ -46,7 +46,12 @@ fn is_core(path: &str) -> bool {
 }
 
 fn is_test(path: &str) -> bool {
-    path.contains("/tests/") || path.contains("/benches/") || path.ends_with("/tests.rs") || path.ends_with("_tests.rs")
+    // An exam is a test that several crates run.
+    path.contains("/tests/")
+        || path.contains("/exam/")
+        || path.contains("/benches/")
+        || path.ends_with("/tests.rs")
+        || path.ends_with("_tests.rs")
 }
 
 /// Effects in code of the core that is not a test.
