@@ -147,7 +147,7 @@ impl Journal {
                 break;
             };
             let commit = frame::commit(found.body).map_err(|what| self.corrupt(place, what))?;
-            frames.push(Scanned { at: place, bytes: found.size() as u64, commit });
+            frames.push(Scanned { at: place, commit });
             at += found.size();
             sequence += 1;
         }
@@ -159,7 +159,6 @@ impl Journal {
 /// A commit and where its frame is.
 pub struct Scanned {
     pub at: u64,
-    pub bytes: u64,
     pub commit: Commit,
 }
 

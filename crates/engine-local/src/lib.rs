@@ -16,9 +16,11 @@ mod recover;
 mod sim;
 mod snapshot;
 mod store;
+mod view;
 mod writer;
 
 pub use config::Config;
 pub use disk::{Disk, DiskFile, Lock, LockError, RealDisk};
 pub use log::{Clock, LocalLog, UNIT_BYTES};
 pub use sim::{Image, SimDisk};
+pub use view::View;

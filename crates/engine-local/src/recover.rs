@@ -1,7 +1,8 @@
 //! Opening a folder: what is durable, read from its files.
 
+use crate::bytes::put_u32;
 use crate::disk::Disk;
-use crate::frame::{self, FRAME_HEAD_BYTES};
+use crate::frame;
 use crate::index::{self, Index};
 use crate::journal::{Journal, Kind, Scan, Scanned, UNFINISHED};
 use crate::part::{Batches, Located, Segment};
@@ -64,7 +65,7 @@ pub fn recover(disk: &Arc<dyn Disk>, folder: &Path, partitions: u32, write: bool
         previous = one.start.previous;
         loaded.push(one);
     }
-    let stored = loaded.first().and_then(|last| last.start.slots.partitions());
+    let stored = loaded.first().and_then(|newest: &Loaded| newest.start.slots.partitions());
     if let Some(stored) = stored.filter(|stored| write && *stored != partitions) {
         tracing::warn!(stored, asked = partitions, "the folder keeps the number of partitions it was made with");
     }
@@ -115,7 +116,7 @@ fn load(disk: &dyn Disk, folder: &Path, number: u64, limit: Option<u64>, write: 
     let index = index::read(disk, &journal).filter(|index| index.bytes <= limit.unwrap_or(u64::MAX));
     let (from, sequence) = index.as_ref().map_or((begin, start.sequence), |index| (index.bytes, index.state.sequence));
     let scan = journal.scan(from, sequence, limit)?;
-    if limit.is_none() && scan.cut_bytes > 0 {
+    if write && scan.cut_bytes > 0 {
         tracing::warn!(
             file = %journal.path.display(),
             at = scan.whole_bytes,
@@ -174,7 +175,8 @@ impl Recovered {
         if let Some(index) = index {
             self.take_index(disk, index, !indexed)?;
         }
-        let resume = last && scan.frames.is_empty() && scan.cut_bytes == 0;
+        // A version with other topics numbers them otherwise: it begins a file of its own.
+        let resume = last && scan.frames.is_empty() && scan.cut_bytes == 0 && start.slots == self.store.slots;
         let carried = if last { scan.frames.pop() } else { None };
         let map = self.map(&start.slots);
         for found in &scan.frames {
@@ -183,10 +185,7 @@ impl Recovered {
         let mut bytes = scan.whole_bytes;
         if let Some(found) = carried {
             bytes = found.at;
-            let mut body = vec![0; found.bytes as usize - FRAME_HEAD_BYTES];
-            let unreadable = |error: std::io::Error| journal.corrupt(found.at, error.to_string());
-            journal.file.read_at(&mut body, found.place(0)).map_err(unreadable)?;
-            self.carried = Some(body);
+            self.carried = Some(carry(&journal, &found, &map)?);
         }
         if resume {
             self.resumed = Some((journal, bytes));
@@ -273,16 +272,39 @@ impl Recovered {
         Ok(())
     }
 
+    /// Counts in what was added to the last file, of which `bytes` are known. Gives how many there are now.
+    pub fn go_on(&mut self, journal: &Arc<Journal>, bytes: u64) -> Result<u64, LogError> {
+        let scan = journal.scan(bytes, self.state.sequence, None)?;
+        let map = self.map(&journal.start()?.0.slots);
+        for found in &scan.frames {
+            self.apply(journal, found, &map)?;
+        }
+        Ok(scan.whole_bytes)
+    }
+
     /// Counts in the carried commit, now that it is durable in a new file.
     pub fn apply_carried(&mut self, journal: &Arc<Journal>, at: u64) -> Result<(), LogError> {
         let Some(body) = self.carried.take() else { return Ok(()) };
         let commit = frame::commit(&body).map_err(|what| journal.corrupt(at, what))?;
-        let bytes = (FRAME_HEAD_BYTES + body.len()) as u64;
         let map: Vec<_> = (0..self.state.next.len()).map(Some).collect();
-        self.apply(journal, &Scanned { at, bytes, commit }, &map)?;
+        self.apply(journal, &Scanned { at, commit }, &map)?;
         self.store.positions.write().clone_from(&self.state.positions);
         Ok(())
     }
+}
+
+/// A commit's body, with this folder's slots.
+fn carry(journal: &Journal, found: &Scanned, map: &[Option<usize>]) -> Result<Vec<u8>, LogError> {
+    let mut body = Vec::new();
+    frame::put_positions(&mut body, &found.commit.positions);
+    for (slot, located, _) in placed(journal, found, map)? {
+        put_u32(&mut body, slot as u32);
+        let at = body.len();
+        body.resize(at + located.bytes as usize, 0);
+        let unreadable = |error: std::io::Error| journal.corrupt(u64::from(located.at), error.to_string());
+        journal.file.read_at(&mut body[at..], u64::from(located.at)).map_err(unreadable)?;
+    }
+    Ok(body)
 }
 
 /// The segments of a file, by slot.
@@ -306,4 +328,60 @@ fn placed(journal: &Journal, found: &Scanned, map: &[Option<usize>]) -> Result<V
         all.extend(slot.map(|slot| (slot, Located { first, stamp_ms, at: at as u32, bytes }, batch.head.end)));
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::RealDisk;
+    use crate::frame::FileHead;
+    use crate::{Config, LocalLog};
+    use midsession_event::{PartitionId, Topic};
+    use midsession_ports::{Append, Log, Unit};
+
+    /// A folder of a version with other topics in another order, its last commit in doubt.
+    fn other_version(folder: &Path) {
+        let slots = Slots::of([("context", 1), ("gone", 3), ("behavior", 2)]);
+        let mut state = Snapshot::new(slots);
+        state.next[5] = 70;
+        let mut body = Vec::new();
+        frame::put_positions(&mut body, &[(1, 12)]);
+        for (slot, offset) in [(1u32, 0), (5, 70), (0, 0)] {
+            put_u32(&mut body, slot);
+            let mut batch = crate::batch::BatchBuilder::default();
+            batch.push(offset, 99, b"key", Some(b"value"));
+            batch.finish(&mut crate::lz4::Lz4::default(), &mut body);
+        }
+        let head = FileHead::new(1, 5);
+        let mut framed = Vec::new();
+        frame::begin(&mut framed);
+        framed.extend_from_slice(&body);
+        frame::seal(&mut framed, head.salt, 1);
+        Journal::create(&RealDisk, folder, head, &state, &framed).unwrap();
+    }
+
+    #[test]
+    fn topics_may_come_and_go_between_versions() {
+        let folder = tempfile::tempdir().unwrap();
+        other_version(folder.path());
+        for round in 0..3i64 {
+            let log =
+                LocalLog::open_threadless(Arc::new(RealDisk), Arc::new(|| 1), Config::new(folder.path())).unwrap();
+            assert_eq!(log.partitions(Topic::Behavior), 2, "the folder keeps its partitions");
+            assert_eq!(log.position(PartitionId(1)), 12);
+            for (topic, partition, start) in [(Topic::Behavior, 1, 70), (Topic::Context, 0, 0), (Topic::Session, 1, 0)]
+            {
+                let old = i64::from(topic != Topic::Session);
+                let extent = log.extent(topic, PartitionId(partition)).unwrap();
+                assert_eq!((extent.start, extent.end), (start, start + old + round), "{topic:?}");
+                let mut entries = Vec::new();
+                log.read(topic, PartitionId(partition), start, 1 << 20, &mut entries).unwrap();
+                assert_eq!(entries.len() as i64, old + round);
+                let (key, value) = ("key".into(), Some("value".into()));
+                let unit = vec![Append { topic, partition: PartitionId(partition), key, value }];
+                log.append(Unit { records: unit, positions: vec![] }, Box::new(|done| assert!(done.is_ok())));
+            }
+            assert_eq!(log.commit_now(), 3);
+        }
+    }
 }

@@ -14,6 +14,11 @@ impl Slots {
         Self(Topic::ALL.iter().map(|topic| (topic.name().to_owned(), count(topic))).collect())
     }
 
+    #[cfg(test)]
+    pub fn of(topics: impl IntoIterator<Item = (&'static str, u32)>) -> Self {
+        Self(topics.into_iter().map(|(name, partitions)| (name.to_owned(), partitions)).collect())
+    }
+
     /// All of them.
     pub fn count(&self) -> usize {
         self.0.iter().map(|(_, partitions)| *partitions as usize).sum()

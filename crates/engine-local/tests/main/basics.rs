@@ -1,6 +1,6 @@
 //! Append, read, reopen.
 
-use midsession_engine_local::{Config, LocalLog, RealDisk};
+use midsession_engine_local::{Config, LocalLog, RealDisk, View};
 use midsession_event::{PartitionId, Topic};
 use midsession_ports::{Append, Log, Position, Receipt, Unit};
 use std::path::Path;
@@ -44,4 +44,38 @@ fn what_was_appended_is_read_after_reopening_too() {
     let log = open(folder.path(), 2000);
     assert_eq!(log.position(PartitionId(3)), 2);
     assert_eq!(append(&log, Unit { records: vec![record(5, "d")], positions: vec![] })[0].offset, 3);
+}
+
+#[test]
+fn a_view_follows_a_log_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config { journal_bytes: 4000, keep_bytes: 30_000, ..Config::new(folder.path()) };
+    let log = LocalLog::open(Arc::new(RealDisk), Arc::new(|| 5), config).unwrap();
+    let mut view = View::open(Arc::new(RealDisk), folder.path()).unwrap();
+    let read = |view: &View, partition| {
+        let start = view.extent(Topic::Behavior, partition).unwrap().start;
+        let mut entries = Vec::new();
+        view.read(Topic::Behavior, partition, start, usize::MAX, &mut entries).unwrap();
+        entries.iter().map(|entry| entry.offset).collect::<Vec<_>>()
+    };
+    for round in 0..200i64 {
+        let partition = PartitionId(round as u32 % 3);
+        let value = Some(vec![round as u8; 300].into());
+        let record = Append { topic: Topic::Behavior, partition, key: "v".into(), value };
+        let position = Position { partition, offset: round };
+        let offset = append(&log, Unit { records: vec![record; 2], positions: vec![position] })[1].offset;
+        if round > 100 {
+            let all: Vec<_> =
+                (0..16).map(|partition| Position { partition: PartitionId(partition), offset: i64::MAX }).collect();
+            log.keep_from(&all);
+            log.keep_house_now().unwrap();
+        }
+        view.refresh().unwrap();
+        let offsets = read(&view, partition);
+        assert_eq!((offsets.last(), view.position(partition)), (Some(&offset), round));
+        let extent = log.extent(Topic::Behavior, partition).unwrap();
+        assert_eq!(offsets, (extent.start..extent.end).collect::<Vec<_>>());
+        assert_eq!(view.topics().len(), Topic::ALL.iter().map(|topic| view.partitions(*topic) as usize).sum::<usize>());
+    }
+    assert!(read(&view, PartitionId(0))[0] > 0, "retention was at work meanwhile");
 }

@@ -9,11 +9,9 @@ midsession_ports::exam!(Simulated::new, 1);
 #[test]
 fn more_seeds() {
     for (name, case) in CASES.iter().filter(|(name, _)| !["torn_tail", "flipped_bits"].contains(name)) {
-        for seed in 2..8 {
+        for seed in 2..5 {
             println!("{name} with seed {seed}");
-            let t = std::time::Instant::now();
             case(&mut Simulated::new(), seed);
-            println!("{:?}", t.elapsed());
         }
     }
 }

@@ -22,14 +22,14 @@ pub fn reopen(rig: &mut dyn Rig, seed: u64) {
 /// After a power loss everything acknowledged is there, and every other unit whole or not at all.
 pub fn power_loss(rig: &mut dyn Rig, seed: u64) {
     if rig.faults().is_some() {
-        ends(rig, seed, 120, &[End::PowerLoss, End::PowerLoss, End::PowerLoss, End::Kill, End::Close]);
+        ends(rig, seed, 60, &[End::PowerLoss, End::PowerLoss, End::PowerLoss, End::Kill, End::Close]);
     }
 }
 
 /// After a kill as well.
 pub fn kill(rig: &mut dyn Rig, seed: u64) {
     if rig.faults().is_some() {
-        ends(rig, seed, 60, &[End::Kill]);
+        ends(rig, seed, 30, &[End::Kill]);
     }
 }
 
@@ -37,7 +37,7 @@ pub fn kill(rig: &mut dyn Rig, seed: u64) {
 /// if the power goes then.
 pub fn failed_sync(rig: &mut dyn Rig, seed: u64) {
     if rig.faults().is_some() {
-        ends(rig, seed, 80, &[End::FailedSync, End::FailedSync, End::PowerLoss, End::Kill, End::Close]);
+        ends(rig, seed, 50, &[End::FailedSync, End::FailedSync, End::PowerLoss, End::Kill, End::Close]);
     }
 }
 
