@@ -6,10 +6,8 @@ import { forget, here, leave, resume, track, view, viewed } from "./queue.ts";
 import { load, Mode, mode, options, readConsent, save, settle, startConsent } from "./state.ts";
 
 const start = () => {
-  if (mode == Mode.Full) {
-    resume();
-    void connect();
-  }
+  resume();
+  void connect();
 };
 
 const commands = {
@@ -36,48 +34,56 @@ const commands = {
       stop();
     }
     settle(next);
-    if (next > before) start();
-    if (next >= before) track("consent");
+    if (next >= before) {
+      track("consent");
+      start();
+    }
   },
   on(name: string, callback: (typeof handlers)[string]) {
     handlers[name] = callback;
   },
 };
 
-const run = ([name, ...args]: unknown[]) =>
+const run = (name: unknown, ...args: unknown[]) =>
   (commands as Record<string, (...args: unknown[]) => unknown>)[name as string]?.(...args);
 
 /** `on` and `consent` must be known before anything is sent or shown. */
 const early = ([name]: unknown[]) => +/on/.test(name as string);
 
-const queued = (window.midsession?.q ?? []) as unknown[][];
-window.midsession = ((...call: unknown[]) => run(call)) as Midsession;
-startConsent();
-[...(options.auto ? [["page"]] : []), ...queued].sort((a, b) => early(b) - early(a)).forEach(run);
-start();
+const stub = window.midsession;
 
-addEventListener("pagehide", () => {
-  leave();
-  disconnect();
-});
-addEventListener("visibilitychange", turn);
-addEventListener("pageshow", (event) => {
-  if (!event.persisted) return;
-  if (viewed) view();
-  void connect();
-});
-if (options.auto == "spa") {
-  // After the router is done, so that the title is the new page's.
-  const moved = () =>
-    setTimeout(() => {
-      if (here() != viewed) view();
-    });
-  for (const method of ["pushState", "replaceState"] as const) {
-    const original = history[method];
-    history[method] = function (...args) {
-      original.apply(this, args);
-      moved();
-    };
+// Our function names its first parameter, the page's stub has none: a script included twice runs once.
+if (!stub?.length) {
+  window.midsession = run as Midsession;
+  startConsent();
+  [...(options.auto ? [["page"]] : []), ...((stub?.q ?? []) as unknown[][])]
+    .sort((a, b) => early(b) - early(a))
+    .forEach(([name, ...args]) => run(name, ...args));
+  start();
+
+  addEventListener("pagehide", () => {
+    leave();
+    disconnect();
+  });
+  addEventListener("visibilitychange", turn);
+  addEventListener("pageshow", (event) => {
+    if (!event.persisted) return;
+    if (viewed) view();
+    void connect();
+  });
+  if (options.auto == "spa") {
+    // After the router is done, so that the title is the new page's.
+    const moved = () =>
+      setTimeout(() => {
+        if (here() != viewed) view();
+      });
+    for (const method of ["pushState", "replaceState"] as const) {
+      const original = history[method];
+      history[method] = (...args) => {
+        original.apply(history, args);
+        moved();
+      };
+    }
+    addEventListener("popstate", moved);
   }
-  addEventListener("popstate", moved);
 }

@@ -101,6 +101,6 @@ export const paint = ({ slot, payload }: Frame, report: (name: string) => void) 
 
 addEventListener("keydown", (event) => {
   if (event.key == "Escape" && !event.defaultPrevented) {
-    [...crosses.values()].filter((cross) => cross.isConnected).pop()?.click();
+    [...crosses.values()].findLast((cross) => cross.isConnected)?.click();
   }
 });

@@ -9,7 +9,8 @@ const CHUNK_UNITS_MAX = 2e4;
 const CALLS_MAX = 200;
 const BATCH_MS = 100;
 const TIMEOUT_MS = 15e3;
-const BACKOFF_MS_MAX = 6e4;
+const BACKOFF_MS = 1e3;
+const BACKOFF_DOUBLINGS_MAX = 6;
 const RETRY_AFTER_MS_MAX = 36e5;
 
 const url = address("events?key=" + options.key);
@@ -129,8 +130,12 @@ const flush = async (hot?: boolean) => {
   chunk.forEach((event) => flying.delete(event));
   if (/^0|^5|408|429/.test(status as never)) {
     spool();
-    const backoff = Math.min(BACKOFF_MS_MAX, 1e3 * 2 ** failures++) * (0.5 + Math.random() / 2);
-    retryAt = now() + Math.max(Math.min(after, RETRY_AFTER_MS_MAX) || 0, backoff);
+    retryAt =
+      now() +
+      Math.max(
+        Math.min(after, RETRY_AFTER_MS_MAX) || 0,
+        BACKOFF_MS * 2 ** Math.min(BACKOFF_DOUBLINGS_MAX, failures++) * (0.5 + Math.random() / 2),
+      );
   } else {
     if (status > 399) dropped += chunk.length;
     failures = 0;

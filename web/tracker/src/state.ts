@@ -35,7 +35,8 @@ export const adopt = (id: string) => {
   visitor = id;
 };
 
-const writeCookie = (value: string, seconds: number) => {
+/** Sets the cookie with the visitor id, or removes it with an age of 0. */
+export const writeCookie = (value: string, seconds: number) => {
   const secure = location.protocol == "https:" ? "secure" : "";
   document.cookie = `_ms_vid=${value};path=/;samesite=lax;max-age=${seconds};domain=${options.domain ?? ""};` + secure;
 };

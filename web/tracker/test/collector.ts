@@ -126,8 +126,12 @@ export class Collector {
     if (path == "/v1/token") {
       this.tokens++;
       response.setHeader("content-type", "application/json");
+      // The real one's order: our cookie, Snowplow's, a new visitor.
+      const cookies = request.headers.cookie ?? "";
+      const known = /_ms_vid=([^;]+)/.exec(cookies)?.[1] ?? /_sp_id\.\w+=([^.;]+)/.exec(cookies)?.[1];
+      const visitor_id = known ?? this.visitor;
       return response.end(
-        JSON.stringify({ token: "t" + this.tokens, expires_at: Date.now() + 1_800_000, visitor_id: this.visitor }),
+        JSON.stringify({ token: "t" + this.tokens, expires_at: Date.now() + 1_800_000, visitor_id }),
       );
     }
     if (path == "/v1/push") {

@@ -353,14 +353,17 @@ test(
 
 test(
   "an endpoint of its own, as behind a first-party proxy",
-  shop({}, async ({ collector, listen }) => {
+  shop({}, async ({ collector, context, listen }) => {
     collector.pages["/"] = page('data-auto="page" data-endpoint="/proxy"');
-    const urls: string[] = [];
+    const paths = new Set<string>();
+    context.on("request", (request) => paths.add(new URL(request.url()).pathname));
     const view = await listen();
-    view.on("request", (request) => urls.push(new URL(request.url()).pathname));
     await say(view, "track", "add_to_cart");
     await until(() => collector.named("add_to_cart").length, "the event");
-    assert.deepEqual(urls, ["/proxy/v1/events"]);
+    assert.deepEqual(
+      [...paths].filter((path) => path.includes("/v1/")).sort(),
+      ["/proxy/v1/events", "/proxy/v1/push", "/proxy/v1/token"],
+    );
   }),
 );
 
@@ -497,5 +500,19 @@ test(
     assert.notEqual(collector.named("add_to_cart")[0]!.visitor_id, collector.named("page_view")[0]!.visitor_id);
     assert.equal(collector.named("consent")[0]!.visitor_id, collector.named("page_view")[0]!.visitor_id);
     assert.deepEqual(await stored(all, view), nothing);
+  }),
+);
+
+test(
+  "a script included twice runs once",
+  shop({}, async ({ collector, open }) => {
+    collector.pages["/"] = page('data-auto="page"', '<script src="/midsession.js" data-key="k" data-auto="page"></script>');
+    const view = await open();
+    await until(() => collector.named("page_view").length, "the view");
+    await settle();
+    await say(view, "track", "search");
+    await until(() => collector.named("search").length, "the search");
+    assert.equal(collector.named("page_view").length, 1);
+    assert.equal(collector.named("search").length, 1);
   }),
 );
