@@ -210,6 +210,8 @@ describe("interventions", () => {
         await page.evaluate(() => Object.assign(window, { stayed: true }));
         mock.push("intervention", "d-1", frame({ title: "Still thinking it over?", label: "Back to your cart", action: "/shop/cart" }));
         await page.getByText("Still thinking it over?").waitFor();
+        const box = await page.getByText("Still thinking it over?").boundingBox();
+        assert.ok(box && box.y > 0 && box.y + box.height < 900, `in sight: ${JSON.stringify(box)}`);
         await until(() => mock.events.some((e) => e.name === "painted" && e["decision_id"] === "d-1"), "the report");
         await page.getByRole("link", { name: "Back to your cart" }).click();
         await page.getByRole("heading", { level: 1, name: "Cart" }).waitFor();

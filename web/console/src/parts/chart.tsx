@@ -25,7 +25,7 @@ export function RateChart({ rates }: { rates: readonly Rate[] }) {
       {
         width: element.clientWidth,
         height: height_px,
-        padding: [8, 24, 0, 0],
+        padding: [8, 14, 0, 0],
         legend: { show: false },
         cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
         scales: {

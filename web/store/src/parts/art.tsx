@@ -17,7 +17,7 @@ const steelDark = "#8d9598";
 const glow = "#ffd98a";
 const rose = "#d9a59a";
 
-type Drawing = { ground: string; draw: JSX.Element };
+type Drawing = { ground: string; draw: JSX.Element; hangs?: true };
 
 const drawings: Record<string, Drawing> = {
   "alba-table-lamp": {
@@ -34,14 +34,19 @@ const drawings: Record<string, Drawing> = {
   },
   "orbit-pendant": {
     ground: "slate",
+    hangs: true,
     draw: (
       <>
-        <path d="M100 0v62" stroke={ink} stroke-width="2" />
-        <path d="M52 112h96l14 62H38z" fill={glow} opacity=".22" />
+        <linearGradient id="pool" x2="0" y2="1">
+          <stop stop-color={glow} stop-opacity=".55" />
+          <stop offset="1" stop-color={glow} stop-opacity="0" />
+        </linearGradient>
+        <path d="M42 112h116l22 88H20z" fill="url(#pool)" />
+        <path d="M100 0v62" stroke="#6f6154" stroke-width="2" />
         <path d="M40 112a60 54 0 0 1 120 0z" fill={clay} />
         <path d="M118 61a60 54 0 0 1 42 51h-30c0-22-5-40-12-51z" fill={clayDark} />
         <ellipse cx="100" cy="112" rx="60" ry="9" fill="#ffe9b8" />
-        <rect x="93" y="52" width="14" height="10" rx="3" fill={ink} />
+        <rect x="93" y="52" width="14" height="10" rx="3" fill="#6f6154" />
       </>
     ),
   },
@@ -322,10 +327,10 @@ const drawings: Record<string, Drawing> = {
 const none: Drawing = { ground: "sand", draw: <circle cx="100" cy="100" r="50" fill={cream} /> };
 
 export function Art({ id }: { id: string }) {
-  const { ground, draw } = drawings[id] ?? none;
+  const { ground, draw, hangs } = drawings[id] ?? none;
   return (
     <svg class={`art art-${ground}`} viewBox="0 0 200 200" preserveAspectRatio="xMidYMid slice" aria-hidden="true">
-      <ellipse class="art-shade" cx="100" cy="174" rx="70" ry="9" />
+      {!hangs && <ellipse class="art-shade" cx="100" cy="174" rx="70" ry="9" />}
       {draw}
     </svg>
   );

@@ -1,0 +1,42 @@
+//! Takes the console's pictures for the docs: from a running server at ADMIN_URL (with its ?token=), else from the mock.
+import { mkdir, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { launch } from "../test/browser.ts";
+import { startMock } from "../test/mock.ts";
+import { World } from "../test/world.ts";
+import { small } from "./small.ts";
+
+const out = fileURLToPath(new URL("../../../docs/images/", import.meta.url));
+await mkdir(out, { recursive: true });
+const mock = process.env["ADMIN_URL"] ? null : await startMock(new World(7, 420));
+const start = process.env["ADMIN_URL"] ?? `${mock?.url}/`;
+const browser = await launch();
+
+for (const scheme of ["light", "dark"] as const)
+  for (const width of [1440, 390]) {
+    const context = await browser.newContext({ colorScheme: scheme, viewport: { width, height: width === 390 ? 844 : 900 } });
+    const page = await context.newPage();
+    const shoot = async (name: string) => writeFile(`${out}console-${name}-${scheme}-${width}.png`, small(await page.screenshot()));
+    const show = async (hash: string) => {
+      await page.evaluate((hash) => (location.hash = hash), hash);
+      await page.waitForTimeout(1_500);
+    };
+    await page.goto(start);
+    await page.locator(".figure").first().waitFor();
+    await show("#/overview");
+    await shoot("overview");
+    await show("#/interventions");
+    await shoot("interventions");
+    // The session of somebody who was reached says most.
+    const link = page.locator(".decisions a").first();
+    if ((await link.count()) > 0) await show((await link.getAttribute("href")) ?? "#/sessions");
+    else await show("#/sessions");
+    await shoot("session");
+    await show("#/budget");
+    await shoot("latency");
+    await show("#/dead-letters");
+    await shoot("dead-letters");
+    await context.close();
+  }
+await browser.close();
+await mock?.close();

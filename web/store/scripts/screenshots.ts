@@ -1,0 +1,46 @@
+//! Takes the shop's pictures for the docs: from a running shop at BASE_URL, else from the mock.
+import { mkdir, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import type { Page } from "playwright-core";
+import { launch } from "../test/browser.ts";
+import { startMock } from "../test/mock.ts";
+import { small } from "./small.ts";
+
+const out = fileURLToPath(new URL("../../../docs/images/", import.meta.url));
+await mkdir(out, { recursive: true });
+const mock = process.env["BASE_URL"] ? null : await startMock();
+const base = (process.env["BASE_URL"] ?? mock?.url ?? "").replace(/\/$/, "");
+const browser = await launch();
+
+/** The reminder that a stalled cart gets: pushed by the mock, or waited for. */
+async function reminder(page: Page): Promise<void> {
+  if (mock) {
+    await page.waitForTimeout(600);
+    const payload = { title: "Still thinking it over?", body: "Your cart is kept as you left it.", label: "Back to your cart", action: "/shop/cart", dismiss: "Not now" };
+    mock.push("intervention", "d-1", { decision_id: "d-1", rule: "cart_stalled", slot: "nudge", payload, expires_at_ms: Date.now() + 60_000, now_ms: Date.now() });
+  }
+  // One shopper in ten is held back for comparison; the picture is then taken without it.
+  await page.getByText("Still thinking").waitFor({ timeout: 45_000 }).catch(() => console.warn("no reminder came"));
+  await page.waitForTimeout(400);
+}
+
+for (const scheme of ["light", "dark"] as const)
+  for (const width of [1440, 390]) {
+    const context = await browser.newContext({ colorScheme: scheme, viewport: { width, height: width === 390 ? 844 : 900 } });
+    const page = await context.newPage();
+    const shoot = async (name: string) => writeFile(`${out}shop-${name}-${scheme}-${width}.png`, small(await page.screenshot()));
+    await page.goto(`${base}/shop/`);
+    await page.getByRole("button", { name: "Yes, allow" }).click();
+    await page.waitForTimeout(500);
+    await shoot("home");
+    await page.goto(`${base}/shop/product/alba-table-lamp`);
+    await page.getByRole("button", { name: "Add to cart" }).click();
+    await page.waitForTimeout(300);
+    await shoot("product");
+    await page.goto(`${base}/shop/category/ceramics`);
+    await reminder(page);
+    await shoot("reminder");
+    await context.close();
+  }
+await browser.close();
+await mock?.close();
