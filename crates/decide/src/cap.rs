@@ -35,7 +35,12 @@ impl Cap {
 
     /// Whether one more fits at `now_ms`: entries that count, or wait for their decision, in the half-open window
     /// `(now − time, now]`.
-    pub fn allows(&self, entries: impl Iterator<Item = impl std::borrow::Borrow<CapEntry>>, session: SessionId, now_ms: i64) -> bool {
+    pub fn allows(
+        &self,
+        entries: impl Iterator<Item = impl std::borrow::Borrow<CapEntry>>,
+        session: SessionId,
+        now_ms: i64,
+    ) -> bool {
         let used = entries
             .filter(|entry| {
                 let entry = entry.borrow();
@@ -71,9 +76,8 @@ mod tests {
     #[test]
     fn caps_count_to_the_millisecond() {
         let entries = [entry(1, 1_000, true), entry(1, 2_000, false), entry(2, 3_000, true)];
-        let allows = |text: &str, session, now| {
-            Cap::parse(text).expect(text).allows(entries.iter(), SessionId(session), now)
-        };
+        let allows =
+            |text: &str, session, now| Cap::parse(text).expect(text).allows(entries.iter(), SessionId(session), now);
         assert!(!allows("1 per session", 1, 9_000));
         assert!(allows("2 per session", 1, 9_000), "what was held back does not count");
         assert!(allows("1 per session", 3, 9_000));
@@ -84,7 +88,9 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        for (text, said) in [("twice", "is not a cap"), ("x per session", "`x` is not a whole number"), ("1 per 7x", "7x")] {
+        for (text, said) in
+            [("twice", "is not a cap"), ("x per session", "`x` is not a whole number"), ("1 per 7x", "7x")]
+        {
             let error = Cap::parse(text).expect_err(text);
             assert!(error.contains(said), "{error}");
         }

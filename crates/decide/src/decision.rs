@@ -72,7 +72,8 @@ fn payload(candidate: &Candidate, rule: &Rule, live: &Live<'_>, expires_at_ms: i
     let mut payload = rule.payload.clone();
     if let (Some(percent), Some(fields)) = (rule.code_percent, payload.as_object_mut()) {
         let visitor = candidate.visitor_id.as_ref();
-        let code = codes::issue(live.signing_key, candidate.decision_id, visitor, percent, expires_at_ms + CODE_LIVES_MS);
+        let code =
+            codes::issue(live.signing_key, candidate.decision_id, visitor, percent, expires_at_ms + CODE_LIVES_MS);
         fields.insert("code".into(), code.into());
         fields.insert("percent".into(), percent.into());
     }
@@ -85,14 +86,15 @@ mod tests {
 
     #[test]
     fn holdouts_are_stable_shares() {
-        let held = |rule: &str, share: f64| {
-            (0..100_000).filter(|n| is_held_out(rule, &format!("shopper-{n}"), share)).count()
-        };
+        let held =
+            |rule: &str, share: f64| (0..100_000).filter(|n| is_held_out(rule, &format!("shopper-{n}"), share)).count();
         // Three standard deviations of a binomial with p = 0.1, n = 100,000 are 285.
         assert!(held("a", 0.1).abs_diff(10_000) < 285, "{}", held("a", 0.1));
         assert_eq!((held("a", 0.0), held("a", 1.0)), (0, 100_000));
         let both = (0..100_000)
-            .filter(|n| is_held_out("a", &format!("shopper-{n}"), 0.1) && is_held_out("b", &format!("shopper-{n}"), 0.1))
+            .filter(|n| {
+                is_held_out("a", &format!("shopper-{n}"), 0.1) && is_held_out("b", &format!("shopper-{n}"), 0.1)
+            })
             .count();
         assert!(both.abs_diff(1_000) < 100, "rules hold out independently: {both}");
     }

@@ -130,11 +130,22 @@ impl Definitions {
     fn rule(&self, document: &mut Document<'_>, table: &Table, body: &str, features: &FeatureSet) -> Option<Rule> {
         let before = document.faults();
         let name = table.name.get_ref();
-        if name.is_empty() || name.len() > NAME_MAX || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
-            document.fault(table.name.span(), format!("`{name}` can't be a name"), Some("letters, digits, _ and -, at most 64".into()));
+        if name.is_empty()
+            || name.len() > NAME_MAX
+            || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+        {
+            document.fault(
+                table.name.span(),
+                format!("`{name}` can't be a name"),
+                Some("letters, digits, _ and -, at most 64".into()),
+            );
         }
         if self.rules.iter().any(|rule| rule.name == *name) {
-            document.fault(table.name.span(), format!("there is an intervention `{name}` already"), Some("give it a name of its own".into()));
+            document.fault(
+                table.name.span(),
+                format!("there is an intervention `{name}` already"),
+                Some("give it a name of its own".into()),
+            );
         }
         let trigger = match (&table.trigger.get_ref().event, &table.trigger.get_ref().idle) {
             (Some(event), None) => Some(Trigger::Event(event.as_str().into())),
@@ -153,9 +164,14 @@ impl Definitions {
         };
         let when = table.when.as_ref().and_then(|when| {
             let scope = Scope { features: Some(features), ..Scope::default() };
-            let program = Program::condition(when.get_ref(), scope).map_err(|error| document.expr_fault(when, &error)).ok()?;
+            let program =
+                Program::condition(when.get_ref(), scope).map_err(|error| document.expr_fault(when, &error)).ok()?;
             if program.reads_event() && matches!(trigger, Some(Trigger::Idle(_))) {
-                document.fault(when.span(), "in silence there is no event to look at", Some("use session.* and user.*".into()));
+                document.fault(
+                    when.span(),
+                    "in silence there is no event to look at",
+                    Some("use session.* and user.*".into()),
+                );
             }
             Some(program)
         });
@@ -175,10 +191,15 @@ impl Definitions {
             }
         };
         let mut payload = serde_json::to_value(table.payload.get_ref()).unwrap_or_default();
-        let code_percent = match payload.get("code").and_then(|code| code.get("percent")).map(serde_json::Value::as_u64) {
+        let code_percent = match payload.get("code").and_then(|code| code.get("percent")).map(serde_json::Value::as_u64)
+        {
             Some(Some(percent @ 1..=100)) => u8::try_from(percent).ok(),
             Some(_) => {
-                document.fault(table.payload.span(), "a code takes a percent from 1 to 100", Some("like `code = { percent = 10 }`".into()));
+                document.fault(
+                    table.payload.span(),
+                    "a code takes a percent from 1 to 100",
+                    Some("like `code = { percent = 10 }`".into()),
+                );
                 None
             }
             None => None,

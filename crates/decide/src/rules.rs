@@ -77,18 +77,14 @@ impl Rules {
     pub fn still_holds(&self, view: &View<'_>, rule: &str) -> bool {
         let Some(rule) = self.rule(rule) else { return false };
         match &rule.when {
-            Some(when) if !when.reads_event() => when.holds(&ShopperEnv { features: &self.features, view: *view, event: None }),
+            Some(when) if !when.reads_event() => {
+                when.holds(&ShopperEnv { features: &self.features, view: *view, event: None })
+            }
             _ => true,
         }
     }
 
-    fn fire(
-        &self,
-        view: &View<'_>,
-        event: Option<&Event>,
-        wanted: impl Fn(&Rule) -> bool,
-        ask: &mut dyn FnMut(Ask),
-    ) {
+    fn fire(&self, view: &View<'_>, event: Option<&Event>, wanted: impl Fn(&Rule) -> bool, ask: &mut dyn FnMut(Ask)) {
         let Some(session) = view.session else { return };
         if session.bot || !session.consent.allows(Purpose::Personalization) {
             return;
@@ -99,7 +95,10 @@ impl Rules {
         for rule in self.rules.iter().filter(|rule| wanted(rule)) {
             let decision_id = DecisionId::of(session.id, &rule.name, session.cart_version);
             let known = view.caps.iter().any(|entry| entry.decision_id == decision_id);
-            if known || !self.is_allowed(rule, view, session.id, &asked) || !rule.when.as_ref().is_none_or(|when| when.holds(&env)) {
+            if known
+                || !self.is_allowed(rule, view, session.id, &asked)
+                || !rule.when.as_ref().is_none_or(|when| when.holds(&env))
+            {
                 continue;
             }
             asked.push(CapEntry {

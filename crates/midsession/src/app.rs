@@ -110,9 +110,8 @@ impl App {
         });
         let sink: Arc<dyn Sink> = world.clone();
         let stream_config = config.stream(partitions);
-        let driver =
-            Driver::start(&log, stream_config, config.stream_threads, &assembly, &decider, &sink, &clock)
-                .map_err(Failure::new)?;
+        let driver = Driver::start(&log, stream_config, config.stream_threads, &assembly, &decider, &sink, &clock)
+            .map_err(Failure::new)?;
         let sources = sources(&config, &keys, demo);
         let settings = midsession_collect::Settings {
             limits: midsession_collect::Limits::default(),
@@ -120,8 +119,10 @@ impl App {
             accept_any_key,
         };
         let geo = config.geo_database.as_deref().map(GeoDatabase::open).transpose()?;
-        let collector = Arc::new(Collector::new(sources.clone(), settings, geo));
-        let shop = if demo { Some(DemoShop::open(Arc::clone(&log), &keys.signing_key, Arc::clone(&clock))?) } else { None };
+        let collector =
+            Arc::new(Collector::new(sources.clone(), settings, midsession_collect::Schemas::shipped(), geo));
+        let shop =
+            if demo { Some(DemoShop::open(Arc::clone(&log), &keys.signing_key, Arc::clone(&clock))?) } else { None };
         let inner = Arc::new(Inner {
             log: Arc::clone(&log),
             assembly,
@@ -234,7 +235,11 @@ impl Inner {
 
     /// The write key of a source.
     pub fn write_key_of(&self, source: &str) -> String {
-        self.sources.iter().find(|known| known.name.as_str() == source).map(|known| known.write_key.clone()).unwrap_or_default()
+        self.sources
+            .iter()
+            .find(|known| known.name.as_str() == source)
+            .map(|known| known.write_key.clone())
+            .unwrap_or_default()
     }
 
     /// What the console calls a source.
@@ -304,12 +309,16 @@ impl Inner {
 fn sources(config: &Config, keys: &Keys, demo: bool) -> Vec<Source> {
     let mut sources = config.sources.clone();
     if demo {
-        for (name, label) in
-            [(SHOP, "demo shop"), (SIMULATED, "simulated shoppers"), (REPLAYED, "bol.com replay")]
-        {
+        for (name, label) in [(SHOP, "demo shop"), (SIMULATED, "simulated shoppers"), (REPLAYED, "bol.com replay")] {
             let write_key = if name == SHOP { keys.write_key.clone() } else { format!("{}-{name}", keys.write_key) };
             let app_ids = if name == SHOP { vec!["midsession-shop".to_owned()] } else { Vec::new() };
-            sources.push(Source { name: name.into(), write_key, label: Some(label.into()), app_ids, ..Source::default() });
+            sources.push(Source {
+                name: name.into(),
+                write_key,
+                label: Some(label.into()),
+                app_ids,
+                ..Source::default()
+            });
         }
     } else if sources.is_empty() {
         sources.push(Source { write_key: keys.write_key.clone(), ..Source::default() });
@@ -338,12 +347,18 @@ async fn watch(inner: Arc<Inner>) {
     loop {
         for partition in 0..partitions {
             let place = &mut next[partition as usize];
-            let followed = crate::history::for_each(inner.log.as_ref(), Topic::DeadLetter, PartitionId(partition), *place, |entry| {
-                *place = entry.offset + 1;
-                if let Some(Ok(reject)) = entry.value.as_deref().map(decode::<Reject>) {
-                    inner.world.dead_letter(entry.offset, entry.stamp_ms, &reject);
-                }
-            });
+            let followed = crate::history::for_each(
+                inner.log.as_ref(),
+                Topic::DeadLetter,
+                PartitionId(partition),
+                *place,
+                |entry| {
+                    *place = entry.offset + 1;
+                    if let Some(Ok(reject)) = entry.value.as_deref().map(decode::<Reject>) {
+                        inner.world.dead_letter(entry.offset, entry.stamp_ms, &reject);
+                    }
+                },
+            );
             if let Err(error) = followed {
                 tracing::warn!(%error, "dead letters could not be followed");
             }
@@ -358,7 +373,8 @@ struct GeoDatabase(maxminddb::Reader<Vec<u8>>);
 impl GeoDatabase {
     fn open(path: &Path) -> Result<Arc<dyn GeoLookup>, Failure> {
         let reader = maxminddb::Reader::open_readfile(path).map_err(|cause| {
-            Failure::new(format!("geo_database {}: {cause}", path.display())).hint("a file in MaxMind's format is needed")
+            Failure::new(format!("geo_database {}: {cause}", path.display()))
+                .hint("a file in MaxMind's format is needed")
         })?;
         Ok(Arc::new(Self(reader)))
     }

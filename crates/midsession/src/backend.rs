@@ -196,7 +196,8 @@ fn row(view: &View<'_>, now_ms: i64) -> Option<Value> {
     let session = view.session?;
     let mut row = session_row(&session.update(view.currencies));
     row["idle_ms"] = json!((now_ms - view.last_stamp_ms).max(0));
-    row["last_event"] = EventName::NATIVE.get(usize::from(session.last_kind.0)).map_or("custom", EventName::as_str).into();
+    row["last_event"] =
+        EventName::NATIVE.get(usize::from(session.last_kind.0)).map_or("custom", EventName::as_str).into();
     Some(row)
 }
 
@@ -240,7 +241,10 @@ impl Reads for AppBackend {
         let progress = self.0.driver.progress();
         if progress.replaying > 0 {
             let (done, total) = (progress.replay_done, progress.replay_total);
-            return Err(format!("replaying the log: {done} of {total} records, {} partitions to go", progress.replaying));
+            return Err(format!(
+                "replaying the log: {done} of {total} records, {} partitions to go",
+                progress.replaying
+            ));
         }
         Ok(())
     }
@@ -465,7 +469,9 @@ fn unknown(name: &str) -> Refusal {
 impl Shop for AppBackend {
     fn config(&self) -> Option<Value> {
         self.0.shop.as_ref()?;
-        Some(json!({"write_key": self.0.write_key_of(crate::app::SHOP), "currency": "EUR", "console_url": self.0.console_origin()}))
+        Some(
+            json!({"write_key": self.0.write_key_of(crate::app::SHOP), "currency": "EUR", "console_url": self.0.console_origin()}),
+        )
     }
 
     fn checkout(&self, order: Value) -> Answer<'_, Result<Value, Refusal>> {

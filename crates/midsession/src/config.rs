@@ -206,7 +206,11 @@ mod tests {
     #[test]
     fn mistakes_are_pointed_at() {
         let error = |text: &str| Config::parse(text, Path::new("x.toml")).expect_err("refused");
-        assert!(error("port = 1\nprot = 2\n").starts_with("x.toml:2:1: unknown field `prot`"), "{}", error("port = 1\nprot = 2\n"));
+        assert!(
+            error("port = 1\nprot = 2\n").starts_with("x.toml:2:1: unknown field `prot`"),
+            "{}",
+            error("port = 1\nprot = 2\n")
+        );
         assert!(error("port = \"a\"").starts_with("x.toml:1:8: invalid type"), "{}", error("port = \"a\""));
         assert!(error("partitions = 0").contains("takes 1 to 4096"));
     }

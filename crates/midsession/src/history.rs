@@ -142,7 +142,8 @@ impl Tracer<'_> {
                 Record::Forward(forward) => Some(forward.event.clone()),
                 _ => None,
             };
-            let handed = matches!(&record, Record::Handoff(handoff) if Some(&handoff.visitor_id) == self.whose.visitor.as_ref());
+            let handed =
+                matches!(&record, Record::Handoff(handoff) if Some(&handoff.visitor_id) == self.whose.visitor.as_ref());
             let place = OutputId { partition, offset: entry.offset, ordinal: 0 };
             let seam = stream.on_record(entry.offset, entry.stamp_ms, record, definitions, &mut effects);
             self.note(&stream, place, entry.stamp_ms, event.as_ref(), seam, handed, &mut effects);
@@ -163,7 +164,8 @@ impl Tracer<'_> {
     ) {
         let target = self.whose.session;
         let ours = |id: SessionId| {
-            id == target || stream.session_view(id, stamp_ms).and_then(|view| view.session).is_some_and(|s| s.id == target)
+            id == target
+                || stream.session_view(id, stamp_ms).and_then(|view| view.session).is_some_and(|s| s.id == target)
         };
         for effect in effects.drain(..) {
             match effect {
@@ -174,7 +176,9 @@ impl Tracer<'_> {
                     SessionState::Idle => {
                         self.push(stream, place, stamp_ms, "timer", "idle", "no event for the length of the gap", None);
                     }
-                    SessionState::Closed => self.push(stream, place, stamp_ms, "closed", "closed", "the visit is over", None),
+                    SessionState::Closed => {
+                        self.push(stream, place, stamp_ms, "closed", "closed", "the visit is over", None)
+                    }
                     SessionState::Open => {}
                 },
                 Effect::Candidate(candidate) if candidate.session_id == target => {

@@ -31,7 +31,8 @@ impl Keys {
         let mut keys = match std::fs::read_to_string(&path) {
             Ok(text) => toml::from_str(&text).map_err(|error| format!("{}: {}", path.display(), error.message()))?,
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
-                let keys = Self { write_key: random(16), admin_token: random(32), signing_key: random(32), fresh: true };
+                let keys =
+                    Self { write_key: random(16), admin_token: random(32), signing_key: random(32), fresh: true };
                 keys.write(folder, &path).map_err(|cause| format!("{}: {cause}", path.display()))?;
                 keys
             }

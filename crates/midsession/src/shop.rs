@@ -83,10 +83,13 @@ impl DemoShop {
     fn check(&self, body: &Value) -> Result<Code, Refusal> {
         let code = body["code"].as_str().unwrap_or_default();
         let now_ms = (self.clock)() / 1000;
-        let code = verify(&self.signing_key, code, body["visitor_id"].as_str(), now_ms).map_err(|error| match error {
-            CodeError::Unknown => Refusal::new(404, "coupon_unknown", "This code is not valid here; check it for typing mistakes."),
-            CodeError::Expired => Refusal::new(410, "coupon_expired", "This code has expired."),
-        })?;
+        let code =
+            verify(&self.signing_key, code, body["visitor_id"].as_str(), now_ms).map_err(|error| match error {
+                CodeError::Unknown => {
+                    Refusal::new(404, "coupon_unknown", "This code is not valid here; check it for typing mistakes.")
+                }
+                CodeError::Expired => Refusal::new(410, "coupon_expired", "This code has expired."),
+            })?;
         if self.used.lock().contains(&code.decision) {
             return Err(used_up());
         }
@@ -106,7 +109,8 @@ impl DemoShop {
     }
 
     async fn append(&self, decision_id: DecisionId) -> Result<(), Refusal> {
-        let unavailable = |cause: String| Refusal::new(503, "log_unavailable", format!("{cause}; try again in a moment"));
+        let unavailable =
+            |cause: String| Refusal::new(503, "log_unavailable", format!("{cause}; try again in a moment"));
         let reaction = Reaction {
             decision_id,
             rule: Default::default(),

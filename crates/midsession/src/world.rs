@@ -104,7 +104,9 @@ impl World {
             rules: Mutex::default(),
             clock,
             // Invariant: bounds and digits are ones the histogram takes.
-            freshness: Mutex::new(hdrhistogram::Histogram::new_with_bounds(1, 60_000_000, 2).expect("invariant: bounds")),
+            freshness: Mutex::new(
+                hdrhistogram::Histogram::new_with_bounds(1, 60_000_000, 2).expect("invariant: bounds"),
+            ),
             updates: AtomicU64::new(0),
         })
     }

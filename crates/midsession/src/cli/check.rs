@@ -17,9 +17,14 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<(), Failure> {
     match Assembly::compile(&config, options.demo) {
         Ok(assembly) => {
             if global.json {
-                out(&json!({"ok": true, "features": assembly.feature_count(), "interventions": assembly.rule_names()}).to_string());
+                out(&json!({"ok": true, "features": assembly.feature_count(), "interventions": assembly.rule_names()})
+                    .to_string());
             } else {
-                out(&format!("ok: {} features, {} interventions", assembly.feature_count(), assembly.rule_names().len()));
+                out(&format!(
+                    "ok: {} features, {} interventions",
+                    assembly.feature_count(),
+                    assembly.rule_names().len()
+                ));
                 for line in assembly.feature_lines() {
                     out(&line);
                 }

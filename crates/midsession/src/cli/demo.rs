@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Args, Debug)]
-pub(super) struct Options {
+pub(super) struct DemoOptions {
     #[command(flatten)]
     serve: serve::Options,
     /// Ends by itself after this long, e.g. 60s
@@ -25,7 +25,7 @@ pub(super) struct Options {
     seed: u64,
 }
 
-pub(super) fn run(global: &Global, options: Options) -> Result<(), Failure> {
+pub(super) fn run(global: &Global, options: DemoOptions) -> Result<(), Failure> {
     if !options.replay_speed.is_finite() || options.replay_speed < 0.0 {
         return Err(Failure::new("--replay-speed takes 0 or a positive number"));
     }
@@ -45,9 +45,9 @@ pub(super) fn run(global: &Global, options: Options) -> Result<(), Failure> {
         let replayer = (options.replay_speed > 0.0).then(|| {
             let (collector, key) = (app.addresses().public, app.write_key_of(crate::app::REPLAYED));
             let (folder, clock) = (app.data().to_owned(), app.clock());
-            tokio::spawn(async move {
-                replay::run(collector, key, options.replay_speed, &folder, clock, stopped).await
-            })
+            tokio::spawn(
+                async move { replay::run(collector, key, options.replay_speed, &folder, clock, stopped).await },
+            )
         });
         let over = async {
             match options.for_ {

@@ -2,9 +2,9 @@
 
 use super::{Failure, Global, out};
 use clap::Subcommand;
-use midsession_engine_local::LocalLog;
+use midsession_engine_local::{RealDisk, View};
 use midsession_event::{PartitionId, Topic, to_json};
-use midsession_ports::{Entry, Log};
+use midsession_ports::Entry;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,7 +18,9 @@ pub(super) enum Command {
         data: Option<PathBuf>,
     },
     /// A topic as JSON lines: topic, partition, offset, timestamp, schema_version, key, value
-    #[command(after_help = "Examples:\n  midsession log read behavior\n  midsession log read decision --from 2026-11-23T10:00:00Z --follow")]
+    #[command(
+        after_help = "Examples:\n  midsession log read behavior\n  midsession log read decision --from 2026-11-23T10:00:00Z --follow"
+    )]
     Read {
         /// Which topic
         topic: String,
@@ -55,7 +57,7 @@ pub(super) fn run(global: &Global, command: Command) -> Result<(), Failure> {
 }
 
 /// Opens the folder for reading only: a running server keeps its lock.
-fn open(global: &Global, data: Option<PathBuf>) -> Result<LocalLog, Failure> {
+fn open(global: &Global, data: Option<PathBuf>) -> Result<View, Failure> {
     let folder = match data {
         Some(folder) => folder,
         None => global.load()?.data,
@@ -64,7 +66,7 @@ fn open(global: &Global, data: Option<PathBuf>) -> Result<LocalLog, Failure> {
         let hint = "pass --data with the folder that the server prints at its start";
         return Err(Failure::new(format!("{} is not there", folder.display())).hint(hint));
     }
-    Ok(LocalLog::open_reader(std::sync::Arc::new(midsession_engine_local::RealDisk), &folder)?)
+    Ok(View::open(std::sync::Arc::new(RealDisk), &folder)?)
 }
 
 fn topics(global: &Global, data: Option<PathBuf>) -> Result<(), Failure> {
@@ -113,7 +115,7 @@ impl Bound {
         })
     }
 
-    fn offset(self, log: &dyn Log, topic: Topic, partition: PartitionId) -> Result<i64, Failure> {
+    fn offset(self, log: &View, topic: Topic, partition: PartitionId) -> Result<i64, Failure> {
         Ok(match self {
             Self::Earliest => log.extent(topic, partition)?.start,
             Self::Offset(offset) => offset.max(log.extent(topic, partition)?.start),
@@ -131,7 +133,7 @@ fn read(
     follow: bool,
     data: Option<PathBuf>,
 ) -> Result<(), Failure> {
-    let mut log = open(global, data.clone())?;
+    let mut log = open(global, data)?;
     let partitions: Vec<PartitionId> =
         (0..log.partitions(topic)).filter(|p| only.is_none_or(|only| only == *p)).map(PartitionId).collect();
     if partitions.is_empty() {
@@ -160,15 +162,15 @@ fn read(
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(200));
-        log = open(global, data.clone())?;
+        log.refresh()?;
     }
 }
 
 /// A record as people and scripts see it.
 fn line(topic: Topic, partition: PartitionId, entry: &Entry) -> Value {
-    let time = jiff::Timestamp::from_millisecond(entry.stamp_ms).map_or_else(|_| entry.stamp_ms.into(), |time| time.to_string().into());
+    let time = jiff::Timestamp::from_millisecond(entry.stamp_ms).map_or(Value::Null, |time| time.to_string().into());
     let mut line = json!({
-        "topic": topic.name(), "partition": partition.0, "offset": entry.offset, "timestamp": Value::from(time),
+        "topic": topic.name(), "partition": partition.0, "offset": entry.offset, "timestamp": time,
         "key": String::from_utf8_lossy(&entry.key),
     });
     match entry.value.as_deref().map(to_json) {

@@ -37,9 +37,11 @@ pub struct Global {
 enum Command {
     /// Everything in one process: demo shop with simulated shoppers, collector, engine, console
     #[command(after_help = "Examples:\n  midsession demo\n  midsession demo --for 60s --shoppers 10 --port 0 --json")]
-    Demo(demo::Options),
+    Demo(demo::DemoOptions),
     /// The server
-    #[command(after_help = "Examples:\n  midsession serve\n  midsession serve --config midsession.toml --data /var/lib/midsession")]
+    #[command(
+        after_help = "Examples:\n  midsession serve\n  midsession serve --config midsession.toml --data /var/lib/midsession"
+    )]
     Serve(serve::Options),
     /// Validates the configuration and the definitions; points at file:line:column
     #[command(after_help = "Examples:\n  midsession check\n  midsession check --config shop.toml")]
@@ -51,7 +53,9 @@ enum Command {
     #[command(subcommand)]
     Log(log::Command),
     /// The benchmarks; figures as JSON with machine, load and revision
-    #[command(after_help = "Examples:\n  midsession bench ingest\n  midsession bench loop --events-per-s 5000 --for 20s\n  midsession bench peak --events 2000000")]
+    #[command(
+        after_help = "Examples:\n  midsession bench ingest\n  midsession bench loop --events-per-s 5000 --for 20s\n  midsession bench peak --events 2000000"
+    )]
     Bench(bench::Options),
     /// Generated references, for the project's documentation
     #[command(hide = true)]
@@ -90,7 +94,9 @@ impl From<String> for Failure {
 impl From<midsession_ports::LogError> for Failure {
     fn from(error: midsession_ports::LogError) -> Self {
         let hint = match &error {
-            midsession_ports::LogError::Locked { .. } => Some("stop the other process, or pass --data with another folder".to_owned()),
+            midsession_ports::LogError::Locked { .. } => {
+                Some("stop the other process, or pass --data with another folder".to_owned())
+            }
             error if error.is_retryable() => Some("try again in a moment".to_owned()),
             _ => None,
         };

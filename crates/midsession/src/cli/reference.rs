@@ -33,7 +33,9 @@ fn config() -> Result<String, Failure> {
     let mut config = Config::default();
     config.sources.push(midsession_collect::Source::default());
     let text = toml::to_string(&config).map_err(Failure::new)?;
-    Ok(format!("# Configuration\n\nEvery key of `midsession.toml` with its default. Features and interventions: see their pages.\n\n```toml\n{text}```\n"))
+    Ok(format!(
+        "# Configuration\n\nEvery key of `midsession.toml` with its default. Features and interventions: see their pages.\n\n```toml\n{text}```\n"
+    ))
 }
 
 fn cli() -> String {

@@ -5,6 +5,6 @@ mod owner;
 mod slot;
 mod threads;
 
-pub use owner::{Decider, Owner, Sink, Turn};
+pub use owner::{Cause, Decider, Owner, Sink, Turn};
 pub use slot::Progress;
 pub use threads::{Clock, Driver, DriverError};

@@ -275,8 +275,7 @@ impl<D: Definitions> Owner<D> {
         }
         .map(|stamps| Cause { stamps, durable_us });
         let mut effects = std::mem::take(&mut self.effects);
-        let seam =
-            slot.stream.on_record(entry.offset, entry.stamp_ms, record, self.definitions.as_ref(), &mut effects);
+        let seam = slot.stream.on_record(entry.offset, entry.stamp_ms, record, self.definitions.as_ref(), &mut effects);
         if let (Some(seam), true) = (seam, aloud) {
             let received_us = cause.map_or(0, |cause| cause.stamps.received_at_us);
             self.sink.seam(slot.stream.partition(), seam, received_us, now_us);
@@ -322,11 +321,13 @@ impl<D: Definitions> Owner<D> {
                 }
             }
             Effect::Handoff(handoff) if aloud => {
-                let (key, partition) = (handoff.user_id.clone(), partition_of(handoff.user_id.as_str(), self.partitions));
+                let (key, partition) =
+                    (handoff.user_id.clone(), partition_of(handoff.user_id.as_str(), self.partitions));
                 self.append(Topic::Behavior, partition, key.as_str(), Record::Handoff(handoff).encode());
             }
             Effect::Forward(forward) if aloud => {
-                let (key, partition) = (forward.user_id.clone(), partition_of(forward.user_id.as_str(), self.partitions));
+                let (key, partition) =
+                    (forward.user_id.clone(), partition_of(forward.user_id.as_str(), self.partitions));
                 self.append(Topic::Behavior, partition, key.as_str(), Record::Forward(forward).encode());
             }
             Effect::Handoff(_) | Effect::Forward(_) => {}

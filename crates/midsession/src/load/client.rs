@@ -99,7 +99,8 @@ impl Client {
     pub async fn events(&mut self, write_key: &str, events: &serde_json::Value) -> Result<Answer, ClientError> {
         let body = Bytes::from(events.to_string());
         let authorization = format!("Bearer {write_key}");
-        let headers = [("content-type", "application/json"), ("authorization", authorization.as_str()), ("user-agent", AGENT)];
+        let headers =
+            [("content-type", "application/json"), ("authorization", authorization.as_str()), ("user-agent", AGENT)];
         self.send("POST", "/v1/events", &headers, body).await
     }
 }

@@ -120,7 +120,8 @@ pub async fn run(
                 _ = stop.changed() => {}
             }
         } else {
-            let batch: Vec<_> = plan[next..next + until].iter().map(|(due_ms, click)| event(click, began_ms + due_ms)).collect();
+            let batch: Vec<_> =
+                plan[next..next + until].iter().map(|(due_ms, click)| event(click, began_ms + due_ms)).collect();
             match client.events(&write_key, &json!(batch)).await {
                 Ok(answer) if answer.status == 200 => next += until,
                 Ok(_) | Err(_) => tokio::time::sleep(Duration::from_millis(500)).await,

@@ -225,7 +225,11 @@ impl<'a> Shopper<'a> {
     }
 
     async fn page(&mut self, title: &str, path: &str) {
-        let query = if self.campaign.is_empty() { String::new() } else { format!("?utm_campaign={}&utm_source=demo", self.campaign) };
+        let query = if self.campaign.is_empty() {
+            String::new()
+        } else {
+            format!("?utm_campaign={}&utm_source=demo", self.campaign)
+        };
         let url = format!("http://{}{path}{query}", self.shop.collector);
         self.send(json!({"name": "page_view", "page": {"url": url, "title": title}})).await;
     }
@@ -286,7 +290,8 @@ pub async fn listen(shop: Shop, visitor: String, frames: mpsc::Sender<Value>) ->
     let mut client = Client::new(shop.collector);
     let cookie = format!("_ms_vid={visitor}");
     let headers = [("cookie", cookie.as_str()), ("user-agent", AGENT)];
-    let answer = client.send("POST", &format!("/v1/token?key={}", shop.write_key), &headers, Bytes::new()).await.ok()?;
+    let answer =
+        client.send("POST", &format!("/v1/token?key={}", shop.write_key), &headers, Bytes::new()).await.ok()?;
     let token = serde_json::from_slice::<Value>(&answer.body).ok()?;
     let path = format!("/v1/push?token={}", token["token"].as_str()?);
     let stream = tokio::net::TcpStream::connect(shop.collector).await.ok()?;

@@ -61,7 +61,12 @@ fn open(options: &Peak, folder: &std::path::Path, stamp: &Arc<AtomicI64>) -> Res
 }
 
 /// Writes the input.
-fn write(options: &Peak, folder: &std::path::Path, stamp: &Arc<AtomicI64>, bar: &indicatif::ProgressBar) -> Result<(), Failure> {
+fn write(
+    options: &Peak,
+    folder: &std::path::Path,
+    stamp: &Arc<AtomicI64>,
+    bar: &indicatif::ProgressBar,
+) -> Result<(), Failure> {
     let log = open(options, folder, stamp)?;
     let mut rng = fastrand::Rng::with_seed(options.seed);
     let zipf = Zipf::new(options.shoppers, options.zipf);
@@ -70,7 +75,9 @@ fn write(options: &Peak, folder: &std::path::Path, stamp: &Arc<AtomicI64>, bar: 
     while number < options.events {
         // Half of the events in the first third of the rush.
         let part = number as f64 / options.events as f64;
-        let at_ms = BEGIN_MS + (RUSH_MS as f64 * if part < 0.5 { part * 2.0 / 3.0 } else { 1.0 / 3.0 + (part - 0.5) * 4.0 / 3.0 }) as i64;
+        let at_ms = BEGIN_MS
+            + (RUSH_MS as f64 * if part < 0.5 { part * 2.0 / 3.0 } else { 1.0 / 3.0 + (part - 0.5) * 4.0 / 3.0 })
+                as i64;
         stamp.store(at_ms, Ordering::Relaxed);
         let mut unit = Unit::default();
         while unit.records.len() < UNIT && number < options.events {
@@ -112,7 +119,10 @@ fn event(number: u64, at_ms: i64, zipf: &Zipf, rng: &mut fastrand::Rng) -> Event
         event.user_id = Some(format!("user-{shopper}").into());
     }
     event.bot = shopper % 100 == 99;
-    event.page = Some(midsession_event::Page { url: Some(format!("https://shop.example/p/{}", shopper % 5000).into()), ..Default::default() });
+    event.page = Some(midsession_event::Page {
+        url: Some(format!("https://shop.example/p/{}", shopper % 5000).into()),
+        ..Default::default()
+    });
     if matches!(event.name, EventName::ProductView | EventName::AddToCart) {
         let product = rng.u32(..200_000);
         event.products = vec![Product {
@@ -125,7 +135,11 @@ fn event(number: u64, at_ms: i64, zipf: &Zipf, rng: &mut fastrand::Rng) -> Event
         }];
     }
     if event.name == EventName::AddToCart {
-        event.cart = Some(Cart { id: None, total_value: Some(f64::from(rng.u32(..30_000)) / 100.0), currency: Some("EUR".into()) });
+        event.cart = Some(Cart {
+            id: None,
+            total_value: Some(f64::from(rng.u32(..30_000)) / 100.0),
+            currency: Some("EUR".into()),
+        });
     }
     event
 }
@@ -148,7 +162,8 @@ fn pass(options: &Peak, folder: &std::path::Path, stamp: &Arc<AtomicI64>) -> Res
     let config = midsession_stream::Config { partitions: options.partitions, ..Default::default() };
     let pid = std::process::id();
     let (memory, cpu, began) = (resident_bytes(pid), cpu_s(pid), Instant::now());
-    let driver = Driver::start(&shared, config, options.threads, &assembly, &decider, &sink, &clock).map_err(Failure::new)?;
+    let driver =
+        Driver::start(&shared, config, options.threads, &assembly, &decider, &sink, &clock).map_err(Failure::new)?;
     let mut reads = histogram();
     let mut rng = fastrand::Rng::with_seed(options.seed);
     while !driver.is_settled() {
@@ -185,14 +200,21 @@ fn stored(log: &dyn Log) -> Result<u64, Failure> {
     Ok(bytes)
 }
 
-fn read(driver: &Driver<Assembly>, options: &Peak, rng: &mut fastrand::Rng, reads: &mut hdrhistogram::Histogram<u64>) -> Result<(), Failure> {
+fn read(
+    driver: &Driver<Assembly>,
+    options: &Peak,
+    rng: &mut fastrand::Rng,
+    reads: &mut hdrhistogram::Histogram<u64>,
+) -> Result<(), Failure> {
     let shopper = rng.u64(..options.shoppers);
     let id = format!("visitor-{shopper:012x}");
     let partition = partition_of(&id, options.partitions);
     let (sender, receiver) = std::sync::mpsc::channel();
     let asked = Instant::now();
     let question = move |stream: &midsession_stream::Stream, assembly: &Assembly, now_ms: i64| {
-        let values = stream.view(&ShopperId::Visitor(id.as_str().into()), now_ms).map(|view| assembly.user_values(&view, &[]).len());
+        let values = stream
+            .view(&ShopperId::Visitor(id.as_str().into()), now_ms)
+            .map(|view| assembly.user_values(&view, &[]).len());
         // The bench ends: nobody listens.
         let _ = sender.send(values);
     };

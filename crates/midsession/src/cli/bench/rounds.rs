@@ -1,9 +1,9 @@
 //! `bench loop`: event → feature readable, and event → push written, beside a load at a fixed rate.
 
+use super::Load;
 use super::figures::{cpu_s, histogram, latency, resident_bytes, surroundings};
 use super::load::offer;
 use super::server::{ADMIN_TOKEN, Server};
-use super::Load;
 use crate::cli::{Failure, serve};
 use crate::load::client::Client;
 use crate::load::shoppers::{self, Shop};
@@ -35,7 +35,8 @@ pub(super) fn run(load: &Load) -> Result<Value, Failure> {
         load.events_per_s = DEFAULT_EVENTS_PER_S;
     }
     let measured = serve::runtime()?.block_on(async {
-        let shop = Shop { collector: server.collector, write_key: server.write_key.clone(), catalog: Arc::new(Vec::new()) };
+        let shop =
+            Shop { collector: server.collector, write_key: server.write_key.clone(), catalog: Arc::new(Vec::new()) };
         let mut listeners = tokio::task::JoinSet::new();
         for number in 0..load.listeners {
             let (shop, for_) = (shop.clone(), load.for_);
