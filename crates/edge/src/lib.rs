@@ -3,7 +3,6 @@
 //! Two HTTP listeners: a public one that takes events in and pushes interventions, and an admin one for console and
 //! reads; beside them a Redis protocol listener over the features. Nothing here knows the log's or the machine's
 //! insides: everything is reached through [`Handles`].
-#![allow(clippy::disallowed_methods, reason = "the rim reads clocks")]
 
 mod admin;
 mod assets;

@@ -1,0 +1,8 @@
+//! The listeners from outside: real sockets, literal bytes, port zero.
+
+mod admin;
+mod framing;
+mod ingest;
+mod push;
+mod slow;
+mod support;

@@ -1,0 +1,170 @@
+//! Interventions down: tokens, streams, resumption, expiry, several tabs.
+
+use crate::support::*;
+use midsession_edge::Frame;
+use midsession_event::{DecisionId, VisitorId};
+use midsession_observe::{Metric, Stage};
+use serde_json::{Value, json};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+fn now_us() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_micros() as i64
+}
+
+fn frame(id: u128, expires_in_ms: i64) -> Frame {
+    Frame {
+        decision_id: DecisionId(id),
+        rule: "cart_stalled".into(),
+        slot: "nudge".into(),
+        payload: json!({ "title": "Still\nthinking?" }),
+        expires_at_ms: now_us() / 1_000 + expires_in_ms,
+        preview: false,
+        cause_event_id: Some("e1".into()),
+        by_silence: false,
+        deadline_ms: None,
+        stamps_us: [("received".into(), 5), ("decision_durable".into(), now_us())].into(),
+    }
+}
+
+async fn token(server: &Server, cookie: &str, origin: Option<&str>) -> Value {
+    let mut headers = vec![("Cookie", cookie)];
+    headers.extend(origin.map(|origin| ("Origin", origin)));
+    let reply = ask(server.running.public, "POST", &format!("/v1/token?key={KEY}"), &headers, b"").await;
+    assert_eq!(reply.status, 200);
+    reply.json()
+}
+
+async fn stream(server: &Server, token: &Value, headers: &str) -> Open {
+    let token = token["token"].as_str().expect("a token");
+    let head = format!("GET /v1/push?token={token} HTTP/1.1\r\nHost: a\r\n{headers}\r\n");
+    let mut open = Open::send(server.running.public, &head).await;
+    assert!(open.until("retry: 1000\n\n").await, "{}", open.text);
+    open
+}
+
+/// The data of an event in the stream's text.
+fn data(text: &str, id: u128) -> Value {
+    let at = text.find(&format!("event: intervention\nid: {id:032x}\ndata: ")).expect("the event");
+    let line = text[at..].lines().nth(2).expect("a data line").strip_prefix("data: ").expect("data");
+    serde_json::from_str(line).expect("JSON")
+}
+
+#[tokio::test]
+async fn visitors_are_named_by_their_cookies() {
+    let server = start().await;
+    for (cookie, visitor) in [
+        ("a=b; _ms_vid=v1; _sp_id.1fff=duid.0.1", "v1"),
+        ("_sp_id.1fff=d-u-i-d.1700000000.1.1700000000.1700000000.s", "d-u-i-d"),
+        ("_ms_vid=a%20b", "a b"),
+    ] {
+        let answer = token(&server, cookie, None).await;
+        assert_eq!(answer["visitor_id"], visitor, "{cookie}");
+        let life_ms = answer["expires_at"].as_i64().expect("a number") - now_us() / 1_000;
+        assert!((29 * 60_000..=30 * 60_000).contains(&life_ms), "{life_ms}");
+    }
+    let target = format!("/v1/token?key={KEY}");
+    let fresh = ask(server.running.public, "POST", &target, &[("Origin", ORIGIN)], b"").await;
+    let cookie = fresh.header("set-cookie").expect("a cookie");
+    let visitor = fresh.json()["visitor_id"].as_str().expect("an id").to_owned();
+    assert!(
+        cookie.starts_with(&format!("_ms_vid={visitor}; Path=/; Max-Age=31536000; SameSite=Lax; Secure")),
+        "{cookie}"
+    );
+    assert_eq!(ask(server.running.public, "POST", "/v1/token?key=wrong", &[], b"").await.status, 401);
+    let evil = ask(server.running.public, "POST", &target, &[("Origin", "https://evil.example")], b"").await;
+    assert_eq!((evil.status, evil.code()), (403, "origin_not_allowed".to_owned()));
+}
+
+#[tokio::test]
+async fn tokens_are_bound() {
+    let server = start().await;
+    let token = token(&server, "_ms_vid=v1", Some(ORIGIN)).await;
+    let token = token["token"].as_str().expect("a token");
+    for (target, origin, status) in [
+        ("/v1/push".to_owned(), None, 401),
+        ("/v1/push?token=nonsense".to_owned(), None, 401),
+        (format!("/v1/push?token={token}x"), None, 401),
+        (format!("/v1/push?token={token}"), Some("https://evil.example"), 403),
+        (format!("/v1/push?token={token}"), Some("https://other.example"), 403),
+    ] {
+        let headers: Vec<_> = origin.map(|origin| ("Origin", origin)).into_iter().collect();
+        assert_eq!(
+            ask(server.running.public, "GET", &target, &headers, b"").await.status,
+            status,
+            "{target} {origin:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_tab_gets_it_and_one_paints() {
+    let server = start().await;
+    let visitor = VisitorId::from("v1");
+    let token = token(&server, "_ms_vid=v1", Some(ORIGIN)).await;
+    let mut one = stream(&server, &token, &format!("Origin: {ORIGIN}\r\n")).await;
+    let mut two = stream(&server, &token, "").await;
+    assert!(one.text.to_lowercase().contains(&format!("access-control-allow-origin: {ORIGIN}")), "{}", one.text);
+    server.hub.push(&visitor, frame(1, 60_000));
+    for open in [&mut one, &mut two] {
+        assert!(open.until("\"now_ms\"").await && open.until("\n\n").await);
+        let value = data(&open.text, 1);
+        assert_eq!((&value["rule"], &value["cause_event_id"]), (&json!("cart_stalled"), &json!("e1")));
+        assert_eq!(value["payload"]["title"], "Still\nthinking?");
+        assert_eq!(value["stamps_us"]["received"], 5);
+        let (pushed, now) = (value["stamps_us"]["pushed"].as_i64(), value["now_ms"].as_i64());
+        assert_eq!(pushed.map(|us| us / 1_000), now);
+    }
+    server.hub.painted(DecisionId(1));
+    for open in [&mut one, &mut two] {
+        assert!(open.until("event: retract\ndata: ").await && open.until("\"painted\"").await);
+    }
+    assert_eq!(server.observe.stage(Stage::Push).count, 2);
+    assert_eq!(server.observe.metrics.get(Metric::PushConnections, None), 2);
+    drop((one, two));
+    while server.hub.connections() > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_reconnect_resumes_and_nothing_stale_is_sent() {
+    let server = start().await;
+    let visitor = VisitorId::from("v1");
+    let token = token(&server, "_ms_vid=v1", None).await;
+    for (id, expires_in_ms) in [(1, 60_000), (2, 60_000), (3, 60_000), (4, 80)] {
+        server.hub.push(&visitor, frame(id, expires_in_ms));
+    }
+    server.hub.retract(DecisionId(2));
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    let mut resumed = stream(&server, &token, &format!("Last-Event-ID: {:032x}\r\n", 1)).await;
+    server.hub.push(&visitor, frame(5, 60_000));
+    assert!(resumed.until(&format!("id: {:032x}", 5)).await);
+    let ids: Vec<&str> = resumed.text.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
+    assert_eq!(ids, [format!("{:032x}", 3), format!("{:032x}", 5)]);
+    assert_eq!(server.observe.stage(Stage::Push).count, 1, "the wait for a page is not the push's time");
+    // Another visitor's page gets none of it.
+    let other =
+        ask(server.running.public, "POST", &format!("/v1/token?key={KEY}"), &[("Cookie", "_ms_vid=v2")], b"").await;
+    let mut other = stream(&server, &other.json(), "").await;
+    server.hub.push(&"v2".into(), frame(9, 60_000));
+    assert!(other.until(&format!("id: {:032x}", 9)).await);
+    assert_eq!(other.text.matches("event: intervention").count(), 1);
+}
+
+#[tokio::test]
+async fn interventions_over_a_web_socket() {
+    use futures_util::StreamExt;
+    let server = start().await;
+    let token = token(&server, "_ms_vid=v1", Some(ORIGIN)).await;
+    let url = format!("ws://{}/v1/push?token={}", server.running.public, token["token"].as_str().expect("a token"));
+    assert_eq!(connect(&url, Some("https://evil.example")).await.expect_err("refused"), 403);
+    let (mut socket, _) = connect(&url, Some(ORIGIN)).await.expect("connects");
+    server.hub.push(&"v1".into(), frame(1, 60_000));
+    let text = socket.next().await.expect("a message").expect("a message").into_text().expect("text");
+    let value: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!((&value["event"], &value["id"]), (&json!("intervention"), &json!(format!("{:032x}", 1))));
+    assert_eq!(value["data"]["slot"], "nudge");
+    // Draining tells the page goodbye.
+    assert!(server.running.drain(std::time::Duration::from_secs(20)).await);
+    assert!(socket.next().await.is_none_or(|message| message.is_ok_and(|message| message.is_close())));
+}
