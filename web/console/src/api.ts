@@ -92,8 +92,8 @@ export interface Intervention {
   version: number | string;
   enabled: boolean;
   dry_run: boolean;
-  trigger: { idle?: string; event?: string } | string;
-  when: string;
+  trigger: { idle?: string; idle_ms?: number; event?: string };
+  when: string | null;
   cap: string[];
   holdout: number;
   priority: number;

@@ -23,6 +23,9 @@ export const decisions = signal<readonly Decision[]>([]);
 export const deadLetters = signal<readonly DeadLetter[]>([]);
 export const loaded = signal({ sessions: false, decisions: false, deadLetters: false });
 
+/** Offsets count within a partition only. */
+export const letterId = (d: DeadLetter): string => `${d.offset}-${d.stamp_ms}`;
+
 const byId = new Map<string, Session>();
 /** Ids of sessions, newest start first. */
 const order: string[] = [];
@@ -77,7 +80,7 @@ function flush(): void {
     sessionsVersion.value++;
   }
   if (newDecisions.length > 0) decisions.value = merge(decisions.peek(), newDecisions, (d) => d.decision_id, (d) => d.asked_at_ms, decisionsMax);
-  if (newDeadLetters.length > 0) deadLetters.value = merge(deadLetters.peek(), newDeadLetters, (d) => d.offset, (d) => d.stamp_ms, deadLettersMax);
+  if (newDeadLetters.length > 0) deadLetters.value = merge(deadLetters.peek(), newDeadLetters, letterId, (d) => d.stamp_ms, deadLettersMax);
 }
 
 function take(batch: Batch): void {

@@ -86,8 +86,8 @@ export function durationWords(text: string): string {
 
 /** When a rule is asked. */
 export function triggerWords(trigger: Intervention["trigger"]): string {
-  if (typeof trigger === "string") return `On ${trigger}`;
-  if (trigger.idle) return `When a shopper has done nothing for ${durationWords(trigger.idle)}`;
+  const idle = trigger.idle_ms ? (trigger.idle_ms % 1_000 ? `${trigger.idle_ms}ms` : `${trigger.idle_ms / 1_000}s`) : trigger.idle;
+  if (idle) return `When a shopper has done nothing for ${durationWords(idle)}`;
   if (trigger.event) return `Right after “${eventWords(trigger.event).toLowerCase()}”`;
   return "When asked";
 }
@@ -146,8 +146,8 @@ export interface Part {
 }
 
 /** The condition of a rule, part by part. Parts that don't read as words are shown as they are written. */
-export function conditionWords(when: string): Part[] {
-  if (!when.trim() || when.trim() === "true") return [];
+export function conditionWords(when: string | null): Part[] {
+  if (!when?.trim() || when.trim() === "true") return [];
   // A condition with an "or" or brackets in it is not a plain list of parts.
   if (/\|\||[()?]/.test(when)) return [{ text: when, exact: true }];
   return when.split("&&").map((part) => {
@@ -156,7 +156,14 @@ export function conditionWords(when: string): Part[] {
   });
 }
 
-export const capWords = (cap: string): string => cap.replace(/per (\d+[smhd])$/, (_, d: string) => `in ${durationWords(d)}`);
+/** `at most 2 per 7d` or `2 per 7d`: "2 in 7 days". */
+export const capWords = (cap: string): string => cap.replace(/^at most /, "").replace(/per (\d+[smhd])$/, (_, d: string) => `in ${durationWords(d)}`);
+
+const owners: Record<string, string> = { tracker: "whoever builds the tracking", source: "whoever configures the source", midsession: "midsession itself" };
+export const ownerWords = (owner: string | null): string => (owner ? (owners[owner] ?? owner) : "the sender");
+
+/** A shopper's id without its kind (`user:ID`, `visitor:ID`). */
+export const shopperName = (shopper: string): string => shopper.replace(/^(user|visitor):/, "");
 
 const outcomes: Record<string, string> = {
   served: "sent to the shopper",
@@ -164,8 +171,8 @@ const outcomes: Record<string, string> = {
   capped: "held back by a cap",
   expired: "expired before it was seen",
   dry_run: "dry run, not shown",
-  shed: "shed under load",
-  suppressed: "no consent",
+  disabled: "switched off meanwhile",
+  no_consent: "not allowed by the shopper",
 };
 export type Tone = "good" | "calm" | "quiet" | "warn";
 

@@ -49,7 +49,7 @@ const screens = (world: World): Record<string, string> => ({
   "a session": `#/sessions/${world.sessions[3]?.session_id}`,
   interventions: "#/interventions",
   "dead letters": "#/dead-letters",
-  "a dead letter": `#/dead-letters/${world.deadLetters[0]?.offset}`,
+  "a dead letter": `#/dead-letters/${world.deadLetters[0]?.offset}-${world.deadLetters[0]?.stamp_ms}`,
   latency: "#/budget",
   features: "#/features/u-ada",
 });

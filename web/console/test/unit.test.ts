@@ -55,8 +55,11 @@ test("a rule's condition reads as words, and stays as written where words would 
 
 test("triggers and caps read as words", () => {
   assert.equal(words.triggerWords({ idle: "20s" }), "When a shopper has done nothing for 20 seconds");
+  assert.equal(words.triggerWords({ idle_ms: 1_500 }), "When a shopper has done nothing for 1500 ms");
+  assert.equal(words.triggerWords({ idle_ms: 30_000 }), "When a shopper has done nothing for 30 seconds");
   assert.equal(words.triggerWords({ event: "add_to_cart" }), "Right after “put in cart”");
   assert.equal(words.capWords("2 per 7d"), "2 in 7 days");
+  assert.equal(words.capWords("at most 2 per 1d"), "2 in 1 day");
   assert.equal(words.capWords("1 per session"), "1 per session");
 });
 

@@ -2,7 +2,7 @@
 import type { Decision } from "../api.ts";
 import { ms, shortId, time } from "../format.ts";
 import { href } from "../route.ts";
-import { humanise, outcome } from "../words.ts";
+import { humanise, outcome, shopperName } from "../words.ts";
 import { SourceTag } from "./bits.tsx";
 
 export function DecisionRows({ decisions }: { decisions: readonly Decision[] }) {
@@ -29,7 +29,7 @@ export function DecisionRows({ decisions }: { decisions: readonly Decision[] }) 
       <tbody role="rowgroup">
         {decisions.map((d) => {
           const { text, tone } = outcome(d);
-          const who = d.shopper ?? d.visitor_id ?? "unknown";
+          const who = d.shopper ? shopperName(d.shopper) : (d.visitor_id ?? "unknown");
           return (
             <tr key={d.decision_id} role="row">
               <td role="cell" class="nums d-when">{time(d.decided_at_ms)}</td>

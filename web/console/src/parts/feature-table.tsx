@@ -45,7 +45,9 @@ function Value(props: { base: string; name: string; value: Scalar; before: Featu
 const none: ReadonlySet<string> = new Set();
 
 export function FeatureTable({ features, before = null, changed = none }: { features: Features; before?: Features | null; changed?: ReadonlySet<string> }) {
-  const { single, windowed } = group(features);
+  // What has left its window is a change too.
+  const gone = Object.fromEntries([...changed].filter((name) => !(name in features)).map((name) => [name, null]));
+  const { single, windowed } = group({ ...features, ...gone });
   if (single.length + windowed.length === 0) return <p class="empty-line">No features yet.</p>;
   return (
     <>

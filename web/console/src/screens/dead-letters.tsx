@@ -2,13 +2,13 @@
 import { useState } from "preact/hooks";
 import type { DeadLetter } from "../api.ts";
 import { shortId, time } from "../format.ts";
-import { deadLetters, loaded } from "../live.ts";
+import { deadLetters, letterId, loaded } from "../live.ts";
 import { Loading, PaneTitle, SourceTag, Title } from "../parts/bits.tsx";
 import { Icon } from "../parts/icon.tsx";
 import { lines } from "../payload.ts";
 import { go, href, route } from "../route.ts";
 import { wide } from "../use.ts";
-import { humanise } from "../words.ts";
+import { humanise, ownerWords } from "../words.ts";
 
 function Letter({ letter }: { letter: DeadLetter }) {
   const rows = lines(letter.payload, letter.field);
@@ -33,7 +33,7 @@ function Letter({ letter }: { letter: DeadLetter }) {
         )}
         <div>
           <dt>To be fixed by</dt>
-          <dd>{letter.owner ?? "the sender"}</dd>
+          <dd>{ownerWords(letter.owner)}</dd>
         </div>
         <div>
           <dt>From</dt>
@@ -84,14 +84,14 @@ export function DeadLettersScreen() {
   const all = deadLetters.value;
   const codes = [...new Set(all.map((d) => d.code))].sort();
   const shown = field ? all.filter((d) => d.code === field) : all;
-  const chosen = all.find((d) => String(d.offset) === id) ?? (id === null && wide.value ? shown[0] : undefined);
+  const chosen = all.find((d) => letterId(d) === id) ?? (id === null && wide.value ? shown[0] : undefined);
   const keys = (event: KeyboardEvent) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step) return;
     event.preventDefault();
     const at = shown.findIndex((d) => d === chosen);
     const next = shown[Math.max(0, Math.min(shown.length - 1, at + step))];
-    if (next) go("dead-letters", String(next.offset));
+    if (next) go("dead-letters", letterId(next));
   };
   return (
     <>
@@ -119,15 +119,15 @@ export function DeadLettersScreen() {
             <Loading what="rejected events" />
           )
         ) : (
-          <div class="list letters" role="listbox" aria-label="Rejected events, newest first" tabIndex={0} aria-activedescendant={chosen ? `d-${chosen.offset}` : undefined} onKeyDown={keys}>
+          <div class="list letters" role="listbox" aria-label="Rejected events, newest first" tabIndex={0} aria-activedescendant={chosen ? `d-${letterId(chosen)}` : undefined} onKeyDown={keys}>
             {shown.slice(0, 200).map((letter) => (
               <div
-                key={letter.offset}
-                id={`d-${letter.offset}`}
+                key={letterId(letter)}
+                id={`d-${letterId(letter)}`}
                 role="option"
                 aria-selected={letter === chosen}
                 class="row letter"
-                onClick={() => go("dead-letters", String(letter.offset))}
+                onClick={() => go("dead-letters", letterId(letter))}
               >
                 <b>{letter.message}</b>
                 <span class="row-when">{time(letter.stamp_ms)}</span>

@@ -151,7 +151,7 @@ function Card({ rule, changed }: { rule: Intervention; changed: (row: Interventi
           <details class="raw">
             <summary>As defined</summary>
             <pre tabIndex={0}>
-              <code>{`when = ${rule.when}\ntrigger = ${JSON.stringify(rule.trigger)}\ncap = ${JSON.stringify(rule.cap)}\npriority = ${rule.priority}, slot = ${rule.slot}, version = ${rule.version}`}</code>
+              <code>{`when = ${rule.when ?? "always"}\ntrigger = ${JSON.stringify(rule.trigger)}\ncap = ${JSON.stringify(rule.cap)}\npriority = ${rule.priority}, slot = ${rule.slot}, version = ${rule.version}`}</code>
             </pre>
           </details>
         </div>

@@ -20,7 +20,7 @@ export function matches(s: Session, text: string, source: string, state: StateFi
   return [s.session_id, s.tracker_session_id, s.visitor_id, s.user_id, s.shopper, s.last_event, s.campaign, s.device_class].some((v) => v?.toLowerCase().includes(needle));
 }
 
-const who = (s: Session): string => s.user_id ?? s.shopper ?? s.visitor_id ?? s.session_id;
+const who = (s: Session): string => s.user_id ?? s.visitor_id ?? s.session_id;
 
 function stage(s: Session): string {
   if (s.orders > 0) return "bought";
