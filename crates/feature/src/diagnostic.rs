@@ -47,13 +47,9 @@ impl<'a> Document<'a> {
         Self { file, text, found: Vec::new() }
     }
 
-    /// How many faults so far.
-    pub fn count(&self) -> usize {
-        self.found.len()
-    }
-
-    /// What was found.
-    pub fn into_found(self) -> Vec<Diagnostic> {
+    /// What was found, from top to bottom.
+    pub fn into_found(mut self) -> Vec<Diagnostic> {
+        self.found.sort_by_key(|fault| (fault.line, fault.column));
         self.found
     }
 

@@ -164,7 +164,7 @@ impl FeatureSet {
     }
 
     fn define(&mut self, document: &mut Document<'_>, definition: &Definition) {
-        let faults = document.count();
+        let faults = document.faults();
         let name = definition.name.get_ref();
         let plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
         if !plain || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
@@ -186,7 +186,7 @@ impl FeatureSet {
         let of = folded(document, definition, row);
         let keys = keys(document, definition);
         let windows = windows(document, definition, &keys);
-        let (Some(row), true) = (row, document.count() == faults) else { return };
+        let (Some(row), true) = (row, document.faults() == faults) else { return };
         let result = (row.result)(of.as_ref().map_or(Type::Int, Program::ty));
         let (takes, looks_back) = match plan(when.as_ref(), of.as_ref()) {
             Plan::Columns(takes) => (takes, LookBack::Exactly),

@@ -45,9 +45,7 @@ enum Step {
 
 impl Compiler<'_> {
     fn fault<T>(&self, tree: &IdedExpr, message: impl Into<String>, hint: Option<String>) -> Result<T, ExprError> {
-        let chars = self.info.offset_for(start_of(tree)).map_or(0, |(start, _)| start as usize);
-        // The parser counts characters.
-        let offset = self.source.char_indices().nth(chars).map_or(0, |(offset, _)| offset);
+        let offset = self.info.offset_for(start_of(tree)).map_or(0, |(start, _)| start as usize);
         Err(at(self.source, offset, message.into(), hint))
     }
 

@@ -215,8 +215,8 @@ impl Node {
             Self::Matches(node, regex) => Self::Matches(one(node)?, regex.clone()),
             Self::Exists(node) => Self::Exists(one(node)?),
             Self::All(node) => Self::All(one(node)?),
-            Self::And(nodes) => Self::And(map_all(nodes, leaf)?),
-            Self::Or(nodes) => Self::Or(map_all(nodes, leaf)?),
+            Self::And(nodes) => Self::And(map_unless(nodes, false, leaf)?),
+            Self::Or(nodes) => Self::Or(map_unless(nodes, true, leaf)?),
             Self::In(node, list) => Self::In(one(node)?, map_all(list, leaf)?),
             Self::Compare(op, nodes) => Self::Compare(*op, Box::new([nodes[0].map(leaf)?, nodes[1].map(leaf)?])),
             Self::Arithmetic(op, nodes) => Self::Arithmetic(*op, Box::new([nodes[0].map(leaf)?, nodes[1].map(leaf)?])),
@@ -272,6 +272,18 @@ fn truth(bool: bool) -> Node {
 
 fn map_all<X>(nodes: &[Node], leaf: &mut impl FnMut(&Node) -> Result<Node, X>) -> Result<Box<[Node]>, X> {
     nodes.iter().map(|node| node.map(leaf)).collect()
+}
+
+/// As [`map_all`]; where one is what decides over all, the others need not be had.
+fn map_unless<X>(
+    nodes: &[Node],
+    deciding: bool,
+    leaf: &mut impl FnMut(&Node) -> Result<Node, X>,
+) -> Result<Box<[Node]>, X> {
+    let mapped: Vec<_> = nodes.iter().map(|node| node.map(leaf)).collect();
+    let decides =
+        |node: &Result<Node, X>| matches!(node, Ok(Node::Const(Some(Value::Bool(bool)))) if *bool == deciding);
+    if mapped.iter().any(decides) { Ok(Box::new([truth(deciding)])) } else { mapped.into_iter().collect() }
 }
 
 fn compare(op: Compare, a: Val<'_>, b: Val<'_>) -> bool {
