@@ -59,7 +59,11 @@ export const paint = ({ slot, payload }: Frame, report: (name: string) => void) 
   crosses.get(slot)?.parentElement!.remove();
   // In the slot only if the card fits what it reserves; measured in the same task, so nothing of it is ever painted.
   const host = document.querySelector<HTMLElement>(`[data-midsession-slot=${JSON.stringify(slot)}]`);
-  const card = add(host ? region(host) : float(), "section", { part: "card", ariaLabel: title } as object);
+  const card = add(host ? region(host) : float(), "section", {
+    className: "in",
+    part: "card",
+    ariaLabel: title,
+  } as object);
   if (title) add(card, "h2", { textContent: title });
   if (body) add(card, "p", { textContent: body });
   if (code) {
@@ -90,8 +94,10 @@ export const paint = ({ slot, payload }: Frame, report: (name: string) => void) 
     slot,
     add(card, "button", { className: "x", textContent: "✕", ariaLabel: dismiss ?? "Close", onclick }),
   );
-  if (host && card.offsetHeight <= host.clientHeight && host.clientWidth > SLOT_WIDTH_MIN) card.className = "in";
-  else float().appendChild(card);
+  if (!host || card.scrollHeight > card.clientHeight || card.clientWidth < SLOT_WIDTH_MIN) {
+    card.className = "";
+    float().appendChild(card);
+  }
 
   new IntersectionObserver(([entry]) => entry!.isIntersecting && report("exposure"), {
     threshold: 0.5,

@@ -95,3 +95,7 @@ export const card = (page: Page) => page.locator("section[part=card]");
 /** Runs a command of the tracker in the page. */
 export const say = (page: Page, ...args: unknown[]) =>
   page.evaluate((args) => (window.midsession as (...args: unknown[]) => unknown)(...args), args);
+
+/** The events that the browser keeps for later, serialised. */
+export const spooled = (page: Page) =>
+  page.evaluate(() => JSON.parse(localStorage._ms_queue ?? "[]") as string[]);

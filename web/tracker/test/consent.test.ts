@@ -1,0 +1,145 @@
+//! Consent: what is sent and stored under each, and what happens when it changes in mid-page.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { page } from "./collector.ts";
+import { say, settle, shops, spooled, until, type Shop } from "./browser.ts";
+import type { Page } from "playwright-core";
+
+const shop = shops();
+
+const stored = async ({ context }: Shop, view: Page) => ({
+  cookies: (await context.cookies()).map(({ name }) => name),
+  local: await view.evaluate(() => Object.keys(localStorage)),
+  session: await view.evaluate(() => Object.keys(sessionStorage)),
+});
+const nothing = { cookies: [], local: [], session: [] };
+
+test(
+  "consent none: nothing sent, nothing stored, no push",
+  shop({}, async (all) => {
+    const { collector, open } = all;
+    collector.pages["/"] = page('data-auto="page" data-consent="none"');
+    const view = await open();
+    await say(view, "track", "add_to_cart");
+    await say(view, "identify", "u1");
+    await settle();
+    assert.equal(collector.posts.length + collector.tokens, 0);
+    assert.deepEqual(await stored(all, view), nothing);
+  }),
+);
+
+test(
+  "consent cookieless: sent, but nothing stored, no push, and another visitor on each page load",
+  shop({}, async (all) => {
+    const { collector, open } = all;
+    collector.pages["/"] = page('data-auto="page" data-consent="cookieless"');
+    collector.answers = [{ status: 503 }];
+    const view = await open();
+    await say(view, "identify", "u1");
+    await say(view, "track", "add_to_cart");
+    await until(() => collector.events.length == 2, "the events after a retry");
+    assert.deepEqual(await stored(all, view), nothing);
+    await view.reload();
+    await until(() => collector.events.length == 3, "the next page");
+    assert.deepEqual(
+      collector.events.map((event) => event.name),
+      ["page_view", "add_to_cart", "page_view"],
+    );
+    assert.equal(new Set(collector.events.map((event) => event.visitor_id)).size, 2);
+    assert.equal(collector.events[0]!.visitor_id, collector.events[1]!.visitor_id);
+    assert.deepEqual(collector.events[0]!.consent, {
+      analytics: true,
+      personalization: false,
+      experiments: false,
+      marketing: false,
+    });
+    assert.ok(collector.events.every((event) => event.user_id === undefined));
+    assert.equal(collector.tokens, 0);
+    assert.deepEqual(await stored(all, view), nothing);
+  }),
+);
+
+test(
+  "consent withdrawn in mid-page: the queue stops, stored things go, the push closes, the withdrawal is told",
+  shop({}, async (all) => {
+    const { collector, listen } = all;
+    collector.pages["/"] = page('data-auto="page" data-consent="full"');
+    const view = await listen();
+    await say(view, "identify", "u1");
+    await until(() => collector.named("login").length == 1, "the login");
+    await until(async () => (await stored(all, view)).local.length == 1, "the stored user");
+    await view.evaluate(() => {
+      window.midsession!("track", "product_view");
+      window.midsession!("consent", "none");
+      window.midsession!("track", "add_to_cart");
+    });
+    await until(() => collector.named("consent").length == 1, "the withdrawal");
+    await until(() => collector.pushes.size == 0, "the push to close");
+    await settle();
+    const [withdrawal] = collector.named("consent");
+    assert.equal(withdrawal!.visitor_id, collector.named("page_view")[0]!.visitor_id);
+    assert.deepEqual(Object.values(withdrawal!.consent!), [false, false, false, false]);
+    assert.equal(collector.named("product_view").length + collector.named("add_to_cart").length, 0);
+    assert.deepEqual(await stored(all, view), nothing);
+    const posts = collector.posts.length;
+    await view.goto("about:blank");
+    await settle();
+    assert.equal(collector.posts.length, posts, "not on leaving either");
+  }),
+);
+
+test(
+  "consent withdrawn while the collector is away: nothing is left to be sent later",
+  shop({}, async (all) => {
+    const { collector, open } = all;
+    collector.answers = Array.from({ length: 3 }, () => ({ status: 503 }));
+    collector.pages["/"] = page('data-auto="page"');
+    const view = await open();
+    await until(async () => (await spooled(view)).length > 0, "storage");
+    await say(view, "consent", "none");
+    await settle();
+    collector.answers = [];
+    await new Promise((done) => setTimeout(done, 2_500));
+    assert.deepEqual(
+      collector.events.map((event) => event.name),
+      [],
+    );
+    assert.deepEqual(await stored(all, view), nothing);
+  }),
+);
+
+test(
+  "consent given in mid-page: events, cookie and push begin",
+  shop({}, async (all) => {
+    const { collector, open } = all;
+    collector.pages["/"] = page('data-consent="none"');
+    const view = await open();
+    await say(view, "consent", { analytics: true, personalization: true, marketing: false });
+    await say(view, "page");
+    await until(() => collector.pushes.size == 1, "the push");
+    await until(() => collector.named("page_view").length == 1, "the view");
+    assert.deepEqual(collector.named("consent")[0]!.consent, {
+      analytics: true,
+      personalization: true,
+      marketing: false,
+    });
+    assert.ok((await stored(all, view)).cookies.includes("_ms_vid"));
+  }),
+);
+
+test(
+  "full to cookieless: another id, nothing stored, the push closes",
+  shop({}, async (all) => {
+    const { collector, listen } = all;
+    collector.pages["/"] = page('data-auto="page"');
+    const view = await listen();
+    await say(view, "consent", "cookieless");
+    await say(view, "track", "add_to_cart");
+    await until(() => collector.named("add_to_cart").length == 1, "the event");
+    await until(() => collector.pushes.size == 0, "the push to close");
+    assert.notEqual(collector.named("add_to_cart")[0]!.visitor_id, collector.named("page_view")[0]!.visitor_id);
+    assert.equal(collector.named("consent")[0]!.visitor_id, collector.named("page_view")[0]!.visitor_id);
+    assert.deepEqual(await stored(all, view), nothing);
+  }),
+);
