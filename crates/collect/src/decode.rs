@@ -84,7 +84,7 @@ pub(crate) fn too_large(limits: &Limits) -> Fault {
 
 /// `data=` (or Segment's old `body=`) of a form.
 fn form_value(bytes: &[u8]) -> Option<Vec<u8>> {
-    if !bytes.starts_with(b"data=") && !memchr::memmem::find(bytes, b"&data=").is_some_and(|at| at < 2_048) {
+    if !bytes.starts_with(b"data=") && memchr::memmem::find(bytes, b"&data=").is_none_or(|at| at >= 2_048) {
         return None;
     }
     let (_, value) = form_urlencoded::parse(bytes).find(|(key, _)| key == "data")?;

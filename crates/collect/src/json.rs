@@ -198,6 +198,15 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 }
 
+/// Text, borrowed where it holds no escapes.
+pub(crate) struct Text<'a>(pub Cow<'a, str>);
+
+impl<'de> serde::Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Name.deserialize(deserializer).map(Text)
+    }
+}
+
 struct Name;
 
 impl<'de> DeserializeSeed<'de> for Name {

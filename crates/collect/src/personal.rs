@@ -34,7 +34,13 @@ pub(crate) fn keyed_hash(key: &hmac::Key, value: &str) -> Str {
 
 /// Whether a field of this name holds something personal. Path segments are separated by points.
 pub(crate) fn is_personal_name(path: &str) -> bool {
-    path.split('.').any(is_personal_segment)
+    // A product has a name; so has a person.
+    let of_person = |segment: &str| {
+        let people = ["traits", "user", "customer", "person", "billing", "shipping", "recipient"];
+        people.iter().any(|person| person.eq_ignore_ascii_case(segment))
+    };
+    let named = path.rsplit_once('.').is_some_and(|(rest, last)| last == "name" && rest.split('.').any(of_person));
+    named || path.split('.').any(is_personal_segment)
 }
 
 fn is_personal_segment(segment: &str) -> bool {
@@ -253,8 +259,19 @@ mod tests {
         ] {
             assert!(is_personal_name(name), "{name}");
         }
-        for name in ["color", "list_name", "shipping", "zipper", "ipod", "total", "mailbox_size", "phone_model", "ship"]
-        {
+        for name in [
+            "color",
+            "list_name",
+            "shipping",
+            "zipper",
+            "ipod",
+            "name",
+            "product.name",
+            "total",
+            "mailbox_size",
+            "phone_model",
+            "ship",
+        ] {
             assert!(!is_personal_name(name), "{name}");
         }
     }

@@ -1,5 +1,9 @@
 //! The collector from outside: requests in, events, rejects and replies out.
 
+mod ga4;
 mod help;
 mod native;
+mod posthog;
+mod segment;
 mod snowplow;
+mod webhook;

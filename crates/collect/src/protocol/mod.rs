@@ -1,11 +1,16 @@
 //! The tracker protocols, one file and one row each. Exact routes come first; Snowplow's `/{vendor}/{version}` last.
 
+mod commerce;
+mod ga4;
+mod iglu_webhook;
 mod native;
+mod posthog;
+mod segment;
 mod snowplow;
 mod snowplow_shop;
 
 use crate::draft::Draft;
-use crate::scan::Piece;
+use crate::scan::{self, Piece};
 use crate::{Fault, Limits, Reply, Request, Schemas, Source};
 use midsession_event::{EventName, PropertyValue, Str};
 use std::borrow::Cow;
@@ -102,6 +107,9 @@ pub(crate) struct Answer<'r> {
     pub may_set_cookie: bool,
 }
 
+/// Fresh random numbers, from the caller.
+pub(crate) type Random<'r> = &'r mut dyn FnMut() -> u128;
+
 /// One protocol.
 pub(crate) struct Row {
     pub protocol: Protocol,
@@ -110,9 +118,9 @@ pub(crate) struct Row {
     /// Finds the events and the key in the decoded body.
     pub envelope: for<'a> fn(&Request<'a>, &'static str, &'a [u8], &Limits) -> Result<Envelope<'a>, Fault>,
     /// Settles what holds for the whole request.
-    pub begin: fn(&Request<'_>, &Source, &mut dyn FnMut() -> u128) -> Begun,
+    pub begin: fn(&Request<'_>, &Source, Random<'_>) -> Begun,
     /// Reads one event.
-    pub event: fn(&Reading<'_>, &Envelope<'_>, Piece<'_>, &mut dyn FnMut() -> u128) -> Result<Draft, Fault>,
+    pub event: fn(&Reading<'_>, &Envelope<'_>, Piece<'_>, Random<'_>) -> Result<Draft, Fault>,
     /// The answer when all is durable.
     pub accept: fn(&Answer<'_>) -> Reply,
     /// The answer when the request as a whole is refused.
@@ -124,10 +132,11 @@ pub(crate) struct Row {
 }
 
 /// Every protocol, in the order in which paths are offered to them.
-pub(crate) static PROTOCOLS: [Row; 2] = [native::ROW, snowplow::ROW];
+pub(crate) static PROTOCOLS: [Row; 6] =
+    [native::ROW, segment::ROW, posthog::ROW, ga4::ROW, iglu_webhook::ROW, snowplow::ROW];
 
 /// Nothing to settle.
-fn begin_nothing(_: &Request<'_>, _: &Source, _: &mut dyn FnMut() -> u128) -> Begun {
+fn begin_nothing(_: &Request<'_>, _: &Source, _: Random<'_>) -> Begun {
     Begun::default()
 }
 
@@ -140,6 +149,41 @@ fn refuse_with_problem(_: &Request<'_>, fault: &Fault) -> Reply {
     Reply::problem(fault)
 }
 
+/// The members of an object, values unparsed.
+type Members<'a> = Vec<(Cow<'a, str>, Piece<'a>)>;
+
+/// The events of a body that is one event, an array of them, or an object with a `batch`; with the object's members.
+fn batch_or_single<'a>(body: &'a [u8], limits: &Limits) -> Result<(Vec<Piece<'a>>, Members<'a>), Fault> {
+    let start = scan::skip_space(body, 0);
+    match body.get(start) {
+        None => return Err(Fault::new("body_empty", "the body is empty")),
+        Some(b'[') => return Ok((scan::elements(body), Vec::new())),
+        _ => {}
+    }
+    let members = scan::members(body, limits.properties)?;
+    let batch = members.iter().find(|(name, piece)| name == "batch" && piece.bytes.starts_with(b"["));
+    let pieces = match batch {
+        Some((_, batch)) => scan::elements(batch.bytes),
+        None => scan::single(body).into_iter().collect(),
+    };
+    Ok((pieces, members))
+}
+
+/// A member that is text.
+fn member_text<'a>(members: &Members<'a>, name: &str) -> Option<Cow<'a, str>> {
+    let (_, piece) = members.iter().find(|(key, _)| key == name)?;
+    serde_json::from_slice::<crate::json::Text<'a>>(piece.bytes).ok().map(|text| text.0).filter(|text| !text.is_empty())
+}
+
+/// The text between these bytes and the next quote: finds a key without parsing the event around it. Text with escapes
+/// is no key that anyone configured.
+fn text_after<'a>(bytes: &'a [u8], opening: &[u8]) -> Option<&'a str> {
+    let at = memchr::memmem::find(bytes, opening)?;
+    let rest = &bytes[at + opening.len()..];
+    let end = memchr::memchr(b'"', rest)?;
+    std::str::from_utf8(&rest[..end]).ok().filter(|text| !text.is_empty())
+}
+
 /// The name of a custom event; where it is also a native one, what it belongs to stands before it, for it was not
 /// said in the words that the native event needs.
 fn custom_name(belongs_to: &str, name: &str) -> EventName {
@@ -150,7 +194,7 @@ fn custom_name(belongs_to: &str, name: &str) -> EventName {
 }
 
 /// A fresh version 4 UUID from the caller's random numbers.
-fn fresh_uuid(random: &mut dyn FnMut() -> u128) -> uuid::Uuid {
+fn fresh_uuid(random: Random<'_>) -> uuid::Uuid {
     uuid::Builder::from_random_bytes(random().to_be_bytes()).into_uuid()
 }
 

@@ -1,6 +1,6 @@
 //! The native protocol: `POST /v1/events` with one JSON object, an array, `{"batch": […]}` or JSON lines.
 
-use super::{Answer, Envelope, Protocol, Reading, Route, Row};
+use super::{Answer, Envelope, Protocol, Random, Reading, Route, Row};
 use crate::draft::Draft;
 use crate::field::{self, ProductNames};
 use crate::json::{self, Json};
@@ -69,12 +69,7 @@ fn envelope<'a>(request: &Request<'a>, _: &str, body: &'a [u8], limits: &Limits)
     Ok(Envelope { key, sent_at_ms, ..Envelope::new(pieces) })
 }
 
-fn event(
-    reading: &Reading<'_>,
-    envelope: &Envelope<'_>,
-    piece: Piece<'_>,
-    _: &mut dyn FnMut() -> u128,
-) -> Result<Draft, Fault> {
+fn event(reading: &Reading<'_>, envelope: &Envelope<'_>, piece: Piece<'_>, _: Random<'_>) -> Result<Draft, Fault> {
     let limits = reading.limits;
     let value = json::parse(piece, limits)?;
     let Json::Object(members) = &value else {

@@ -4,7 +4,7 @@
 //! wrong with them is said in the dead letters.
 
 use super::snowplow_shop::Described;
-use super::{Answer, Begun, Envelope, Protocol, Reading, Route, Row};
+use super::{Answer, Begun, Envelope, Protocol, Random, Reading, Route, Row};
 use crate::draft::Draft;
 use crate::json::{self, Json};
 use crate::scan::{self, Piece};
@@ -122,14 +122,10 @@ fn app_id<'a>(request: &Request<'a>, first: Option<&Piece<'a>>, kind: &str) -> C
         return Cow::Borrowed("");
     }
     let Some(piece) = first else { return Cow::Borrowed("") };
-    // Found without parsing the event; a value with escapes is no app id anyone configured.
-    let Some(at) = memchr::memmem::find(piece.bytes, b"\"aid\":\"") else { return Cow::Borrowed("") };
-    let rest = &piece.bytes[at + 7..];
-    let end = memchr::memchr(b'"', rest).unwrap_or(0);
-    Cow::Borrowed(std::str::from_utf8(&rest[..end]).unwrap_or_default())
+    Cow::Borrowed(super::text_after(piece.bytes, b"\"aid\":\"").unwrap_or_default())
 }
 
-fn begin(request: &Request<'_>, source: &Source, random: &mut dyn FnMut() -> u128) -> Begun {
+pub(super) fn begin(request: &Request<'_>, source: &Source, random: Random<'_>) -> Begun {
     if request.header("sp-anonymous").is_some() {
         return Begun { network_user: None, network_user_is_new: false, anonymous: true };
     }
@@ -173,12 +169,7 @@ const KNOWN: [&str; 33] = [
     "tr_co", "sa", "sn", "st", "sp", "ue_na",
 ];
 
-fn event(
-    reading: &Reading<'_>,
-    _: &Envelope<'_>,
-    piece: Piece<'_>,
-    random: &mut dyn FnMut() -> u128,
-) -> Result<Draft, Fault> {
+fn event(reading: &Reading<'_>, _: &Envelope<'_>, piece: Piece<'_>, random: Random<'_>) -> Result<Draft, Fault> {
     let limits = reading.limits;
     let mut parameters = Parameters::default();
     let strict = reading.source.strict;
@@ -218,7 +209,7 @@ fn event(
     read(reading, &parameters, random)
 }
 
-fn read(reading: &Reading<'_>, given: &Parameters<'_>, random: &mut dyn FnMut() -> u128) -> Result<Draft, Fault> {
+fn read(reading: &Reading<'_>, given: &Parameters<'_>, random: Random<'_>) -> Result<Draft, Fault> {
     let limits = reading.limits;
     let id = match given.eid.as_deref().filter(|id| !id.is_empty()) {
         Some(id) if uuid::Uuid::try_parse(id).is_ok_and(|id| !id.is_nil()) => Str::from(id),
@@ -403,7 +394,7 @@ fn accept(answer: &Answer<'_>) -> Reply {
     with_cookie(plain(answer.kind), answer)
 }
 
-fn plain(kind: &str) -> Reply {
+pub(super) fn plain(kind: &str) -> Reply {
     if kind == "pixel" {
         Reply::new(200, "image/gif", GIF).with("cache-control", "no-cache, no-store, must-revalidate")
     } else {
@@ -437,7 +428,7 @@ fn cookie_domain(request: &Request<'_>, source: &Source) -> String {
 }
 
 /// A tracker retries what it is refused, or drops it for good: only a request that can never find a source is refused.
-fn refuse(request: &Request<'_>, fault: &Fault) -> Reply {
+pub(super) fn refuse(request: &Request<'_>, fault: &Fault) -> Reply {
     match fault.code {
         "key_unknown" | "key_missing" | "origin_not_allowed" => Reply::problem(fault),
         _ if request.method == "POST" => plain("post"),
