@@ -287,6 +287,24 @@ mod tests {
                 at_ms: 1,
                 counts: true,
             }],
+            pending: vec![CarriedCandidate {
+                decision_id: DecisionId(2),
+                rule: "r".into(),
+                visitor_id: Some("v1".into()),
+                session_id: SessionId(1),
+                cart_version: 1,
+                inputs: [(Str::from("cart_value"), PropertyValue::Float(90.0))].into(),
+                cause_event_id: None,
+                asked_at_ms: 3,
+                consented: true,
+                bot: false,
+            }],
+            shown: vec![CarriedShown {
+                decision_id: DecisionId(1),
+                rule: "r".into(),
+                session_id: SessionId(1),
+                expires_at_ms: 9,
+            }],
         };
         for record in [
             Record::Event(Box::new(event.clone())),

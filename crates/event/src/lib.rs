@@ -20,7 +20,7 @@ pub use id::{
 };
 pub use name::{Dialect, EventName, MAPPING, canonical_name};
 pub use record::{
-    CapEntry, CarriedFact, CarriedSession, Decision, Definition, Forward, Handoff, Outcome, Reaction, Record, Reject,
+    CapEntry, CarriedCandidate, CarriedFact, CarriedSession, CarriedShown, Decision, Definition, Forward, Handoff, Outcome, Reaction, Record, Reject,
     Tick,
 };
 pub use topic::{Cleanup, Topic, TopicClass};

@@ -101,6 +101,48 @@ pub struct Handoff {
     pub facts: Vec<CarriedFact>,
     /// What it was shown.
     pub caps: Vec<CapEntry>,
+    /// Candidates that wait for their decision; asked again at the user's home.
+    pub pending: Vec<CarriedCandidate>,
+    /// On the page now, and to be taken back when it no longer holds.
+    pub shown: Vec<CarriedShown>,
+}
+
+/// A candidate on its way between partitions: the same decision, asked of another home.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CarriedCandidate {
+    /// The decision it will be.
+    pub decision_id: DecisionId,
+    /// The intervention's name.
+    pub rule: Str,
+    /// On which device.
+    pub visitor_id: Option<VisitorId>,
+    /// In which session.
+    pub session_id: SessionId,
+    /// At which version of the cart.
+    pub cart_version: i64,
+    /// Features and session values by value.
+    pub inputs: BTreeMap<Str, crate::PropertyValue>,
+    /// The event that caused it; none for silence.
+    pub cause_event_id: Option<Str>,
+    /// When it was asked first. Epoch ms.
+    pub asked_at_ms: i64,
+    /// Personalization was allowed.
+    pub consented: bool,
+    /// By a robot.
+    pub bot: bool,
+}
+
+/// Something shown, on its way between partitions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CarriedShown {
+    /// Which.
+    pub decision_id: DecisionId,
+    /// Its rule.
+    pub rule: Str,
+    /// Its session.
+    pub session_id: SessionId,
+    /// Gone by itself after this. Epoch ms.
+    pub expires_at_ms: i64,
 }
 
 /// A fact on its way between partitions: names instead of the partition's numbers.

@@ -1,1 +1,12 @@
-//! Simulation of the real assembly, with independent oracles.
+//! Simulation of the product, judged by an independent oracle.
+//!
+//! [`oracle`] computes from a list of records, slowly and plainly, what sessions, carts, silences, hand-offs and caps
+//! must be. [`world`] runs real partition machines over simulated logs, [`draw`] makes the shoppers. A run is a pure
+//! function of its seed.
+
+pub mod draw;
+pub mod oracle;
+pub mod probe;
+pub mod rng;
+pub mod scenario;
+pub mod world;

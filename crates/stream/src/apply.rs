@@ -19,7 +19,7 @@ impl Stream {
         let now_ms = self.now_ms;
         let time_ms = event.occurred_at_ms.min(now_ms);
         let position = self.place_in_session(index, &event, time_ms, out);
-        let Self { shoppers, names, currencies, config, counters, sessions, tracker_sessions, .. } = self;
+        let Self { shoppers, names, currencies, config, counters, sessions, tracker_sessions, idle_thresholds, .. } = self;
         // Invariant: the caller got this index from `shopper_index`, nothing has removed the shopper since.
         let Some(shopper) = shoppers[index as usize].as_mut() else { return Seam::Keyless };
         let number = position.map_or(0, |position| shopper.sessions[position].number);
@@ -27,6 +27,11 @@ impl Stream {
         if !is_reaction(&event.name) {
             shopper.last_stamp_ms = now_ms;
             shopper.idle_fired_ms = 0;
+        } else {
+            // Silences that were due before this are told or over: what reopens the session does not bring them back.
+            let silent_ms = now_ms.saturating_sub(shopper.last_stamp_ms);
+            let over_ms = idle_thresholds.iter().filter(|idle_ms| **idle_ms <= silent_ms).max();
+            shopper.idle_fired_ms = shopper.idle_fired_ms.max(over_ms.copied().unwrap_or(0));
         }
         let Some(position) = position else {
             counters.too_late += 1;
@@ -40,7 +45,7 @@ impl Stream {
         } else {
             counters.late += 1;
         }
-        let cart_changed = count_in(session, &event, time_ms, now_ms) && {
+        let cart_changed = count_in(session, &event, time_ms, now_ms, config.gap_ms) && {
             let before = session.cart;
             if time_ms > session.cart_until_ms {
                 facts_of(&shopper.facts, number, time_ms - 1, time_ms).for_each(|fact| session.cart.apply(fact));
@@ -58,7 +63,12 @@ impl Stream {
         if let Some(tracker) = &event.tracker_session_id
             && session.tracker_session_id.as_ref() != Some(tracker)
         {
-            session.tracker_session_id.get_or_insert_with(|| tracker.clone());
+            // The latest one resolves: one per session, so that a client that makes up ids costs nothing.
+            if let Some(before) = session.tracker_session_id.replace(tracker.clone())
+                && tracker_sessions.get(&before) == Some(&session_id)
+            {
+                tracker_sessions.remove(&before);
+            }
             tracker_sessions.insert(tracker.clone(), session_id);
         }
         if event.user_id.is_some() && session.user.is_none() {
@@ -74,7 +84,10 @@ impl Stream {
         let milestone = opened
             || session.state == SessionState::Closed
             || cart_changed
-            || matches!(event.name, EventName::CheckoutStep | EventName::Transaction | EventName::Refund | EventName::Login);
+            || matches!(
+                event.name,
+                EventName::CheckoutStep | EventName::Transaction | EventName::Refund | EventName::Login
+            );
         session.dirty = true;
         if milestone || now_ms.saturating_sub(session.emitted_at_ms) >= config.cadence_ms {
             emit(session, currencies, now_ms, out);
@@ -202,7 +215,7 @@ impl Stream {
 }
 
 /// What the tracker reports of an intervention by itself; not something the shopper does.
-fn is_reaction(name: &EventName) -> bool {
+pub(crate) fn is_reaction(name: &EventName) -> bool {
     matches!(name, EventName::Exposure | EventName::Painted)
 }
 
@@ -224,15 +237,18 @@ fn facts_of(
 }
 
 /// Takes an event into a session's counts. Says whether it is about the cart.
-fn count_in(session: &mut Session, event: &Event, time_ms: i64, now_ms: i64) -> bool {
+fn count_in(session: &mut Session, event: &Event, time_ms: i64, now_ms: i64, gap_ms: i64) -> bool {
     session.events += 1;
     session.last_kind = FactKind::of(&event.name);
+    if time_ms >= session.ended_at_ms {
+        // A late event does not bring back a consent that was withdrawn since.
+        session.consent = event.consent;
+    }
     session.started_at_ms = session.started_at_ms.min(time_ms);
     session.ended_at_ms = session.ended_at_ms.max(time_ms);
     session.last_stamp_ms = now_ms;
-    session.state = SessionState::Open;
+    session.state = if session.ended_at_ms + gap_ms <= now_ms { SessionState::Idle } else { SessionState::Open };
     session.bot |= event.bot;
-    session.consent = event.consent;
     match &event.name {
         EventName::PageView => session.page_views += 1,
         EventName::ProductView => session.product_views += 1,
@@ -278,7 +294,9 @@ fn write_facts<D: Definitions>(
     };
     let kind = FactKind::of(&event.name);
     let fact = Fact { time_ms, value: f64::NAN, product: 0, category: 0, session, quantity: 1, kind, currency: 0 };
-    if let Some(order) = event.order.as_ref().filter(|_| matches!(event.name, EventName::Transaction | EventName::Refund)) {
+    if let Some(order) =
+        event.order.as_ref().filter(|_| matches!(event.name, EventName::Transaction | EventName::Refund))
+    {
         shopper.facts.insert(Fact {
             value: order.revenue.unwrap_or(f64::NAN),
             currency: currency_number(order.currency.as_ref()),

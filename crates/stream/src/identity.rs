@@ -1,11 +1,13 @@
 //! Who a visitor is: login moves what is known of them to the user's home, logout ends it.
 
-use crate::shopper::Attachment;
+use crate::apply::{emit, is_reaction};
+use crate::shopper::{Attachment, Shown};
 use crate::stream::Stream;
 use midsession_event::{
-    CapEntry, CarriedFact, CarriedSession, Event, EventName, Handoff, SessionState, ShopperId, UserId,
+    CarriedCandidate, CarriedFact, CarriedSession, CarriedShown, Event, EventName, Handoff, OutputId, SessionState,
+    ShopperId, UserId,
 };
-use midsession_machine::{Cart, Effect, Fact, FactKind, Session};
+use midsession_machine::{Candidate, Cart, Effect, Fact, FactKind, Session};
 
 impl Stream {
     /// The user whose home this event belongs to; `None` while it stays with the visitor here. At a login the
@@ -21,51 +23,53 @@ impl Stream {
         let ShopperId::Visitor(visitor_id) = key else { return None };
         let time_ms = event.occurred_at_ms.min(self.now_ms);
         let gap_ms = self.config.gap_ms;
-        let state = &mut self.visitors[visitor as usize].as_mut()?.1;
-        let open = state.attachments.last().filter(|attachment| attachment.to_ms.is_none()).cloned();
-        let holds = |attachment: &&Attachment| {
-            attachment.from_ms <= time_ms && attachment.to_ms.is_none_or(|to_ms| time_ms <= to_ms)
-        };
+        let attachments = &mut self.visitors[visitor as usize].as_mut()?.1.attachments;
+        let holding = attachments.iter().rposition(|attachment| attachment.holds(time_ms));
         let Some(user) = &event.user_id else {
-            let user = state.attachments.iter().rev().find(holds).map(|attachment| attachment.user.clone())?;
+            let position = holding?;
+            let floor_ms = floor_ms(&attachments[..position]);
+            let attachment = &mut attachments[position];
+            // What is within a gap of one of the user's events belongs to the same visit, so to the user.
+            attachment.from_ms = attachment.from_ms.min(time_ms.saturating_sub(gap_ms).max(floor_ms));
             if event.name == EventName::Logout {
-                close_attachment(&mut state.attachments, time_ms);
+                attachment.to_ms = Some(time_ms);
             }
-            return Some(user);
+            return Some(attachment.user.clone());
         };
         if event.name == EventName::Logout {
-            close_attachment(&mut state.attachments, time_ms);
+            // A late logout ends the stay that it belongs to, not the one that came after.
+            if let Some(attachment) = holding.map(|at| &mut attachments[at]).filter(|held| held.user == *user) {
+                attachment.to_ms = Some(time_ms);
+            }
             return Some(user.clone());
         }
-        match open {
+        let has_left = attachments.iter().any(|a| a.user == *user && a.to_ms.is_some_and(|to_ms| time_ms <= to_ms));
+        match attachments.last_mut().filter(|attachment| attachment.to_ms.is_none()) {
             Some(open) if open.user == *user => return Some(user.clone()),
             // A late event of somebody who has left since: it goes to them, and changes nothing here.
             Some(open) if time_ms < open.from_ms => return Some(user.clone()),
-            None if state.attachments.iter().any(|a| a.user == *user && a.to_ms.is_some_and(|to| time_ms <= to)) => {
-                return Some(user.clone());
-            }
-            Some(_) => close_attachment(&mut state.attachments, time_ms),
+            None if has_left => return Some(user.clone()),
+            Some(open) => open.to_ms = Some(time_ms.saturating_sub(1).max(open.from_ms)),
             None => {}
         }
-        let from_ms = self
+        let live_from_ms = self
             .by_id
             .get(key)
             .and_then(|index| self.shoppers[*index as usize].as_ref())
             .into_iter()
             .flat_map(|shopper| &shopper.sessions)
             .filter(|session| session.is_live())
-            .map(|session| session.started_at_ms - gap_ms)
+            .map(|session| session.started_at_ms)
             .min()
-            .unwrap_or(time_ms)
-            .min(time_ms);
-        let state = &mut self.visitors[visitor as usize].as_mut()?.1;
+            .unwrap_or(time_ms);
+        let attachments = &mut self.visitors[visitor as usize].as_mut()?.1.attachments;
         // What belongs to an earlier attachment stays there.
-        let from_ms = state.attachments.last().and_then(|last| last.to_ms).map_or(from_ms, |to| from_ms.max(to + 1));
-        state.attachments.push(Attachment { user: user.clone(), from_ms, to_ms: None });
-        if state.attachments.len() > 16 {
-            state.attachments.remove(0);
+        let from_ms = live_from_ms.min(time_ms).saturating_sub(gap_ms).max(floor_ms(attachments));
+        attachments.push(Attachment { user: user.clone(), from_ms, to_ms: None });
+        if attachments.len() > 16 {
+            attachments.remove(0);
         }
-        if let Some(handoff) = self.hand_over(key, user.clone(), visitor_id) {
+        if let Some(handoff) = self.hand_over(key, user.clone(), event, visitor_id) {
             out.push(Effect::Handoff(Box::new(handoff)));
         }
         Some(user.clone())
@@ -76,14 +80,18 @@ impl Stream {
         &mut self,
         key: &ShopperId,
         user_id: UserId,
+        login: &Event,
         visitor_id: &midsession_event::VisitorId,
     ) -> Option<Handoff> {
         let index = self.by_id.remove(key)?;
         let shopper = self.shoppers[index as usize].take()?;
         self.free.push(index);
         for session in &shopper.sessions {
-            self.sessions.remove(&session.id);
+            self.forget_session(session);
         }
+        // The login is heard here first: no silence runs on while it travels.
+        let (last_stamp_ms, idle_fired_ms) =
+            if is_reaction(&login.name) { (shopper.last_stamp_ms, shopper.idle_fired_ms) } else { (self.now_ms, 0) };
         let name = |number: u32| self.names.name(number).cloned();
         let facts = shopper
             .facts
@@ -113,20 +121,34 @@ impl Stream {
             .iter()
             .map(|session| CarriedSession {
                 update: session.update(&self.currencies),
-                last_stamp_ms: session.last_stamp_ms,
+                last_stamp_ms: if session.is_live() { last_stamp_ms } else { session.last_stamp_ms },
                 cart_version: session.cart_version as i64,
                 consent: session.consent,
-                idle_fired_ms: shopper.idle_fired_ms,
+                idle_fired_ms,
             })
             .collect();
-        let caps: Vec<CapEntry> = shopper
-            .caps
-            .iter()
-            // What was asked and not decided is asked anew at the new home, if it still holds there.
-            .filter(|entry| !shopper.pending.iter().any(|pending| pending.decision_id == entry.decision_id))
-            .cloned()
+        let pending = shopper.pending.into_iter().map(carried).collect();
+        let shown = shopper
+            .shown
+            .into_iter()
+            .map(|Shown { decision_id, rule, session_id, expires_at_ms }| CarriedShown {
+                decision_id,
+                rule,
+                session_id,
+                expires_at_ms,
+            })
             .collect();
-        Some(Handoff { id: self.output_id(), visitor_id: visitor_id.clone(), user_id, sessions, facts, caps })
+        let id = self.output_id();
+        Some(Handoff {
+            id,
+            visitor_id: visitor_id.clone(),
+            user_id,
+            sessions,
+            facts,
+            caps: shopper.caps,
+            pending,
+            shown,
+        })
     }
 
     /// Receives a visitor's state at the user's home.
@@ -137,12 +159,16 @@ impl Stream {
         for carried in &handoff.sessions {
             shopper.last_session += 1;
             numbers.push(shopper.last_session);
-            shopper.last_stamp_ms = shopper.last_stamp_ms.max(carried.last_stamp_ms);
-            shopper.sessions.push(session_of(carried, shopper.last_session, &handoff.user_id));
-            self.sessions.insert(carried.update.session_id, index);
-            if let Some(tracker) = &carried.update.tracker_session_id {
-                self.tracker_sessions.insert(tracker.clone(), carried.update.session_id);
+            let session = session_of(carried, shopper.last_session, &handoff.user_id);
+            if session.is_live() && carried.last_stamp_ms > shopper.last_stamp_ms {
+                shopper.last_stamp_ms = carried.last_stamp_ms;
+                shopper.idle_fired_ms = carried.idle_fired_ms;
             }
+            self.sessions.insert(session.id, index);
+            if let Some(tracker) = &session.tracker_session_id {
+                self.tracker_sessions.insert(tracker.clone(), session.id);
+            }
+            shopper.sessions.push(session);
         }
         for fact in &handoff.facts {
             let kind = FactKind(u8::try_from(fact.kind).unwrap_or(FactKind::CUSTOM.0));
@@ -169,26 +195,75 @@ impl Stream {
                 shopper.caps.push(entry);
             }
         }
-        for number in numbers {
-            let Some(position) = shopper.sessions.iter().position(|session| session.number == number) else { continue };
-            let session = &mut shopper.sessions[position];
+        shopper.shown.extend(handoff.shown.into_iter().map(
+            |CarriedShown { decision_id, rule, session_id, expires_at_ms }| Shown {
+                decision_id,
+                rule,
+                session_id,
+                expires_at_ms,
+            },
+        ));
+        for number in &numbers {
+            let Some(session) = shopper.sessions.iter_mut().find(|session| session.number == *number) else { continue };
+            session.cart = Cart::after(shopper.facts.all().iter().filter(|fact| fact.session == *number));
+            session.cart_until_ms = session.ended_at_ms;
             if session.is_live() {
-                session.cart = Cart::after(shopper.facts.all().iter().filter(|fact| fact.session == number));
-                session.cart_until_ms = session.ended_at_ms;
-                session.version += 1;
-                session.emitted_at_ms = self.now_ms;
-                out.push(Effect::Session(Box::new(session.update(&self.currencies))));
+                emit(session, &self.currencies, self.now_ms, out);
             }
+        }
+        for candidate in handoff.pending {
+            let cause = self.output_id();
+            let candidate = asked_again(candidate, ShopperId::User(handoff.user_id.clone()), cause);
+            let Some(shopper) = self.shoppers[index as usize].as_mut() else { return };
+            if shopper.pending.iter().all(|known| known.decision_id != candidate.decision_id) {
+                shopper.pending.push(candidate.clone());
+                out.push(Effect::Candidate(Box::new(candidate)));
+            }
+        }
+        for number in numbers {
+            self.merge_neighbours(index, number, out);
         }
         self.arm(index);
     }
 }
 
-/// Ends the open attachment.
-fn close_attachment(attachments: &mut [Attachment], time_ms: i64) {
-    if let Some(open) = attachments.last_mut().filter(|attachment| attachment.to_ms.is_none()) {
-        open.to_ms = Some(time_ms.max(open.from_ms));
+/// A candidate on its way.
+fn carried(candidate: Candidate) -> CarriedCandidate {
+    CarriedCandidate {
+        decision_id: candidate.decision_id,
+        rule: candidate.rule,
+        visitor_id: candidate.visitor_id,
+        session_id: candidate.session_id,
+        cart_version: candidate.cart_version as i64,
+        inputs: candidate.inputs,
+        cause_event_id: candidate.cause_event,
+        asked_at_ms: candidate.asked_at_ms,
+        consented: candidate.consented,
+        bot: candidate.bot,
     }
+}
+
+/// A carried candidate, asked of its new home.
+fn asked_again(carried: CarriedCandidate, shopper: ShopperId, cause: OutputId) -> Candidate {
+    Candidate {
+        decision_id: carried.decision_id,
+        rule: carried.rule,
+        shopper,
+        visitor_id: carried.visitor_id,
+        session_id: carried.session_id,
+        cart_version: u64::try_from(carried.cart_version).unwrap_or(0),
+        inputs: carried.inputs,
+        cause,
+        cause_event: carried.cause_event_id,
+        asked_at_ms: carried.asked_at_ms,
+        consented: carried.consented,
+        bot: carried.bot,
+    }
+}
+
+/// The first instant after these attachments. Epoch ms.
+fn floor_ms(attachments: &[Attachment]) -> i64 {
+    attachments.last().and_then(|last| last.to_ms).map_or(i64::MIN, |to_ms| to_ms.saturating_add(1))
 }
 
 /// A session as it was carried, under its new number.

@@ -1,9 +1,10 @@
 //! Which session an event belongs to: opens, extends, bridges.
 
 use crate::apply::emit;
+use crate::shopper::Shopper;
 use crate::stream::Stream;
-use midsession_event::{Event, SessionId, SessionState};
-use midsession_machine::{Cart, Effect, FactKind, Session};
+use midsession_event::{Event, EventName, SessionId, SessionState};
+use midsession_machine::{Cart, Effect, FactKind, Facts, Session};
 
 impl Stream {
     /// The position of the event's session among the shopper's, opened or merged as needed; `None` when it is too
@@ -31,10 +32,12 @@ impl Stream {
                 let over = shopper.sessions.iter().filter(same_device).any(|session| {
                     session.state == SessionState::Closed
                         && time_ms >= session.started_at_ms - gap_ms
-                        && time_ms <= session.ended_at_ms
+                        && time_ms <= session.ended_at_ms + gap_ms
+                        // Who logs out leaves: what comes after is a new session.
+                        && (time_ms <= session.ended_at_ms || !ended_by_logout(&shopper.facts, session))
                 });
                 // A session of this event alone would be closed by now, or one that is closed would take it.
-                if time_ms + gap_ms + grace_ms <= now_ms || over {
+                if time_ms.saturating_add(gap_ms + grace_ms) <= now_ms || over {
                     return None;
                 }
                 self.counters.sessions_opened += 1;
@@ -46,12 +49,37 @@ impl Stream {
         }
     }
 
+    /// Merges a session that came with a hand-off with live ones of its device that it touches.
+    pub(crate) fn merge_neighbours(&mut self, index: u32, number: u32, out: &mut Vec<Effect>) {
+        let gap_ms = self.config.gap_ms;
+        let find = |shopper: &Shopper, number: u32| {
+            let one = shopper.sessions.iter().position(|session| session.number == number && session.is_live())?;
+            let session = &shopper.sessions[one];
+            let other = shopper.sessions.iter().position(|other| {
+                other.number != number
+                    && other.is_live()
+                    && other.visitor == session.visitor
+                    && other.started_at_ms <= session.ended_at_ms + gap_ms
+                    && session.started_at_ms <= other.ended_at_ms + gap_ms
+            })?;
+            Some((one, other))
+        };
+        let mut number = number;
+        while let Some((one, other)) = self.shoppers[index as usize].as_ref().and_then(|shopper| find(shopper, number))
+        {
+            let kept = self.merge(index, one, other, out);
+            let kept = self.shoppers[index as usize].as_ref().and_then(|shopper| shopper.sessions.get(kept));
+            number = kept.map_or(number, |session| session.number);
+        }
+    }
+
     /// Makes two sessions one: the smaller id stays, the other points to it. Returns the survivor's position.
     fn merge(&mut self, index: u32, one: usize, other: usize, out: &mut Vec<Effect>) -> usize {
         let now_ms = self.now_ms;
-        let Self { shoppers, currencies, counters, .. } = self;
+        let Self { shoppers, currencies, counters, tracker_sessions, .. } = self;
         let Some(shopper) = shoppers[index as usize].as_mut() else { return one };
-        let (kept, gone) = if shopper.sessions[one].id < shopper.sessions[other].id { (one, other) } else { (other, one) };
+        let (kept, gone) =
+            if shopper.sessions[one].id < shopper.sessions[other].id { (one, other) } else { (other, one) };
         counters.sessions_merged += 1;
         let merged_into = shopper.sessions[kept].id;
         let lost = {
@@ -63,6 +91,9 @@ impl Stream {
             copy
         };
         shopper.facts.relabel(lost.number, shopper.sessions[kept].number);
+        // What was decided in either was decided in the one they are now.
+        shopper.caps.iter_mut().filter(|cap| cap.session_id == lost.id).for_each(|cap| cap.session_id = merged_into);
+        shopper.shown.iter_mut().filter(|shown| shown.session_id == lost.id).for_each(|s| s.session_id = merged_into);
         let session = &mut shopper.sessions[kept];
         session.version = session.version.max(lost.version);
         session.started_at_ms = session.started_at_ms.min(lost.started_at_ms);
@@ -80,10 +111,13 @@ impl Stream {
         session.cart_version += lost.cart_version;
         session.bot |= lost.bot;
         session.user = session.user.take().or(lost.user);
-        session.tracker_session_id = session.tracker_session_id.take().or(lost.tracker_session_id);
-        for (slot, value) in
-            [(&mut session.device_class, lost.device_class), (&mut session.campaign, lost.campaign)]
+        if session.tracker_session_id.is_none()
+            && let Some(tracker) = lost.tracker_session_id
         {
+            tracker_sessions.insert(tracker.clone(), merged_into);
+            session.tracker_session_id = Some(tracker);
+        }
+        for (slot, value) in [(&mut session.device_class, lost.device_class), (&mut session.campaign, lost.campaign)] {
             if let Some(value) = value
                 && slot.as_ref().is_none_or(|known| value.0 < known.0)
             {
@@ -96,6 +130,15 @@ impl Stream {
         emit(session, currencies, now_ms, out);
         kept
     }
+}
+
+/// Whether a logout is among a session's events.
+fn ended_by_logout(facts: &Facts, session: &Session) -> bool {
+    let logout = FactKind::of(&EventName::Logout);
+    facts
+        .between(session.started_at_ms - 1, session.ended_at_ms)
+        .iter()
+        .any(|f| f.session == session.number && f.kind == logout)
 }
 
 /// The session that this event opens.

@@ -85,3 +85,10 @@ pub struct Attachment {
     /// Up to this one; open while signed in. Epoch ms.
     pub to_ms: Option<i64>,
 }
+
+impl Attachment {
+    /// Whether this instant of event time lies in it.
+    pub fn holds(&self, time_ms: i64) -> bool {
+        self.from_ms <= time_ms && self.to_ms.is_none_or(|to_ms| time_ms <= to_ms)
+    }
+}

@@ -133,7 +133,7 @@ impl Stream {
                 None
             }
             Record::Decision(decision) => {
-                self.on_decision(*decision, out);
+                self.on_decision(*decision, definitions, out);
                 None
             }
             Record::Handoff(handoff) => {

@@ -2,7 +2,7 @@
 
 use crate::stream::Stream;
 use midsession_event::SessionState;
-use midsession_machine::WINDOW_MAX_MS;
+use midsession_machine::{Session, WINDOW_MAX_MS};
 
 impl Stream {
     /// Looks at the next shopper and the next visitor. Driven by records, so replay forgets at the same places.
@@ -25,21 +25,15 @@ impl Stream {
         let memory_ms = self.config.memory_ms;
         let Some(shopper) = self.shoppers[index].as_mut() else { return };
         let oldest_ms = shopper.facts.all().first().map_or(i64::MAX, |fact| fact.time_ms);
-        let is_over = |session: &midsession_machine::Session| {
+        let is_over = |session: &Session| {
             matches!(session.state, SessionState::Closed | SessionState::Merged)
                 && session.ended_at_ms + kept_ms <= now_ms
         };
         if shopper.sessions.iter().any(is_over) {
-            for session in shopper.sessions.iter().filter(|session| is_over(session)) {
-                self.sessions.remove(&session.id);
-                if let Some(tracker) = &session.tracker_session_id
-                    && self.tracker_sessions.get(tracker) == Some(&session.id)
-                {
-                    self.tracker_sessions.remove(tracker);
-                }
-            }
-            shopper.sessions.retain(|session| !is_over(session));
+            let over: Vec<Session> = shopper.sessions.extract_if(.., |session| is_over(session)).collect();
+            over.iter().for_each(|session| self.forget_session(session));
         }
+        let Some(shopper) = self.shoppers[index].as_mut() else { return };
         if oldest_ms <= now_ms - WINDOW_MAX_MS {
             let numbers: smallvec::SmallVec<[u32; 8]> = shopper.sessions.iter().map(|session| session.number).collect();
             shopper.facts.retain(|fact| fact.time_ms > now_ms - WINDOW_MAX_MS || numbers.contains(&fact.session));
@@ -54,6 +48,16 @@ impl Stream {
             self.by_id.remove(&shopper.id);
             self.shoppers[index] = None;
             self.free.push(index as u32);
+        }
+    }
+
+    /// Forgets the ids that lead to a session.
+    pub(crate) fn forget_session(&mut self, session: &Session) {
+        self.sessions.remove(&session.id);
+        if let Some(tracker) = &session.tracker_session_id
+            && self.tracker_sessions.get(tracker) == Some(&session.id)
+        {
+            self.tracker_sessions.remove(tracker);
         }
     }
 

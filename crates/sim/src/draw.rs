@@ -1,0 +1,209 @@
+//! Shoppers drawn at random, weighted to the edges: gaps around 30 minutes, grace, repeats, late events, logins.
+
+use crate::rng::Rng;
+use midsession_event::{Cart, Event, EventName, Order, Product};
+
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+
+/// An event on its way: when it arrives at the log. Epoch ms.
+pub type Arrival = (i64, Event);
+
+/// Draws the events of some shoppers.
+#[derive(Debug)]
+pub struct Shoppers {
+    rng: Rng,
+    now_ms: i64,
+    made: u64,
+    visitors: u64,
+    users: u64,
+    signed_in: Vec<Option<u64>>,
+    out: Vec<Arrival>,
+}
+
+impl Shoppers {
+    /// About `steps` events from `start_ms` on, sorted by arrival.
+    pub fn draw(mut rng: Rng, start_ms: i64, steps: usize) -> Vec<Arrival> {
+        let visitors = 1 + rng.below(3);
+        let users = 1 + rng.below(2);
+        let signed_in = vec![None; visitors as usize];
+        let mut shoppers = Self { rng, now_ms: start_ms, made: 0, visitors, users, signed_in, out: Vec::new() };
+        let mut visitor = 0;
+        while shoppers.out.len() < steps {
+            if shoppers.rng.chance(30) {
+                visitor = shoppers.rng.below(shoppers.visitors);
+            }
+            shoppers.now_ms += shoppers.pause_ms();
+            match shoppers.rng.below(100) {
+                0..=7 => shoppers.bridge(visitor),
+                8..=15 => shoppers.sign_in(visitor),
+                16..=19 => shoppers.sign_out(visitor),
+                20..=22 => shoppers.without_visitor(),
+                _ => shoppers.something(visitor),
+            }
+        }
+        shoppers.out.sort_by_key(|(at_ms, _)| *at_ms);
+        shoppers.out
+    }
+
+    fn pause_ms(&mut self) -> i64 {
+        let edge = self.rng.between(-1, 1);
+        match self.rng.below(100) {
+            0..=49 => self.rng.between(0, 8_000),
+            50..=57 => 5_000 + edge,
+            58..=65 => 20_000 + edge,
+            66..=69 => 10 * MINUTE_MS + edge,
+            70..=83 => 30 * MINUTE_MS + edge,
+            84..=89 => 32 * MINUTE_MS + edge,
+            90..=93 => 31 * MINUTE_MS,
+            94..=96 => self.rng.between(0, 3 * HOUR_MS),
+            97..=98 => self.rng.between(11 * HOUR_MS, 13 * HOUR_MS),
+            _ => 24 * HOUR_MS + edge,
+        }
+    }
+
+    fn lateness_ms(&mut self) -> i64 {
+        let edge = self.rng.between(-1, 1);
+        match self.rng.below(100) {
+            0..=64 => 0,
+            65..=74 => self.rng.between(1, 50),
+            75..=79 => 2 * MINUTE_MS + edge,
+            80..=84 => 30 * MINUTE_MS + edge,
+            85..=89 => 32 * MINUTE_MS + edge,
+            90..=97 => self.rng.between(0, 40 * MINUTE_MS),
+            98 => -self.rng.between(1, 90_000),
+            _ => 24 * HOUR_MS + edge,
+        }
+    }
+
+    fn event(&mut self, name: EventName, visitor: Option<u64>, time_ms: i64) -> Event {
+        self.made += 1;
+        let mut event = Event::new("shop".into(), format!("e{}", self.made).into(), name, time_ms);
+        event.visitor_id = visitor.map(|number| format!("v{number}").into());
+        let user = visitor.and_then(|number| self.signed_in[number as usize]);
+        if let Some(user) = user.filter(|_| self.rng.chance(50)) {
+            event.user_id = Some(format!("u{user}").into());
+        }
+        event
+    }
+
+    fn send(&mut self, arrival_ms: i64, event: Event) {
+        if self.rng.chance(12) {
+            let edge = self.rng.pick(&[0, 0, 1, 50, 1_000, 20_000, 31 * MINUTE_MS, 24 * HOUR_MS, 24 * HOUR_MS + 1_000]);
+            self.out.push((arrival_ms + edge, event.clone()));
+        }
+        self.out.push((arrival_ms, event));
+    }
+
+    fn product(&mut self) -> Product {
+        Product {
+            id: format!("p{}", self.rng.below(4)).into(),
+            price: self.rng.pick(&[Some(0.25), Some(10.0), Some(15.5), Some(45.0), Some(90.0), None]),
+            currency: match self.rng.below(12) {
+                0 => Some("USD".into()),
+                1 => None,
+                _ => Some("EUR".into()),
+            },
+            quantity: self.rng.pick(&[None, Some(1), Some(1), Some(2), Some(3)]),
+            category: self.rng.chance(50).then(|| "shoes".into()),
+            ..Product::default()
+        }
+    }
+
+    fn something(&mut self, visitor: u64) {
+        let (time_ms, late_ms) = (self.now_ms, self.lateness_ms());
+        let event = self.any(Some(visitor), time_ms);
+        self.send(time_ms + late_ms, event);
+    }
+
+    fn any(&mut self, visitor: Option<u64>, time_ms: i64) -> Event {
+        let name = match self.rng.below(100) {
+            0..=24 => EventName::PageView,
+            25..=44 => EventName::ProductView,
+            45..=69 => EventName::AddToCart,
+            70..=76 => EventName::RemoveFromCart,
+            77..=80 => EventName::CheckoutStep,
+            81..=85 => EventName::Transaction,
+            86..=87 => EventName::Refund,
+            88..=93 => EventName::Painted,
+            94..=96 => EventName::CartView,
+            _ => EventName::Custom("quiz_answered".into()),
+        };
+        let mut event = self.event(name.clone(), visitor, time_ms);
+        if matches!(name, EventName::ProductView | EventName::AddToCart | EventName::RemoveFromCart) {
+            let many = if self.rng.chance(15) { 3 } else { 1 };
+            event.products = (0..many).map(|_| self.product()).collect();
+        }
+        match name {
+            EventName::CheckoutStep => event.step = self.rng.pick(&[None, Some(1), Some(2), Some(3)]),
+            EventName::Transaction | EventName::Refund if !self.rng.chance(10) => {
+                event.order = Some(Order { revenue: Some(self.rng.between(1, 400) as f64 * 0.25), ..Order::default() });
+            }
+            _ => {}
+        }
+        if self.rng.chance(8) {
+            let total_value = Some(self.rng.between(0, 400) as f64 * 0.5);
+            event.cart = Some(Cart { total_value, currency: Some("EUR".into()), ..Cart::default() });
+        }
+        event.bot = self.rng.chance(2);
+        event
+    }
+
+    /// Two visits more than a gap apart, and a late event between them that reaches one, both or none.
+    fn bridge(&mut self, visitor: u64) {
+        let gap_ms = 30 * MINUTE_MS;
+        let (one_ms, other_ms) = (self.now_ms, self.now_ms + gap_ms + self.rng.between(1, 119_000));
+        let edge = self.rng.between(-1, 1);
+        let between_ms = match self.rng.below(4) {
+            0 => one_ms + gap_ms + edge,
+            1 => other_ms - gap_ms + edge,
+            _ => self.rng.between(one_ms, other_ms),
+        };
+        let last = if self.rng.chance(60) { EventName::AddToCart } else { EventName::PageView };
+        for (time_ms, arrival_ms) in [(one_ms, one_ms), (other_ms, other_ms)] {
+            let mut event = self.any(Some(visitor), time_ms);
+            if event.name == EventName::AddToCart {
+                event.name = last.clone();
+            }
+            self.send(arrival_ms, event);
+        }
+        let event = self.any(Some(visitor), between_ms);
+        let late_ms = self.rng.pick(&[0, 1, 1_000, 119_000]);
+        self.send(other_ms + late_ms, event);
+        self.now_ms = other_ms;
+    }
+
+    fn sign_in(&mut self, visitor: u64) {
+        let user = self.rng.below(self.users);
+        self.signed_in[visitor as usize] = None;
+        // Something from before the login that arrives after it.
+        if self.rng.chance(40) {
+            let edge = self.rng.between(-1, 1);
+            let before_ms = self.rng.pick(&[0, 1, 1_000, 60_000, 30 * MINUTE_MS + edge, 31 * MINUTE_MS]);
+            let time_ms = self.now_ms - before_ms;
+            let event = self.any(Some(visitor), time_ms);
+            let after_ms = self.rng.pick(&[1, 10, 500]);
+            self.send(self.now_ms + after_ms, event);
+        }
+        self.signed_in[visitor as usize] = Some(user);
+        let name = if self.rng.chance(70) { EventName::Login } else { EventName::PageView };
+        let mut event = self.event(name, Some(visitor), self.now_ms);
+        event.user_id = Some(format!("u{user}").into());
+        let late_ms = if self.rng.chance(15) { self.lateness_ms() } else { 0 };
+        self.send(self.now_ms + late_ms, event);
+    }
+
+    fn sign_out(&mut self, visitor: u64) {
+        let event = self.event(EventName::Logout, Some(visitor), self.now_ms);
+        let late_ms = if self.rng.chance(25) { self.lateness_ms() } else { 0 };
+        self.send(self.now_ms + late_ms, event);
+        self.signed_in[visitor as usize] = None;
+    }
+
+    fn without_visitor(&mut self) {
+        let mut event = self.any(None, self.now_ms);
+        let user = self.rng.below(self.users);
+        event.user_id = Some(format!("u{user}").into());
+        self.send(self.now_ms, event);
+    }
+}

@@ -1,0 +1,84 @@
+//! What a shopper did, in plain text and numbers.
+
+use midsession_event::Event;
+
+/// A product in an act.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Piece {
+    /// Product id.
+    pub id: String,
+    /// Price of one.
+    pub price: Option<f64>,
+    /// Its currency.
+    pub currency: Option<String>,
+    /// How many.
+    pub quantity: i64,
+}
+
+/// One event.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Act {
+    /// Source and event id: the idempotency key.
+    pub key: (String, String),
+    /// Event name.
+    pub name: String,
+    /// Device.
+    pub visitor: Option<String>,
+    /// Person.
+    pub user: Option<String>,
+    /// Event time as collected. Epoch ms.
+    pub time_ms: i64,
+    /// Products.
+    pub pieces: Vec<Piece>,
+    /// What the tracker says the cart is worth.
+    pub cart_total: Option<(f64, Option<String>)>,
+    /// Revenue of a transaction.
+    pub revenue: Option<f64>,
+    /// Checkout step.
+    pub step: Option<i32>,
+    /// By a robot.
+    pub bot: bool,
+}
+
+impl From<&Event> for Act {
+    fn from(event: &Event) -> Self {
+        let pieces: Vec<Piece> = event
+            .products
+            .iter()
+            .map(|product| Piece {
+                id: product.id.to_string(),
+                price: product.price,
+                currency: product.currency.as_ref().map(ToString::to_string),
+                quantity: i64::from(product.quantity.unwrap_or(1)),
+            })
+            .collect();
+        let first_currency = pieces.first().and_then(|piece| piece.currency.clone());
+        let total = |cart: &midsession_event::Cart| {
+            Some((cart.total_value?, cart.currency.as_ref().map(ToString::to_string).or(first_currency)))
+        };
+        Self {
+            key: (event.source.to_string(), event.event_id.to_string()),
+            name: event.name.to_string(),
+            visitor: event.visitor_id.as_ref().map(ToString::to_string),
+            user: event.user_id.as_ref().map(ToString::to_string),
+            time_ms: event.occurred_at_ms,
+            cart_total: event.cart.as_ref().and_then(total),
+            revenue: event.order.as_ref().and_then(|order| order.revenue),
+            step: event.step,
+            bot: event.bot,
+            pieces,
+        }
+    }
+}
+
+impl Act {
+    /// Done by the shopper, not reported by the tracker of itself.
+    pub fn is_own(&self) -> bool {
+        self.name != "exposure" && self.name != "painted"
+    }
+
+    /// Changes what is in the cart.
+    pub fn is_about_cart(&self) -> bool {
+        ["add_to_cart", "remove_from_cart", "transaction"].contains(&self.name.as_str()) || self.cart_total.is_some()
+    }
+}

@@ -1,0 +1,283 @@
+//! All that is known of one person: visits, what is in the windows, caps, silence.
+
+use crate::oracle::visit::{Stand, Taken, Visit};
+use crate::oracle::{Act, Rules};
+use crate::probe;
+use midsession_event::{DecisionId, SessionId};
+use std::rc::Rc;
+
+/// A decision that counts, counted or waits.
+#[derive(Clone, Debug)]
+pub struct Cap {
+    /// Which.
+    pub decision: u128,
+    /// Its rule.
+    pub rule: String,
+    /// In which visit.
+    pub visit: u128,
+    /// When asked, then when decided. Epoch ms.
+    pub at_ms: i64,
+    /// Uses up the cap.
+    pub counts: bool,
+    /// Not decided yet.
+    pub pending: bool,
+}
+
+/// Something served that may have to be taken back.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Which.
+    pub decision: u128,
+    /// In which visit.
+    pub visit: u128,
+    /// Until. Epoch ms.
+    pub until_ms: i64,
+}
+
+/// A person, or an anonymous visitor.
+#[derive(Clone, Debug, Default)]
+pub struct Person {
+    /// Partition.
+    pub home: u32,
+    /// Visits of all devices.
+    pub visits: Vec<Visit>,
+    /// Too late for any visit.
+    pub loose: Vec<Taken>,
+    /// Stamp of the last own act. Epoch ms.
+    pub heard_ms: Option<i64>,
+    /// Silences told since.
+    pub told: Vec<i64>,
+    /// Decisions.
+    pub caps: Vec<Cap>,
+    /// Shown now.
+    pub shown: Vec<Shown>,
+}
+
+/// What follows from an act or from time.
+#[derive(Clone, Debug, Default)]
+pub struct Follows {
+    /// Silences: (session, threshold, at).
+    pub silences: Vec<(u128, i64, i64)>,
+    /// Candidates: (decision, asked at).
+    pub asked: Vec<(u128, i64)>,
+    /// Taken back.
+    pub retracted: Vec<u128>,
+}
+
+impl Person {
+    /// Time passes up to and including `stamp_ms`.
+    pub fn passes(&mut self, stamp_ms: i64, rules: &Rules, follows: &mut Follows) {
+        let over_ms = rules.gap_ms + rules.grace_ms;
+        for threshold_ms in probe::SILENCES_MS {
+            let Some(at_ms) = self.heard_ms.map(|heard| heard + threshold_ms).filter(|at| *at <= stamp_ms) else {
+                break;
+            };
+            if self.told.contains(&threshold_ms) {
+                continue;
+            }
+            self.told.push(threshold_ms);
+            let awake: Vec<u128> = self
+                .visits
+                .iter()
+                .filter(|visit| visit.stand == Stand::Live && !visit.is_bot() && visit.span_ms().1 + over_ms >= at_ms)
+                .map(|visit| visit.id)
+                .collect();
+            for id in &awake {
+                follows.silences.push((*id, threshold_ms, at_ms));
+            }
+            if threshold_ms == probe::STALLED_MS {
+                // All are looked at before any is asked for.
+                let wanted: Vec<u128> = awake.into_iter().filter(|id| self.wants("stalled", *id, at_ms)).collect();
+                for id in wanted {
+                    self.ask("stalled", id, at_ms, follows);
+                }
+            }
+        }
+        for visit in self.visits.iter_mut().filter(|visit| visit.stand == Stand::Live) {
+            if visit.span_ms().1 + over_ms <= stamp_ms {
+                visit.stand = Stand::Closed;
+            }
+        }
+    }
+
+    /// An act takes effect. False when it is too late for any visit.
+    pub fn take(
+        &mut self,
+        user: Option<&str>,
+        taken: Taken,
+        stamp_ms: i64,
+        rules: &Rules,
+        follows: &mut Follows,
+    ) -> bool {
+        let act = Rc::clone(&taken.act);
+        let time_ms = taken.time_ms;
+        let at = self.visit_for(user, &act, time_ms, stamp_ms, rules);
+        if act.is_own() {
+            self.heard_ms = Some(stamp_ms);
+            self.told.clear();
+        }
+        let Some(at) = at else {
+            self.loose.push(taken);
+            return false;
+        };
+        let visit = &mut self.visits[at];
+        let before = visit.basket();
+        visit.taken.push(taken);
+        if act.is_about_cart() && (act.name == "add_to_cart" || visit.basket() != before) {
+            visit.cart_version += 1;
+        }
+        if act.name == "logout" {
+            visit.stand = Stand::LoggedOut;
+        }
+        let id = visit.id;
+        self.shown.retain(|shown| shown.until_ms > stamp_ms);
+        let bought: Vec<u128> =
+            self.visits.iter().filter(|visit| visit.count("transaction") > 0).map(|visit| visit.id).collect();
+        for shown in self.shown.iter().filter(|shown| bought.contains(&shown.visit)) {
+            follows.retracted.push(shown.decision);
+        }
+        self.shown.retain(|shown| !bought.contains(&shown.visit));
+        if act.name == "add_to_cart" && !act.bot && self.wants("big_cart", id, stamp_ms) {
+            self.ask("big_cart", id, stamp_ms, follows);
+        }
+        true
+    }
+
+    /// Where the act belongs; visits that it joins become one.
+    fn visit_for(
+        &mut self,
+        user: Option<&str>,
+        act: &Act,
+        time_ms: i64,
+        stamp_ms: i64,
+        rules: &Rules,
+    ) -> Option<usize> {
+        let device = &act.visitor;
+        let near: Vec<u128> = self
+            .visits
+            .iter()
+            .filter(|visit| {
+                visit.device == *device && visit.stand == Stand::Live && visit.is_near(time_ms, rules.gap_ms)
+            })
+            .map(|visit| visit.id)
+            .collect();
+        if let Some((first, rest)) = near.split_first() {
+            let mut kept = *first;
+            for other in rest {
+                kept = self.join(kept, *other);
+            }
+            return self.visits.iter().position(|visit| visit.id == kept);
+        }
+        let belongs_to_the_past = self.visits.iter().filter(|visit| visit.device == *device).any(|visit| {
+            let (from_ms, to_ms) = visit.span_ms();
+            match visit.stand {
+                Stand::Closed => time_ms >= from_ms - rules.gap_ms && time_ms <= to_ms + rules.gap_ms,
+                // Who logs out leaves; what comes after is a new visit.
+                Stand::LoggedOut => time_ms >= from_ms - rules.gap_ms && time_ms <= to_ms,
+                _ => false,
+            }
+        });
+        if belongs_to_the_past || time_ms + rules.gap_ms + rules.grace_ms <= stamp_ms {
+            return None;
+        }
+        let source = midsession_event::SourceId::from(act.key.0.as_str());
+        self.visits.push(Visit {
+            id: SessionId::opened_by(&source, &act.key.1.as_str().into()).0,
+            device: device.clone(),
+            user: user.map(ToString::to_string),
+            taken: Vec::new(),
+            stand: Stand::Live,
+            cart_version: 0,
+        });
+        Some(self.visits.len() - 1)
+    }
+
+    /// Two visits become one; the smaller id stays. Returns it.
+    fn join(&mut self, one: u128, other: u128) -> u128 {
+        let (kept, gone) = (one.min(other), one.max(other));
+        let Some(lost) = self.visits.iter_mut().find(|visit| visit.id == gone) else { return kept };
+        lost.stand = Stand::Into(kept);
+        let (taken, version, user) = (lost.taken.clone(), lost.cart_version, lost.user.clone());
+        if let Some(visit) = self.visits.iter_mut().find(|visit| visit.id == kept) {
+            visit.taken.extend(taken);
+            visit.cart_version += version;
+            visit.user = visit.user.take().or(user);
+        }
+        self.caps.iter_mut().filter(|cap| cap.visit == gone).for_each(|cap| cap.visit = kept);
+        self.shown.iter_mut().filter(|shown| shown.visit == gone).for_each(|shown| shown.visit = kept);
+        kept
+    }
+
+    /// Takes over what is known of a visitor.
+    pub fn welcome(&mut self, user: &str, mut moved: Person, order: &mut u64, rules: &Rules) {
+        let is_live = |visit: &Visit| visit.stand == Stand::Live;
+        if moved.heard_ms > self.heard_ms && moved.visits.iter().any(is_live) {
+            self.heard_ms = moved.heard_ms;
+            self.told = moved.told;
+        }
+        // They arrive in the order of their times.
+        let lists = moved.visits.iter_mut().map(|visit| &mut visit.taken).chain([&mut moved.loose]);
+        let mut all: Vec<&mut Taken> = lists.flatten().collect();
+        all.sort_by_key(|taken| (taken.time_ms, taken.order));
+        for taken in all {
+            *order += 1;
+            taken.order = *order;
+        }
+        moved.visits.iter_mut().filter(|visit| is_live(visit)).for_each(|visit| visit.user = Some(user.to_string()));
+        self.visits.extend(moved.visits);
+        self.loose.extend(moved.loose);
+        self.caps.extend(moved.caps);
+        self.shown.extend(moved.shown);
+        while let Some((one, other)) = self.touching(rules) {
+            self.join(one, other);
+        }
+    }
+
+    /// Two live visits of one device that are within a gap of each other.
+    fn touching(&self, rules: &Rules) -> Option<(u128, u128)> {
+        let live: Vec<&Visit> = self.visits.iter().filter(|visit| visit.stand == Stand::Live).collect();
+        live.iter().find_map(|one| {
+            let other = live.iter().find(|other| {
+                other.id != one.id
+                    && other.device == one.device
+                    && other.taken.iter().any(|taken| one.is_near(taken.time_ms, rules.gap_ms))
+            })?;
+            Some((one.id, other.id))
+        })
+    }
+
+    /// A decision is read. True when it takes effect; then whether it is still shown.
+    pub fn settle(&mut self, decision: u128, counts: bool, served_until_ms: Option<i64>, now_ms: i64) -> Option<bool> {
+        let cap = self.caps.iter_mut().find(|cap| cap.decision == decision && cap.pending)?;
+        cap.pending = false;
+        cap.at_ms = now_ms;
+        let id = cap.visit;
+        let visit = self.visits.iter().find(|visit| visit.id == id);
+        let in_time = served_until_ms.is_none_or(|until_ms| until_ms > now_ms);
+        let holds = in_time && visit.is_some_and(|visit| visit.count("transaction") == 0);
+        cap.counts = counts && (holds || served_until_ms.is_none());
+        if let Some(until_ms) = served_until_ms.filter(|_| holds) {
+            self.shown.push(Shown { decision, visit: id, until_ms });
+        }
+        Some(holds)
+    }
+
+    fn wants(&self, rule: &str, id: u128, now_ms: i64) -> bool {
+        let Some(visit) = self.visits.iter().find(|visit| visit.id == id) else { return false };
+        let counted = || self.caps.iter().filter(|cap| cap.rule == rule && cap.counts);
+        visit.basket().value.is_some_and(|value| value > probe::CART_ABOVE)
+            && visit.count("transaction") == 0
+            && counted().all(|cap| cap.visit != id)
+            && counted().filter(|cap| cap.at_ms > now_ms - probe::CAP_WINDOW_MS).count() < probe::CAP_IN_WINDOW
+    }
+
+    fn ask(&mut self, rule: &str, id: u128, at_ms: i64, follows: &mut Follows) {
+        let version = self.visits.iter().find(|visit| visit.id == id).map_or(0, |visit| visit.cart_version);
+        let decision = DecisionId::of(SessionId(id), rule, version).0;
+        if self.caps.iter().any(|cap| cap.decision == decision) {
+            return;
+        }
+        self.caps.push(Cap { decision, rule: rule.to_string(), visit: id, at_ms, counts: true, pending: true });
+        follows.asked.push((decision, at_ms));
+    }
+}

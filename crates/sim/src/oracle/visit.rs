@@ -1,0 +1,147 @@
+//! One visit as a plain list of what happened in it; every number is computed from the list when asked.
+
+use crate::oracle::Act;
+use std::rc::Rc;
+
+/// An act that took effect, at its time and in its order of arrival.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// Event time, not past the stamp. Epoch ms.
+    pub time_ms: i64,
+    /// Order of arrival among all.
+    pub order: u64,
+    /// What.
+    pub act: Rc<Act>,
+}
+
+/// How a visit stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stand {
+    /// Open or idle.
+    Live,
+    /// Closed by time.
+    Closed,
+    /// Closed by logout.
+    LoggedOut,
+    /// Part of another.
+    Into(u128),
+}
+
+/// A visit.
+#[derive(Clone, Debug)]
+pub struct Visit {
+    /// Session id.
+    pub id: u128,
+    /// Device.
+    pub device: Option<String>,
+    /// Person.
+    pub user: Option<String>,
+    /// What happened.
+    pub taken: Vec<Taken>,
+    /// How it stands.
+    pub stand: Stand,
+    /// Changes of the cart.
+    pub cart_version: u64,
+}
+
+/// What is in a cart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Basket {
+    /// Worth; none when a price is unknown or currencies are mixed.
+    pub value: Option<f64>,
+    /// Currency of what is in.
+    pub currency: Option<String>,
+    /// Pieces.
+    pub size: i64,
+    /// Ever filled.
+    pub touched: bool,
+}
+
+impl Visit {
+    /// Times of the first and the last act.
+    pub fn span_ms(&self) -> (i64, i64) {
+        let times = || self.taken.iter().map(|taken| taken.time_ms);
+        (times().min().unwrap_or(i64::MAX), times().max().unwrap_or(i64::MIN))
+    }
+
+    /// Some act lies within `gap_ms` of this time.
+    pub fn is_near(&self, time_ms: i64, gap_ms: i64) -> bool {
+        self.taken.iter().any(|taken| (taken.time_ms - time_ms).abs() <= gap_ms)
+    }
+
+    /// Acts of this name.
+    pub fn count(&self, name: &str) -> i64 {
+        self.taken.iter().filter(|taken| taken.act.name == name).count() as i64
+    }
+
+    /// Sum of what was paid.
+    pub fn revenue(&self) -> f64 {
+        let paid = self.taken.iter().filter(|taken| taken.act.name == "transaction");
+        paid.filter_map(|taken| taken.act.revenue).fold(0.0, |sum, paid| sum + paid)
+    }
+
+    /// Highest checkout step.
+    pub fn step(&self) -> i32 {
+        let steps = self.taken.iter().filter(|taken| taken.act.name == "checkout_step");
+        steps.map(|taken| taken.act.step.unwrap_or(1)).max().unwrap_or(0).max(0)
+    }
+
+    /// A robot was seen.
+    pub fn is_bot(&self) -> bool {
+        self.taken.iter().any(|taken| taken.act.bot)
+    }
+
+    /// The cart after all of it, in the order of event time.
+    pub fn basket(&self) -> Basket {
+        let mut list: Vec<&Taken> = self.taken.iter().collect();
+        list.sort_by_key(|taken| (taken.time_ms, taken.order));
+        let mut basket = Basket { value: Some(0.0), currency: None, size: 0, touched: false };
+        for taken in list {
+            basket.take(&taken.act);
+        }
+        basket
+    }
+}
+
+impl Basket {
+    fn take(&mut self, act: &Act) {
+        match act.name.as_str() {
+            "add_to_cart" => {
+                self.touched = true;
+                self.each(act, |basket, price, pieces| {
+                    basket.value = basket.value.zip(price).map(|(value, price)| value + price * pieces as f64);
+                    basket.size += pieces;
+                });
+            }
+            "remove_from_cart" => self.each(act, |basket, price, pieces| {
+                let worth = basket.value.zip(price).map(|(value, price)| (value - price * pieces as f64).max(0.0));
+                basket.size = (basket.size - pieces).max(0);
+                basket.value = if basket.size == 0 { Some(0.0) } else { worth };
+            }),
+            "transaction" => {
+                self.value = Some(0.0);
+                self.size = 0;
+            }
+            _ => {}
+        }
+        if let Some((total, currency)) = &act.cart_total {
+            self.value = Some(*total);
+            self.currency = currency.clone();
+            self.touched = true;
+        }
+    }
+
+    /// Does something for each piece; a piece in another currency than what is in makes the worth unknown.
+    fn each(&mut self, act: &Act, mut change: impl FnMut(&mut Self, Option<f64>, i64)) {
+        let nameless = [(None, None, 1)];
+        let pieces: Vec<(Option<f64>, Option<String>, i64)> =
+            act.pieces.iter().map(|piece| (piece.price, piece.currency.clone(), piece.quantity)).collect();
+        for (price, currency, pieces) in if pieces.is_empty() { nameless.as_slice() } else { &pieces } {
+            let mixed = self.size > 0 && self.currency != *currency;
+            change(self, price.filter(|_| !mixed), *pieces);
+            if !mixed {
+                self.currency.clone_from(currency);
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Definitions for the simulation: two rules with caps, and a record of every silence that was told.
+
+use midsession_event::{Event, EventName};
+use midsession_machine::{Ask, Definitions, Derived, View};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// Carts above this interest the rules.
+pub const CART_ABOVE: f64 = 40.0;
+/// At most this many decisions of a rule within [`CAP_WINDOW_MS`] per shopper; one per session.
+pub const CAP_IN_WINDOW: usize = 2;
+/// Seven days.
+pub const CAP_WINDOW_MS: i64 = 7 * 24 * 3_600_000;
+/// The silences told, ms. The second also triggers a rule.
+pub const SILENCES_MS: [i64; 3] = [5_000, 20_000, 600_000];
+/// The silence that triggers `stalled`.
+pub const STALLED_MS: i64 = 20_000;
+
+/// A silence that the machine told: shopper, session, threshold, `now`.
+pub type Silence = (String, u128, i64, i64);
+
+/// The definitions.
+#[derive(Debug, Default)]
+pub struct Probe {
+    /// What was told so far.
+    pub silences: RefCell<Vec<Silence>>,
+}
+
+impl Probe {
+    fn wants(view: &View<'_>, rule: &str) -> bool {
+        let Some(session) = view.session else { return false };
+        let counted = || view.caps.iter().filter(|cap| cap.rule == rule && cap.counts);
+        session.cart.value.is_some_and(|value| value > CART_ABOVE)
+            && session.orders == 0
+            && counted().all(|cap| cap.session_id != session.id)
+            && counted().filter(|cap| cap.at_ms > view.now_ms - CAP_WINDOW_MS).count() < CAP_IN_WINDOW
+    }
+}
+
+impl Definitions for Probe {
+    fn derive(&self, _event: &Event, _out: &mut Vec<Derived>) {}
+
+    fn idle_thresholds_ms(&self) -> &[i64] {
+        &SILENCES_MS
+    }
+
+    fn on_event(&self, view: &View<'_>, event: &Event, ask: &mut dyn FnMut(Ask)) {
+        if event.name == EventName::AddToCart && Self::wants(view, "big_cart") {
+            ask(Ask { rule: "big_cart".into(), inputs: BTreeMap::new() });
+        }
+    }
+
+    fn on_idle(&self, view: &View<'_>, idle_ms: i64, ask: &mut dyn FnMut(Ask)) {
+        let Some(session) = view.session else { return };
+        self.silences.borrow_mut().push((view.shopper.to_string(), session.id.0, idle_ms, view.now_ms));
+        if idle_ms == STALLED_MS && Self::wants(view, "stalled") {
+            ask(Ask { rule: "stalled".into(), inputs: BTreeMap::new() });
+        }
+    }
+
+    fn still_holds(&self, view: &View<'_>, _rule: &str) -> bool {
+        view.session.is_some_and(|session| session.orders == 0)
+    }
+}

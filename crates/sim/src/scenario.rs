@@ -1,0 +1,428 @@
+//! One seeded run: shoppers through the machines, each step held against the oracle.
+
+use crate::draw::Shoppers;
+use crate::oracle::{Act, Basket, Fate, Oracle, Person, Rules, Stand, Taken};
+use crate::rng::Rng;
+use crate::world::{Step, Ticks, Ways, World};
+use midsession_event::{EventName, Outcome, PartitionId, Record, SessionState, ShopperId, partition_of};
+use midsession_machine::{Effect, FactKind, Session};
+use midsession_stream::{Config, Seam, Shopper, Stream};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Sums over runs, to see that the draws reach what they should.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reached {
+    /// Records read.
+    pub records: u64,
+    /// Simulated time. ms.
+    pub simulated_ms: i64,
+    /// Repeats.
+    pub duplicates: u64,
+    /// Late events that took effect.
+    pub late: u64,
+    /// Too late.
+    pub too_late: u64,
+    /// Merges.
+    pub merged: u64,
+    /// Hand-offs.
+    pub handoffs: u64,
+    /// Silences.
+    pub silences: u64,
+    /// Candidates.
+    pub candidates: u64,
+    /// Retractions.
+    pub retracted: u64,
+    /// Candidates that moved with their shopper.
+    pub asked_again: u64,
+}
+
+impl Reached {
+    /// Adds another run.
+    pub fn add(&mut self, other: &Reached) {
+        self.records += other.records;
+        self.simulated_ms += other.simulated_ms;
+        self.duplicates += other.duplicates;
+        self.late += other.late;
+        self.too_late += other.too_late;
+        self.merged += other.merged;
+        self.handoffs += other.handoffs;
+        self.silences += other.silences;
+        self.candidates += other.candidates;
+        self.retracted += other.retracted;
+        self.asked_again += other.asked_again;
+    }
+
+    /// Panics when a kind of thing never happened: then its checks have checked nothing.
+    pub fn assert_all_reached(&self) {
+        let Self { duplicates, late, too_late, merged, handoffs, silences, candidates, retracted, .. } = *self;
+        let least = [duplicates, late, too_late, merged, handoffs, silences, candidates, retracted, self.asked_again];
+        assert!(least.iter().all(|count| *count > 0), "something never happened: {self:?}");
+    }
+}
+
+const START_MS: i64 = 1_700_000_000_000;
+const NAMES: [EventName; 4] =
+    [EventName::ProductView, EventName::AddToCart, EventName::Transaction, EventName::PageView];
+
+/// Runs the shoppers of a seed. An error says what differs from the oracle.
+pub fn run(seed: u64, steps: usize, change: impl Fn(&mut Config)) -> Result<Reached, String> {
+    let mut rng = Rng::new(seed);
+    let mut config = Config { partitions: rng.pick(&[1, 2, 3, 5]), ..Config::default() };
+    let mut oracle = Oracle::default();
+    change(&mut config);
+    let ways = Ways {
+        ticks: rng.pick(&[Ticks::Within(0), Ticks::Within(20), Ticks::Within(1_000), Ticks::Never]),
+        route_ms: rng.pick(&[0, 0, 3, 100]),
+        decide_ms: rng.pick(&[0, 5, 3_000]),
+        twice: rng.pick(&[0, 10]),
+        forgotten: rng.pick(&[0, 20]),
+    };
+    let start_ms = START_MS + rng.between(0, 10_000);
+    let arrivals = Shoppers::draw(Rng::new(rng.bits()), start_ms, steps);
+    let mut world = World::new(config, ways, start_ms, Rng::new(rng.bits()));
+    for (at_ms, event) in arrivals {
+        let partition = partition_of(event.key(), config.partitions).0;
+        world.append_at(at_ms, partition, Record::Event(Box::new(event)));
+    }
+    let mut check = Check::default();
+    let mut quiet_ends = 0;
+    loop {
+        while let Some(step) = world.step() {
+            check.step(&step, &mut oracle)?;
+            if rng.chance(10) {
+                check.compare(&oracle, &world, step.partition)?;
+            }
+        }
+        // Nothing will happen by itself: let all run out, twice, for what the first round set off.
+        if quiet_ends == 3 {
+            break;
+        }
+        quiet_ends += 1;
+        let later_ms = world.now_ms + rng.pick(&[0, 1, 5_000, 1_800_000, 1_920_000, 7_200_000]);
+        for step in world.tick_all_at(later_ms) {
+            check.step(&step, &mut oracle)?;
+            check.compare(&oracle, &world, step.partition)?;
+        }
+    }
+    if oracle.in_flight() > 0 {
+        return Err(format!("{} events never arrived at their user's home", oracle.in_flight()));
+    }
+    if let Some(candidate) = world.streams.iter().flat_map(Stream::pending).next() {
+        return Err(format!("a candidate was never decided: {candidate:?}"));
+    }
+    replay(&world, config)?;
+    let mut reached = check.reached;
+    reached.simulated_ms = world.now_ms - start_ms;
+    for counters in world.streams.iter().map(Stream::counters) {
+        reached.duplicates += counters.duplicates;
+        reached.late += counters.late;
+        reached.too_late += counters.too_late;
+        reached.merged += counters.sessions_merged;
+    }
+    Ok(reached)
+}
+
+#[derive(Default)]
+struct Check {
+    versions: BTreeMap<u128, i64>,
+    asked: BTreeSet<u128>,
+    decided: BTreeSet<u128>,
+    reached: Reached,
+}
+
+fn differ<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> Result<(), String> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(format!("{what}\n  found    {found:?}\n  expected {expected:?}"))
+}
+
+impl Check {
+    fn step(&mut self, step: &Step, oracle: &mut Oracle) -> Result<(), String> {
+        self.reached.records += 1;
+        self.judge(step, oracle).map_err(|cause| {
+            let Step { partition, offset, stamp_ms, record, .. } = step;
+            format!("{cause}\n  at {partition}/{offset}, stamp {stamp_ms}: {record:?}")
+        })
+    }
+
+    fn judge(&mut self, step: &Step, oracle: &mut Oracle) -> Result<(), String> {
+        let Step { partition, offset, stamp_ms, .. } = *step;
+        let expected = match &step.record {
+            Record::Event(event) => Some(oracle.event(partition, offset, stamp_ms, &Act::from(&**event))),
+            Record::Tick(_) => {
+                oracle.passes(partition, stamp_ms);
+                None
+            }
+            Record::Handoff(handoff) => {
+                self.reached.handoffs += 1;
+                let id = (handoff.id.partition.0, handoff.id.offset, handoff.id.ordinal);
+                oracle.handoff(partition, stamp_ms, id, handoff.user_id.as_str())?;
+                None
+            }
+            Record::Forward(forward) => {
+                let id = (forward.id.partition.0, forward.id.offset, forward.id.ordinal);
+                oracle.forward(partition, stamp_ms, id, forward.user_id.as_str())?
+            }
+            Record::Decision(decision) => {
+                let counts = matches!(decision.outcome, Outcome::Served | Outcome::Holdout);
+                let until = (decision.outcome == Outcome::Served).then_some(decision.expires_at_ms);
+                let who = decision.shopper.to_string();
+                oracle.decision(partition, stamp_ms, &who, decision.decision_id.0, counts, until);
+                None
+            }
+        };
+        let forwarded = step.effects.iter().find_map(|effect| match effect {
+            Effect::Forward(forward) => Some(forward.user_id.to_string()),
+            _ => None,
+        });
+        let found = step.seam.map(|seam| match seam {
+            Seam::Applied(id) => Fate::In(id.0),
+            Seam::Duplicate => Fate::Duplicate,
+            Seam::TooLate => Fate::TooLate,
+            Seam::Forwarded => Fate::Forwarded(forwarded.unwrap_or_default()),
+            Seam::Keyless => Fate::Keyless,
+        });
+        differ("what became of the event", &found, &expected)?;
+        self.effects(step, oracle)
+    }
+
+    fn effects(&mut self, step: &Step, oracle: &mut Oracle) -> Result<(), String> {
+        let (mut asked, mut decided, mut retracted) = (Vec::new(), Vec::new(), Vec::new());
+        for effect in &step.effects {
+            match effect {
+                Effect::Session(update) => {
+                    let last = self.versions.insert(update.session_id.0, update.version).unwrap_or(0);
+                    if update.version <= last {
+                        return Err(format!("version {} after {last}: {update:?}", update.version));
+                    }
+                }
+                Effect::Candidate(candidate) => {
+                    if self.asked.insert(candidate.decision_id.0) {
+                        asked.push((candidate.decision_id.0, candidate.asked_at_ms));
+                    } else if matches!(step.record, Record::Handoff(_)) {
+                        self.reached.asked_again += 1;
+                    } else {
+                        return Err(format!("asked twice: {candidate:?}"));
+                    }
+                }
+                Effect::Decided(decision) => {
+                    if !self.decided.insert(decision.decision_id.0) {
+                        return Err(format!("decided twice: {decision:?}"));
+                    }
+                    decided.push((decision.decision_id.0, decision.outcome == Outcome::Served));
+                }
+                Effect::Retract { decision_id, .. } => retracted.push(decision_id.0),
+                Effect::Handoff(_) | Effect::Forward(_) | Effect::Reaction(_) => {}
+            }
+        }
+        self.reached.candidates += asked.len() as u64;
+        self.reached.retracted += retracted.len() as u64;
+        let mut silences = step.silences.clone();
+        silences.sort();
+        oracle.silences.sort();
+        self.reached.silences += silences.len() as u64;
+        differ("silences told", &silences, &std::mem::take(&mut oracle.silences))?;
+        asked.sort_unstable();
+        oracle.asked.sort_unstable();
+        differ("candidates", &asked, &std::mem::take(&mut oracle.asked))?;
+        differ("decisions in force", &decided, &std::mem::take(&mut oracle.decided))?;
+        retracted.sort_unstable();
+        oracle.retracted.sort_unstable();
+        differ("taken back", &retracted, &std::mem::take(&mut oracle.retracted))
+    }
+
+    /// Holds everybody at home in a partition against the oracle, if nothing is due there.
+    fn compare(&self, oracle: &Oracle, world: &World, partition: u32) -> Result<(), String> {
+        let stream = &world.streams[partition as usize];
+        let (_, now_ms) = stream.as_of();
+        if stream.next_deadline_ms().is_some_and(|due_ms| due_ms <= now_ms) {
+            return Ok(());
+        }
+        let nobody = Person::default();
+        let at_home: BTreeMap<String, &Shopper> =
+            stream.shoppers_from(0).map(|(_, shopper)| (shopper.id.to_string(), shopper)).collect();
+        for (who, shopper) in &at_home {
+            let person = oracle.people.get(who).unwrap_or(&nobody);
+            self.person(person, shopper, stream, &oracle.rules, now_ms).map_err(|cause| format!("{who}: {cause}"))?;
+            windows(person, stream, &shopper.id, now_ms).map_err(|cause| format!("{who}: {cause}"))?;
+        }
+        let rules = &oracle.rules;
+        let missing = oracle.people.iter().find(|(who, person)| {
+            person.home == partition
+                && !at_home.contains_key(*who)
+                && (person.visits.iter().any(|visit| visit.span_ms().1 + rules.gap_ms + rules.grace_ms > now_ms)
+                    || acts(person).any(|taken| taken.time_ms > now_ms - 86_400_000))
+        });
+        missing.map_or(Ok(()), |(who, _)| Err(format!("{who} is not at home in {partition}")))
+    }
+
+    fn person(
+        &self,
+        person: &Person,
+        shopper: &Shopper,
+        stream: &Stream,
+        rules: &Rules,
+        now_ms: i64,
+    ) -> Result<(), String> {
+        let readable_ms = 12 * 3_600_000 + rules.gap_ms + rules.grace_ms;
+        for session in &shopper.sessions {
+            let visit = person.visits.iter().find(|visit| visit.id == session.id.0);
+            let visit = visit.ok_or_else(|| format!("session {} is nobody's: {session:?}", session.id))?;
+            let (from_ms, to_ms) = visit.span_ms();
+            let state = match visit.stand {
+                Stand::Live if to_ms + rules.gap_ms <= now_ms => "idle",
+                Stand::Live => "open",
+                Stand::Closed | Stand::LoggedOut => "closed",
+                Stand::Into(_) => continue,
+            };
+            let basket = visit.basket();
+            let expected = format!(
+                "{state} {:?} {:?} {from_ms}..{to_ms} events {} views {} {} adds {} step {} orders {} {} bot {} cart {basket:?} v{}",
+                visit.device,
+                visit.user,
+                visit.taken.len(),
+                visit.count("page_view"),
+                visit.count("product_view"),
+                visit.count("add_to_cart"),
+                visit.step(),
+                visit.count("transaction"),
+                visit.revenue(),
+                visit.is_bot(),
+                visit.cart_version,
+            );
+            differ(&format!("session {}", session.id), &told(session, stream), &expected)?;
+            let version = self.versions.get(&session.id.0).copied();
+            if session.is_live() && version != Some(session.version) {
+                return Err(format!("session {} has version {} and told {version:?}", session.id, session.version));
+            }
+            if session.dirty && session.emitted_at_ms + 5_000 <= now_ms {
+                return Err(format!("session {} owes an update since {}", session.id, session.emitted_at_ms));
+            }
+        }
+        let missing = person.visits.iter().find(|visit| {
+            visit.span_ms().1 + readable_ms > now_ms
+                && !matches!(visit.stand, Stand::Into(_))
+                && shopper.sessions.iter().all(|session| session.id.0 != visit.id)
+        });
+        missing.map_or(Ok(()), |visit| Err(format!("no session for {visit:?}")))
+    }
+}
+
+/// A session in the words of the oracle.
+fn told(session: &Session, stream: &Stream) -> String {
+    let state = match session.state {
+        SessionState::Open => "open",
+        SessionState::Idle => "idle",
+        SessionState::Merged => "merged",
+        SessionState::Closed => "closed",
+    };
+    let basket = Basket {
+        value: session.cart.value,
+        currency: stream.currencies().name(u32::from(session.cart.currency)).map(ToString::to_string),
+        size: session.cart.size,
+        touched: session.cart.touched,
+    };
+    format!(
+        "{state} {:?} {:?} {}..{} events {} views {} {} adds {} step {} orders {} {} bot {} cart {basket:?} v{}",
+        session.visitor.as_ref().map(ToString::to_string),
+        session.user.as_ref().map(ToString::to_string),
+        session.started_at_ms,
+        session.ended_at_ms,
+        session.events,
+        session.page_views,
+        session.product_views,
+        session.add_to_carts,
+        session.checkout_step,
+        session.orders,
+        session.revenue,
+        session.bot,
+        session.cart_version,
+    )
+}
+
+fn acts(person: &Person) -> impl Iterator<Item = &Taken> {
+    let visits = person.visits.iter().filter(|visit| !matches!(visit.stand, Stand::Into(_)));
+    visits.flat_map(|visit| &visit.taken).chain(&person.loose)
+}
+
+/// Counts, sums and distincts over the windows, at `now` and a moment later.
+fn windows(person: &Person, stream: &Stream, id: &ShopperId, now_ms: i64) -> Result<(), String> {
+    for (window_ms, later_ms) in [(300_000, 0), (3_600_000, 0), (86_400_000, 0), (300_000, 1), (86_400_000, 77)] {
+        let now_ms = now_ms + later_ms;
+        let Some(view) = stream.view(id, now_ms) else { return Err("no view".into()) };
+        let facts = view.facts.between(now_ms - window_ms, now_ms);
+        for name in &NAMES {
+            let kind = FactKind::of(name);
+            let within = || {
+                acts(person).filter(|taken| {
+                    taken.act.name == name.as_str() && taken.time_ms > now_ms - window_ms && taken.time_ms <= now_ms
+                })
+            };
+            let count = facts.iter().filter(|fact| fact.kind == kind).count();
+            let sum: f64 = facts
+                .iter()
+                .filter(|fact| fact.kind.base() == kind)
+                .map(|fact| fact.value)
+                .filter(|v| !v.is_nan())
+                .sum();
+            let distinct: BTreeSet<&str> = facts
+                .iter()
+                .filter(|fact| fact.kind.base() == kind)
+                .filter_map(|fact| view.names.name(fact.product))
+                .map(|name| name.as_str())
+                .collect();
+            let expected_sum: f64 = within()
+                .map(|taken| taken.act.revenue.unwrap_or_else(|| taken.act.pieces.iter().filter_map(|p| p.price).sum()))
+                .sum();
+            let expected_distinct: BTreeSet<&str> =
+                within().flat_map(|taken| &taken.act.pieces).map(|piece| piece.id.as_str()).collect();
+            differ(
+                &format!("{name} over {window_ms} ms at {now_ms}"),
+                &(count, sum, distinct),
+                &(within().count(), expected_sum, expected_distinct),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// The same logs give the same state and effects; without the ticks, the same outcome.
+fn replay(world: &World, config: Config) -> Result<(), String> {
+    for (index, log) in world.logs.iter().enumerate() {
+        let mut streams = [false, true].map(|_| Stream::new(PartitionId(index as u32), config));
+        let mut outcomes = [Vec::new(), Vec::new()];
+        for (offset, (stamp_ms, record)) in log.iter().enumerate() {
+            let is_last = offset + 1 == log.len();
+            for (which, stream) in streams.iter_mut().enumerate() {
+                if which == 1 && matches!(record, Record::Tick(_)) && !is_last {
+                    continue;
+                }
+                let mut effects = Vec::new();
+                stream.on_record(offset as i64, *stamp_ms, record.clone(), &world.probe, &mut effects);
+                outcomes[which].extend(effects.iter().filter_map(outcome));
+            }
+        }
+        if format!("{:?}", streams[0]) != format!("{:?}", world.streams[index]) {
+            return Err(format!("a replay of partition {index} ends in another state"));
+        }
+        let [with, without] = outcomes;
+        if let Some(at) = (0..with.len().max(without.len())).find(|at| with.get(*at) != without.get(*at)) {
+            let what = format!("partition {index}: effect {at} depends on where ticks stand");
+            return differ(&what, &without.get(at), &with.get(at));
+        }
+    }
+    Ok(())
+}
+
+/// An effect without the place of the record at hand.
+fn outcome(effect: &Effect) -> Option<String> {
+    match effect {
+        Effect::Session(update) => Some(format!("{update:?}")),
+        Effect::Candidate(candidate) => Some(format!("ask {} {}", candidate.decision_id, candidate.asked_at_ms)),
+        Effect::Decided(decision) => Some(format!("decided {} {:?}", decision.decision_id, decision.outcome)),
+        Effect::Retract { decision_id, .. } => Some(format!("retract {decision_id}")),
+        Effect::Forward(forward) => Some(format!("{} to {}", forward.event.event_id, forward.user_id)),
+        Effect::Handoff(_) | Effect::Reaction(_) => None,
+    }
+}

@@ -1,0 +1,3 @@
+//! The machines against the oracle.
+
+mod seeds;
