@@ -36,13 +36,8 @@ struct Target<'a> {
     framed: Vec<u8>,
 }
 
-/// Makes the compacted file of everything up to `newest` and puts it in place of what it was made from. Gives it and its
-/// bytes.
-pub fn compact(
-    disk: &Arc<dyn Disk>,
-    newest: &Filled,
-    around: &Surroundings<'_>,
-) -> Result<(Arc<Journal>, u64), LogError> {
+/// Makes the compacted file of everything up to `newest` and puts it in place of what it was made from.
+pub fn compact(disk: &Arc<dyn Disk>, newest: &Filled, around: &Surroundings<'_>) -> Result<Filled, LogError> {
     let folder = &around.config.folder;
     let number = newest.journal.number;
     let path = folder.join(Kind::Compact.name(number));
@@ -71,7 +66,7 @@ pub fn compact(
             }
         }
     }
-    Ok((journal, bytes))
+    Ok(Filled { journal, bytes, state: newest.state.clone(), indexed: true })
 }
 
 type Made = (Arc<dyn DiskFile>, FileHead, u64, Vec<(u32, Segment)>);

@@ -34,7 +34,7 @@ pub enum LockError {
 
 /// A disk, as far as the log needs one. What `create`, `rename` and `remove` did is durable after `sync_folder`.
 pub trait Disk: Send + Sync {
-    /// Makes the folder if it is missing.
+    /// Makes the folder, durably, if it is missing.
     fn make_folder(&self, folder: &Path) -> io::Result<()>;
     /// A new empty file, in place of any of this name.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
@@ -76,7 +76,15 @@ impl DiskFile for File {
 
 impl Disk for RealDisk {
     fn make_folder(&self, folder: &Path) -> io::Result<()> {
-        std::fs::create_dir_all(folder)
+        if folder.is_dir() {
+            return Ok(());
+        }
+        std::fs::create_dir_all(folder)?;
+        // A folder is only as durable as its name in the folder above.
+        for above in std::path::absolute(folder)?.ancestors().skip(1) {
+            self.sync_folder(above)?;
+        }
+        Ok(())
     }
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;

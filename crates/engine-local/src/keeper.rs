@@ -24,8 +24,8 @@ pub struct Keeper {
     pub disk: Arc<dyn Disk>,
     /// Journals, oldest first.
     pub files: VecDeque<Filled>,
-    /// The compacted file and its bytes.
-    pub compact: Option<(Arc<Journal>, u64)>,
+    /// The compacted file.
+    pub compact: Option<Filled>,
 }
 
 /// What housekeeping needs to know of the rest.
@@ -102,19 +102,22 @@ impl Keeper {
 
     fn is_compaction_due(&self, around: &Surroundings<'_>) -> bool {
         let fresh = self.keyed_bytes(around);
-        let (bytes, made_ms) = self.compact.as_ref().map_or((0, 0), |(made, bytes)| (*bytes, made.begun_ms));
+        let (bytes, made_ms) = self.compact.as_ref().map_or((0, 0), |made| (made.bytes, made.journal.begun_ms));
         let oldest_ms = self.files.front().map_or(around.now_ms, |oldest| oldest.state.stamp_ms);
         let aged = around.now_ms - made_ms.max(oldest_ms) >= COMPACT_EVERY_MS;
         fresh >= COMPACT_FROM_BYTES.max(bytes / 2) || (aged && (fresh > 0 || bytes > 0))
     }
 
     fn compact(&mut self, around: &Surroundings<'_>) -> Result<(), LogError> {
-        let Some(newest) = self.files.back() else { return Ok(()) };
+        let Some(newest) = self.files.back().or(self.compact.as_ref()) else { return Ok(()) };
         let made = compact::compact(&self.disk, newest, around)?;
-        let old = self.compact.replace(made);
-        if let Some((old, _)) = old {
-            around.store.lists.forget(&old);
-            self.remove(around, &old)?;
+        let number = made.journal.number;
+        if let Some(old) = self.compact.replace(made) {
+            around.store.lists.forget(&old.journal);
+            // One of the same number has been replaced under its name.
+            if old.journal.number != number {
+                self.remove(around, &old.journal)?;
+            }
         }
         Ok(())
     }
@@ -123,7 +126,7 @@ impl Keeper {
     fn oldest_may_go(&self, around: &Surroundings<'_>) -> bool {
         let (Some(oldest), Some(keep)) = (self.files.front(), &around.keep) else { return false };
         let bytes = self.files.iter().map(|file| file.bytes).sum::<u64>()
-            + self.compact.as_ref().map_or(0, |(_, bytes)| *bytes)
+            + self.compact.as_ref().map_or(0, |made| made.bytes)
             + around.active_bytes;
         let aged = around.now_ms - oldest.state.stamp_ms > around.config.keep_ms;
         if !aged && bytes <= around.config.keep_bytes {

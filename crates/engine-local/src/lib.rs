@@ -21,6 +21,6 @@ mod writer;
 
 pub use config::Config;
 pub use disk::{Disk, DiskFile, Lock, LockError, RealDisk};
-pub use log::{Clock, LocalLog, UNIT_BYTES};
+pub use log::{Clock, LocalLog, Stats, UNIT_BYTES};
 pub use sim::{Image, SimDisk};
 pub use view::View;

@@ -11,9 +11,10 @@ use midsession_ports::{Done, Entry, Extent, Log, LogError, Position, Unit, Wake}
 use parking_lot::{Condvar, Mutex, RwLock};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The time, as the log is told. Epoch ms.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -25,6 +26,41 @@ const GIVE_WAY_MS: u32 = 5;
 
 /// A unit of more bytes than this is refused: it must fit a frame.
 pub const UNIT_BYTES: u64 = 256 << 20;
+
+/// What the log has done since it was opened, and what it holds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stats {
+    /// Commits: each one write and one fdatasync.
+    pub commits: u64,
+    /// Units made durable.
+    pub units: u64,
+    /// Bytes written by commits.
+    pub written_bytes: u64,
+    /// Time spent in commits. Us.
+    pub commit_us: u64,
+    /// Units refused because the queue was full.
+    pub busy: u64,
+    /// Units refused because the disk was full.
+    pub disk_full: u64,
+    /// Bytes that wait to be written.
+    pub queued_bytes: u64,
+    /// Bytes of all record batches that can be read.
+    pub stored_bytes: u64,
+}
+
+#[derive(Default)]
+struct Counts {
+    commits: AtomicU64,
+    units: AtomicU64,
+    written_bytes: AtomicU64,
+    commit_us: AtomicU64,
+    busy: AtomicU64,
+    disk_full: AtomicU64,
+}
+
+fn add(count: &AtomicU64, more: u64) {
+    count.fetch_add(more, Ordering::Relaxed);
+}
 
 struct Waiting {
     unit: Unit,
@@ -55,6 +91,7 @@ struct Core {
     /// Wakes the keeper's thread.
     filled: Condvar,
     threaded: bool,
+    counts: Counts,
     _lock: Lock,
 }
 
@@ -94,9 +131,20 @@ impl LocalLog {
         self.core.keep()
     }
 
-    /// Bytes that wait to be written.
-    pub fn queued_bytes(&self) -> u64 {
-        self.core.queue.lock().bytes
+    /// What it has done and holds.
+    pub fn stats(&self) -> Stats {
+        let (core, counts) = (&self.core, &self.core.counts);
+        let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Stats {
+            commits: get(&counts.commits),
+            units: get(&counts.units),
+            written_bytes: get(&counts.written_bytes),
+            commit_us: get(&counts.commit_us),
+            busy: get(&counts.busy),
+            disk_full: get(&counts.disk_full),
+            queued_bytes: core.queue.lock().bytes,
+            stored_bytes: core.store.parts.iter().map(|part| part.read().extent().bytes).sum(),
+        }
     }
 }
 
@@ -140,6 +188,7 @@ impl Core {
             keeper: Mutex::new(Keeper { disk, files: found.filled.into(), compact: found.compact }),
             filled: Condvar::new(),
             threaded: false,
+            counts: Counts::default(),
             _lock: lock,
         })
     }
@@ -236,6 +285,7 @@ impl Core {
         if units.is_empty() {
             return 0;
         }
+        let begun = Instant::now();
         let outcome = match self.failure() {
             Some(error) => Err(error),
             None => writer.commit(&self.store, &units, (self.clock)()),
@@ -247,6 +297,7 @@ impl Core {
         }
         let filled = !writer.filled.is_empty();
         drop(writer);
+        add(&self.counts.commit_us, begun.elapsed().as_micros() as u64);
         if filled {
             self.queue.lock().filled = true;
             self.filled.notify_all();
@@ -254,6 +305,9 @@ impl Core {
         let count = dones.len();
         match outcome {
             Ok(committed) => {
+                add(&self.counts.commits, 1);
+                add(&self.counts.units, count as u64);
+                add(&self.counts.written_bytes, committed.bytes);
                 for (done, receipts) in dones.into_iter().zip(committed.receipts) {
                     guarded(|| done(Ok(receipts)));
                 }
@@ -262,6 +316,9 @@ impl Core {
                 }
             }
             Err(error) => {
+                if matches!(error, LogError::DiskFull { .. }) {
+                    add(&self.counts.disk_full, count as u64);
+                }
                 for done in dones {
                     guarded(|| done(Err(error.clone())));
                 }
@@ -322,6 +379,7 @@ impl Log for LocalLog {
         if queue.bytes > 0 && queue.bytes + bytes > self.core.config.queue_bytes {
             let queued = queue.bytes;
             drop(queue);
+            add(&self.core.counts.busy, 1);
             return done(Err(LogError::Busy { queued }));
         }
         queue.bytes += bytes;

@@ -37,8 +37,8 @@ pub struct Recovered {
     pub resumed: Option<(Arc<Journal>, u64)>,
     /// All other journals, oldest first.
     pub filled: Vec<Filled>,
-    /// The compacted file and its bytes.
-    pub compact: Option<(Arc<Journal>, u64)>,
+    /// The compacted file.
+    pub compact: Option<Filled>,
 }
 
 /// A journal's content before it is counted in.
@@ -130,7 +130,7 @@ fn load(disk: &dyn Disk, folder: &Path, number: u64, limit: Option<u64>, write: 
 impl Recovered {
     /// The journals up to this number have their keyed records in the compacted file.
     fn compacted(&self) -> u64 {
-        self.compact.as_ref().map_or(0, |(journal, _)| journal.number)
+        self.compact.as_ref().map_or(0, |made| made.journal.number)
     }
 
     /// The slots of this folder for those of a file.
@@ -163,7 +163,9 @@ impl Recovered {
                 }
             }
         }
-        self.compact = Some((journal, bytes));
+        // Slots as they are here; what it says of offsets and positions, the journals say too.
+        let state = Snapshot { sequence: start.sequence, ..self.state.clone() };
+        self.compact = Some(Filled { journal, bytes, state, indexed: true });
         Ok(())
     }
 

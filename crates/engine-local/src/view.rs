@@ -38,7 +38,7 @@ impl View {
         let oldest = names.iter().filter_map(|name| Kind::Journal.number(name)).min();
         let compact = names.iter().filter_map(|name| Kind::Compact.number(name)).max();
         let known = self.found.filled.first().map(|file| file.journal.number);
-        if known != oldest || self.found.compact.as_ref().map(|(journal, _)| journal.number) != compact {
+        if known != oldest || self.found.compact.as_ref().map(|made| made.journal.number) != compact {
             return self.reload();
         }
         loop {

@@ -54,6 +54,8 @@ pub struct Committed {
     pub receipts: Vec<Vec<Receipt>>,
     /// Partitions of `behavior` that grew.
     pub grown: Vec<PartitionId>,
+    /// Bytes written.
+    pub bytes: u64,
 }
 
 impl Writer {
@@ -128,7 +130,7 @@ impl Writer {
         self.end += self.frame.len() as u64;
         self.state.sequence += 1;
         self.state.stamp_ms = stamp_ms;
-        Ok(Committed { receipts, grown: self.publish(store, units) })
+        Ok(Committed { receipts, grown: self.publish(store, units), bytes: self.frame.len() as u64 })
     }
 
     /// Builds the frame of the units and where its batches will be.

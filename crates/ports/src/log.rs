@@ -159,7 +159,8 @@ pub trait Log: Send + Sync {
     /// On `Busy` the unit was not taken and `done` is called with the error.
     fn append(&self, unit: Unit, done: Done);
 
-    /// Durable records of a partition from `from` on: at most about `max_bytes`, at least one if there is any.
+    /// Durable records of a partition from `from` on: at most about `max_bytes`, at least one if there is any. In a
+    /// compacted topic offsets may be missing, also the first ones: that is no error, reading goes on behind them.
     fn read(
         &self,
         topic: Topic,
@@ -181,6 +182,7 @@ pub trait Log: Send + Sync {
     /// Calls `wake` after each commit, on the log's thread, with the `behavior` partitions that grew.
     fn on_commit(&self, wake: Wake);
 
-    /// What must be kept whatever the retention says: `behavior` from these offsets on.
+    /// What must be kept whatever the retention says: `behavior` from these offsets on. Until somebody has said so,
+    /// nothing is removed; a partition that was never named is kept whole.
     fn keep_from(&self, positions: &[Position]);
 }
