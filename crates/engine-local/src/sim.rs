@@ -35,6 +35,8 @@ struct State {
     fail_sync: bool,
     skip_sync: bool,
     syncs: u64,
+    /// Changes that the process still gets done.
+    steps: Option<u64>,
 }
 
 #[derive(Clone)]
@@ -65,9 +67,12 @@ struct Handle {
 impl SimDisk {
     /// The process is gone; what it wrote is still in the page cache.
     pub fn kill(&self) {
-        let mut state = self.0.lock();
-        state.boot += 1;
-        state.locked = false;
+        self.0.lock().end_process();
+    }
+
+    /// The process is gone after this many more changes to the disk: within one that may get done in part.
+    pub fn kill_after(&self, changes: u64) {
+        self.0.lock().steps = Some(changes);
     }
 
     /// The power is gone: of what was not synced, chance keeps some, loses some, tears some and flips bits in it.
@@ -85,8 +90,7 @@ impl SimDisk {
             }
             content.now = content.durable.clone();
         }
-        state.boot += 1;
-        state.locked = false;
+        state.end_process();
     }
 
     /// Room for this many bytes in all; none is no limit.
@@ -147,9 +151,31 @@ impl State {
         self.names.values().filter_map(|file| self.files.get(file)).map(|content| content.now.len() as u64).sum()
     }
 
-    fn change(&mut self, change: Change) {
+    fn change(&mut self, change: Change) -> io::Result<()> {
         change.clone().apply(&mut self.names);
         self.name_changes.push(change);
+        self.step()
+    }
+
+    fn end_process(&mut self) {
+        self.boot += 1;
+        self.locked = false;
+        self.steps = None;
+    }
+
+    /// One change more.
+    fn step(&mut self) -> io::Result<()> {
+        match self.steps {
+            Some(0) => {
+                self.end_process();
+                Err(io::Error::other("the process is stopped here"))
+            }
+            Some(steps) => {
+                self.steps = Some(steps - 1);
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -253,11 +279,13 @@ impl DiskFile for Handle {
             let fits = &bytes[..bytes.len() - lacking];
             put(&mut content.now, at, fits);
             content.pending.push(Write::Bytes(at, fits.to_vec()));
+            state.step()?;
             if lacking > 0 { Err(io::Error::from(io::ErrorKind::StorageFull)) } else { Ok(()) }
         })
     }
     fn sync(&self) -> io::Result<()> {
         self.with(|state, file| {
+            state.step()?;
             state.syncs += 1;
             let (fail, skip) = (std::mem::take(&mut state.fail_sync), state.skip_sync);
             let content = state.files.get_mut(&file).ok_or_else(gone)?;
@@ -291,7 +319,7 @@ impl DiskFile for Handle {
             let content = state.files.get_mut(&file).ok_or_else(gone)?;
             content.now.truncate(len as usize);
             content.pending.push(Write::Cut(len as usize));
-            Ok(())
+            state.step()
         })
     }
     fn size(&self) -> io::Result<u64> {
@@ -352,7 +380,7 @@ impl Disk for SimProcess {
             let file = state.next_file;
             state.next_file += 1;
             state.files.insert(file, Content::default());
-            state.change(Change::Put(path.to_owned(), file));
+            state.change(Change::Put(path.to_owned(), file))?;
             Ok(self.handle(file))
         })
     }
@@ -362,19 +390,18 @@ impl Disk for SimProcess {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.with(|state| {
             state.names.get(from).ok_or_else(gone)?;
-            state.change(Change::Move(from.to_owned(), to.to_owned()));
-            Ok(())
+            state.change(Change::Move(from.to_owned(), to.to_owned()))
         })
     }
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.with(|state| {
             state.names.get(path).ok_or_else(gone)?;
-            state.change(Change::Drop(path.to_owned()));
-            Ok(())
+            state.change(Change::Drop(path.to_owned()))
         })
     }
     fn sync_folder(&self, _: &Path) -> io::Result<()> {
         self.with(|state| {
+            state.step()?;
             if !state.skip_sync {
                 state.durable_names = state.names.clone();
                 state.name_changes.clear();

@@ -183,6 +183,9 @@ impl Faults for Simulated {
     fn kill(&mut self) {
         self.disk.kill();
     }
+    fn kill_after(&mut self, changes: u64) {
+        self.disk.kill_after(changes);
+    }
     fn fail_next_sync(&mut self) {
         self.disk.fail_next_sync();
     }

@@ -12,6 +12,8 @@ enum End {
     PowerLoss,
     Kill,
     FailedSync,
+    /// In the middle of something: a write, a sync, a new file, housekeeping.
+    Stopped,
 }
 
 /// Closing and opening changes nothing.
@@ -22,7 +24,7 @@ pub fn reopen(rig: &mut dyn Rig, seed: u64) {
 /// After a power loss everything acknowledged is there, and every other unit whole or not at all.
 pub fn power_loss(rig: &mut dyn Rig, seed: u64) {
     if rig.faults().is_some() {
-        ends(rig, seed, 60, &[End::PowerLoss, End::PowerLoss, End::PowerLoss, End::Kill, End::Close]);
+        ends(rig, seed, 60, &[End::Stopped, End::Stopped, End::PowerLoss, End::Kill, End::Close]);
     }
 }
 
@@ -75,12 +77,21 @@ fn ends(rig: &mut dyn Rig, seed: u64, lives: u64, ways: &[End]) {
             let after = answer(rig, &*log, Unit { records: vec![behavior(0, "x")], positions: vec![] });
             assert!(matches!(after, Err(LogError::Failed { .. })), "{at}: a failed log goes on: {after:?}");
         }
+        if let (End::Stopped, Some(faults)) = (way, rig.faults()) {
+            faults.kill_after(draw.below(30));
+            for _ in 0..12 {
+                model.append(&*log, &mut draw, setup.partitions);
+                rig.settle();
+                // It is stopped in there, sooner or later.
+                let _ = rig.keep_house();
+            }
+        }
         match (way, rig.faults()) {
-            (End::PowerLoss, Some(faults)) => faults.lose_power(draw.any()),
+            (End::PowerLoss | End::Stopped, Some(faults)) => faults.lose_power(draw.any()),
             (End::Kill, Some(faults)) => faults.kill(),
             _ => {}
         }
-        if matches!(way, End::PowerLoss | End::Kill) {
+        if matches!(way, End::PowerLoss | End::Kill | End::Stopped) {
             model.lost();
         }
         drop(log);

@@ -63,6 +63,9 @@ pub trait Faults {
     fn lose_power(&mut self, seed: u64);
     /// The process is gone.
     fn kill(&mut self);
+    /// The process will be gone after this many more changes to the disk, unless the power is gone before: from then on
+    /// the log answers with failures.
+    fn kill_after(&mut self, changes: u64);
     /// The next sync of a file fails.
     fn fail_next_sync(&mut self);
     /// This much more fits the disk; none is no limit. Bytes.
