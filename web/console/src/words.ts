@@ -157,7 +157,7 @@ export function conditionWords(when: string | null): Part[] {
 }
 
 /** `at most 2 per 7d` or `2 per 7d`: "2 in 7 days". */
-export const capWords = (cap: string): string => cap.replace(/^at most /, "").replace(/per (\d+[smhd])$/, (_, d: string) => `in ${durationWords(d)}`);
+export const capWords = (cap: string): string => cap.replace(/^at most /, "").replace(/per (\d+) ?([smhd])$/, (_, n: string, unit: string) => `in ${durationWords(n + unit)}`);
 
 const owners: Record<string, string> = { tracker: "whoever builds the tracking", source: "whoever configures the source", midsession: "midsession itself" };
 export const ownerWords = (owner: string | null): string => (owner ? (owners[owner] ?? owner) : "the sender");

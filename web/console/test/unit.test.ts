@@ -7,6 +7,7 @@ import * as words from "../src/words.ts";
 import { dice, World } from "./world.ts";
 
 Object.assign(globalThis, { location: { hash: "" }, addEventListener: () => {}, document: { hidden: false } });
+const { group } = await import("../src/parts/feature-table.tsx");
 const { parse, href } = await import("../src/route.ts");
 const live = await import("../src/live.ts");
 
@@ -59,7 +60,7 @@ test("triggers and caps read as words", () => {
   assert.equal(words.triggerWords({ idle_ms: 30_000 }), "When a shopper has done nothing for 30 seconds");
   assert.equal(words.triggerWords({ event: "add_to_cart" }), "Right after “put in cart”");
   assert.equal(words.capWords("2 per 7d"), "2 in 7 days");
-  assert.equal(words.capWords("at most 2 per 1d"), "2 in 1 day");
+  assert.equal(words.capWords("at most 2 per 1 d"), "2 in 1 day");
   assert.equal(words.capWords("1 per session"), "1 per session");
 });
 
@@ -83,6 +84,12 @@ test("the field at fault is found however its path is written", () => {
   assert.equal(lines(payload, "cart.id").some((l) => l.fault), false);
   assert.deepEqual(lines('{"name', "name"), [{ text: '{"name', fault: true }]);
   assert.equal(lines(payload, null).map((l) => l.text.trim()).join("").replaceAll('": ', '":'), payload);
+});
+
+test("a feature of the session stands beside its windows, one without windows alone", () => {
+  const { alone, windowed } = group({ cart_value: 12, "session.bounce": true, product_view_count: 2, product_view_count_5m: 1, product_view_count_24h: 7 });
+  assert.deepEqual(alone.map((r) => [r.base, r.session?.value]), [["cart_value", 12], ["bounce", true]]);
+  assert.deepEqual(windowed.map((r) => [r.base, r.session?.value, r.windows["5m"]?.value, r.windows["1h"], r.windows["24h"]?.value]), [["product_view_count", 2, 1, undefined, 7]]);
 });
 
 test("addresses lead where they say, and never fail", () => {

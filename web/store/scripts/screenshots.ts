@@ -11,6 +11,8 @@ await mkdir(out, { recursive: true });
 const mock = process.env["BASE_URL"] ? null : await startMock();
 const base = (process.env["BASE_URL"] ?? mock?.url ?? "").replace(/\/$/, "");
 const browser = await launch();
+// A headless browser says that it is one, and the product rightly keeps robots out of its decisions.
+const userAgent = `Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/${browser.version()} Safari/537.36`;
 
 /** The reminder that a stalled cart gets: pushed by the mock, or waited for. */
 async function reminder(page: Page): Promise<void> {
@@ -26,7 +28,7 @@ async function reminder(page: Page): Promise<void> {
 
 for (const scheme of ["light", "dark"] as const)
   for (const width of [1440, 390]) {
-    const context = await browser.newContext({ colorScheme: scheme, viewport: { width, height: width === 390 ? 844 : 900 } });
+    const context = await browser.newContext({ userAgent, colorScheme: scheme, viewport: { width, height: width === 390 ? 844 : 900 } });
     const page = await context.newPage();
     const shoot = async (name: string) => writeFile(`${out}shop-${name}-${scheme}-${width}.png`, small(await page.screenshot()));
     await page.goto(`${base}/shop/`);

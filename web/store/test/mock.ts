@@ -87,7 +87,11 @@ export async function startMock(): Promise<Mock> {
         events.push(...(batch as SentEvent[]));
         return json(response, 200, { accepted: (batch as unknown[]).length, rejected: [] });
       }
-      if (pathname === "/v1/token") return json(response, 200, { token: "t", expires_at: Date.now() + 1_800_000, visitor_id: "v-mock" });
+      if (pathname === "/v1/token") {
+        // As the server does: who has no name yet gets one.
+        if (!/_ms_vid=|_sp_id\./.test(request.headers.cookie ?? "")) response.setHeader("Set-Cookie", "_ms_vid=named-by-the-server; Path=/; SameSite=Lax");
+        return json(response, 200, { token: "t", expires_at: Date.now() + 1_800_000, visitor_id: "v-mock" });
+      }
       if (pathname === "/v1/push") {
         response.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-store" }).write("retry: 1000\n\n");
         streams.add(response);

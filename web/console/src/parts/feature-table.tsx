@@ -1,35 +1,41 @@
-//! A shopper's features: those of the session one by one, those of a window side by side; what just changed stands out.
+//! A shopper's features: those of the session alone one by one, those with windows side by side; what changed stands out.
 import type { Features, Scalar } from "../api.ts";
 import { featureName, featureValue, windows, windowWords, type Window } from "../words.ts";
 
-interface Row {
+interface Cell {
+  name: string;
+  value: Scalar;
+}
+export interface Row {
   base: string;
   label: string;
-  single?: { name: string; value: Scalar };
-  windows: Partial<Record<Window, { name: string; value: Scalar }>>;
+  session?: Cell;
+  windows: Partial<Record<Window, Cell>>;
 }
 
-export function group(features: Features): { single: Row[]; windowed: Row[] } {
+/** `alone`: known of the session only; `windowed`: looking back over windows too. */
+export function group(features: Features): { alone: Row[]; windowed: Row[] } {
   const rows = new Map<string, Row>();
   for (const [name, value] of Object.entries(features)) {
     const { base, window, label } = featureName(name);
-    const key = `${window ? "w" : "s"}:${base}`;
-    const row = rows.get(key) ?? { base, label, windows: {} };
+    const row = rows.get(base) ?? { base, label, windows: {} };
     if (window) row.windows[window] = { name, value };
-    else row.single = { name, value };
-    rows.set(key, row);
+    else row.session = { name, value };
+    rows.set(base, row);
   }
   const all = [...rows.values()];
-  return { single: all.filter((r) => r.single), windowed: all.filter((r) => !r.single) };
+  const looksBack = (r: Row) => Object.keys(r.windows).length > 0;
+  return { alone: all.filter((r) => !looksBack(r)), windowed: all.filter(looksBack) };
 }
 
-function Value(props: { base: string; name: string; value: Scalar; before: Features | null; changed: ReadonlySet<string> }) {
-  const { base, name, value, before, changed } = props;
-  const isNew = changed.has(name);
+function Value(props: { base: string; cell: Cell | undefined; before: Features | null; changed: ReadonlySet<string> }) {
+  const { base, cell, before, changed } = props;
+  if (!cell) return <span class="zero">–</span>;
+  const { name, value } = cell;
   const old = before?.[name];
   const text = featureValue(base, value);
   const words = typeof value === "string";
-  if (!isNew)
+  if (!changed.has(name))
     return (
       <span class={words ? "words" : value === 0 || value === null ? "zero" : ""} title={words ? value : undefined}>
         {text}
@@ -47,20 +53,23 @@ const none: ReadonlySet<string> = new Set();
 export function FeatureTable({ features, before = null, changed = none }: { features: Features; before?: Features | null; changed?: ReadonlySet<string> }) {
   // What has left its window is a change too.
   const gone = Object.fromEntries([...changed].filter((name) => !(name in features)).map((name) => [name, null]));
-  const { single, windowed } = group({ ...features, ...gone });
-  if (single.length + windowed.length === 0) return <p class="empty-line">No features yet.</p>;
+  const { alone, windowed } = group({ ...features, ...gone });
+  if (alone.length + windowed.length === 0) return <p class="empty-line">No features yet.</p>;
+  const withSession = windowed.some((row) => row.session);
   return (
     <>
-      {single.length > 0 && (
+      {alone.length > 0 && (
         <table class="table features">
           <caption>This session</caption>
           <tbody>
-            {single.map((row) => (
+            {alone.map((row) => (
               <tr key={row.base}>
-                <th scope="row" title={row.single?.name}>
+                <th scope="row" title={row.base}>
                   {row.label}
                 </th>
-                <td class="num">{row.single && <Value base={row.base} {...row.single} before={before} changed={changed} />}</td>
+                <td class="num">
+                  <Value base={row.base} cell={row.session} before={before} changed={changed} />
+                </td>
               </tr>
             ))}
           </tbody>
@@ -72,6 +81,11 @@ export function FeatureTable({ features, before = null, changed = none }: { feat
           <thead>
             <tr>
               <td />
+              {withSession && (
+                <th scope="col" class="num">
+                  session
+                </th>
+              )}
               {windows.map((w) => (
                 <th key={w} scope="col" class="num">
                   {windowWords[w]}
@@ -85,14 +99,16 @@ export function FeatureTable({ features, before = null, changed = none }: { feat
                 <th scope="row" title={row.base}>
                   {row.label}
                 </th>
-                {windows.map((w) => {
-                  const cell = row.windows[w];
-                  return (
-                    <td key={w} class="num">
-                      {cell ? <Value base={row.base} {...cell} before={before} changed={changed} /> : <span class="zero">–</span>}
-                    </td>
-                  );
-                })}
+                {withSession && (
+                  <td class="num">
+                    <Value base={row.base} cell={row.session} before={before} changed={changed} />
+                  </td>
+                )}
+                {windows.map((w) => (
+                  <td key={w} class="num">
+                    <Value base={row.base} cell={row.windows[w]} before={before} changed={changed} />
+                  </td>
+                ))}
               </tr>
             ))}
           </tbody>

@@ -78,9 +78,10 @@ async function begin(mode: "full" | "cookieless"): Promise<void> {
     });
     const { write_key, console_url } = await config;
     consoleUrl.value = console_url ?? null;
-    await backend.start({ writeKey: write_key, consent: mode, userId: userId.peek() });
-    running = true;
     trackerState.value = "running";
+    const failed = () => (trackerState.value = "failed");
+    await backend.start({ writeKey: write_key, consent: mode, userId: userId.peek(), failed });
+    running = true;
     const waiting = held;
     held = [];
     for (const [name, fields] of waiting) track(name, fields);

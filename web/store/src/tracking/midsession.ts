@@ -1,32 +1,30 @@
 //! Our own tracker as a backend of the shop: loads /midsession.js with the page's write key and hands events over.
 import { signal } from "@preact/signals";
-import type {} from "../../../tracker/midsession.d.ts";
+import type { Midsession } from "../../../tracker/midsession.d.ts";
 import type { ConsentMode } from "../state.ts";
-import type { Backend, Fields, Name } from "./types.ts";
+import type { Backend, Fields, Name, Setup } from "./types.ts";
 
 /** The code of the last discount painted on this page. */
 export const offeredCode = signal("");
 
 /** Runs the tracker's script. `track: "off"` makes it listen for interventions only. */
-export function loadTracker(data: Record<string, string>): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const script = document.createElement("script");
-    script.src = "/midsession.js";
-    Object.assign(script.dataset, data);
-    script.onload = () => {
-      window.midsession?.("on", "painted", ({ payload }) => {
-        if (typeof payload.code === "string") offeredCode.value = payload.code;
-      });
-      resolve();
-    };
-    script.onerror = () => reject(new Error("/midsession.js did not load"));
-    document.head.append(script);
+export function loadTracker(data: Record<string, string>, failed: () => void): void {
+  // The snippet's queue: what is said before the script is here is said first, before it asks for its token.
+  const q: unknown[][] = [];
+  window.midsession ??= Object.assign((...command: unknown[]) => void q.push(command), { q }) as unknown as Midsession;
+  window.midsession("on", "painted", ({ payload }) => {
+    if (typeof payload.code === "string") offeredCode.value = payload.code;
   });
+  const script = document.createElement("script");
+  script.src = "/midsession.js";
+  Object.assign(script.dataset, data);
+  script.onerror = failed;
+  document.head.append(script);
 }
 
 export class MidsessionBackend implements Backend {
-  async start(setup: { writeKey: string; consent: ConsentMode; userId: string | null }): Promise<void> {
-    await loadTracker({ key: setup.writeKey, push: "on", consent: setup.consent });
+  async start(setup: Setup): Promise<void> {
+    loadTracker({ key: setup.writeKey, push: "on", consent: setup.consent }, setup.failed);
     if (setup.userId) this.login(setup.userId);
   }
   track(name: Name, fields: Fields): void {

@@ -2,7 +2,7 @@
 import type * as Sp from "../vendor/sp.ts";
 import type { ConsentMode } from "../state.ts";
 import { loadTracker } from "./midsession.ts";
-import type { Backend, Fields, Name } from "./types.ts";
+import type { Backend, Fields, Name, Setup } from "./types.ts";
 
 declare global {
   var midsessionShopSnowplow: typeof Sp | undefined;
@@ -29,12 +29,12 @@ function loadVendor(): Promise<typeof Sp> {
 export class SnowplowBackend implements Backend {
   #sp: typeof Sp | null = null;
   #tracker: Sp.BrowserTracker | null | undefined;
-  #listening: Promise<void> | null = null;
-  #writeKey = "";
+  #setup: Setup | null = null;
+  #listening = false;
 
-  async start(setup: { writeKey: string; consent: ConsentMode; userId: string | null }): Promise<void> {
+  async start(setup: Setup): Promise<void> {
     this.#sp = await loadVendor();
-    this.#writeKey = setup.writeKey;
+    this.#setup = setup;
     this.#tracker = this.#sp.newTracker("shop", location.origin, {
       appId: "demo-shop",
       contexts: { session: true, browser: true },
@@ -43,15 +43,14 @@ export class SnowplowBackend implements Backend {
       plugins: [this.#sp.SnowplowEcommercePlugin()],
     });
     this.#sp.setUserId(setup.userId);
-    if (setup.consent === "full") await this.#listen();
+    if (setup.consent === "full") this.#listen();
   }
 
   /** Ours comes second: its shopper is the one in Snowplow's cookie. */
-  #listen(): Promise<void> {
-    this.#listening ??= loadTracker({ key: this.#writeKey, push: "on", track: "off", consent: "full" }).catch(() => {
-      this.#listening = null;
-    });
-    return this.#listening;
+  #listen(): void {
+    if (!this.#setup || this.#listening) return;
+    this.#listening = true;
+    loadTracker({ key: this.#setup.writeKey, push: "on", track: "off", consent: "full" }, this.#setup.failed);
   }
 
   track(name: Name, fields: Fields): void {
@@ -95,7 +94,8 @@ export class SnowplowBackend implements Backend {
     if (!sp) return;
     if (mode === "full") {
       sp.disableAnonymousTracking();
-      void this.#listen();
+      this.#listen();
+      window.midsession?.("consent", mode);
       return;
     }
     window.midsession?.("consent", mode);

@@ -37,9 +37,17 @@ export interface Fields {
   promotion?: { id: string; name: string };
 }
 
+export interface Setup {
+  writeKey: string;
+  consent: ConsentMode;
+  userId: string | null;
+  /** Our script did not load. */
+  failed(): void;
+}
+
 /** A tracker behind the shop. `start` resolves once events can be handed over. */
 export interface Backend {
-  start(setup: { writeKey: string; consent: ConsentMode; userId: string | null }): Promise<void>;
+  start(setup: Setup): Promise<void>;
   track(name: Name, fields: Fields): void;
   consent(mode: ConsentMode): void;
   /** Says who it is, and that they came or went. */
