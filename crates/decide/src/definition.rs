@@ -4,7 +4,7 @@ use crate::cap::Cap;
 use midsession_event::{Str, hash64};
 use midsession_feature::expr::{Program, Scope};
 use midsession_feature::{Diagnostic, Document, FeatureSet, duration_text, parse_duration_ms};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use toml::Spanned;
 
@@ -18,12 +18,14 @@ const PAYLOAD_MAX: usize = 16 * 1024;
 pub struct Rule {
     /// Its name.
     pub name: Str,
-    /// Hash of its definition.
+    /// Hash of all that its definition says.
     pub version: Str,
     /// What sets it off.
     pub trigger: Trigger,
     /// Its condition; none always holds.
     pub when: Option<Program>,
+    /// The part of the condition that must stay true while it is shown; none always does.
+    pub standing: Option<Program>,
     /// How often a shopper may see it.
     pub caps: Vec<Cap>,
     /// Share of shoppers that see nothing, 0 to 1.
@@ -69,7 +71,7 @@ struct All {
     cap: Vec<Spanned<String>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
     name: Spanned<String>,
@@ -89,7 +91,7 @@ struct Table {
     dry_run: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct TriggerTable {
     event: Option<String>,
@@ -106,8 +108,7 @@ impl Definitions {
         let mut document = Document::new(file, text);
         let root = document.parse();
         for table in document.tables::<Table>(&root, "intervention") {
-            let body = text.get(table.span()).unwrap_or_default();
-            if let Some(rule) = self.rule(&mut document, table.get_ref(), body, features) {
+            if let Some(rule) = self.rule(&mut document, table.get_ref(), features) {
                 self.rules.push(rule);
             }
         }
@@ -127,7 +128,7 @@ impl Definitions {
         document.into_found()
     }
 
-    fn rule(&self, document: &mut Document<'_>, table: &Table, body: &str, features: &FeatureSet) -> Option<Rule> {
+    fn rule(&self, document: &mut Document<'_>, table: &Table, features: &FeatureSet) -> Option<Rule> {
         let before = document.faults();
         let name = table.name.get_ref();
         if name.is_empty()
@@ -213,8 +214,9 @@ impl Definitions {
         (document.faults() == before).then_some(())?;
         Some(Rule {
             name: name.as_str().into(),
-            version: format!("{:016x}", hash64(&[body])).into(),
+            version: version(table),
             trigger: trigger?,
+            standing: when.as_ref().and_then(Program::standing),
             when,
             caps,
             holdout,
@@ -229,6 +231,12 @@ impl Definitions {
     }
 }
 
+/// The hash of all that a definition says, however it is laid out.
+fn version(table: &Table) -> Str {
+    let said = serde_json::to_string(table).unwrap_or_default();
+    format!("{:016x}", hash64(&[&said])).into()
+}
+
 fn cap_of(document: &mut Document<'_>, cap: &Spanned<String>) -> Option<Cap> {
     Cap::parse(cap.get_ref()).map_err(|message| document.fault(cap.span(), message, None)).ok()
 }
@@ -240,7 +248,8 @@ impl Rule {
             Trigger::Event(name) => format!("When `{name}` happens"),
             Trigger::Idle(ms) => format!("When a shopper has been quiet for {}", duration_text(*ms)),
         };
-        let when = self.when.as_ref().map(|when| format!(" and {}", when.source())).unwrap_or_default();
+        let words = |source: &str| source.replace("&&", "and").replace("||", "or");
+        let when = self.when.as_ref().map(|when| format!(" and {}", words(when.source()))).unwrap_or_default();
         let caps: Vec<String> = self.caps.iter().map(Cap::in_words).collect();
         let caps = if caps.is_empty() { String::new() } else { format!(", {}", caps.join(", ")) };
         let expires = duration_text(self.expires_ms);

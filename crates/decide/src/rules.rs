@@ -73,15 +73,10 @@ impl Rules {
         self.fire(view, None, |rule| rule.trigger == Trigger::Idle(idle_ms), ask);
     }
 
-    /// Whether what a rule showed is still true: its condition over session and features, where it needs no event.
+    /// Whether what a rule showed is still true: those parts of its condition that need no event.
     pub fn still_holds(&self, view: &View<'_>, rule: &str) -> bool {
-        let Some(rule) = self.rule(rule) else { return false };
-        match &rule.when {
-            Some(when) if !when.reads_event() => {
-                when.holds(&ShopperEnv { features: &self.features, view: *view, event: None })
-            }
-            _ => true,
-        }
+        let env = ShopperEnv { features: &self.features, view: *view, event: None };
+        self.rule(rule).is_some_and(|rule| rule.standing.as_ref().is_none_or(|standing| standing.holds(&env)))
     }
 
     fn fire(&self, view: &View<'_>, event: Option<&Event>, wanted: impl Fn(&Rule) -> bool, ask: &mut dyn FnMut(Ask)) {
@@ -115,6 +110,9 @@ impl Rules {
                 .filter_map(|(path, value)| Some((path.into(), value.to_value()?.into())))
                 .collect();
             inputs.insert("source".into(), PropertyValue::Text(session.source.clone()));
+            if let Some(value) = session.cart.value.filter(|_| session.cart.touched) {
+                inputs.insert("session.cart_value".into(), PropertyValue::Float(value));
+            }
             ask(Ask { rule: rule.name.clone(), inputs });
         }
     }

@@ -63,7 +63,7 @@ pub(crate) enum Plan {
     /// From the columns: exact for the past too.
     Columns(Vec<Take>),
     /// From facts written for it from now on.
-    Derived(Derive, Take),
+    Derived(Box<Derive>, Take),
 }
 
 /// The field is not in this kind of fact.
@@ -86,7 +86,7 @@ pub(crate) fn plan(when: Option<&Program>, of: Option<&Program>) -> Plan {
                 Some(_) => Of::Column(Column::Product),
             };
             let take = Take { kind: DERIVED, test: None, of, money: false, slot: derive.slot };
-            Plan::Derived(derive, take)
+            Plan::Derived(Box::new(derive), take)
         }
     }
 }

@@ -193,7 +193,7 @@ impl FeatureSet {
             Plan::Derived(derive, take) => {
                 // One definition for users and sessions, or two alike, share their facts.
                 if !self.derives.iter().any(|known| known.slot == derive.slot) {
-                    self.derives.push(derive);
+                    self.derives.push(*derive);
                 }
                 (vec![take], LookBack::FromNow)
             }

@@ -165,6 +165,22 @@ impl Program {
         })
     }
 
+    /// What of a condition can be asked again without the event: those of its parts, joined by `&&`, that don't look
+    /// at one. None where all do.
+    pub fn standing(&self) -> Option<Self> {
+        let parts: Vec<Node> = match &self.node {
+            Node::And(parts) => parts.iter().filter(|part| !part.looks_at_event()).cloned().collect(),
+            whole => [whole].into_iter().filter(|whole| !whole.looks_at_event()).cloned().collect(),
+        };
+        let reads = self.reads.iter().filter(|(path, _)| !path.starts_with("event.")).cloned().collect();
+        (!parts.is_empty()).then(|| Self {
+            node: Node::And(parts.into()),
+            reads,
+            ty: Type::Bool,
+            source: self.source.clone(),
+        })
+    }
+
     /// Whether it looks at the event.
     pub fn reads_event(&self) -> bool {
         self.paths().any(|path| path.starts_with("event."))

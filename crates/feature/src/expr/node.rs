@@ -189,6 +189,12 @@ impl Node {
         }
     }
 
+    /// Whether anything of the event is looked at.
+    pub(crate) fn looks_at_event(&self) -> bool {
+        matches!(self, Self::Field(_) | Self::Products | Self::Exists(_) | Self::All(_))
+            || self.children().into_iter().any(Self::looks_at_event)
+    }
+
     /// The nodes right below.
     pub fn children(&self) -> Vec<&Node> {
         match self {

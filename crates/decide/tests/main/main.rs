@@ -1,0 +1,7 @@
+//! Tests of the decide crate from outside: definitions, rules, decisions, the demo's interventions.
+
+mod decisions;
+mod definitions;
+mod demo;
+mod kit;
+mod rules;
