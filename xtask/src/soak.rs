@@ -6,14 +6,14 @@ use crate::shell::{self, cargo};
 /// Runs the ignored tests in release mode, with their lengths in the environment.
 pub fn run(arguments: &[&str]) -> Result<(), String> {
     let mut lengths =
-        [("--sim-hours", "MIDSESSION_SIM_HOURS", "100000"), ("--kills", "MIDSESSION_KILL_CYCLES", "10000")]
+        [("--sim-runs", "MIDSESSION_SIM_RUNS", "1000000"), ("--kills", "MIDSESSION_KILL_CYCLES", "10000")]
             .map(|(option, variable, value)| (option, variable, value.to_owned()));
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         let (option, _, value) = lengths
             .iter_mut()
             .find(|(option, ..)| option == argument)
-            .ok_or_else(|| format!("{argument}: no such option; there are --sim-hours N and --kills N"))?;
+            .ok_or_else(|| format!("{argument}: no such option; there are --sim-runs N and --kills N"))?;
         let given = arguments.next().ok_or_else(|| format!("{option} needs a number"))?;
         given.parse::<u64>().map_err(|_| format!("{option} needs a number, not {given:?}"))?;
         *value = (*given).to_owned();

@@ -34,7 +34,6 @@ pub fn end_to_end(counts: &mut Counts) -> Result<(), String> {
     }
     let mut command = program("npm", "web/e2e", &["test"]);
     command.env("MIDSESSION_BIN", binary);
-    command.env("MIDSESSION_CHROMIUM", "chromium");
     command.env("MIDSESSION_PYTHON", setup::python_with_redis().unwrap_or("python3"));
     run(command, counts)
 }
