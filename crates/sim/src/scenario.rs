@@ -7,7 +7,7 @@ use crate::world::{Step, Ticks, Ways, World};
 use midsession_event::{EventName, Outcome, PartitionId, Record, SessionState, ShopperId, partition_of};
 use midsession_machine::{Effect, FactKind, Session};
 use midsession_stream::{Config, Seam, Shopper, Stream};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Sums over runs, to see that the draws reach what they should.
 #[derive(Clone, Copy, Debug, Default)]
@@ -128,6 +128,23 @@ struct Check {
     asked: BTreeSet<u128>,
     decided: BTreeSet<u128>,
     reached: Reached,
+    lately: VecDeque<String>,
+}
+
+/// A step in one line.
+fn line(step: &Step) -> String {
+    let what = match &step.record {
+        Record::Event(event) => {
+            let (visitor, user) = (event.visitor_id.as_ref(), event.user_id.as_ref());
+            let late_ms = step.stamp_ms - event.occurred_at_ms;
+            format!("{} {} {visitor:?} {user:?} late {late_ms}", event.event_id, event.name)
+        }
+        Record::Forward(forward) => format!("forward {} to {}", forward.event.event_id, forward.user_id),
+        Record::Handoff(handoff) => format!("handoff {:?} of {} to {}", handoff.id, handoff.visitor_id, handoff.user_id),
+        Record::Decision(decision) => format!("decision {} {:?}", decision.decision_id, decision.outcome),
+        Record::Tick(_) => "tick".into(),
+    };
+    format!("{}/{} {} {what} -> {:?}", step.partition, step.offset, step.stamp_ms, step.seam)
 }
 
 fn differ<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> Result<(), String> {
@@ -140,9 +157,13 @@ fn differ<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -
 impl Check {
     fn step(&mut self, step: &Step, oracle: &mut Oracle) -> Result<(), String> {
         self.reached.records += 1;
+        if self.lately.len() == 40 {
+            self.lately.pop_front();
+        }
+        self.lately.push_back(line(step));
         self.judge(step, oracle).map_err(|cause| {
-            let Step { partition, offset, stamp_ms, record, .. } = step;
-            format!("{cause}\n  at {partition}/{offset}, stamp {stamp_ms}: {record:?}")
+            let lately: Vec<_> = self.lately.iter().map(String::as_str).collect();
+            format!("{cause}\n{:?}\nlately:\n{}", step.record, lately.join("\n"))
         })
     }
 

@@ -24,10 +24,13 @@ impl Stream {
         let time_ms = event.occurred_at_ms.min(self.now_ms);
         let gap_ms = self.config.gap_ms;
         let attachments = &mut self.visitors[visitor as usize].as_mut()?.1.attachments;
-        let holding = attachments.iter().rposition(|attachment| attachment.holds(time_ms));
+        // As far back as duplicates are known; sweeping may or may not have forgotten what is older.
+        let oldest_ms = self.now_ms.saturating_sub(self.config.duplicate_horizon_ms);
+        let is_known = |attachment: &Attachment| attachment.to_ms.is_none_or(|to_ms| to_ms > oldest_ms);
+        let holding = attachments.iter().rposition(|attachment| attachment.holds(time_ms) && is_known(attachment));
         let Some(user) = &event.user_id else {
             let position = holding?;
-            let floor_ms = floor_ms(&attachments[..position]);
+            let floor_ms = floor_ms(&attachments[..position], oldest_ms);
             let attachment = &mut attachments[position];
             // What is within a gap of one of the user's events belongs to the same visit, so to the user.
             attachment.from_ms = attachment.from_ms.min(time_ms.saturating_sub(gap_ms).max(floor_ms));
@@ -43,11 +46,12 @@ impl Stream {
             }
             return Some(user.clone());
         }
-        let has_left = attachments.iter().any(|a| a.user == *user && a.to_ms.is_some_and(|to_ms| time_ms <= to_ms));
+        let has_left = time_ms <= oldest_ms
+            || attachments.iter().any(|a| a.user == *user && a.to_ms.is_some_and(|to_ms| time_ms <= to_ms));
         match attachments.last_mut().filter(|attachment| attachment.to_ms.is_none()) {
             Some(open) if open.user == *user => return Some(user.clone()),
             // A late event of somebody who has left since: it goes to them, and changes nothing here.
-            Some(open) if time_ms < open.from_ms => return Some(user.clone()),
+            Some(open) if time_ms < open.from_ms.max(oldest_ms) => return Some(user.clone()),
             None if has_left => return Some(user.clone()),
             Some(open) => open.to_ms = Some(time_ms.saturating_sub(1).max(open.from_ms)),
             None => {}
@@ -64,7 +68,7 @@ impl Stream {
             .unwrap_or(time_ms);
         let attachments = &mut self.visitors[visitor as usize].as_mut()?.1.attachments;
         // What belongs to an earlier attachment stays there.
-        let from_ms = live_from_ms.min(time_ms).saturating_sub(gap_ms).max(floor_ms(attachments));
+        let from_ms = live_from_ms.min(time_ms).saturating_sub(gap_ms).max(floor_ms(attachments, oldest_ms));
         attachments.push(Attachment { user: user.clone(), from_ms, to_ms: None });
         if attachments.len() > 16 {
             attachments.remove(0);
@@ -261,9 +265,9 @@ fn asked_again(carried: CarriedCandidate, shopper: ShopperId, cause: OutputId) -
     }
 }
 
-/// The first instant after these attachments. Epoch ms.
-fn floor_ms(attachments: &[Attachment]) -> i64 {
-    attachments.last().and_then(|last| last.to_ms).map_or(i64::MIN, |to_ms| to_ms.saturating_add(1))
+/// The first instant that may belong to an attachment after these. Epoch ms.
+fn floor_ms(before: &[Attachment], oldest_ms: i64) -> i64 {
+    before.last().and_then(|last| last.to_ms).map_or(oldest_ms, |to_ms| to_ms.max(oldest_ms)).saturating_add(1)
 }
 
 /// A session as it was carried, under its new number.

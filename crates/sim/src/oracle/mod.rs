@@ -119,7 +119,10 @@ impl Oracle {
         let live = person.into_iter().flat_map(|person| &person.visits).filter(|visit| visit.stand == Stand::Live);
         let live_from_ms = live.map(|visit| visit.span_ms().0).min();
         let whose = match act.visitor {
-            Some(_) => identity::attribute(&mut visitor.stays, act, time_ms, self.rules.gap_ms, live_from_ms),
+            Some(_) => {
+                let Rules { gap_ms, horizon_ms, .. } = self.rules;
+                identity::attribute(&mut visitor.stays, act, time_ms, stamp_ms - horizon_ms, gap_ms, live_from_ms)
+            }
             None => Whose::Visitor,
         };
         let (user, moved) = match whose {
