@@ -13,6 +13,7 @@ mod hub;
 mod ingest;
 mod listen;
 mod reply;
+mod resp;
 mod route;
 mod serve;
 mod token;

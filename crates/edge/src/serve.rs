@@ -6,8 +6,9 @@ use crate::backend::Backend;
 use crate::hub::PushHub;
 use crate::ingest::{DailySalt, InFlight};
 use crate::listen::{self, Timeouts};
+use crate::resp;
 use crate::route::Listener;
-use crate::token::Signer;
+use crate::token::{Secret, Signer};
 use midsession_collect::Collector;
 use midsession_event::Topic;
 use midsession_observe::Observe;
@@ -141,6 +142,7 @@ pub(crate) struct App {
     pub salt: DailySalt,
     pub trusted_proxies: usize,
     pub behavior_partitions: u32,
+    pub redis_password: Option<Secret>,
     pub stop: Stop,
 }
 
@@ -204,6 +206,7 @@ pub async fn serve(config: Config, handles: Handles) -> Result<Running, ServeErr
         salt: DailySalt::default(),
         trusted_proxies: config.trusted_proxies,
         behavior_partitions,
+        redis_password: config.redis_password.as_deref().map(Secret::new),
         stop: stopped.clone(),
     });
     let mut running = Running {
@@ -215,6 +218,9 @@ pub async fn serve(config: Config, handles: Handles) -> Result<Running, ServeErr
     };
     running.listeners.spawn(listen::serve(public, Listener::Public, app.clone(), stopped.clone()));
     running.listeners.spawn(listen::serve(admin, Listener::Admin, app.clone(), stopped.clone()));
+    if let Some(listener) = redis {
+        running.listeners.spawn(resp::serve(listener, app, stopped));
+    }
     Ok(running)
 }
 

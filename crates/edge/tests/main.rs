@@ -4,5 +4,6 @@ mod admin;
 mod framing;
 mod ingest;
 mod push;
+mod resp;
 mod slow;
 mod support;
