@@ -100,6 +100,7 @@ impl Stream {
         if lost.ended_at_ms > session.ended_at_ms {
             session.ended_at_ms = lost.ended_at_ms;
             session.consent = lost.consent;
+            session.state = lost.state;
         }
         session.events += lost.events;
         session.page_views += lost.page_views;
