@@ -1,5 +1,5 @@
 //! What reading costs: a predicate over an event, one feature, all features of a shopper, 250 features.
-#![expect(clippy::expect_used, missing_docs, reason = "a bench")]
+#![expect(clippy::expect_used, reason = "a bench")]
 
 use divan::{Bencher, black_box};
 use midsession_event::{Event, EventName, Product, ShopperId};

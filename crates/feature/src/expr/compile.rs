@@ -7,8 +7,8 @@ use crate::{Key, Value, nearest, parse_duration_ms};
 use cel::common::ast::{ComprehensionExpr, Expr, LiteralValue, SourceInfo, operators};
 use cel::{IdedExpr, parser::Parser};
 
-/// The longest expression. Bytes.
-const SOURCE_MAX: usize = 4_096;
+/// The longest expression. Bytes. It bounds the depth of the tree, which a thread's stack of 2 MiB holds twice.
+const SOURCE_MAX: usize = 2_048;
 /// The largest compiled regular expression. Bytes.
 const REGEX_MAX: usize = 64 * 1024;
 
@@ -464,6 +464,9 @@ fn quoting_hint(a: Type, b: Type) -> Option<String> {
 fn readable(message: &str) -> String {
     let message = message.trim();
     let short = message.split(" expecting ").next().unwrap_or(message);
+    if message.contains("Recursion limit") {
+        return "brackets are nested too deeply".to_owned();
+    }
     let said = short.trim_start_matches("Syntax error:").trim();
     if said.contains("<EOF>") { "the expression ends too early".to_owned() } else { said.to_owned() }
 }

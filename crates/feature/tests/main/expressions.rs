@@ -5,6 +5,7 @@ use midsession_event::{Cart, Event, Page, PropertyValue};
 use midsession_feature::expr::{Env, EventEnv, Field, Program, Scope};
 use midsession_feature::{FeatureSet, Val, Value};
 use midsession_machine::View;
+use proptest::prelude::*;
 
 fn sample() -> Event {
     let properties = [
@@ -197,35 +198,56 @@ fn faults_point_and_help() {
 
 #[test]
 fn no_text_makes_it_panic() {
-    let long = "a".repeat(5_000);
-    let deep = format!("{}1{}", "(".repeat(500), ")".repeat(500));
-    let chain = vec!["event.bot"; 300].join(" && ");
-    let minus = format!("{}1 > 0", "-".repeat(1_000));
-    for source in [
-        "",
-        " ",
-        "(",
-        "\"",
-        "'''",
-        "\u{0}",
-        "a.b.c.d",
-        "1 ? 2",
-        "{1: 2}",
-        "event",
-        "event.products",
-        "[",
-        "\\",
-        "é",
-        &long,
-        &deep,
-        &chain,
-        &minus,
-    ] {
+    let nested = |open: &str, middle: &str, close: &str, depth: usize| {
+        format!("{}{middle}{}", open.repeat(depth), close.repeat(depth))
+    };
+    let texts = [
+        "a".repeat(5_000),
+        nested("(", "1", ")", 1_000),
+        nested("[", "", "]", 1_000),
+        nested("!", "event.bot", "", 2_000),
+        nested("-", "1 > 0", "", 2_000),
+        nested("", "1", "+1", 1_023),
+        nested("", "event", ".a", 1_021),
+        nested("", "event.products", "[0]", 678),
+        nested("true?1:", "1", "", 290),
+        nested("size(", "\"\"", ")", 300),
+        nested("event.products.exists(p,", "true", ")", 75),
+        nested("", "event.bot", "||event.bot", 180),
+    ];
+    let odd = ["", " ", "\u{0}", "\"", "'''", "{1: 2}", "event", "\\", "é", "b'x'", "a{b:1}", "1u", "0x", "1e999"];
+    for source in texts.iter().map(String::as_str).chain(odd) {
         let _ = Program::compile(source, Scope::default());
     }
+    let chain = vec!["event.bot"; 150].join(" && ");
     let program = Program::compile(&chain, Scope::default()).expect("a long chain is no deep one");
     assert!(!program.holds_for_event(&sample()));
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_soup_of_words_makes_it_panic(
+        words in prop::collection::vec(prop::sample::select(WORDS), 0..14),
+        noise in ".{0,6}",
+    ) {
+        for source in [words.concat(), words.join(" "), format!("{}{noise}", words.concat())] {
+            if let Ok(program) = Program::compile(&source, Scope { features: None, bare: true }) {
+                let _ = program.eval(&EventEnv { event: &sample(), product: 0 });
+            }
+        }
+    }
+}
+
+#[rustfmt::skip]
+const WORDS: &[&str] = &[
+    "event", ".name", ".product", ".products", ".price", "[0]", "[\"x\"]", ".properties", ".exists(p, ", ".all(", "has(",
+    "size(", "(", ")", "[", "]", "{", "}", "&&", "||", "!", "==", "!=", "<", ">=", "+", "-", "*", "/", "%", "?", ":", ",",
+    "in", "1", "2.5", "-9223372036854775808", "0u", "\"a\"", "'é'", "r\"\\\"", "true", "null", "duration(\"1s\")",
+    ".matches(\"(a|b)*\")", ".startsWith(", "p", ".", "..", "\n", "//", "@result", "__result__", "`a`", ".map(x, ", "b'x'",
+    "\"\\u12\"", "\"\\xff\"", "\"\\777\"", "1e999", "event.products.exists(p, p.price > 1.0)", "99999999999999999999",
+];
 
 struct ShopperEnv<'a> {
     set: &'a FeatureSet,
