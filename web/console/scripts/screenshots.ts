@@ -12,6 +12,19 @@ const mock = process.env["ADMIN_URL"] ? null : await startMock(new World(7, 420)
 const start = process.env["ADMIN_URL"] ?? `${mock?.url}/`;
 const browser = await launch();
 
+/** With the collector's address too: a shop that says its prices as texts, refused by the real server. */
+const collector = process.env["BASE_URL"]?.replace(/\/$/, "");
+if (collector) {
+  const { write_key } = (await (await fetch(`${collector}/shop/api/config`)).json()) as { write_key: string };
+  const product = (price: unknown) => [{ id: "speck-plate", name: "Speck plate", category: "Ceramics", price, currency: "EUR" }];
+  const bad = [
+    { event_id: crypto.randomUUID(), name: "product_view", visitor_id: "v-docs", products: product("24,90") },
+    { event_id: crypto.randomUUID(), visitor_id: "v-docs", page: { url: "https://shop.example/lamps" } },
+    { event_id: crypto.randomUUID(), name: "add_to_cart", visitor_id: "v-docs", products: product(24), cart: { total_value: -24, currency: "EUR" } },
+  ];
+  for (const event of bad) await fetch(`${collector}/v1/events?key=${write_key}`, { method: "POST", body: JSON.stringify([event]) });
+}
+
 for (const scheme of ["light", "dark"] as const)
   for (const width of [1440, 390]) {
     const context = await browser.newContext({ colorScheme: scheme, viewport: { width, height: width === 390 ? 844 : 900 } });

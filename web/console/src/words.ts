@@ -174,6 +174,10 @@ const outcomes: Record<string, string> = {
   disabled: "switched off meanwhile",
   no_consent: "not allowed by the shopper",
 };
+const summaries: Record<string, string> = { "asked by silence": "after a silence", "asked by an event": "after an event" };
+/** What the server says of a timeline's entry, outcomes in words. */
+export const summaryWords = (summary: string): string => outcomes[summary] ?? summaries[summary] ?? summary;
+
 export type Tone = "good" | "calm" | "quiet" | "warn";
 
 /** What became of a decision, by the furthest it got. */

@@ -11,11 +11,15 @@ import { useResource } from "../use.ts";
 import { stageWords } from "../words.ts";
 
 /** The state of things in one sentence. */
-function verdict(o: Overview, budget: Budget | null): { tone: "good" | "warn"; text: string } {
+function verdict(o: Overview, budget: Budget | null): { tone: "good" | "note" | "warn"; text: string } {
   if (link.value === "lost") return { tone: "warn", text: `Connection lost; figures are as of ${time(o.now_ms)}.` };
-  const late = budget?.stages.find((s) => s.headroom_p99_ms !== null && s.headroom_p99_ms < 0);
-  if (late) return { tone: "warn", text: `“${stageWords(late.name)}” takes ${ms(late.p99_ms)} where ${ms(late.budget_p99_ms)} are planned; ${late.owner} answers for it.` };
   if (budget && budget.total.count > 0 && budget.total.p99_ms > budget.promise_p99_ms) return { tone: "warn", text: "Shoppers wait longer than promised." };
+  const late = budget?.stages.find((s) => s.headroom_p99_ms !== null && s.headroom_p99_ms < 0);
+  if (late) {
+    const promise = budget && budget.total.count + (budget.silence?.count ?? 0) > 0 ? "The promise holds. " : "";
+    const share = `${ms(late.p99_ms)} instead of ${ms(late.budget_p99_ms)}`;
+    return { tone: "note", text: `${promise}“${stageWords(late.name)}” takes more than its share: ${share}; ${late.owner} answers for it.` };
+  }
   return { tone: "good", text: "All is well: events become features and interventions as they come in." };
 }
 
@@ -48,7 +52,7 @@ function Sources({ sources }: { sources: Source[] }) {
             </th>
             <td class="num">{rate(source.events_per_s)}</td>
             <td class="wide-only bar-cell">
-              <span class="bar" style={{ width: `${(100 * source.events_per_s) / most}%` }} />
+              {source.events_per_s > 0 && <span class="bar" style={{ width: `${(100 * source.events_per_s) / most}%` }} />}
             </td>
             <td class="num">{count(source.accepted)}</td>
             <td class="num">{source.rejected > 0 ? <a href={href("dead-letters")}>{count(source.rejected)}</a> : 0}</td>

@@ -42,6 +42,7 @@ function Row({ s, now_ms }: { s: Session; now_ms: number }) {
       <span class="row-what">
         {s.last_event ? `${eventWords(s.last_event)} · ` : ""}
         {stage(s)}
+        {` · ${count(s.events)} ${s.events === 1 ? "event" : "events"}`}
         {s.bot ? " · robot" : ""}
       </span>
       <span class="row-when">{s.state === "closed" ? "over" : `${span(idle_ms)} ago`}</span>

@@ -8,7 +8,7 @@ import { FeatureTable } from "../parts/feature-table.tsx";
 import { Icon } from "../parts/icon.tsx";
 import { href } from "../route.ts";
 import { second, useResource, useVirtual } from "../use.ts";
-import { eventWords, humanise } from "../words.ts";
+import { eventWords, humanise, summaryWords } from "../words.ts";
 
 const rowPx = 60;
 const kinds: Record<EntryKind, string> = {
@@ -94,7 +94,7 @@ function Detail({ entry, before }: { entry: Entry; before: Entry | undefined }) 
     <div class="detail">
       <div class="detail-head">
         <PaneTitle below={1}>{entryTitle(entry)}</PaneTitle>
-        <p class="note">{entry.summary}</p>
+        <p class="note">{summaryWords(entry.summary)}</p>
         {explained[entry.kind] && <p class="note">{explained[entry.kind]}</p>}
       </div>
       <FeatureTable features={entry.features} before={before?.features ?? null} changed={changedNames(entry, before)} />
@@ -153,7 +153,7 @@ function Entries({ entries, at, choose }: { entries: Entry[]; at: number; choose
               <span class="entry-time" title={timeMs(entry.occurred_at_ms)}>
                 {before ? `+${gap_ms < 1_000 ? ms(Math.max(0, gap_ms)) : span(gap_ms)}` : timeMs(entry.occurred_at_ms)}
               </span>
-              <span class="entry-sum">{entry.summary}</span>
+              <span class="entry-sum">{summaryWords(entry.summary)}</span>
             </div>
           );
         })}
