@@ -7,6 +7,7 @@ import "uplot/dist/uPlot.min.css";
 import "./style/base.css";
 import "./style/shell.css";
 import "./style/screens.css";
+import "./style/rules.css";
 import "./style/tables.css";
 
 followTheme();
