@@ -175,8 +175,10 @@ impl World {
     }
 
     fn decide(&mut self, partition: u32, candidate: &Candidate) {
-        for _ in 0..1 + u64::from(self.rng.chance(10)) {
-            let outcome = self.rng.pick(&[Outcome::Served, Outcome::Served, Outcome::Holdout, Outcome::Capped]);
+        // The same question has the same answer in every world.
+        let mut chance = Rng::new(candidate.decision_id.0 as u64);
+        for _ in 0..1 + u64::from(chance.chance(10)) {
+            let outcome = chance.pick(&[Outcome::Served, Outcome::Served, Outcome::Holdout, Outcome::Capped]);
             let at_ms = self.now_ms + self.rng.between(0, self.ways.decide_ms);
             self.append_at(at_ms, partition, Record::Decision(Box::new(decision(candidate, outcome))));
         }

@@ -1,3 +1,5 @@
 //! The machines against the oracle.
 
+mod identity;
 mod seeds;
+mod serenade;

@@ -17,6 +17,33 @@ pub struct Config {
     pub memory_ms: i64,
     /// Partitions of `behavior`.
     pub partitions: u32,
+    /// A fault to be made on purpose, so that tests can show that they would find it. Builds without debug assertions
+    /// ignore it.
+    pub defect: Option<Defect>,
+}
+
+/// A fault to be made on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Defect {
+    /// Repeats take effect.
+    DedupeOff,
+    /// An event between two sessions joins one of them only.
+    MergesOne,
+    /// A hand-off or forward that comes again is applied again.
+    HandoffTwice,
+    /// A later decision on the same candidate takes effect too.
+    DecisionTwice,
+    /// A timer that comes up counts although the shopper has been heard since it was armed.
+    StaleTimer,
+    /// What was decided before a login is forgotten.
+    CapsLeftBehind,
+}
+
+impl Config {
+    /// Whether this fault is to be made.
+    pub(crate) fn has(&self, defect: Defect) -> bool {
+        cfg!(debug_assertions) && self.defect == Some(defect)
+    }
 }
 
 impl Default for Config {
@@ -31,6 +58,7 @@ impl Default for Config {
             duplicate_horizon_ms: 24 * HOUR,
             memory_ms: 30 * 24 * HOUR,
             partitions: 16,
+            defect: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Decisions read back from the log: only then do caps and state change, and only then is anything shown.
 
+use crate::Defect;
 use crate::shopper::{Shopper, Shown};
 use crate::stream::Stream;
 use midsession_event::{Decision, Outcome, SessionId};
@@ -18,11 +19,14 @@ impl Stream {
             // Bought, say, while it was being decided: nothing is shown that is stale or no longer true.
             decision.outcome = Outcome::Expired;
         }
+        let twice = self.config.has(Defect::DecisionTwice);
         let shopper = self
             .by_id
             .get(&decision.shopper)
             .and_then(|index| self.shoppers[*index as usize].as_mut())
-            .filter(|shopper| shopper.pending.iter().any(|pending| pending.decision_id == decision.decision_id));
+            .filter(|shopper| {
+                twice || shopper.pending.iter().any(|pending| pending.decision_id == decision.decision_id)
+            });
         let Some(shopper) = shopper else {
             // Decided before (the first one won), or the shopper has moved to another home since.
             self.counters.orphaned_decisions += 1;

@@ -1,5 +1,6 @@
 //! Who a visitor is: login moves what is known of them to the user's home, logout ends it.
 
+use crate::Defect;
 use crate::apply::{emit, is_reaction};
 use crate::shopper::{Attachment, Shown};
 use crate::stream::Stream;
@@ -149,7 +150,7 @@ impl Stream {
             user_id,
             sessions,
             facts,
-            caps: shopper.caps,
+            caps: if self.config.has(Defect::CapsLeftBehind) { Vec::new() } else { shopper.caps },
             pending,
             shown,
         })

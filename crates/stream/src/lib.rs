@@ -15,6 +15,6 @@ mod stream;
 mod sweep;
 mod timers;
 
-pub use config::Config;
+pub use config::{Config, Defect};
 pub use shopper::Shopper;
 pub use stream::{Counters, Seam, Stream};

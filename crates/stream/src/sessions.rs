@@ -1,5 +1,6 @@
 //! Which session an event belongs to: opens, extends, bridges.
 
+use crate::Defect;
 use crate::apply::emit;
 use crate::shopper::Shopper;
 use crate::stream::Stream;
@@ -17,6 +18,7 @@ impl Stream {
         out: &mut Vec<Effect>,
     ) -> Option<usize> {
         let (gap_ms, grace_ms, now_ms) = (self.config.gap_ms, self.config.grace_ms, self.now_ms);
+        let merges_one = self.config.has(Defect::MergesOne);
         let shopper = self.shoppers[index as usize].as_mut()?;
         let same_device = |session: &&Session| session.visitor == event.visitor_id;
         let reaches = |session: &Session| {
@@ -26,6 +28,7 @@ impl Stream {
             .filter(|position| same_device(&&shopper.sessions[*position]) && reaches(&shopper.sessions[*position]));
         match (fitting.next(), fitting.next()) {
             (Some(position), None) => Some(position),
+            (Some(position), _) if merges_one => Some(position),
             // Live sessions of one device lie more than a gap apart, so an event can touch two at most.
             (Some(one), Some(other)) => Some(self.merge(index, one, other, out)),
             (None, _) => {

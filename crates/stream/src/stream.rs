@@ -1,6 +1,6 @@
 //! The state of a partition and the way of a record through it.
 
-use crate::Config;
+use crate::{Config, Defect};
 use crate::shopper::{Shopper, Visitor};
 use midsession_event::{Event, OutputId, PartitionId, Record, SessionId, ShopperId, Str};
 use midsession_machine::{Candidate, Definitions, Effect, Map, Names, Session, Timers, View};
@@ -272,7 +272,7 @@ impl Stream {
     /// Remembers a received record; false if it was applied before.
     fn is_new(&mut self, id: OutputId) -> bool {
         let mark = self.received.entry(id.partition).or_insert((-1, 0));
-        let fresh = (id.offset, id.ordinal) > *mark;
+        let fresh = (id.offset, id.ordinal) > *mark || self.config.has(Defect::HandoffTwice);
         if fresh {
             *mark = (id.offset, id.ordinal);
         } else {
@@ -297,7 +297,7 @@ impl Stream {
         let visitor = self.visitor_index(&key);
         let Some((_, state)) = &mut self.visitors[visitor as usize] else { return Seam::Keyless };
         state.last_stamp_ms = now_ms;
-        if !state.seen.insert(id, now_ms, horizon_ms) {
+        if !state.seen.insert(id, now_ms, horizon_ms) && !self.config.has(Defect::DedupeOff) {
             self.counters.duplicates += 1;
             return Seam::Duplicate;
         }

@@ -1,5 +1,6 @@
 //! What happens to a shopper by the mere passing of time: updates due, silence, idle, close.
 
+use crate::Defect;
 use crate::apply::{emit, view_in};
 use crate::stream::Stream;
 use midsession_event::SessionState;
@@ -26,11 +27,13 @@ impl Stream {
 
     fn fire<D: Definitions>(&mut self, index: u32, now_ms: i64, definitions: &D, out: &mut Vec<Effect>) {
         let (gap_ms, grace_ms, cadence_ms) = (self.config.gap_ms, self.config.grace_ms, self.config.cadence_ms);
+        let stale = self.config.has(Defect::StaleTimer);
         // Silence first: its rules look at sessions that may close at this very instant.
         let mut asks = Vec::new();
         if let Some(shopper) = self.shoppers[index as usize].as_ref() {
             for idle_ms in definitions.idle_thresholds_ms() {
-                if *idle_ms <= shopper.idle_fired_ms || shopper.last_stamp_ms.saturating_add(*idle_ms) > now_ms {
+                let is_due = shopper.last_stamp_ms.saturating_add(*idle_ms) <= now_ms || stale;
+                if *idle_ms <= shopper.idle_fired_ms || !is_due {
                     continue;
                 }
                 for session in shopper.sessions.iter().filter(|session| session.is_live() && !session.bot) {
