@@ -35,7 +35,7 @@ fn known(events: &[(i64, Event)], partitions: u32) -> (Vec<String>, Vec<String>,
             update.version = 0;
             // What was over before the login stays nameless.
             update.user_id = None;
-            format!("{update:?} cart {:?} {}", session.cart, session.cart_version)
+            format!("{update:?} cart of {} {}", session.cart.size, session.cart_version)
         })
         .collect();
     let mut facts: Vec<String> = shopper
