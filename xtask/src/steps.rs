@@ -15,7 +15,10 @@ const STEPS: &[(&str, &str, Run)] = &[
     ("tidy", "the rules of the tree", |_| tidy::check()),
     ("deps", "levels, licences, bans and doubled versions", |_| deps::check()),
     ("clippy", "lints, none allowed to warn", |counts| {
-        run(cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]), counts)
+        run(
+            cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--keep-going", "--", "-D", "warnings"]),
+            counts,
+        )
     }),
     ("web", "packages installed, types checked, bundles built and equal to the committed ones, tests", web::test),
     ("build", "the binary", |counts| run(cargo(&["build", "--locked", "--package", "midsession"]), counts)),
