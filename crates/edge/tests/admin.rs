@@ -16,7 +16,7 @@ async fn nothing_is_read_without_the_token() {
     for (path, operations) in paths["paths"].as_object().expect("paths") {
         for (method, operation) in operations.as_object().expect("operations") {
             let listeners = operation["x-listeners"].to_string();
-            if !listeners.contains("admin") || operation["security"].to_string() == "[]" {
+            if !listeners.contains("admin") || operation["security"] == json!([]) {
                 continue;
             }
             let target = path.replace(['{', '}'], "x");

@@ -75,6 +75,29 @@ async fn visitors_are_named_by_their_cookies() {
     assert_eq!((evil.status, evil.code()), (403, "origin_not_allowed".to_owned()));
 }
 
+/// What a source does to ids, it does to the push's too.
+#[tokio::test]
+async fn pushes_follow_the_id_that_the_log_has() {
+    let server = start().await;
+    let headers = [("Cookie", "_ms_vid=v1")];
+    let token = ask(server.running.public, "POST", "/v1/token?key=wk_hash", &headers, b"").await.json();
+    assert_eq!(token["visitor_id"], "v1");
+    ask(server.running.public, "POST", "/v1/events?key=wk_hash", &[], event("e").as_bytes()).await;
+    let key = server.log.records.lock().expect("lock")[0].key.clone();
+    let logged = VisitorId::from(std::str::from_utf8(&key).expect("text"));
+    assert_ne!(logged.as_str(), "v1");
+    let mut open = stream(&server, &token, "").await;
+    server.hub.push(&logged, frame(1, 60_000));
+    assert!(open.until(&format!("id: {:032x}", 1)).await);
+    // An id that the collector would refuse is replaced.
+    for hostile in ["null", "%00", &"x".repeat(300)] {
+        let cookie = format!("_ms_vid={hostile}");
+        let target = format!("/v1/token?key={KEY}");
+        let reply = ask(server.running.public, "POST", &target, &[("Cookie", &cookie)], b"").await;
+        assert!(reply.header("set-cookie").is_some(), "{hostile} is kept");
+    }
+}
+
 #[tokio::test]
 async fn tokens_are_bound() {
     let server = start().await;

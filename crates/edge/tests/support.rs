@@ -227,7 +227,11 @@ pub async fn start_with(change: impl FnOnce(&mut Config)) -> Server {
         allowed_origins: Some(origins.iter().map(|origin| (*origin).to_owned()).collect()),
         ..Source::default()
     };
-    let sources = vec![source("shop", KEY, &[ORIGIN]), source("other", "wk_other", &["https://other.example"])];
+    let sources = vec![
+        source("shop", KEY, &[ORIGIN]),
+        source("other", "wk_other", &["https://other.example"]),
+        Source { hash_ids: true, ..source("hashing", "wk_hash", &[]) },
+    ];
     let settings = Settings { limits: Default::default(), secret: [7; 32], accept_any_key: false };
     let observe = Observe::new();
     let hub = PushHub::new(observe.clone(), HubLimits::default());

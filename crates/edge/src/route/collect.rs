@@ -40,35 +40,31 @@ const fn tracker_route(method: Method, path: &'static str, summary: &'static str
     Route { listener: Listener::Public, method, path, access: Access::WriteKey, summary, query: &[], handler }
 }
 
-/// The trackers' own routes. What each answers is its SDK's convention, and the collector's business.
+/// The trackers' own routes; the collector also takes most of them with a slash at the end. What each answers is its
+/// SDK's convention, and the collector's business.
 pub(super) const PROTOCOLS: &[Route] = &[
     tracker_route(
         Method::POST,
         "/v1/{call}",
-        "Segment and RudderStack: track, identify, page, screen, group, alias, batch, import and their short forms",
+        "Segment, RudderStack: track, identify, page, screen, group, alias, batch",
     ),
-    tracker_route(Method::POST, "/beacon/v1/batch", "RudderStack beacons"),
+    tracker_route(Method::POST, "/beacon/v1/batch", "RudderStack: beacons"),
     tracker_route(Method::GET, "/v1/projects/{key}/settings", "Segment: settings of a source"),
     tracker_route(Method::GET, "/sourceConfig", "RudderStack: settings of a source"),
     tracker_route(Method::POST, "/batch", "PostHog: a batch"),
-    tracker_route(Method::POST, "/batch/", "PostHog: a batch"),
     tracker_route(Method::POST, "/e", "PostHog: events"),
-    tracker_route(Method::POST, "/e/", "PostHog: events"),
     tracker_route(Method::POST, "/i/v0/e", "PostHog: one event"),
-    tracker_route(Method::POST, "/i/v0/e/", "PostHog: one event"),
     tracker_route(Method::POST, "/capture", "PostHog: events"),
-    tracker_route(Method::POST, "/capture/", "PostHog: events"),
+    tracker_route(Method::POST, "/track", "PostHog: events"),
     tracker_route(Method::POST, "/flags", "PostHog: feature flags (there are none)"),
-    tracker_route(Method::POST, "/flags/", "PostHog: feature flags (there are none)"),
+    tracker_route(Method::POST, "/decide", "PostHog: feature flags, by their old name"),
+    tracker_route(Method::POST, "/s", "PostHog: session recordings, taken and forgotten"),
     tracker_route(Method::GET, "/array/{key}/config", "PostHog: settings of a project"),
+    tracker_route(Method::GET, "/array/{key}/config.js", "PostHog: settings of a project"),
     tracker_route(Method::POST, "/mp/collect", "GA4 Measurement Protocol"),
     tracker_route(Method::GET, "/i", "Snowplow: one event in the query, answered with a pixel"),
     tracker_route(Method::GET, "/ice.png", "Snowplow: one event in the query, answered with a pixel"),
-    tracker_route(
-        Method::POST,
-        "/{vendor}/{version}",
-        "Snowplow: events (tp2 and any path of this form), Iglu webhook",
-    ),
+    tracker_route(Method::POST, "/{vendor}/{version}", "Snowplow: events (tp2 or any path of this form), Iglu webhook"),
     tracker_route(Method::GET, "/{vendor}/{version}", "Snowplow: one event in the query, Iglu webhook"),
 ];
 
@@ -200,4 +196,31 @@ pub(super) fn add_cors(call: &Call, response: &mut Response) {
     let mut granted = Reply::default();
     call.app.collector.add_cors(&mut granted, &request(call, &headers, &[]));
     reply::add_headers(response.headers_mut(), granted.headers);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use midsession_collect::{Collector, Schemas, Settings};
+
+    #[test]
+    fn every_row_is_a_protocols() {
+        let settings = Settings { limits: Default::default(), secret: [0; 32], accept_any_key: false };
+        let collector = Collector::new(Vec::new(), settings, Schemas::shipped(), None);
+        for route in NATIVE.iter().take(1).chain(PROTOCOLS) {
+            let path = route.path.replace("{call}", "track").replace("{vendor}", "com.acme").replace(['{', '}'], "");
+            let method = route.method.as_str();
+            let request = Request {
+                method,
+                path: &path,
+                query: "",
+                headers: &[],
+                body: &[],
+                peer_ip: None,
+                received_at_us: 0,
+                daily_salt: None,
+            };
+            assert!(collector.protocol(&request).is_some(), "no protocol answers {method} {path}");
+        }
+    }
 }

@@ -6,7 +6,8 @@ use crate::clock;
 use crate::reply::{self, Response};
 use crate::token::{Claims, TOKEN_LIFE_MS};
 use http::{Method, StatusCode, header};
-use midsession_event::VisitorId;
+use midsession_collect::{Request, Source};
+use midsession_event::{Purpose, VisitorId};
 
 pub(super) const ROUTES: &[Route] = &[Route {
     listener: Listener::Public,
@@ -21,20 +22,21 @@ pub(super) const ROUTES: &[Route] = &[Route {
 /// The tracker's own cookie.
 const COOKIE: &str = "_ms_vid";
 
-/// Longest visitor id. Bytes.
-const ID_BYTES_MAX: usize = 256;
-
 fn token(call: &Call) -> Response {
     let source = match source_of(call) {
         Ok(source) => source,
         Err(refused) => return *refused,
     };
-    let known = visitor_of_cookies(call);
-    let visitor_id = known.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    let known = visitor_of_cookies(call).and_then(|id| Some((as_collected(call, source, &id)?, id)));
+    let is_new = known.is_none();
+    let (collected_id, visitor_id) = known.unwrap_or_else(|| {
+        let id = uuid::Uuid::new_v4().to_string();
+        (as_collected(call, source, &id).unwrap_or_else(|| id.as_str().into()), id)
+    });
     let origin = call.header(header::ORIGIN).unwrap_or_default();
     let expires_at_ms = clock::now_ms() + TOKEN_LIFE_MS;
     let claims = Claims {
-        visitor_id: VisitorId::from(visitor_id.as_str()),
+        visitor_id: collected_id,
         source: source.name.clone(),
         origin: origin.to_ascii_lowercase().into(),
         expires_at_ms,
@@ -43,7 +45,7 @@ fn token(call: &Call) -> Response {
     let value = serde_json::json!({ "token": token, "expires_at": expires_at_ms, "visitor_id": visitor_id });
     let mut response = reply::json(StatusCode::OK, &value);
     add_cors(call, &mut response);
-    if known.is_none() {
+    if is_new {
         let secure = if origin.starts_with("https://") { "; Secure" } else { "" };
         let cookie = format!("{COOKIE}={visitor_id}; Path=/; Max-Age=31536000; SameSite=Lax{secure}");
         reply::add_headers(response.headers_mut(), vec![("set-cookie", cookie)]);
@@ -63,5 +65,30 @@ fn visitor_of_cookies(call: &Call) -> Option<String> {
     };
     let id = ours.or_else(snowplow)?;
     let id = percent_encoding::percent_decode_str(id).decode_utf8().ok()?;
-    (!id.is_empty() && id.len() <= ID_BYTES_MAX && !id.chars().any(char::is_control)).then(|| id.into_owned())
+    (!id.is_empty()).then(|| id.into_owned())
+}
+
+/// The id under which the collector knows this visitor: a source may have ids hashed, and what looks like an e-mail
+/// address always is. `None` for what the collector refuses as an id. Its own rules are asked by showing it an event.
+fn as_collected(call: &Call, source: &Source, id: &str) -> Option<VisitorId> {
+    let consent = serde_json::Map::from_iter(Purpose::ALL.map(|(_, name)| (name.to_owned(), true.into())));
+    let event = serde_json::json!({ "event_id": "token", "name": "page_view", "visitor_id": id, "consent": consent })
+        .to_string();
+    let bearer = format!("Bearer {}", source.write_key);
+    let request = Request {
+        method: "POST",
+        path: "/v1/events",
+        query: "",
+        headers: &[("authorization", &bearer)],
+        body: event.as_bytes(),
+        peer_ip: None,
+        received_at_us: call.received_at_us,
+        daily_salt: None,
+    };
+    let collected = call.app.collector.collect(&request, &mut || 0);
+    match collected.events.into_iter().next() {
+        Some(event) => event.visitor_id,
+        // Outside the sample, perhaps: then no event will ever ask for this id.
+        None => collected.rejects.is_empty().then(|| id.into()),
+    }
 }
