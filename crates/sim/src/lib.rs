@@ -5,6 +5,7 @@
 //! function of its seed.
 
 pub mod draw;
+pub mod judge;
 pub mod oracle;
 pub mod probe;
 pub mod rng;

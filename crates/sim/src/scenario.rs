@@ -1,13 +1,14 @@
 //! One seeded run: shoppers through the machines, each step held against the oracle.
 
 use crate::draw::Shoppers;
-use crate::oracle::{Act, Basket, Fate, Oracle, Person, Rules, Stand, Taken};
+use crate::judge::{self, Versions, differ};
+use crate::oracle::{Act, Fate, Oracle};
 use crate::rng::Rng;
 use crate::world::{Step, Ticks, Ways, World};
-use midsession_event::{EventName, Outcome, PartitionId, Record, SessionState, ShopperId, partition_of};
-use midsession_machine::{Effect, FactKind, Session};
-use midsession_stream::{Config, Seam, Shopper, Stream};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use midsession_event::{Outcome, PartitionId, Record, partition_of};
+use midsession_machine::Effect;
+use midsession_stream::{Config, Seam, Stream};
+use std::collections::{BTreeSet, VecDeque};
 
 /// Sums over runs, to see that the draws reach what they should.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,9 +61,8 @@ impl Reached {
     }
 }
 
-const START_MS: i64 = 1_700_000_000_000;
-const NAMES: [EventName; 4] =
-    [EventName::ProductView, EventName::AddToCart, EventName::Transaction, EventName::PageView];
+/// When a run starts. Epoch ms.
+pub const START_MS: i64 = 1_700_000_000_000;
 
 /// Runs the shoppers of a seed. An error says what differs from the oracle.
 pub fn run(seed: u64, steps: usize, change: impl Fn(&mut Config)) -> Result<Reached, String> {
@@ -90,7 +90,12 @@ pub fn run(seed: u64, steps: usize, change: impl Fn(&mut Config)) -> Result<Reac
         while let Some(step) = world.step() {
             check.step(&step, &mut oracle)?;
             if rng.chance(10) {
-                check.compare(&oracle, &world, step.partition)?;
+                judge::partition(
+                    &oracle,
+                    &world.streams[step.partition as usize],
+                    step.partition,
+                    Some(&check.versions),
+                )?;
             }
         }
         // Nothing will happen by itself: let all run out, twice, for what the first round set off.
@@ -101,7 +106,7 @@ pub fn run(seed: u64, steps: usize, change: impl Fn(&mut Config)) -> Result<Reac
         let later_ms = world.now_ms + rng.pick(&[0, 1, 5_000, 1_800_000, 1_920_000, 7_200_000]);
         for step in world.tick_all_at(later_ms) {
             check.step(&step, &mut oracle)?;
-            check.compare(&oracle, &world, step.partition)?;
+            judge::partition(&oracle, &world.streams[step.partition as usize], step.partition, Some(&check.versions))?;
         }
     }
     if oracle.in_flight() > 0 {
@@ -124,7 +129,7 @@ pub fn run(seed: u64, steps: usize, change: impl Fn(&mut Config)) -> Result<Reac
 
 #[derive(Default)]
 struct Check {
-    versions: BTreeMap<u128, i64>,
+    versions: Versions,
     asked: BTreeSet<u128>,
     decided: BTreeSet<u128>,
     reached: Reached,
@@ -140,18 +145,13 @@ fn line(step: &Step) -> String {
             format!("{} {} {visitor:?} {user:?} late {late_ms}", event.event_id, event.name)
         }
         Record::Forward(forward) => format!("forward {} to {}", forward.event.event_id, forward.user_id),
-        Record::Handoff(handoff) => format!("handoff {:?} of {} to {}", handoff.id, handoff.visitor_id, handoff.user_id),
+        Record::Handoff(handoff) => {
+            format!("handoff {:?} of {} to {}", handoff.id, handoff.visitor_id, handoff.user_id)
+        }
         Record::Decision(decision) => format!("decision {} {:?}", decision.decision_id, decision.outcome),
         Record::Tick(_) => "tick".into(),
     };
     format!("{}/{} {} {what} -> {:?}", step.partition, step.offset, step.stamp_ms, step.seam)
-}
-
-fn differ<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> Result<(), String> {
-    if found == expected {
-        return Ok(());
-    }
-    Err(format!("{what}\n  found    {found:?}\n  expected {expected:?}"))
 }
 
 impl Check {
@@ -252,160 +252,6 @@ impl Check {
         oracle.retracted.sort_unstable();
         differ("taken back", &retracted, &std::mem::take(&mut oracle.retracted))
     }
-
-    /// Holds everybody at home in a partition against the oracle, if nothing is due there.
-    fn compare(&self, oracle: &Oracle, world: &World, partition: u32) -> Result<(), String> {
-        let stream = &world.streams[partition as usize];
-        let (_, now_ms) = stream.as_of();
-        if stream.next_deadline_ms().is_some_and(|due_ms| due_ms <= now_ms) {
-            return Ok(());
-        }
-        let nobody = Person::default();
-        let at_home: BTreeMap<String, &Shopper> =
-            stream.shoppers_from(0).map(|(_, shopper)| (shopper.id.to_string(), shopper)).collect();
-        for (who, shopper) in &at_home {
-            let person = oracle.people.get(who).unwrap_or(&nobody);
-            self.person(person, shopper, stream, &oracle.rules, now_ms).map_err(|cause| format!("{who}: {cause}"))?;
-            windows(person, stream, &shopper.id, now_ms).map_err(|cause| format!("{who}: {cause}"))?;
-        }
-        let rules = &oracle.rules;
-        let missing = oracle.people.iter().find(|(who, person)| {
-            person.home == partition
-                && !at_home.contains_key(*who)
-                && (person.visits.iter().any(|visit| visit.span_ms().1 + rules.gap_ms + rules.grace_ms > now_ms)
-                    || acts(person).any(|taken| taken.time_ms > now_ms - 86_400_000))
-        });
-        missing.map_or(Ok(()), |(who, _)| Err(format!("{who} is not at home in {partition}")))
-    }
-
-    fn person(
-        &self,
-        person: &Person,
-        shopper: &Shopper,
-        stream: &Stream,
-        rules: &Rules,
-        now_ms: i64,
-    ) -> Result<(), String> {
-        let readable_ms = 12 * 3_600_000 + rules.gap_ms + rules.grace_ms;
-        for session in &shopper.sessions {
-            let visit = person.visits.iter().find(|visit| visit.id == session.id.0);
-            let visit = visit.ok_or_else(|| format!("session {} is nobody's: {session:?}", session.id))?;
-            let (from_ms, to_ms) = visit.span_ms();
-            let state = match visit.stand {
-                Stand::Live if to_ms + rules.gap_ms <= now_ms => "idle",
-                Stand::Live => "open",
-                Stand::Closed | Stand::LoggedOut => "closed",
-                Stand::Into(_) => continue,
-            };
-            let basket = visit.basket();
-            let expected = format!(
-                "{state} {:?} {:?} {from_ms}..{to_ms} events {} views {} {} adds {} step {} orders {} {} bot {} cart {basket:?} v{}",
-                visit.device,
-                visit.user,
-                visit.taken.len(),
-                visit.count("page_view"),
-                visit.count("product_view"),
-                visit.count("add_to_cart"),
-                visit.step(),
-                visit.count("transaction"),
-                visit.revenue(),
-                visit.is_bot(),
-                visit.cart_version,
-            );
-            differ(&format!("session {}", session.id), &told(session, stream), &expected)?;
-            let version = self.versions.get(&session.id.0).copied();
-            if session.is_live() && version != Some(session.version) {
-                return Err(format!("session {} has version {} and told {version:?}", session.id, session.version));
-            }
-            if session.dirty && session.emitted_at_ms + 5_000 <= now_ms {
-                return Err(format!("session {} owes an update since {}", session.id, session.emitted_at_ms));
-            }
-        }
-        let missing = person.visits.iter().find(|visit| {
-            visit.span_ms().1 + readable_ms > now_ms
-                && !matches!(visit.stand, Stand::Into(_))
-                && shopper.sessions.iter().all(|session| session.id.0 != visit.id)
-        });
-        missing.map_or(Ok(()), |visit| Err(format!("no session for {visit:?}")))
-    }
-}
-
-/// A session in the words of the oracle.
-fn told(session: &Session, stream: &Stream) -> String {
-    let state = match session.state {
-        SessionState::Open => "open",
-        SessionState::Idle => "idle",
-        SessionState::Merged => "merged",
-        SessionState::Closed => "closed",
-    };
-    let basket = Basket {
-        value: session.cart.value,
-        currency: stream.currencies().name(u32::from(session.cart.currency)).map(ToString::to_string),
-        size: session.cart.size,
-        touched: session.cart.touched,
-    };
-    format!(
-        "{state} {:?} {:?} {}..{} events {} views {} {} adds {} step {} orders {} {} bot {} cart {basket:?} v{}",
-        session.visitor.as_ref().map(ToString::to_string),
-        session.user.as_ref().map(ToString::to_string),
-        session.started_at_ms,
-        session.ended_at_ms,
-        session.events,
-        session.page_views,
-        session.product_views,
-        session.add_to_carts,
-        session.checkout_step,
-        session.orders,
-        session.revenue,
-        session.bot,
-        session.cart_version,
-    )
-}
-
-fn acts(person: &Person) -> impl Iterator<Item = &Taken> {
-    let visits = person.visits.iter().filter(|visit| !matches!(visit.stand, Stand::Into(_)));
-    visits.flat_map(|visit| &visit.taken).chain(&person.loose)
-}
-
-/// Counts, sums and distincts over the windows, at `now` and a moment later.
-fn windows(person: &Person, stream: &Stream, id: &ShopperId, now_ms: i64) -> Result<(), String> {
-    for (window_ms, later_ms) in [(300_000, 0), (3_600_000, 0), (86_400_000, 0), (300_000, 1), (86_400_000, 77)] {
-        let now_ms = now_ms + later_ms;
-        let Some(view) = stream.view(id, now_ms) else { return Err("no view".into()) };
-        let facts = view.facts.between(now_ms - window_ms, now_ms);
-        for name in &NAMES {
-            let kind = FactKind::of(name);
-            let within = || {
-                acts(person).filter(|taken| {
-                    taken.act.name == name.as_str() && taken.time_ms > now_ms - window_ms && taken.time_ms <= now_ms
-                })
-            };
-            let count = facts.iter().filter(|fact| fact.kind == kind).count();
-            let sum: f64 = facts
-                .iter()
-                .filter(|fact| fact.kind.base() == kind)
-                .map(|fact| fact.value)
-                .filter(|v| !v.is_nan())
-                .sum();
-            let distinct: BTreeSet<&str> = facts
-                .iter()
-                .filter(|fact| fact.kind.base() == kind)
-                .filter_map(|fact| view.names.name(fact.product))
-                .map(|name| name.as_str())
-                .collect();
-            let expected_sum: f64 = within()
-                .map(|taken| taken.act.revenue.unwrap_or_else(|| taken.act.pieces.iter().filter_map(|p| p.price).sum()))
-                .sum();
-            let expected_distinct: BTreeSet<&str> =
-                within().flat_map(|taken| &taken.act.pieces).map(|piece| piece.id.as_str()).collect();
-            differ(
-                &format!("{name} over {window_ms} ms at {now_ms}"),
-                &(count, sum, distinct),
-                &(within().count(), expected_sum, expected_distinct),
-            )?;
-        }
-    }
-    Ok(())
 }
 
 /// The same logs give the same state and effects; without the ticks, the same outcome.

@@ -31,14 +31,17 @@ fn clicks(file: &str) -> Vec<(String, String, i64)> {
 
 #[test]
 fn gaps_inside_a_visit_split_sessions() {
-    for (file, rows, visitors, long_gaps) in [("train.txt.gz", 113_601, 23_753, Some(272)), ("valid.txt.gz", 1_451, 330, None)] {
+    for (file, rows, visitors, long_gaps) in
+        [("train.txt.gz", 113_601, 23_753, Some(272)), ("valid.txt.gz", 1_451, 330, None)]
+    {
         let clicks = clicks(file);
         assert_eq!(clicks.len(), rows, "{file}");
         let mut times: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
         clicks.iter().for_each(|(visitor, _, time_ms)| times.entry(visitor).or_default().push(*time_ms));
         assert_eq!(times.len(), visitors, "{file}");
         let splits = |times: &Vec<i64>| times.windows(2).filter(|pair| pair[1] - pair[0] > GAP_MS).count();
-        let expected: BTreeMap<&str, usize> = times.iter().map(|(visitor, times)| (*visitor, splits(times) + 1)).collect();
+        let expected: BTreeMap<&str, usize> =
+            times.iter().map(|(visitor, times)| (*visitor, splits(times) + 1)).collect();
         let found_gaps: usize = times.values().map(splits).sum();
         assert!(long_gaps.is_none_or(|gaps| gaps == found_gaps), "{file} has {found_gaps} gaps over 30 minutes");
 
@@ -65,7 +68,11 @@ fn gaps_inside_a_visit_split_sessions() {
         assert_eq!(ended, total, "{file}: each session ends once");
         for (visitor, count) in expected {
             let found = &sessions[visitor];
-            assert_eq!((found.len(), found.values().sum::<i64>()), (count, times[visitor].len() as i64), "{file} {visitor}");
+            assert_eq!(
+                (found.len(), found.values().sum::<i64>()),
+                (count, times[visitor].len() as i64),
+                "{file} {visitor}"
+            );
         }
         println!("{file}: {rows} clicks, {visitors} visitors, {found_gaps} long gaps, {total} sessions");
     }

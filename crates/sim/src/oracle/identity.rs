@@ -59,7 +59,9 @@ pub fn attribute(
     let was_theirs = |stay: &Stay| stay.user == user && stay.to_ms.is_some_and(|to_ms| time_ms <= to_ms);
     let has_left = stays.iter().any(was_theirs);
     match stays.last_mut().filter(|stay| stay.to_ms.is_none()) {
-        Some(stay) if stay.user == user || time_ms < stay.from_ms || time_ms < forgotten_ms => return Whose::User(user),
+        Some(stay) if stay.user == user || time_ms < stay.from_ms || time_ms < forgotten_ms => {
+            return Whose::User(user);
+        }
         Some(stay) => stay.to_ms = Some((time_ms - 1).max(stay.from_ms)),
         None if has_left || time_ms <= forgotten_ms => return Whose::User(user),
         None => {}
