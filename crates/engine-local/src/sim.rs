@@ -79,9 +79,10 @@ impl SimDisk {
     pub fn lose_power(&self, seed: u64) {
         let state = &mut *self.0.lock();
         let mut chance = Chance(seed);
-        let kept = chance.below(state.name_changes.len() as u64 + 1) as usize;
-        for change in state.name_changes.drain(..).take(kept) {
-            change.apply(&mut state.durable_names);
+        for change in state.name_changes.drain(..) {
+            if chance.below(2) == 0 {
+                change.apply(&mut state.durable_names);
+            }
         }
         state.names = state.durable_names.clone();
         for content in state.files.values_mut() {
