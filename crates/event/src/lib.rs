@@ -20,8 +20,8 @@ pub use id::{
 };
 pub use name::{Dialect, EventName, MAPPING, canonical_name};
 pub use record::{
-    CapEntry, CarriedCandidate, CarriedFact, CarriedSession, CarriedShown, Decision, Definition, Forward, Handoff, Outcome, Reaction, Record, Reject,
-    Tick,
+    CapEntry, CarriedCandidate, CarriedFact, CarriedSession, CarriedShown, Decision, Definition, Forward, Handoff,
+    Outcome, Reaction, Record, Reject, Tick,
 };
 pub use topic::{Cleanup, Topic, TopicClass};
 pub use update::{SessionState, SessionUpdate};

@@ -155,9 +155,12 @@ mod tests {
 
     #[test]
     fn each_dialect_reaches_the_same_name() {
-        for (dialect, foreign) in
-            [(Dialect::Snowplow, "add_to_cart"), (Dialect::Segment, "Product Added"), (Dialect::PostHog, "Product Added"), (Dialect::Ga4, "add_to_cart")]
-        {
+        for (dialect, foreign) in [
+            (Dialect::Snowplow, "add_to_cart"),
+            (Dialect::Segment, "Product Added"),
+            (Dialect::PostHog, "Product Added"),
+            (Dialect::Ga4, "add_to_cart"),
+        ] {
             assert_eq!(canonical_name(dialect, foreign).0, EventName::AddToCart);
         }
         assert_eq!(canonical_name(Dialect::Ga4, "begin_checkout"), (EventName::CheckoutStep, Some(1)));
@@ -166,7 +169,12 @@ mod tests {
 
     #[test]
     fn no_foreign_name_stands_twice() {
-        for pick in [|row: &MappingRow| row.snowplow, |row: &MappingRow| row.segment, |row: &MappingRow| row.posthog, |row: &MappingRow| row.ga4] {
+        for pick in [
+            |row: &MappingRow| row.snowplow,
+            |row: &MappingRow| row.segment,
+            |row: &MappingRow| row.posthog,
+            |row: &MappingRow| row.ga4,
+        ] {
             let mut all: Vec<_> = MAPPING.iter().flat_map(|row| pick(row).iter()).collect();
             let count = all.len();
             all.sort();

@@ -105,7 +105,12 @@ mod tests {
         let cases: &[(&str, Vec<Fact>, Option<f64>, i64)] = &[
             ("sum of adds", vec![fact(ADD, 10.0, 2, 1), fact(ADD, 5.0, 1, 1)], Some(25.0), 3),
             ("removed again", vec![fact(ADD, 10.0, 2, 1), fact(REMOVE, 10.0, 2, 1)], Some(0.0), 0),
-            ("the tracker's total beats the sum", vec![fact(ADD, 10.0, 1, 1), fact(FactKind::CART, 90.0, 1, 1)], Some(90.0), 1),
+            (
+                "the tracker's total beats the sum",
+                vec![fact(ADD, 10.0, 1, 1), fact(FactKind::CART, 90.0, 1, 1)],
+                Some(90.0),
+                1,
+            ),
             ("mixed currencies have no value", vec![fact(ADD, 10.0, 1, 1), fact(ADD, 10.0, 1, 2)], None, 2),
             ("an unknown price", vec![fact(ADD, f64::NAN, 1, 1)], None, 1),
             ("bought", vec![fact(ADD, 10.0, 1, 1), fact(TRANSACTION, 10.0, 1, 1)], Some(0.0), 0),

@@ -19,7 +19,8 @@ impl Stream {
         let now_ms = self.now_ms;
         let time_ms = event.occurred_at_ms.min(now_ms);
         let position = self.place_in_session(index, &event, time_ms, out);
-        let Self { shoppers, names, currencies, config, counters, sessions, tracker_sessions, idle_thresholds, .. } = self;
+        let Self { shoppers, names, currencies, config, counters, sessions, tracker_sessions, idle_thresholds, .. } =
+            self;
         // Invariant: the caller got this index from `shopper_index`, nothing has removed the shopper since.
         let Some(shopper) = shoppers[index as usize].as_mut() else { return Seam::Keyless };
         let number = position.map_or(0, |position| shopper.sessions[position].number);

@@ -20,13 +20,10 @@ impl Stream {
             decision.outcome = Outcome::Expired;
         }
         let twice = self.config.has(Defect::DecisionTwice);
-        let shopper = self
-            .by_id
-            .get(&decision.shopper)
-            .and_then(|index| self.shoppers[*index as usize].as_mut())
-            .filter(|shopper| {
-                twice || shopper.pending.iter().any(|pending| pending.decision_id == decision.decision_id)
-            });
+        let shopper =
+            self.by_id.get(&decision.shopper).and_then(|index| self.shoppers[*index as usize].as_mut()).filter(
+                |shopper| twice || shopper.pending.iter().any(|pending| pending.decision_id == decision.decision_id),
+            );
         let Some(shopper) = shopper else {
             // Decided before (the first one won), or the shopper has moved to another home since.
             self.counters.orphaned_decisions += 1;

@@ -1,7 +1,7 @@
 //! The state of a partition and the way of a record through it.
 
-use crate::{Config, Defect};
 use crate::shopper::{Shopper, Visitor};
+use crate::{Config, Defect};
 use midsession_event::{Event, OutputId, PartitionId, Record, SessionId, ShopperId, Str};
 use midsession_machine::{Candidate, Definitions, Effect, Map, Names, Session, Timers, View};
 
