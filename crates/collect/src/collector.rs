@@ -8,6 +8,7 @@ use crate::{Fault, GeoLookup, Limits, Reply, Request, Schemas, Source, cors, dec
 use hashbrown::HashMap;
 use midsession_event::{Event, EventId, Reject, SourceId, Str};
 use serde_json::json;
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 /// Most of a refused event's bytes that are kept.
@@ -239,22 +240,24 @@ impl Collector {
             geo: self.geo.as_deref(),
             secret: &self.settings.secret,
             opted_out,
+            own_agent: OnceCell::new(),
         };
         let default_bytes =
             if row.protocol == Protocol::Snowplow { limits.snowplow_event_bytes } else { limits.event_bytes };
         let event_bytes = source.event_bytes.unwrap_or(default_bytes);
         collected.events.reserve_exact(envelope.pieces.len().min(limits.batch_events));
         for (index, piece) in envelope.pieces.iter().enumerate() {
-            let result = if index >= limits.batch_events {
+            let result = if piece.is_rest {
                 Err(batch_too_long(limits))
             } else if piece.bytes.len() > event_bytes {
                 let message = compact_str::format_compact!("the event is larger than {event_bytes} bytes");
                 Err(Fault::new("event_too_large", message).hint("send fewer or shorter fields"))
             } else {
-                (row.event)(&reading, envelope, *piece, random).and_then(|draft| finisher.finish(draft))
+                (row.event)(&reading, envelope, *piece, random)
+                    .and_then(|draft| finisher.finish(draft, &mut collected.events))
             };
             match result {
-                Ok(Finished::Kept(event)) => collected.events.push(*event),
+                Ok(Finished::Kept) => {}
                 Ok(Finished::NoConsent) => collected.dropped_no_consent += 1,
                 Ok(Finished::Sampled) => collected.dropped_sampled += 1,
                 Err(fault) => {
@@ -402,16 +405,16 @@ fn unknown_key() -> Fault {
 }
 
 fn batch_too_long(limits: &Limits) -> Fault {
-    let message = compact_str::format_compact!("more than {} events in one request", limits.batch_events);
+    let message =
+        compact_str::format_compact!("more than {} events in one request; these are the rest", limits.batch_events);
     Fault::new("batch_too_long", message).hint("send smaller batches")
 }
 
 /// The event's id, when it can still be read.
 fn id_of(row: &Row, piece: Piece<'_>, limits: &Limits) -> Option<EventId> {
-    let members = scan::members(piece.bytes, limits.properties).ok()?;
-    let (_, value) = members.iter().find(|(name, _)| name == row.id_member)?;
-    let text = serde_json::from_slice::<Str>(value.bytes).ok()?;
-    (!text.is_empty() && text.len() <= limits.id_bytes).then(|| text.into())
+    let frame = scan::frame(piece.bytes, "", limits).ok()?;
+    let text = frame.text(row.id_member)?;
+    (text.len() <= limits.id_bytes).then(|| text.as_ref().into())
 }
 
 fn rejected(

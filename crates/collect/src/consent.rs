@@ -93,7 +93,7 @@ mod tests {
     use crate::{Limits, json};
 
     fn parse(text: &str) -> Json<'_> {
-        json::parse_text(text.as_bytes(), &Limits::default()).expect("JSON")
+        json::parse(text.as_bytes(), &Limits::default()).expect("JSON")
     }
 
     #[test]

@@ -40,8 +40,12 @@ const PLACEHOLDERS: [&str; 26] = [
     "visitor_id",
 ];
 
-/// The text, cut at a character's border.
+/// The text, cut at a character's border, without control characters (a NUL alone can stop a store downstream).
 pub(crate) fn cut(text: &str, bytes: usize) -> Str {
+    if text.bytes().any(|byte| byte < 0x20 || byte == 0x7f) {
+        let clean: Str = text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
+        return cut(&clean, bytes);
+    }
     if text.len() <= bytes {
         return Str::from(text);
     }
@@ -343,5 +347,6 @@ mod tests {
     fn text_is_cut_between_characters() {
         assert_eq!(cut("aé", 2), "a");
         assert_eq!(cut("aé", 3), "aé");
+        assert_eq!(cut("a\u{0}b\nc", 9), "a b c");
     }
 }

@@ -1,6 +1,6 @@
 //! The last step of every protocol: consent, identity, time, personal fields, allow-lists, device and place.
 
-use crate::agent::Agents;
+use crate::agent::{Agent, Agents};
 use crate::draft::Draft;
 use crate::personal::{self, Treatment};
 use crate::source::{Allow, PersonalRule};
@@ -8,6 +8,8 @@ use crate::{Fault, GeoLookup, Limits, Request, Source, web};
 use compact_str::format_compact;
 use midsession_event::{Consent, Event, EventName, PropertyValue, Purpose, Str, hash64};
 use ring::hmac;
+use std::cell::OnceCell;
+use std::sync::Arc;
 
 /// A source with all that is made ready once.
 pub(crate) struct Prepared {
@@ -36,7 +38,8 @@ impl Prepared {
 
 /// What became of a draft.
 pub(crate) enum Finished {
-    Kept(Box<Event>),
+    /// It was appended to the events.
+    Kept,
     NoConsent,
     Sampled,
 }
@@ -51,13 +54,14 @@ pub(crate) struct Finisher<'r> {
     pub secret: &'r [u8; 32],
     /// The shopper said no by cookie.
     pub opted_out: bool,
+    /// What the request's own user agent says, once it was asked.
+    pub own_agent: OnceCell<Option<Arc<Agent>>>,
 }
 
 impl Finisher<'_> {
-    pub fn finish(&self, draft: Draft) -> Result<Finished, Fault> {
+    pub fn finish(&self, draft: Draft, events: &mut Vec<Event>) -> Result<Finished, Fault> {
         let Draft { mut event, clock, consent, anonymous, agent, address, by_server } = draft;
         let source = &self.prepared.source;
-        let agent = agent.or_else(|| self.request.header("user-agent").filter(|_| !by_server).map(Str::from));
         let address = address.or(self.request.peer_ip.filter(|_| !by_server));
 
         event.consent = self.consent(consent, anonymous);
@@ -67,7 +71,9 @@ impl Finisher<'_> {
         }
         if event.consent == Consent::COOKIELESS && !is_consent {
             let salt = self.salt();
-            let visitor = personal::daily_visitor(&salt, source.name.as_str(), address, agent.as_deref().unwrap_or(""));
+            let own = self.request.header("user-agent").filter(|_| !by_server);
+            let visitor =
+                personal::daily_visitor(&salt, source.name.as_str(), address, agent.as_deref().or(own).unwrap_or(""));
             event.visitor_id = Some(visitor.into());
             event.user_id = None;
             event.tracker_session_id = None;
@@ -95,12 +101,17 @@ impl Finisher<'_> {
             bare.sent_at_ms = event.sent_at_ms;
             bare.stamps = event.stamps;
             bare.consent = event.consent;
-            return Ok(Finished::Kept(Box::new(bare)));
+            events.push(bare);
+            return Ok(Finished::Kept);
         }
 
         self.cut(&mut event)?;
-        if let Some(agent) = agent {
-            let known = self.agents.read(&agent);
+        let known = match &agent {
+            Some(agent) => Some(self.agents.read(agent)),
+            None if by_server => None,
+            None => self.own_agent().clone(),
+        };
+        if let Some(known) = known {
             event.bot |= known.bot;
             let device = event.device.get_or_insert_with(Default::default);
             device.class = device.class.take().or_else(|| known.device.class.clone());
@@ -111,7 +122,12 @@ impl Finisher<'_> {
         if let (Some(geo), Some(address), false) = (self.geo, address, anonymous) {
             event.geo = geo.lookup(address);
         }
-        Ok(Finished::Kept(Box::new(event)))
+        events.push(event);
+        Ok(Finished::Kept)
+    }
+
+    fn own_agent(&self) -> &Option<Arc<Agent>> {
+        self.own_agent.get_or_init(|| self.request.header("user-agent").map(|agent| self.agents.read(agent)))
     }
 
     fn consent(&self, said: Option<Consent>, anonymous: bool) -> Consent {
@@ -219,6 +235,11 @@ impl Finisher<'_> {
         for (name, value) in properties {
             if !allow.property(&name) {
                 continue;
+            }
+            // Flattened names add up.
+            if name.len() > self.limits.key_bytes {
+                let message = format_compact!("a name is longer than {} bytes", self.limits.key_bytes);
+                return Err(Fault::new("key_too_long", message).at(crate::field::cut(&name, 64)).at("properties"));
             }
             let value = match value {
                 PropertyValue::Text(text) => match personal::scrub_value(&name, text, treatment) {

@@ -1,9 +1,8 @@
 //! The one meaning of a JSON text: borrowed values, no duplicate names, numbers that fit, bounded objects.
 //!
 //! Rules: a name that stands twice in an object is refused (parsers differ in which one they keep); a number whose
-//! magnitude reaches 2^63 is refused rather than rounded; depth is checked before the parser runs.
+//! magnitude reaches 2^63 is refused rather than rounded; nesting is bounded level by level.
 
-use crate::scan::Piece;
 use crate::{Fault, Limits};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
@@ -79,15 +78,11 @@ pub(crate) fn duplicate(name: &str) -> Fault {
         .hint("keep one of them: parsers differ in which one they would take")
 }
 
-/// Parses a piece.
-pub(crate) fn parse<'a>(piece: Piece<'a>, limits: &Limits) -> Result<Json<'a>, Fault> {
-    if piece.depth > limits.depth {
-        return Err(Fault::new("too_deep", compact_str::format_compact!("nested deeper than {}", limits.depth))
-            .hint("flatten the event"));
-    }
+/// Parses a text. The parser never goes deeper than the limit: each level asks before it opens the next.
+pub(crate) fn parse<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Json<'a>, Fault> {
     let fault = Cell::new(None);
-    let mut deserializer = serde_json::Deserializer::from_slice(piece.bytes);
-    let seed = Seed { limits, fault: &fault };
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let seed = Seed { limits, fault: &fault, depth: 0 };
     match seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value)) {
         Ok(value) => Ok(value),
         Err(error) => Err(fault.take().unwrap_or_else(|| {
@@ -101,12 +96,6 @@ pub(crate) fn parse<'a>(piece: Piece<'a>, limits: &Limits) -> Result<Json<'a>, F
     }
 }
 
-/// Parses a whole text that was not scanned before.
-pub(crate) fn parse_text<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Json<'a>, Fault> {
-    let piece = crate::scan::single(bytes).ok_or_else(|| Fault::new("invalid_json", "not one whole JSON value"))?;
-    parse(piece, limits)
-}
-
 fn number_out_of_range() -> Fault {
     Fault::new("number_out_of_range", "a number's magnitude reaches 2^63, where it would be rounded")
         .hint("send such ids as text")
@@ -116,6 +105,7 @@ fn number_out_of_range() -> Fault {
 struct Seed<'s> {
     limits: &'s Limits,
     fault: &'s Cell<Option<Fault>>,
+    depth: usize,
 }
 
 impl Seed<'_> {
@@ -123,6 +113,21 @@ impl Seed<'_> {
         self.fault.set(Some(fault));
         E::custom("refused")
     }
+
+    /// For the values inside an object or array.
+    fn deeper<E: de::Error>(mut self) -> Result<Self, E> {
+        self.depth += 1;
+        if self.depth > self.limits.depth {
+            let message = compact_str::format_compact!("nested deeper than {}", self.limits.depth);
+            return Err(self.refuse(Fault::new("too_deep", message).hint("flatten the event")));
+        }
+        Ok(self)
+    }
+}
+
+fn same(one: &str, other: &str) -> bool {
+    // Most names differ in length or at once; comparing on costs a call.
+    one.len() == other.len() && one.as_bytes().first() == other.as_bytes().first() && one == other
 }
 
 impl<'de> DeserializeSeed<'de> for Seed<'_> {
@@ -163,14 +168,16 @@ impl<'de> Visitor<'de> for Seed<'_> {
         Ok(Json::Text(Cow::Owned(text.to_owned())))
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Json<'de>, A::Error> {
+        let inner = self.deeper()?;
         let mut values = Vec::new();
-        while let Some(value) = access.next_element_seed(self)? {
+        while let Some(value) = access.next_element_seed(inner)? {
             values.push(value);
         }
         Ok(Json::List(values))
     }
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json<'de>, A::Error> {
-        let mut members: Vec<Member<'de>> = Vec::with_capacity(8);
+        let inner = self.deeper()?;
+        let mut members: Vec<Member<'de>> = Vec::new();
         while let Some(name) = access.next_key_seed(Name)? {
             if members.len() == self.limits.properties {
                 let message = compact_str::format_compact!("an object has over {} members", self.limits.properties);
@@ -181,10 +188,10 @@ impl<'de> Visitor<'de> for Seed<'_> {
                 return Err(self.refuse(Fault::new("key_too_long", message).at(crate::field::cut(&name, 64))));
             }
             // Short objects are compared pair by pair; long ones are sorted once, below.
-            if members.len() <= 16 && members.iter().any(|(other, _)| *other == name) {
+            if members.len() <= 16 && members.iter().any(|(other, _)| same(other, &name)) {
                 return Err(self.refuse(duplicate(&name)));
             }
-            let value = access.next_value_seed(self)?;
+            let value = access.next_value_seed(inner)?;
             members.push((name, value));
         }
         if members.len() > 17 {
@@ -233,7 +240,7 @@ mod tests {
     use super::*;
 
     fn code(text: &str) -> Result<(), &'static str> {
-        parse_text(text.as_bytes(), &Limits::default()).map(|_| ()).map_err(|fault| fault.code)
+        parse(text.as_bytes(), &Limits::default()).map(|_| ()).map_err(|fault| fault.code)
     }
 
     #[test]
@@ -269,6 +276,6 @@ mod tests {
         ] {
             assert_eq!(code(text), expected, "{}", &text[..text.len().min(60)]);
         }
-        assert!(parse_text(b"\"\xff\"", &Limits::default()).is_err());
+        assert!(parse(b"\"\xff\"", &Limits::default()).is_err());
     }
 }

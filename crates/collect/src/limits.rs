@@ -12,7 +12,7 @@ pub struct Limits {
     pub decoded_bytes: usize,
     /// Decoded over wire size, above 256 KiB decoded.
     pub ratio: usize,
-    /// Events in one request; one more and the rest is refused one by one.
+    /// Events in one request; what is behind them is one reject.
     pub batch_events: usize,
     /// One event, unless its source says otherwise.
     pub event_bytes: usize,

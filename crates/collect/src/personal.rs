@@ -126,11 +126,26 @@ pub(crate) fn scrub_emails(text: &mut Str, treatment: &Treatment) {
     if memchr::memchr2(b'@', b'%', text.as_bytes()).is_none() {
         return;
     }
+    replace_each(text, find_email, treatment, "[email]");
+}
+
+/// Builds the text anew with each find replaced: however many there are, it is one pass.
+fn replace_each(
+    text: &mut Str,
+    find: impl Fn(&str, usize) -> Option<(usize, usize)>,
+    treatment: &Treatment,
+    stand_in: &str,
+) {
+    let mut out = Str::default();
     let mut from = 0;
-    while let Some((start, end)) = find_email(text.as_str(), from) {
-        let stand_in = treatment.replace(&text[start..end]).unwrap_or_else(|| "[email]".into());
-        text.replace_range(start..end, &stand_in);
-        from = start + stand_in.len();
+    while let Some((start, end)) = find(text, from) {
+        out.push_str(&text[from..start]);
+        out.push_str(treatment.replace(&text[start..end]).as_deref().unwrap_or(stand_in));
+        from = end;
+    }
+    if from > 0 {
+        out.push_str(&text[from..]);
+        *text = out;
     }
 }
 
@@ -168,12 +183,7 @@ fn scrub_phones(text: &mut Str, treatment: &Treatment) {
     if !text.bytes().any(|byte| matches!(byte, b'+' | b'(' | b'0')) {
         return;
     }
-    let mut from = 0;
-    while let Some((start, end)) = find_phone(text.as_bytes(), from) {
-        let stand_in = treatment.replace(&text[start..end]).unwrap_or_else(|| "[phone]".into());
-        text.replace_range(start..end, &stand_in);
-        from = start + stand_in.len();
-    }
+    replace_each(text, |text, from| find_phone(text.as_bytes(), from), treatment, "[phone]");
 }
 
 fn find_phone(bytes: &[u8], from: usize) -> Option<(usize, usize)> {

@@ -1,4 +1,4 @@
-//! Finds the pieces of a JSON text without parsing them: one pass, no recursion, depth counted before any parser runs.
+//! Finds the pieces of a JSON text without parsing them: one pass, no recursion.
 //!
 //! Brackets are only counted here; whether they match is the parser's business, piece by piece, so that a broken
 //! piece is refused alone.
@@ -10,8 +10,14 @@ use std::borrow::Cow;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Piece<'a> {
     pub bytes: &'a [u8],
-    /// Nesting: 0 for a scalar, 1 for a flat object.
-    pub depth: usize,
+    /// All that is left of a list that is too long.
+    pub is_rest: bool,
+}
+
+impl<'a> Piece<'a> {
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, is_rest: false }
+    }
 }
 
 pub(crate) fn skip_space(bytes: &[u8], mut at: usize) -> usize {
@@ -21,46 +27,52 @@ pub(crate) fn skip_space(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
+/// The next byte from `at` on that `stops` says yes to.
+#[inline]
+fn find(bytes: &[u8], at: usize, stops: impl Fn(u8) -> bool) -> Option<usize> {
+    Some(at + bytes.get(at..)?.iter().position(|byte| stops(*byte))?)
+}
+
 /// Behind the string that opens at `at`.
-fn skip_string(bytes: &[u8], mut at: usize) -> Option<usize> {
-    at += 1;
+fn skip_string(bytes: &[u8], at: usize) -> Option<usize> {
+    let mut at = at + 1;
     loop {
-        match *bytes.get(at)? {
-            b'"' => return Some(at + 1),
-            b'\\' => at += 2,
-            _ => at += 1,
+        at = find(bytes, at, |byte| byte == b'"' || byte == b'\\')?;
+        if bytes[at] == b'"' {
+            return Some(at + 1);
         }
+        at += 2;
     }
 }
 
-/// The end and the depth of the value at `at`; `None` when it does not end.
-fn skip_value(bytes: &[u8], mut at: usize) -> Option<(usize, usize)> {
-    let mut depth = 0usize;
-    let mut deepest = 0usize;
+/// The end of the value at `at`; `None` when it does not end.
+fn skip_value(bytes: &[u8], mut at: usize) -> Option<usize> {
+    match *bytes.get(at)? {
+        b'"' => return skip_string(bytes, at),
+        b'{' | b'[' => at += 1,
+        _ => {
+            // A bare scalar ends where its surroundings go on.
+            let is_end = |byte: u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\n' | b'\r' | b'\t');
+            let end = find(bytes, at, is_end).unwrap_or(bytes.len());
+            return (end > at).then_some(end);
+        }
+    }
+    let mut depth = 1usize;
     loop {
-        match *bytes.get(at)? {
+        at = find(bytes, at, |byte| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']'))?;
+        match bytes[at] {
             b'"' => at = skip_string(bytes, at)?,
             b'{' | b'[' => {
                 depth += 1;
-                deepest = deepest.max(depth);
                 at += 1;
             }
-            b'}' | b']' => {
-                depth = depth.checked_sub(1)?;
-                at += 1;
-            }
-            _ if depth > 0 => at += 1,
             _ => {
-                // A bare scalar ends where its surroundings go on.
-                let start = at;
-                while !matches!(bytes.get(at), None | Some(b',' | b']' | b'}' | b' ' | b'\n' | b'\r' | b'\t')) {
-                    at += 1;
+                depth -= 1;
+                at += 1;
+                if depth == 0 {
+                    return Some(at);
                 }
-                return (at > start).then_some((at, deepest));
             }
-        }
-        if depth == 0 {
-            return Some((at, deepest));
         }
     }
 }
@@ -68,98 +80,145 @@ fn skip_value(bytes: &[u8], mut at: usize) -> Option<(usize, usize)> {
 /// The one value that a text consists of, or `None` when it is something else.
 pub(crate) fn single(bytes: &[u8]) -> Option<Piece<'_>> {
     let start = skip_space(bytes, 0);
-    let (end, depth) = skip_value(bytes, start)?;
-    (skip_space(bytes, end) == bytes.len()).then(|| Piece { bytes: &bytes[start..end], depth })
+    let end = skip_value(bytes, start)?;
+    (skip_space(bytes, end) == bytes.len()).then(|| Piece::new(&bytes[start..end]))
 }
 
-/// The elements of an array. Where the structure breaks, all that is left is one last (broken) piece.
-pub(crate) fn elements(bytes: &[u8]) -> Vec<Piece<'_>> {
-    let mut pieces = Vec::new();
-    let mut at = skip_space(bytes, 0);
-    if bytes.get(at) != Some(&b'[') {
-        return pieces;
+/// The elements of an array that is all of a text. Where the structure breaks, or behind `max` elements, all that is
+/// left is one last piece: a list of millions of nothings costs no more than a short one.
+pub(crate) fn elements(bytes: &[u8], max: usize) -> Vec<Piece<'_>> {
+    let start = skip_space(bytes, 0);
+    if bytes.get(start) != Some(&b'[') {
+        return Vec::new();
     }
-    at = skip_space(bytes, at + 1);
-    if bytes.get(at) == Some(&b']') && skip_space(bytes, at + 1) == bytes.len() {
-        return pieces;
+    let (mut pieces, end) = elements_at(bytes, start, max);
+    if let Some(end) = end
+        && skip_space(bytes, end) < bytes.len()
+    {
+        // What follows the array belongs to nothing.
+        pieces.push(Piece::new(&bytes[end..]));
+    }
+    pieces
+}
+
+/// The elements of the array that opens at `start`, and where it ends; no end when it broke or was too long.
+fn elements_at(bytes: &[u8], start: usize, max: usize) -> (Vec<Piece<'_>>, Option<usize>) {
+    let mut pieces = Vec::new();
+    let mut at = skip_space(bytes, start + 1);
+    if bytes.get(at) == Some(&b']') {
+        return (pieces, Some(at + 1));
     }
     loop {
-        let start = at;
-        let next = skip_value(bytes, at).and_then(|(end, depth)| {
-            let after = skip_space(bytes, end);
-            match bytes.get(after) {
-                Some(b',') => Some((end, depth, Some(skip_space(bytes, after + 1)))),
-                Some(b']') if skip_space(bytes, after + 1) == bytes.len() => Some((end, depth, None)),
-                _ => None,
+        if pieces.len() == max {
+            pieces.push(Piece { bytes: &bytes[at..], is_rest: true });
+            return (pieces, None);
+        }
+        let after = skip_value(bytes, at).map(|end| (end, skip_space(bytes, end)));
+        match after.map(|(end, after)| (end, after, bytes.get(after))) {
+            Some((end, after, Some(b','))) => {
+                pieces.push(Piece::new(&bytes[at..end]));
+                at = skip_space(bytes, after + 1);
             }
-        });
-        match next {
-            Some((end, depth, next)) => {
-                pieces.push(Piece { bytes: &bytes[start..end], depth });
-                match next {
-                    Some(next) => at = next,
-                    None => return pieces,
-                }
+            Some((end, after, Some(b']'))) => {
+                pieces.push(Piece::new(&bytes[at..end]));
+                return (pieces, Some(after + 1));
             }
-            None => {
-                pieces.push(Piece { bytes: &bytes[start..], depth: 0 });
-                return pieces;
+            _ => {
+                pieces.push(Piece::new(&bytes[at..]));
+                return (pieces, None);
             }
         }
     }
 }
 
-/// JSON lines: every line that is not blank.
-pub(crate) fn lines(bytes: &[u8]) -> Vec<Piece<'_>> {
-    bytes
-        .split(|byte| *byte == b'\n')
-        .map(<[u8]>::trim_ascii)
-        .filter(|line| !line.is_empty())
-        .map(|line| single(line).unwrap_or(Piece { bytes: line, depth: 0 }))
-        .collect()
+/// JSON lines: every line that is not blank, up to `max` as for [`elements`].
+pub(crate) fn lines(bytes: &[u8], max: usize) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let end = memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |length| at + length);
+        let line = bytes[at..end].trim_ascii();
+        if !line.is_empty() {
+            if pieces.len() == max {
+                pieces.push(Piece { bytes: &bytes[at..], is_rest: true });
+                return pieces;
+            }
+            pieces.push(Piece::new(line));
+        }
+        at = end + 1;
+    }
+    pieces
 }
 
-/// The members of an object, values unparsed. Duplicate names are refused: which one counts would depend on the parser.
-pub(crate) fn members<'a>(bytes: &'a [u8], limit: usize) -> Result<Vec<(Cow<'a, str>, Piece<'a>)>, Fault> {
+/// An object around a list of events.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Frame<'a> {
+    /// The object's members, values unparsed; the list is not among them.
+    pub members: Vec<(Cow<'a, str>, Piece<'a>)>,
+    /// The elements of the member that holds the events, where it is an array.
+    pub list: Option<Vec<Piece<'a>>>,
+}
+
+impl<'a> Frame<'a> {
+    pub fn get(&self, name: &str) -> Option<Piece<'a>> {
+        self.members.iter().find(|(key, _)| key == name).map(|(_, piece)| *piece)
+    }
+
+    /// A member that is text and not empty.
+    pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+        let text = serde_json::from_slice::<crate::json::Text<'a>>(self.get(name)?.bytes).ok()?;
+        Some(text.0).filter(|text| !text.is_empty())
+    }
+}
+
+/// Takes an object apart in one pass; `list` names the member whose elements are wanted. Names that stand twice are
+/// refused: which one counts would depend on the parser. A list that breaks ends the object: its whole events are good.
+pub(crate) fn frame<'a>(bytes: &'a [u8], list: &str, limits: &crate::Limits) -> Result<Frame<'a>, Fault> {
     let broken = |what: &str| Fault::new("invalid_json", what).hint("send one JSON object, an array or JSON lines");
-    let mut found: Vec<(Cow<'a, str>, Piece<'a>)> = Vec::new();
+    let mut frame = Frame { members: Vec::new(), list: None };
     let mut at = skip_space(bytes, 0);
     if bytes.get(at) != Some(&b'{') {
         return Err(broken("the body is not a JSON object"));
     }
     at = skip_space(bytes, at + 1);
     if bytes.get(at) == Some(&b'}') {
-        return Ok(found);
+        return Ok(frame);
     }
     loop {
         if bytes.get(at) != Some(&b'"') {
             return Err(broken("a member's name is missing"));
         }
         let end = skip_string(bytes, at).ok_or_else(|| broken("a string does not end"))?;
-        let raw = &bytes[at..end];
-        let name = match serde_json::from_slice::<&str>(raw) {
-            Ok(name) => Cow::Borrowed(name),
-            Err(_) => Cow::Owned(
-                serde_json::from_slice::<String>(raw).map_err(|_| broken("a member's name is not valid JSON text"))?,
-            ),
-        };
+        let name = serde_json::from_slice::<crate::json::Text<'a>>(&bytes[at..end])
+            .map_err(|_| broken("a member's name is not valid JSON text"))?
+            .0;
         at = skip_space(bytes, end);
         if bytes.get(at) != Some(&b':') {
             return Err(broken("a colon is missing behind a member's name"));
         }
         at = skip_space(bytes, at + 1);
-        let (end, depth) = skip_value(bytes, at).ok_or_else(|| broken("a value does not end"))?;
-        if found.iter().any(|(other, _)| *other == name) {
+        if frame.members.iter().any(|(other, _)| *other == name) || frame.list.is_some() && name == list {
             return Err(crate::json::duplicate(&name));
         }
-        if found.len() == limit {
+        if frame.members.len() == limits.properties {
             return Err(Fault::new("too_many_properties", "the body has too many members"));
         }
-        found.push((name, Piece { bytes: &bytes[at..end], depth }));
+        let end = if name == list && bytes.get(at) == Some(&b'[') {
+            let (pieces, end) = elements_at(bytes, at, limits.batch_events);
+            frame.list = Some(pieces);
+            match end {
+                Some(end) => end,
+                None => return Ok(frame),
+            }
+        } else {
+            let end = skip_value(bytes, at).ok_or_else(|| broken("a value does not end"))?;
+            frame.members.push((name, Piece::new(&bytes[at..end])));
+            end
+        };
         at = skip_space(bytes, end);
         match bytes.get(at) {
             Some(b',') => at = skip_space(bytes, at + 1),
-            Some(b'}') if skip_space(bytes, at + 1) == bytes.len() => return Ok(found),
+            Some(b'}') if skip_space(bytes, at + 1) == bytes.len() => return Ok(frame),
             _ => return Err(broken("the object does not end where it should")),
         }
     }
@@ -168,9 +227,10 @@ pub(crate) fn members<'a>(bytes: &'a [u8], limit: usize) -> Result<Vec<(Cow<'a, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Limits;
 
-    fn texts(pieces: Vec<Piece<'_>>) -> Vec<String> {
-        pieces.into_iter().map(|piece| String::from_utf8_lossy(piece.bytes).into_owned()).collect()
+    fn texts(pieces: &[Piece<'_>]) -> Vec<String> {
+        pieces.iter().map(|piece| String::from_utf8_lossy(piece.bytes).into_owned()).collect()
     }
 
     #[test]
@@ -183,35 +243,57 @@ mod tests {
             // A broken piece takes only what cannot be told apart from it.
             (r#"[{"a":1},{"a":nope},{"a":3}]"#, vec![r#"{"a":1}"#, r#"{"a":nope}"#, r#"{"a":3}"#]),
             (r#"[{"a":1},{"a":2"#, vec![r#"{"a":1}"#, r#"{"a":2"#]),
-            (r#"[{"a":1}] x"#, vec![r#"{"a":1}] x"#]),
+            (r#"[{"a":1},,{"a":2}]"#, vec![r#"{"a":1}"#, r#",{"a":2}]"#]),
+            (r#"[{"a":1}] x"#, vec![r#"{"a":1}"#, " x"]),
+            (r#"["\"#, vec![r#""\"#]),
         ] {
-            assert_eq!(texts(elements(text.as_bytes())), expected, "{text}");
+            assert_eq!(texts(&elements(text.as_bytes(), 9)), expected, "{text}");
         }
-        assert_eq!(texts(lines(b"{\"a\":1}\n\n{\"b\r\n{\"c\":2}")), ["{\"a\":1}", "{\"b", "{\"c\":2}"]);
+        assert_eq!(texts(&lines(b"{\"a\":1}\n\n{\"b\r\n{\"c\":2}", 9)), ["{\"a\":1}", "{\"b", "{\"c\":2}"]);
     }
 
     #[test]
-    fn depth_is_counted_without_recursion() {
+    fn long_lists_end_in_one_rest() {
+        let list = format!("[{}]", vec!["1"; 100].join(","));
+        let pieces = elements(list.as_bytes(), 3);
+        assert_eq!((pieces.len(), pieces[3].is_rest, pieces[3].bytes.len()), (4, true, list.len() - 7));
+        let pieces = lines(b"1\n2\n\n3\n4", 2);
+        assert_eq!((pieces.len(), pieces[2].is_rest, pieces[2].bytes), (3, true, &b"3\n4"[..]));
+        assert_eq!(elements(b"[1,2]", 2).len(), 2);
+    }
+
+    #[test]
+    fn depth_is_no_matter() {
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
-        assert_eq!(single(deep.as_bytes()).map(|piece| piece.depth), Some(100_000));
+        assert!(single(deep.as_bytes()).is_some());
         assert_eq!(single("[".repeat(100_000).as_bytes()), None);
-        assert_eq!(single(br#"{"a":{"b":[1]}}"#).map(|piece| piece.depth), Some(3));
+        assert_eq!(single(b"{}}"), None);
     }
 
     #[test]
-    fn members_of_an_object() {
-        let found = members(br#" {"a":[1,2],"b":"x","\u0063":{}} "#, 9).expect("an object");
-        let names: Vec<_> = found.iter().map(|(name, _)| name.as_ref()).collect();
+    fn objects_around_a_list() {
+        let limits = Limits { properties: 3, ..Limits::default() };
+        let found =
+            frame(br#" {"a":[1,2],"b":"x","list":[{},{"a":2}],"\u0063":{}} "#, "list", &limits).expect("an object");
+        let names: Vec<_> = found.members.iter().map(|(name, _)| name.as_ref()).collect();
         assert_eq!(names, ["a", "b", "c"]);
+        assert_eq!(found.list.as_deref().map(texts), Some(vec!["{}".to_owned(), r#"{"a":2}"#.to_owned()]));
+        assert_eq!(found.text("b").as_deref(), Some("x"));
+        assert_eq!(found.text("a"), None);
+        // What was whole before the list broke is good.
+        let cut = frame(br#"{"k":1,"list":[{"a":1},{"a":2"#, "list", &limits).expect("a beginning");
+        assert_eq!(cut.list.as_deref().map(texts), Some(vec![r#"{"a":1}"#.to_owned(), r#"{"a":2"#.to_owned()]));
         for (text, code) in [
             (r#"{"a":1,"a":2}"#, "duplicate_key"),
             (r#"{"a":1,"\u0061":2}"#, "duplicate_key"),
+            (r#"{"list":[],"list":[]}"#, "duplicate_key"),
             (r#"{"a":1"#, "invalid_json"),
             (r#"{"a" 1}"#, "invalid_json"),
+            (r#"{"\x":1}"#, "invalid_json"),
             ("[1]", "invalid_json"),
-            (r#"{"a":1,"b":2,"c":3}"#, "too_many_properties"),
+            (r#"{"a":1,"b":2,"c":3,"d":4}"#, "too_many_properties"),
         ] {
-            assert_eq!(members(text.as_bytes(), 2).map_err(|fault| fault.code), Err(code), "{text}");
+            assert_eq!(frame(text.as_bytes(), "list", &limits).map_err(|fault| fault.code), Err(code), "{text}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The collector from outside: requests in, events, rejects and replies out.
 
+mod fuzz;
 mod ga4;
 mod help;
 mod native;

@@ -20,6 +20,18 @@ const FULL: &str = r#"{
     "own": "thing"
 }"#;
 
+/// Twenty events as a tracker sends them.
+pub fn batch_of_20() -> String {
+    let events: Vec<String> = (0..20)
+        .map(|index| {
+            FULL.replace(r#""e1""#, &format!(r#""018f-{index}""#))
+                .replace("\n", "")
+                .replace(r#", "email": "a@b.example""#, "")
+        })
+        .collect();
+    format!("[{}]", events.join(","))
+}
+
 #[test]
 fn every_field_arrives() {
     let collected = native(FULL).send();
@@ -202,12 +214,17 @@ fn whole_requests_refused() {
 }
 
 #[test]
-fn batches_are_bounded_event_by_event() {
+fn batches_are_bounded() {
     let events: Vec<String> =
         (0..1_003).map(|index| format!(r#"{{"event_id":"{index}","name":"x","visitor_id":"v1"}}"#)).collect();
     let collected = native(&format!("[{}]", events.join(","))).send();
     assert_eq!(collected.events.len(), 1_000);
-    assert_eq!(codes(&collected)[..2], [(1_000, "batch_too_long", None), (1_001, "batch_too_long", None)]);
+    assert_eq!(codes(&collected), [(1_000, "batch_too_long", None)]);
+    assert_eq!(collected.rejects[0].reject.payload, format!("{}]", events[1_000..].join(",")).as_bytes());
+    // Millions of nothings are one dead letter, not millions.
+    for body in [format!("[{}0]", "0,".repeat(400_000)), "x\n".repeat(400_000)] {
+        assert_eq!(native(&body).send().rejects.len(), 1_001);
+    }
 }
 
 #[test]

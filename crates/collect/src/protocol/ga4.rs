@@ -40,23 +40,26 @@ const PRODUCT: ProductNames = ProductNames {
 };
 
 fn envelope<'a>(request: &Request<'a>, _: &str, body: &'a [u8], limits: &Limits) -> Result<Envelope<'a>, Fault> {
+    let frame = scan::frame(body, "events", limits)?;
     let mut shared = Vec::new();
-    let mut pieces = None;
-    for (name, piece) in scan::members(body, limits.properties)? {
-        match name.as_ref() {
-            "events" if piece.bytes.starts_with(b"[") => pieces = Some(scan::elements(piece.bytes)),
+    for (name, piece) in frame.members {
+        let is_used = matches!(
+            name.as_ref(),
             "client_id"
-            | "app_instance_id"
-            | "user_id"
-            | "timestamp_micros"
-            | "consent"
-            | "ip_override"
-            | "user_agent"
-            | "non_personalized_ads" => shared.push((name, json::parse(piece, limits)?)),
-            _ => {}
+                | "app_instance_id"
+                | "user_id"
+                | "timestamp_micros"
+                | "consent"
+                | "ip_override"
+                | "user_agent"
+                | "non_personalized_ads"
+        );
+        if is_used {
+            shared.push((name, json::parse(piece.bytes, limits)?));
         }
     }
-    let pieces = pieces.ok_or_else(|| Fault::new("field_missing", "the body has no array of events").at("events"))?;
+    let pieces =
+        frame.list.ok_or_else(|| Fault::new("field_missing", "the body has no array of events").at("events"))?;
     let key = request.query_value("api_secret");
     let app_id = request.query_value("measurement_id").or_else(|| request.query_value("firebase_app_id"));
     let app_id = app_id.filter(|_| key.is_none());
@@ -65,7 +68,7 @@ fn envelope<'a>(request: &Request<'a>, _: &str, body: &'a [u8], limits: &Limits)
 
 fn event(reading: &Reading<'_>, envelope: &Envelope<'_>, piece: Piece<'_>, random: Random<'_>) -> Result<Draft, Fault> {
     let limits = reading.limits;
-    let value = json::parse(piece, limits)?;
+    let value = json::parse(piece.bytes, limits)?;
     let name = value.get("name").and_then(Json::text).unwrap_or_default();
     field::event_name(name, "name")?;
     let shared = &envelope.shared;

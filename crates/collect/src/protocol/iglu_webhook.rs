@@ -30,17 +30,17 @@ pub(super) const ROW: Row = Row {
 /// Query parameters that are the event's own and not its data's.
 const OWN: [&str; 9] = ["schema", "aid", "eid", "uid", "duid", "nuid", "sid", "ttm", "key"];
 
-fn envelope<'a>(request: &Request<'a>, kind: &str, body: &'a [u8], _: &Limits) -> Result<Envelope<'a>, Fault> {
+fn envelope<'a>(request: &Request<'a>, kind: &str, body: &'a [u8], limits: &Limits) -> Result<Envelope<'a>, Fault> {
     let start = scan::skip_space(body, 0);
     let pieces = match (kind, body.get(start)) {
         ("pixel", _) if request.query.is_empty() => Vec::new(),
-        ("pixel", _) => vec![Piece { bytes: request.query.as_bytes(), depth: 0 }],
+        ("pixel", _) => vec![Piece::new(request.query.as_bytes())],
         (_, None) => return Err(Fault::new("body_empty", "the body is empty")),
-        (_, Some(b'[')) => scan::elements(body),
+        (_, Some(b'[')) => scan::elements(body, limits.batch_events),
         _ => match scan::single(body) {
             Some(piece) => vec![piece],
             // Form fields, for webhooks that know nothing else; the schema stands in the query.
-            None => vec![Piece { bytes: body, depth: 0 }],
+            None => vec![Piece::new(body)],
         },
     };
     let app_id = request.query_value("aid").unwrap_or_default();
@@ -70,7 +70,7 @@ fn event(reading: &Reading<'_>, _: &Envelope<'_>, piece: Piece<'_>, random: Rand
     draft.event.visitor_id = who("duid")?.or(network).map(Into::into);
     draft.event.tracker_session_id = who("sid")?;
     let is_json = reading.kind == "post" && matches!(piece.bytes.first(), Some(b'{' | b'['));
-    let value = if is_json { json::parse(piece, limits)? } else { from_form(reading, piece)? };
+    let value = if is_json { json::parse(piece.bytes, limits)? } else { from_form(reading, piece)? };
     // A bare object is data of the schema in the query.
     let value = match own("schema") {
         Some(schema) if is_json && value.get("schema").is_none() => described(Json::Text(schema), value),

@@ -10,7 +10,7 @@ mod snowplow;
 mod snowplow_shop;
 
 use crate::draft::Draft;
-use crate::scan::{self, Piece};
+use crate::scan::{self, Frame, Piece};
 use crate::{Fault, Limits, Reply, Request, Schemas, Source};
 use midsession_event::{EventName, PropertyValue, Str};
 use std::borrow::Cow;
@@ -149,30 +149,17 @@ fn refuse_with_problem(_: &Request<'_>, fault: &Fault) -> Reply {
     Reply::problem(fault)
 }
 
-/// The members of an object, values unparsed.
-type Members<'a> = Vec<(Cow<'a, str>, Piece<'a>)>;
-
-/// The events of a body that is one event, an array of them, or an object with a `batch`; with the object's members.
-fn batch_or_single<'a>(body: &'a [u8], limits: &Limits) -> Result<(Vec<Piece<'a>>, Members<'a>), Fault> {
+/// The events of a body that is one event, an array of them, or an object with a `batch`; with the object around them.
+fn batch_or_single<'a>(body: &'a [u8], limits: &Limits) -> Result<(Vec<Piece<'a>>, Option<Frame<'a>>), Fault> {
     let start = scan::skip_space(body, 0);
     match body.get(start) {
         None => return Err(Fault::new("body_empty", "the body is empty")),
-        Some(b'[') => return Ok((scan::elements(body), Vec::new())),
+        Some(b'[') => return Ok((scan::elements(body, limits.batch_events), None)),
         _ => {}
     }
-    let members = scan::members(body, limits.properties)?;
-    let batch = members.iter().find(|(name, piece)| name == "batch" && piece.bytes.starts_with(b"["));
-    let pieces = match batch {
-        Some((_, batch)) => scan::elements(batch.bytes),
-        None => scan::single(body).into_iter().collect(),
-    };
-    Ok((pieces, members))
-}
-
-/// A member that is text.
-fn member_text<'a>(members: &Members<'a>, name: &str) -> Option<Cow<'a, str>> {
-    let (_, piece) = members.iter().find(|(key, _)| key == name)?;
-    serde_json::from_slice::<crate::json::Text<'a>>(piece.bytes).ok().map(|text| text.0).filter(|text| !text.is_empty())
+    let mut frame = scan::frame(body, "batch", limits)?;
+    let pieces = frame.list.take().unwrap_or_else(|| vec![Piece::new(body)]);
+    Ok((pieces, Some(frame)))
 }
 
 /// The text between these bytes and the next quote: finds a key without parsing the event around it. Text with escapes

@@ -4,7 +4,7 @@ use super::{Answer, Envelope, Protocol, Random, Reading, Route, Row};
 use crate::draft::Draft;
 use crate::field::{self, ProductNames};
 use crate::json::{self, Json};
-use crate::scan::{self, Piece};
+use crate::scan::{self, Frame, Piece};
 use crate::time::{self, Clock};
 use crate::{Fault, Limits, Reply, Request, consent};
 use midsession_event::{Campaign, Cart, Device, EventName, Order, Page, Promotion};
@@ -45,24 +45,22 @@ fn envelope<'a>(request: &Request<'a>, _: &str, body: &'a [u8], limits: &Limits)
                 Fault::new("body_empty", "the body is empty").hint("send one JSON event, an array or JSON lines")
             );
         }
-        Some(b'[') => pieces = scan::elements(body),
+        Some(b'[') => pieces = scan::elements(body, limits.batch_events),
         Some(_) => match scan::single(body) {
             // A batch is told by its list and by not being an event itself.
             Some(piece) if memchr::memmem::find(body, b"\"batch\"").is_some() => {
-                let members = scan::members(piece.bytes, limits.properties).unwrap_or_default();
-                let list = members.iter().find(|(name, piece)| name == "batch" && piece.bytes.starts_with(b"["));
-                match list {
-                    Some((_, list)) if !members.iter().any(|(name, _)| name == "name") => {
-                        pieces = scan::elements(list.bytes);
+                match scan::frame(piece.bytes, "batch", limits) {
+                    Ok(Frame { members, list: Some(list) }) if !members.iter().any(|(name, _)| name == "name") => {
+                        pieces = list;
                         if let Some((_, sent)) = members.iter().find(|(name, _)| name == "sent_at") {
-                            sent_at_ms = time::parse(&json::parse(*sent, limits)?, "sent_at")?;
+                            sent_at_ms = time::parse(&json::parse(sent.bytes, limits)?, "sent_at")?;
                         }
                     }
                     _ => pieces.push(piece),
                 }
             }
             Some(piece) => pieces.push(piece),
-            None => pieces = scan::lines(body),
+            None => pieces = scan::lines(body, limits.batch_events),
         },
     }
     let key = request.authorization_key().or_else(|| request.query_value("key"));
@@ -71,7 +69,7 @@ fn envelope<'a>(request: &Request<'a>, _: &str, body: &'a [u8], limits: &Limits)
 
 fn event(reading: &Reading<'_>, envelope: &Envelope<'_>, piece: Piece<'_>, _: Random<'_>) -> Result<Draft, Fault> {
     let limits = reading.limits;
-    let value = json::parse(piece, limits)?;
+    let value = json::parse(piece.bytes, limits)?;
     let Json::Object(members) = &value else {
         return Err(Fault::new("wrong_type", "an event is a JSON object").hint("send {\"event_id\": …, \"name\": …}"));
     };

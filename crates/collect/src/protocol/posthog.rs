@@ -48,8 +48,8 @@ fn route(request: &Request<'_>) -> Option<Route> {
 }
 
 fn envelope<'a>(request: &Request<'a>, _: &str, body: &'a [u8], limits: &Limits) -> Result<Envelope<'a>, Fault> {
-    let (pieces, members) = super::batch_or_single(body, limits)?;
-    let text = |name: &str| super::member_text(&members, name);
+    let (pieces, frame) = super::batch_or_single(body, limits)?;
+    let text = |name: &str| frame.as_ref().and_then(|frame| frame.text(name));
     let in_event = pieces.first().and_then(|piece| {
         super::text_after(piece.bytes, b"\"token\":\"").or_else(|| super::text_after(piece.bytes, b"\"api_key\":\""))
     });
@@ -66,7 +66,7 @@ fn envelope<'a>(request: &Request<'a>, _: &str, body: &'a [u8], limits: &Limits)
 
 fn event(reading: &Reading<'_>, envelope: &Envelope<'_>, piece: Piece<'_>, random: Random<'_>) -> Result<Draft, Fault> {
     let limits = reading.limits;
-    let value = json::parse(piece, limits)?;
+    let value = json::parse(piece.bytes, limits)?;
     let Json::Object(members) = &value else {
         return Err(Fault::new("wrong_type", "an event is a JSON object"));
     };

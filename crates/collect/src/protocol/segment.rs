@@ -52,8 +52,8 @@ fn route(request: &Request<'_>) -> Option<Route> {
 }
 
 fn envelope<'a>(request: &Request<'a>, _: &str, body: &'a [u8], limits: &Limits) -> Result<Envelope<'a>, Fault> {
-    let (pieces, members) = super::batch_or_single(body, limits)?;
-    let text = |name: &str| super::member_text(&members, name);
+    let (pieces, frame) = super::batch_or_single(body, limits)?;
+    let text = |name: &str| frame.as_ref().and_then(|frame| frame.text(name));
     let key = request
         .authorization_key()
         .filter(|key| !key.is_empty())
@@ -62,11 +62,11 @@ fn envelope<'a>(request: &Request<'a>, _: &str, body: &'a [u8], limits: &Limits)
         .or_else(|| request.header("writekey").map(Cow::Borrowed));
     let sent = text("sentAt").or_else(|| request.header("sentat").map(Cow::Borrowed));
     let sent_at_ms = sent.and_then(|sent| time::parse(&Json::Text(sent), "sentAt").ok().flatten());
-    let shared = match members.iter().find(|(name, _)| name == "context") {
-        Some((_, piece)) if pieces.len() != 1 || members.iter().any(|(name, _)| name == "batch") => {
-            json::parse(*piece, limits).map_err(|fault| fault.at("context"))?
-        }
-        _ => Json::Null,
+    // A single call's context is its own.
+    let is_single = matches!(pieces.as_slice(), [only] if only.bytes.len() == body.len());
+    let shared = match frame.as_ref().and_then(|frame| frame.get("context")).filter(|_| !is_single) {
+        Some(context) => json::parse(context.bytes, limits).map_err(|fault| fault.at("context"))?,
+        None => Json::Null,
     };
     Ok(Envelope { key, sent_at_ms, shared, ..Envelope::new(pieces) })
 }
@@ -88,7 +88,7 @@ struct Call<'j, 'a> {
 
 fn event(reading: &Reading<'_>, envelope: &Envelope<'_>, piece: Piece<'_>, random: Random<'_>) -> Result<Draft, Fault> {
     let limits = reading.limits;
-    let value = json::parse(piece, limits)?;
+    let value = json::parse(piece.bytes, limits)?;
     let Json::Object(members) = &value else {
         return Err(Fault::new("wrong_type", "a call is a JSON object"));
     };

@@ -78,7 +78,7 @@ fn route(request: &Request<'_>) -> Option<Route> {
 
 fn envelope<'a>(request: &Request<'a>, kind: &str, body: &'a [u8], limits: &Limits) -> Result<Envelope<'a>, Fault> {
     let mut pieces = Vec::new();
-    let query = Piece { bytes: request.query.as_bytes(), depth: 0 };
+    let query = Piece::new(request.query.as_bytes());
     if kind == "pixel" {
         if !request.query.is_empty() {
             pieces.push(query);
@@ -94,9 +94,8 @@ fn envelope<'a>(request: &Request<'a>, kind: &str, body: &'a [u8], limits: &Limi
 
 /// The events of a payload_data object.
 fn events_of<'a>(body: &'a [u8], limits: &Limits) -> Result<Vec<Piece<'a>>, Fault> {
-    let members = scan::members(body, limits.properties)?;
-    let member = |name: &str| members.iter().find(|(key, _)| key == name).map(|(_, piece)| piece.bytes);
-    let schema = member("schema").and_then(|bytes| serde_json::from_slice::<Cow<'_, str>>(bytes).ok());
+    let frame = scan::frame(body, "data", limits)?;
+    let schema = frame.text("schema");
     let is_payload = schema
         .as_deref()
         .is_some_and(|schema| schema.starts_with("iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-"));
@@ -105,8 +104,7 @@ fn events_of<'a>(body: &'a [u8], limits: &Limits) -> Result<Vec<Piece<'a>>, Faul
             .at("schema")
             .hint("post what a Snowplow tracker posts, or use the Iglu webhook"));
     }
-    let data = member("data").filter(|bytes| bytes.starts_with(b"["));
-    let pieces = scan::elements(data.ok_or_else(|| Fault::new("field_missing", "data is not an array").at("data"))?);
+    let pieces = frame.list.ok_or_else(|| Fault::new("field_missing", "data is not an array").at("data"))?;
     if pieces.is_empty() {
         return Err(Fault::new("payload_empty", "data holds no event").at("data"));
     }
@@ -182,7 +180,7 @@ fn event(reading: &Reading<'_>, _: &Envelope<'_>, piece: Piece<'_>, random: Rand
             }
         }
     } else {
-        value = json::parse(piece, limits)?;
+        value = json::parse(piece.bytes, limits)?;
         let Json::Object(members) = &value else {
             return Err(Fault::new("wrong_type", "an event of payload_data is an object"));
         };
@@ -244,7 +242,7 @@ fn read(reading: &Reading<'_>, given: &Parameters<'_>, random: Random<'_>) -> Re
         Some("se") => structured(given, &mut draft.event)?,
         Some("ue") => {
             let text = described_text(&given.ue_pr, &given.ue_px, "ue_pr")?;
-            let value = json::parse_text(&text, limits).map_err(|fault| fault.at("ue_pr"))?;
+            let value = json::parse(&text, limits).map_err(|fault| fault.at("ue_pr"))?;
             Described { reading, event: &mut draft.event }.unstruct(&value).map_err(|fault| fault.at("ue_pr"))?;
         }
         Some("tr") => transaction(given, &mut draft.event)?,
@@ -255,7 +253,7 @@ fn read(reading: &Reading<'_>, given: &Parameters<'_>, random: Random<'_>) -> Re
     }
     if given.co.is_some() || given.cx.is_some() {
         let text = described_text(&given.co, &given.cx, "co")?;
-        let value = json::parse_text(&text, limits).map_err(|fault| fault.at("co"))?;
+        let value = json::parse(&text, limits).map_err(|fault| fault.at("co"))?;
         Described { reading, event: &mut draft.event }.entities(&value).map_err(|fault| fault.at("co"))?;
     }
     if draft.event.visitor_id.is_none() {
