@@ -70,10 +70,8 @@ const events: Record<string, string> = {
 };
 export const eventWords = (name: string): string => events[name] ?? name.replaceAll("_", " ");
 
-export const humanise = (name: string): string => {
-  const text = name.replaceAll(/[_-]+/g, " ").trim();
-  return text.charAt(0).toUpperCase() + text.slice(1);
-};
+export const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+export const humanise = (name: string): string => sentence(name.replaceAll(/[_-]+/g, " ").trim());
 
 const durations: Record<string, string> = { ms: "ms", s: "seconds", m: "minutes", h: "hours", d: "days" };
 export function durationWords(text: string): string {

@@ -1,5 +1,5 @@
 //! Where the time goes between a shopper's act and the changed page, who answers for each part, and what is left.
-import type { Budget, Stage } from "../api.ts";
+import { isOver, type Budget, type Stage } from "../api.ts";
 import { count, ms } from "../format.ts";
 import { Failed, Loading, Panel, Title } from "../parts/bits.tsx";
 import { BudgetBar } from "../parts/budget-bar.tsx";
@@ -47,7 +47,7 @@ function Row({ stage, strong = false, label }: { stage: Stage; strong?: boolean;
 
 export function BudgetScreen() {
   const { data, error, reload } = useResource<Budget>("/v1/budget", 1_000);
-  const over = data?.stages.filter((s) => s.headroom_p99_ms !== null && s.headroom_p99_ms < 0) ?? [];
+  const over = data?.stages.filter(isOver) ?? [];
   return (
     <>
       <Title title="Latency">

@@ -8,7 +8,7 @@ import { Icon } from "../parts/icon.tsx";
 import { lines } from "../payload.ts";
 import { go, href, route } from "../route.ts";
 import { wide } from "../use.ts";
-import { humanise, ownerWords } from "../words.ts";
+import { humanise, ownerWords, sentence } from "../words.ts";
 
 function Letter({ letter }: { letter: DeadLetter }) {
   const rows = lines(letter.payload, letter.field);
@@ -20,7 +20,7 @@ function Letter({ letter }: { letter: DeadLetter }) {
           <Icon name="back" />
           <span>All rejected events</span>
         </a>
-        <PaneTitle>{letter.message}</PaneTitle>
+        <PaneTitle>{sentence(letter.message)}</PaneTitle>
       </div>
       <dl class="facts">
         {letter.field && (
@@ -60,7 +60,7 @@ function Letter({ letter }: { letter: DeadLetter }) {
       </dl>
       {letter.hint && (
         <p class="hint">
-          <b>What to do:</b> {letter.hint}
+          <b>What to do:</b> {sentence(letter.hint)}
         </p>
       )}
       <div class="payload" role="region" aria-label="The event as it came" tabIndex={0}>
@@ -129,7 +129,7 @@ export function DeadLettersScreen() {
                 class="row letter"
                 onClick={() => go("dead-letters", letterId(letter))}
               >
-                <b>{letter.message}</b>
+                <b>{sentence(letter.message)}</b>
                 <span class="row-when">{time(letter.stamp_ms)}</span>
                 <span class="row-what">
                   {letter.field && <code class="fault">{letter.field}</code>} <SourceTag name={letter.source} />

@@ -1,5 +1,5 @@
 //! Is everything well, what comes in, and what does it lead to.
-import type { Budget, Overview, Source } from "../api.ts";
+import { isOver, type Budget, type Overview, type Source } from "../api.ts";
 import { bytes, count, ms, rate, span, time } from "../format.ts";
 import { decisions, link, overview } from "../live.ts";
 import { Figure, Loading, Panel, SourceTag, Title } from "../parts/bits.tsx";
@@ -14,7 +14,7 @@ import { stageWords } from "../words.ts";
 function verdict(o: Overview, budget: Budget | null): { tone: "good" | "note" | "warn"; text: string } {
   if (link.value === "lost") return { tone: "warn", text: `Connection lost; figures are as of ${time(o.now_ms)}.` };
   if (budget && budget.total.count > 0 && budget.total.p99_ms > budget.promise_p99_ms) return { tone: "warn", text: "Shoppers wait longer than promised." };
-  const late = budget?.stages.find((s) => s.headroom_p99_ms !== null && s.headroom_p99_ms < 0);
+  const late = budget?.stages.find(isOver);
   if (late) {
     const promise = budget && budget.total.count + (budget.silence?.count ?? 0) > 0 ? "The promise holds. " : "";
     const share = `${ms(late.p99_ms)} instead of ${ms(late.budget_p99_ms)}`;
