@@ -18,6 +18,8 @@ fn config(folder: &Path, setup: &Setup) -> Config {
         keep_bytes: setup.keep_bytes,
         journal_bytes: setup.file_bytes,
         queue_bytes: setup.queue_bytes,
+        // So that what waits takes several commits.
+        commit_bytes: 1_500,
         ..Config::new(folder)
     }
 }

@@ -184,6 +184,11 @@ fn check_keyed(log: &dyn Log, last: &BTreeMap<(Topic, u32, Bytes), Entry>, now_m
             // From the very first offset: a gap is no loss here.
             let entries = read_to_end(log, topic, partition, 0).unwrap_or_else(|error| panic!("{at}: {error}"));
             assert!(entries.windows(2).all(|pair| pair[0].offset < pair[1].offset), "{at}: offsets don't rise");
+            for timed in entries.iter().step_by(5) {
+                let first = entries.iter().find(|entry| entry.stamp_ms >= timed.stamp_ms).map(|entry| entry.offset);
+                let found = log.offset_at(topic, PartitionId(partition), timed.stamp_ms).ok();
+                assert_eq!(found, first, "{at}: {topic:?}/{partition} from {}", timed.stamp_ms);
+            }
             kept += entries.len();
             there.extend(entries.into_iter().map(|entry| ((topic, partition, entry.key.clone()), entry)));
         }

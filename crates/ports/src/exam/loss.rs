@@ -69,8 +69,9 @@ fn ends(rig: &mut dyn Rig, seed: u64, lives: u64, ways: &[End]) {
             if let Some(faults) = rig.faults() {
                 faults.fail_next_sync();
             }
-            for number in (0..3).map(|_| model.append(&*log, &mut draw, setup.partitions)).collect::<Vec<_>>() {
-                rig.settle();
+            let numbers: Vec<_> = (0..6).map(|_| model.append(&*log, &mut draw, setup.partitions)).collect();
+            rig.settle();
+            for number in numbers {
                 let answer = model.answer(number);
                 assert!(matches!(answer, Some(Err(LogError::Failed { .. }))), "{at}: after a failed sync: {answer:?}");
             }
