@@ -173,6 +173,22 @@ async fn events_over_a_web_socket() {
     assert_eq!(plain.status, 426);
 }
 
+/// 64 KiB is the longest message; the connection that sends more is closed.
+#[tokio::test]
+async fn web_socket_messages_are_bounded() {
+    use futures_util::{SinkExt, StreamExt};
+    let server = start().await;
+    let url = format!("ws://{}/v1/events?key={KEY}", server.running.public);
+    for (length, is_answered) in [(60 << 10, true), (65 << 10, false)] {
+        let (mut socket, _) = connect(&url, None).await.expect("connects");
+        let padded = event("e").replace("{", &format!("{{\"x\":\"{}\",", "y".repeat(length)));
+        // A server that has closed may refuse the end of the message.
+        let _ = socket.send(padded.into()).await;
+        let answer = socket.next().await;
+        assert_eq!(matches!(&answer, Some(Ok(message)) if message.is_text()), is_answered, "{length}: {answer:?}");
+    }
+}
+
 /// After a refused upgrade nothing more is read as HTTP.
 #[tokio::test]
 async fn a_refused_upgrade_closes_the_connection() {
