@@ -107,6 +107,7 @@ impl App {
             switches: Arc::clone(&switches),
             signing_key: keys.signing_key.as_bytes().to_vec(),
             clock: Arc::clone(&clock),
+            observe: Arc::clone(&observe),
         });
         let sink: Arc<dyn Sink> = world.clone();
         let stream_config = config.stream(partitions);
@@ -196,9 +197,13 @@ impl App {
         self.inner.write_key_of(source)
     }
 
-    /// The console's address; with the token that signs in while the token was made here.
+    /// The console's address; as a link that signs in for the demo, and once where the token was made just now.
     pub fn console_url(&self) -> String {
-        format!("{}/?token={}", self.inner.console_origin(), self.inner.keys.admin_token)
+        let origin = self.inner.console_origin();
+        if self.inner.shop.is_some() || self.inner.keys.fresh {
+            return format!("{origin}/?token={}", self.inner.keys.admin_token);
+        }
+        format!("{origin}/")
     }
 
     /// The demo shop's address.
@@ -344,24 +349,23 @@ fn wall_clock_us() -> i64 {
 async fn watch(inner: Arc<Inner>) {
     let partitions = inner.log.partitions(Topic::DeadLetter);
     let mut next: Vec<i64> = vec![0; partitions as usize];
-    loop {
+    let mut before = midsession_stream::Counters::default();
+    for round in 0u64.. {
         for partition in 0..partitions {
             let place = &mut next[partition as usize];
-            let followed = crate::history::for_each(
-                inner.log.as_ref(),
-                Topic::DeadLetter,
-                PartitionId(partition),
-                *place,
-                |entry| {
-                    *place = entry.offset + 1;
-                    if let Some(Ok(reject)) = entry.value.as_deref().map(decode::<Reject>) {
-                        inner.world.dead_letter(entry.offset, entry.stamp_ms, &reject);
-                    }
-                },
-            );
+            let (log, from) = (inner.log.as_ref(), *place);
+            let followed = crate::history::for_each(log, Topic::DeadLetter, PartitionId(partition), from, |entry| {
+                *place = entry.offset + 1;
+                if let Some(Ok(reject)) = entry.value.as_deref().map(decode::<Reject>) {
+                    inner.world.dead_letter(entry.offset, entry.stamp_ms, &reject);
+                }
+            });
             if let Err(error) = followed {
                 tracing::warn!(%error, "dead letters could not be followed");
             }
+        }
+        if round % 8 == 0 {
+            before = inner.gauges(before).await;
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

@@ -7,6 +7,7 @@ use midsession_decide::{Definitions as Interventions, Live, Rules, decide};
 use midsession_event::{Decision, Event, PropertyValue, Str};
 use midsession_feature::{Diagnostic, FeatureSet, Key};
 use midsession_machine::{Ask, Candidate, Definitions, Derived, View};
+use midsession_observe::{Metric, Observe};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -203,10 +204,13 @@ pub struct Desk {
     pub signing_key: Vec<u8>,
     /// The clock.
     pub clock: Clock,
+    /// Counts what was asked.
+    pub observe: Arc<Observe>,
 }
 
 impl Decider for Desk {
     fn decide(&self, candidate: &Candidate, now_us: i64, cause: Option<Cause>) -> Decision {
+        self.observe.metrics.add_by(Metric::Candidates, &candidate.rule, 1);
         let rule = self.assembly.rules.rule(&candidate.rule);
         let switch = self.switches.get(&candidate.rule);
         let live = Live {

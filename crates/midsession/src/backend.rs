@@ -10,6 +10,7 @@ use midsession_event::{
     DecisionId, EventName, PartitionId, Reaction, SessionId, SessionState, ShopperId, Str, Topic, decode, partition_of,
 };
 use midsession_machine::View;
+use midsession_observe::Metric;
 use midsession_stream::{Counters, Stream};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -126,10 +127,47 @@ impl Inner {
         found.into_iter().flatten().next()
     }
 
+    /// Sets the gauges and moves the counters on from what they were; returns what they are.
+    pub(crate) async fn gauges(&self, before: Counters) -> Counters {
+        let counts = self.counts().await;
+        let (metrics, now) = (&self.observe.metrics, counts.counters);
+        for (state, count) in [("open", counts.open), ("idle", counts.idle), ("closed", counts.closed)] {
+            metrics.set_by(Metric::Sessions, state, i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        metrics.set(Metric::Shoppers, i64::try_from(counts.shoppers).unwrap_or(i64::MAX));
+        metrics.set(Metric::LogBytes, i64::try_from(self.log_extent().0).unwrap_or(i64::MAX));
+        metrics.set(Metric::Lag, counts.lag);
+        for (metric, now, before) in [
+            (Metric::Ticks, now.ticks, before.ticks),
+            (Metric::SessionsOpened, now.sessions_opened, before.sessions_opened),
+            (Metric::SessionsClosed, now.sessions_closed, before.sessions_closed),
+        ] {
+            metrics.add(metric, now.saturating_sub(before));
+        }
+        now
+    }
+
+    /// Bytes and records that the log holds.
+    fn log_extent(&self) -> (u64, i64) {
+        let mut sum = (0, 0);
+        for topic in Topic::ALL {
+            for partition in (0..self.log.partitions(*topic)).map(PartitionId) {
+                if let Ok(extent) = self.log.extent(*topic, partition) {
+                    sum.0 += extent.bytes;
+                    sum.1 += extent.end - extent.start;
+                }
+            }
+        }
+        sum
+    }
+
     async fn counts(&self) -> Counts {
+        let log = Arc::clone(&self.log);
         let parts = self
-            .ask_all(|stream, _, _| {
+            .ask_all(move |stream, _, _| {
                 let mut counts = Counts { counters: stream.counters(), shoppers: stream.len(), ..Counts::default() };
+                let end = log.extent(Topic::Behavior, stream.partition()).map_or(0, |extent| extent.end);
+                counts.lag = (end - stream.as_of().0 - 1).max(0);
                 for (_, shopper) in stream.shoppers_from(0) {
                     for session in &shopper.sessions {
                         match session.state {
@@ -157,6 +195,8 @@ enum Found {
 struct Counts {
     counters: Counters,
     shoppers: usize,
+    /// Durable records not read yet.
+    lag: i64,
     open: usize,
     idle: usize,
     closed: usize,
@@ -172,9 +212,12 @@ impl Counts {
                 ticks: a.ticks + b.ticks,
                 bots: a.bots + b.bots,
                 candidates: a.candidates + b.candidates,
+                sessions_opened: a.sessions_opened + b.sessions_opened,
+                sessions_closed: a.sessions_closed + b.sessions_closed,
                 ..a
             },
             shoppers: self.shoppers + other.shoppers,
+            lag: self.lag + other.lag,
             open: self.open + other.open,
             idle: self.idle + other.idle,
             closed: self.closed + other.closed,
@@ -275,28 +318,20 @@ impl Console for AppBackend {
                 })
                 .collect();
             let sum = |field: &str| sources.iter().filter_map(|source| source[field].as_u64()).sum::<u64>();
-            let (mut bytes, mut start) = (0, 0);
-            for topic in Topic::ALL {
-                for partition in (0..inner.log.partitions(*topic)).map(PartitionId) {
-                    if let Ok(extent) = inner.log.extent(*topic, partition) {
-                        bytes += extent.bytes;
-                        start += extent.end - extent.start;
-                    }
-                }
-            }
+            let (bytes, records) = inner.log_extent();
             let metrics = &inner.observe.metrics;
             json!({
                 "now_ms": now_ms, "started_at_ms": inner.started_at_ms,
                 "events_per_s": inner.observe.events_per_s(now_ms),
                 "accepted": sum("accepted"), "rejected": sum("rejected"), "duplicates": counts.counters.duplicates,
                 "too_late": counts.counters.too_late,
-                "consent_dropped": metrics.get(midsession_observe::Metric::EventsNoConsent, None),
+                "consent_dropped": metrics.get(Metric::EventsNoConsent, None),
                 "bots": counts.counters.bots,
                 "sessions": {"open": counts.open, "idle": counts.idle, "closed": counts.closed},
                 "shoppers": counts.shoppers, "ticks": counts.counters.ticks, "interventions": interventions,
                 "freshness_ms": {"p50": p50, "p99": p99}, "sources": sources,
-                "log": {"bytes": bytes, "records": start},
-                "push": {"connections": metrics.get(midsession_observe::Metric::PushConnections, None)},
+                "log": {"bytes": bytes, "records": records},
+                "push": {"connections": metrics.get(Metric::PushConnections, None)},
                 "rates": inner.observe.rates(now_ms),
             })
         })

@@ -10,7 +10,7 @@ use midsession_event::{
 };
 use midsession_machine::{Candidate, Definitions, Effect};
 use midsession_ports::{Append, Entry, Log, LogError, Position, Receipt, Unit};
-use midsession_stream::{Config, Seam, Stream};
+use midsession_stream::{Config, Defect, Seam, Stream};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 /// Ticks of one partition are at least this far apart.
 const TICK_EVERY_MS: i64 = 20;
 /// Bytes of records read from one partition before the next has its turn.
-const SLICE_BYTES: usize = 256 * 1024;
+const SLICE_BYTES: usize = 64 * 1024;
 /// Bytes of output that may wait for the log before reading pauses.
 const PENDING_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// A unit refused by a busy or full log is offered again after this.
@@ -70,6 +70,8 @@ pub struct Owner<D> {
     sink: Arc<dyn Sink>,
     partitions: u32,
     slots: Vec<Slot>,
+    /// Whose turn it is.
+    turn_of: usize,
     /// When the log last told of a commit. Epoch µs.
     committed_us: Arc<AtomicI64>,
     pending: Unit,
@@ -107,7 +109,8 @@ impl<D: Definitions> Owner<D> {
             .iter()
             .map(|partition| {
                 let start = log.extent(Topic::Behavior, *partition)?.start;
-                Ok(Slot::new(*partition, config, start, log.position(*partition)))
+                let aloud_from = if config.has(Defect::ReplayAloud) { start } else { log.position(*partition) };
+                Ok(Slot::new(*partition, config, start, aloud_from))
             })
             .collect::<Result<_, LogError>>()?;
         Ok(Self {
@@ -117,6 +120,7 @@ impl<D: Definitions> Owner<D> {
             sink,
             partitions: config.partitions,
             slots,
+            turn_of: 0,
             committed_us,
             pending: Unit::default(),
             pending_bytes: 0,
@@ -174,10 +178,18 @@ impl<D: Definitions> Owner<D> {
     pub fn turn(&mut self, now_us: i64) -> Result<Turn, LogError> {
         let now_ms = now_us / 1000;
         let mut worked = self.land(now_ms)?;
-        for index in 0..self.slots.len() {
-            if self.pending_bytes < PENDING_BYTES_MAX {
-                worked |= self.slice(index, now_us)?;
-                self.tick(index, now_ms);
+        // One slice at a time, the partitions in turn: questions wait for a slice, never for a backlog.
+        for _ in 0..self.slots.len() {
+            if self.pending_bytes >= PENDING_BYTES_MAX {
+                break;
+            }
+            let index = self.turn_of % self.slots.len();
+            self.turn_of = index + 1;
+            let sliced = self.slice(index, now_us)?;
+            self.tick(index, now_ms);
+            worked |= sliced;
+            if sliced {
+                break;
             }
         }
         worked |= self.take_off(now_ms);

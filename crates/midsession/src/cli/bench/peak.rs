@@ -269,18 +269,22 @@ impl Sink for Counts {
     }
 }
 
-/// Shoppers by a Zipf law, drawn by inversion of its continuous relative.
+/// Shoppers by a Zipf law, drawn by inverting the distribution of its continuous relative on 1..=n.
 struct Zipf {
-    shoppers: f64,
-    power: f64,
+    shoppers: u64,
+    exponent: f64,
+    span: f64,
 }
 
 impl Zipf {
     fn new(shoppers: u64, exponent: f64) -> Self {
-        Self { shoppers: shoppers as f64, power: 1.0 / (1.0 - exponent.clamp(0.0, 0.99)) }
+        let exponent = exponent.clamp(0.0, 0.99);
+        let span = ((shoppers + 1) as f64).powf(1.0 - exponent) - 1.0;
+        Self { shoppers, exponent, span }
     }
 
     fn draw(&self, rng: &mut fastrand::Rng) -> u64 {
-        ((rng.f64().powf(self.power) * self.shoppers) as u64).min(self.shoppers as u64 - 1)
+        let rank = (1.0 + rng.f64() * self.span).powf(1.0 / (1.0 - self.exponent));
+        (rank as u64 - 1).min(self.shoppers - 1)
     }
 }
