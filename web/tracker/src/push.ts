@@ -3,7 +3,7 @@
 import type { Frame, Report } from "../midsession.d.ts";
 import { paint, prepare } from "./paint.ts";
 import { calls, leave, roundTrip, track } from "./queue.ts";
-import { address, adopt, load, Mode, mode, now, options, save, silent, writeCookie } from "./state.ts";
+import { address, adopt, load, Mode, mode, now, options, save, silent, visitorId, writeCookie } from "./state.ts";
 
 // A tab nobody looks at gives its connection back: over HTTP/1.1 a browser has six per host for all tabs.
 const HIDDEN_MS_MAX = 3e4;
@@ -32,8 +32,10 @@ const after = (ms: number, then: () => unknown) => {
 export const connect = async () => {
   if (mode < Mode.Full || options.push == "off" || document.hidden) return;
   after(RETRY_MS, connect);
-  // Where Snowplow names the visitor, an older name of ours would go before it.
-  if (silent && /_sp_id/.test(document.cookie)) writeCookie("", 0);
+  // The token is for the name in the cookie, so ours must be there; where Snowplow names the visitor, an older name of
+  // ours would go before it.
+  if (!silent) visitorId();
+  else if (/_sp_id/.test(document.cookie)) writeCookie("", 0);
   try {
     const answer = await fetch(address("token?key=" + options.key), { method: "POST", credentials: "include" });
     const { token, visitor_id } = await answer.json();
