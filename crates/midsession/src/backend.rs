@@ -11,7 +11,7 @@ use midsession_event::{
 };
 use midsession_machine::View;
 use midsession_observe::Metric;
-use midsession_stream::{Counters, Stream};
+use midsession_stream::Stream;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::sync::{broadcast, oneshot};
@@ -24,7 +24,7 @@ pub struct AppBackend(pub Arc<Inner>);
 
 impl Inner {
     /// Asks one partition; `None` when its owner is gone or too busy.
-    async fn ask<T: Send + 'static>(
+    pub(crate) async fn ask<T: Send + 'static>(
         &self,
         partition: PartitionId,
         question: impl FnOnce(&Stream, &crate::assemble::Assembly, i64) -> T + Send + 'static,
@@ -42,7 +42,7 @@ impl Inner {
     }
 
     /// Asks every partition at once.
-    async fn ask_all<T: Send + 'static>(
+    pub(crate) async fn ask_all<T: Send + 'static>(
         &self,
         question: impl Fn(&Stream, &crate::assemble::Assembly, i64) -> T + Send + Sync + Clone + 'static,
     ) -> Vec<T> {
@@ -126,103 +126,12 @@ impl Inner {
             .await;
         found.into_iter().flatten().next()
     }
-
-    /// Sets the gauges and moves the counters on from what they were; returns what they are.
-    pub(crate) async fn gauges(&self, before: Counters) -> Counters {
-        let counts = self.counts().await;
-        let (metrics, now) = (&self.observe.metrics, counts.counters);
-        for (state, count) in [("open", counts.open), ("idle", counts.idle), ("closed", counts.closed)] {
-            metrics.set_by(Metric::Sessions, state, i64::try_from(count).unwrap_or(i64::MAX));
-        }
-        metrics.set(Metric::Shoppers, i64::try_from(counts.shoppers).unwrap_or(i64::MAX));
-        metrics.set(Metric::LogBytes, i64::try_from(self.log_extent().0).unwrap_or(i64::MAX));
-        metrics.set(Metric::Lag, counts.lag);
-        for (metric, now, before) in [
-            (Metric::Ticks, now.ticks, before.ticks),
-            (Metric::SessionsOpened, now.sessions_opened, before.sessions_opened),
-            (Metric::SessionsClosed, now.sessions_closed, before.sessions_closed),
-        ] {
-            metrics.add(metric, now.saturating_sub(before));
-        }
-        now
-    }
-
-    /// Bytes and records that the log holds.
-    fn log_extent(&self) -> (u64, i64) {
-        let mut sum = (0, 0);
-        for topic in Topic::ALL {
-            for partition in (0..self.log.partitions(*topic)).map(PartitionId) {
-                if let Ok(extent) = self.log.extent(*topic, partition) {
-                    sum.0 += extent.bytes;
-                    sum.1 += extent.end - extent.start;
-                }
-            }
-        }
-        sum
-    }
-
-    async fn counts(&self) -> Counts {
-        let log = Arc::clone(&self.log);
-        let parts = self
-            .ask_all(move |stream, _, _| {
-                let mut counts = Counts { counters: stream.counters(), shoppers: stream.len(), ..Counts::default() };
-                let end = log.extent(Topic::Behavior, stream.partition()).map_or(0, |extent| extent.end);
-                counts.lag = (end - stream.as_of().0 - 1).max(0);
-                for (_, shopper) in stream.shoppers_from(0) {
-                    for session in &shopper.sessions {
-                        match session.state {
-                            SessionState::Open => counts.open += 1,
-                            SessionState::Idle => counts.idle += 1,
-                            SessionState::Closed => counts.closed += 1,
-                            SessionState::Merged => {}
-                        }
-                    }
-                }
-                counts
-            })
-            .await;
-        parts.into_iter().fold(Counts::default(), Counts::plus)
-    }
 }
 
 enum Found {
     Here(Features),
     Moved(Str),
     Nobody,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    counters: Counters,
-    shoppers: usize,
-    /// Durable records not read yet.
-    lag: i64,
-    open: usize,
-    idle: usize,
-    closed: usize,
-}
-
-impl Counts {
-    fn plus(self, other: Self) -> Self {
-        let (a, b) = (self.counters, other.counters);
-        Self {
-            counters: Counters {
-                duplicates: a.duplicates + b.duplicates,
-                too_late: a.too_late + b.too_late,
-                ticks: a.ticks + b.ticks,
-                bots: a.bots + b.bots,
-                candidates: a.candidates + b.candidates,
-                sessions_opened: a.sessions_opened + b.sessions_opened,
-                sessions_closed: a.sessions_closed + b.sessions_closed,
-                ..a
-            },
-            shoppers: self.shoppers + other.shoppers,
-            lag: self.lag + other.lag,
-            open: self.open + other.open,
-            idle: self.idle + other.idle,
-            closed: self.closed + other.closed,
-        }
-    }
 }
 
 fn as_of(stream: &Stream, now_ms: i64) -> AsOf {

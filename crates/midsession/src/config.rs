@@ -1,6 +1,7 @@
 //! The configuration: one file, every default visible, every mistake pointed at.
 
 use midsession_collect::Source;
+use midsession_stream::Defect;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -179,8 +180,19 @@ impl Config {
             grace_ms: i64::from(self.session.grace_s) * 1000,
             cadence_ms: i64::from(self.session.cadence_ms),
             partitions,
+            defect: defect(),
             ..midsession_stream::Config::default()
         }
+    }
+}
+
+/// The fault that a test wants to see found. Only builds with debug assertions look for one.
+fn defect() -> Option<Defect> {
+    let name = if cfg!(debug_assertions) { std::env::var("MIDSESSION_DEFECT").ok()? } else { return None };
+    match name.as_str() {
+        "dedupe_off" => Some(Defect::DedupeOff),
+        "replay_aloud" => Some(Defect::ReplayAloud),
+        _ => None,
     }
 }
 

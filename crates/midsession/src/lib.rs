@@ -6,6 +6,7 @@ pub mod assemble;
 pub mod backend;
 pub mod cli;
 pub mod config;
+mod counts;
 pub mod driver;
 pub mod history;
 pub mod keys;

@@ -37,11 +37,13 @@ pub enum Defect {
     StaleTimer,
     /// What was decided before a login is forgotten.
     CapsLeftBehind,
+    /// The owner replays aloud after a restart.
+    ReplayAloud,
 }
 
 impl Config {
     /// Whether this fault is to be made.
-    pub(crate) fn has(&self, defect: Defect) -> bool {
+    pub fn has(&self, defect: Defect) -> bool {
         cfg!(debug_assertions) && self.defect == Some(defect)
     }
 }
