@@ -14,15 +14,16 @@ const GAP_MS: i64 = 30 * 60 * 1000;
 fn clicks(file: &str) -> Vec<(String, String, i64)> {
     let path = format!("{}/../../data/serenade-sample/{file}", env!("CARGO_MANIFEST_DIR"));
     let mut text = String::new();
-    GzDecoder::new(std::fs::File::open(path).unwrap()).read_to_string(&mut text).unwrap();
+    let file = std::fs::File::open(path).expect("the sample is in the repository");
+    GzDecoder::new(file).read_to_string(&mut text).expect("the sample is gzip");
     let mut clicks: Vec<_> = text
         .lines()
         .skip(1)
         .map(|line| {
             let mut fields = line.split('\t');
-            let mut next = || fields.next().unwrap().to_owned();
+            let mut next = || fields.next().expect("three fields").to_owned();
             let (visitor, product, time) = (next(), next(), next());
-            (visitor, product, (time.parse::<f64>().unwrap() * 1000.0).round() as i64)
+            (visitor, product, (time.parse::<f64>().expect("a number") * 1000.0).round() as i64)
         })
         .collect();
     clicks.sort_by_key(|(_, _, time_ms)| *time_ms);
