@@ -1,25 +1,31 @@
-//! `cargo xtask soak`: the tests that are too long for every change, in the lengths asked for.
+//! `cargo xtask soak`: the simulator and the kill -9 cycles again, in release mode and for as long as asked.
 
 use crate::counts::Counts;
 use crate::shell::{self, cargo};
 
-/// Runs the ignored tests in release mode, with their lengths in the environment.
+/// Option, the variable that the tests read, and how much of it unless asked otherwise.
+const LENGTHS: [(&str, &str, &str); 3] = [
+    ("--sim-hours", "MIDSESSION_SIM_HOURS", "100000"),
+    ("--sim-runs", "MIDSESSION_SIM_RUNS", "300000"),
+    ("--kills", "MIDSESSION_KILL_CYCLES", "1000"),
+];
+
+/// Runs them; the tests count and judge as in every change.
 pub fn run(arguments: &[&str]) -> Result<(), String> {
-    let mut lengths =
-        [("--sim-runs", "MIDSESSION_SIM_RUNS", "1000000"), ("--kills", "MIDSESSION_KILL_CYCLES", "10000")]
-            .map(|(option, variable, value)| (option, variable, value.to_owned()));
+    let mut lengths = LENGTHS.map(|(option, variable, value)| (option, variable, value.to_owned()));
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
+        let known = LENGTHS.map(|(option, ..)| option).join(" N, ");
         let (option, _, value) = lengths
             .iter_mut()
             .find(|(option, ..)| option == argument)
-            .ok_or_else(|| format!("{argument}: no such option; there are --sim-runs N and --kills N"))?;
+            .ok_or_else(|| format!("{argument}: no such option; there are {known} N"))?;
         let given = arguments.next().ok_or_else(|| format!("{option} needs a number"))?;
         given.parse::<u64>().map_err(|_| format!("{option} needs a number, not {given:?}"))?;
         *value = (*given).to_owned();
     }
     let mut command =
-        cargo(&["test", "--workspace", "--locked", "--release", "--no-fail-fast", "--", "--include-ignored"]);
+        cargo(&["test", "--package", "midsession-sim", "--locked", "--release", "--no-fail-fast", "--", "--nocapture"]);
     command.envs(lengths.iter().map(|(_, variable, value)| (variable, value)));
     let mut counts = Counts::default();
     let outcome = shell::run(command, &mut counts);
