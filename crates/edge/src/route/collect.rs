@@ -104,7 +104,15 @@ pub(super) async fn tracker(call: Call, body: Incoming) -> Response {
         return reply::of_collector(app.collector.overload(&request(&call, &headers, &[]), Overload::Unavailable, 1));
     };
     match body::read(body, wire_bytes, &app.limits.timeouts).await {
-        Ok(bytes) => reply::of_collector(ingest::take(app, &request(&call, &headers, &bytes)).await),
+        Ok(bytes) => {
+            let request = request(&call, &headers, &bytes);
+            let mut reply = ingest::take(app, &request).await;
+            // The tracker takes the server's own time off the round trip it measures: what is left is the network.
+            let took_ms = (crate::clock::now_us() - request.received_at_us) as f64 / 1_000.0;
+            reply.headers.push(("server-timing", format!("total;dur={took_ms:.1}")));
+            reply.headers.push(("timing-allow-origin", "*".to_owned()));
+            reply::of_collector(reply)
+        }
         Err(BodyError::TooLarge(read)) => {
             let request = request(&call, &headers, &read);
             reply::of_collector(ingest::commit(app, &request, app.collector.too_large(&request)).await)
