@@ -4,10 +4,14 @@
 //! must be. [`world`] runs real partition machines over simulated logs, [`draw`] makes the shoppers. A run is a pure
 //! function of its seed.
 
+pub mod audit;
 pub mod draw;
+pub mod house;
 pub mod judge;
 pub mod oracle;
+pub mod port;
 pub mod probe;
 pub mod rng;
 pub mod scenario;
+pub mod storm;
 pub mod world;

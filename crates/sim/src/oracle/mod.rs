@@ -4,11 +4,13 @@
 //! carts and ends are computed from the list each time they are asked for.
 
 mod act;
+mod follow;
 mod identity;
 mod person;
 mod visit;
 
 pub use act::{Act, Piece};
+pub use follow::Log;
 pub use identity::Stay;
 pub use person::{Cap, Follows, Person, Shown};
 pub use visit::{Basket, Stand, Taken, Visit};

@@ -1,0 +1,59 @@
+//! Reads whole logs into the oracle, in an order in which every cause comes before what it caused.
+
+use crate::oracle::{Act, Oracle};
+use midsession_event::Record;
+
+/// A partition's records with their stamps, in order.
+pub type Log = Vec<(i64, Record)>;
+
+impl Oracle {
+    /// Takes what is new in the logs of all partitions. `next` says how far each was read before.
+    pub fn follow(&mut self, logs: &[Log], next: &mut [usize]) -> Result<(), String> {
+        loop {
+            let mut moved = false;
+            for (partition, log) in logs.iter().enumerate() {
+                while let Some((stamp_ms, record)) = log.get(next[partition]) {
+                    let cause = match record {
+                        Record::Handoff(handoff) => Some(handoff.id),
+                        Record::Forward(forward) => Some(forward.id),
+                        _ => None,
+                    };
+                    if cause.is_some_and(|cause| next[cause.partition.0 as usize] as i64 <= cause.offset) {
+                        break;
+                    }
+                    let offset = next[partition];
+                    self.read(partition as u32, offset as i64, *stamp_ms, record)
+                        .map_err(|cause| format!("{partition}/{offset}: {cause}"))?;
+                    next[partition] += 1;
+                    moved = true;
+                }
+            }
+            if !moved {
+                // What a run of the simulation checks step by step is of no use here.
+                self.silences.clear();
+                self.asked.clear();
+                self.decided.clear();
+                self.retracted.clear();
+                return Ok(());
+            }
+        }
+    }
+
+    fn read(&mut self, partition: u32, offset: i64, stamp_ms: i64, record: &Record) -> Result<(), String> {
+        match record {
+            Record::Event(event) => {
+                self.event(partition, offset, stamp_ms, &Act::from(&**event));
+            }
+            Record::Tick(_) | Record::Decision(_) => self.passes(partition, stamp_ms),
+            Record::Handoff(handoff) => {
+                let id = (handoff.id.partition.0, handoff.id.offset, handoff.id.ordinal);
+                self.handoff(partition, stamp_ms, id, handoff.user_id.as_str())?;
+            }
+            Record::Forward(forward) => {
+                let id = (forward.id.partition.0, forward.id.offset, forward.id.ordinal);
+                self.forward(partition, stamp_ms, id, forward.user_id.as_str())?;
+            }
+        }
+        Ok(())
+    }
+}

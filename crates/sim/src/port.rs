@@ -1,0 +1,119 @@
+//! The log as the assembly sees it in the simulation: the real one, with faults that are made on purpose.
+
+use midsession_engine_local::LocalLog;
+use midsession_event::{PartitionId, Record, Topic};
+use midsession_ports::{Done, Entry, Extent, Log, LogError, Position, Unit};
+use midsession_stream::Defect;
+use std::sync::Arc;
+
+/// A fault to be made on purpose, so that a run can show that it finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// One of the machine's.
+    Machine(Defect),
+    /// After a restart the past is replayed aloud.
+    ReplayAloud,
+    /// Nothing is ever synced.
+    NoSync,
+    /// Input is acknowledged when it is taken, not when it is durable.
+    AckEarly,
+    /// The position becomes durable after what was produced, not with it.
+    PositionApart,
+    /// Session updates become durable after the rest of their unit, not with it.
+    SessionsApart,
+    /// Ticks carry a stamp from a minute ago.
+    TickBack,
+    /// A window that is 1 ms too long.
+    WindowEdge,
+}
+
+/// The log with a fault, or without.
+pub struct Port {
+    /// The real log.
+    pub inner: Arc<LocalLog>,
+    /// What goes wrong.
+    pub fault: Option<Fault>,
+    /// Hand-offs, forwards and decisions are written twice, as a sender that is not sure would.
+    pub twice: bool,
+}
+
+impl Log for Port {
+    fn partitions(&self, topic: Topic) -> u32 {
+        self.inner.partitions(topic)
+    }
+
+    fn append(&self, mut unit: Unit, done: Done) {
+        let is_input = unit.positions.is_empty();
+        match self.fault {
+            Some(Fault::AckEarly) if is_input => {
+                done(Ok(Vec::new()));
+                return self.inner.append(unit, Box::new(|_| ()));
+            }
+            Some(Fault::PositionApart) if !is_input => {
+                let positions = std::mem::take(&mut unit.positions);
+                self.inner.append(unit, done);
+                return self.inner.append(Unit { records: Vec::new(), positions }, Box::new(|_| ()));
+            }
+            Some(Fault::SessionsApart) if !is_input => {
+                let (apart, records) = unit.records.into_iter().partition(|record| record.topic == Topic::Session);
+                self.inner.append(Unit { records, positions: unit.positions }, done);
+                return self.inner.append(Unit { records: apart, positions: Vec::new() }, Box::new(|_| ()));
+            }
+            _ => {}
+        }
+        if self.twice {
+            let is_routed = |value: &[u8]| {
+                matches!(Record::decode(value), Ok(Record::Handoff(_) | Record::Forward(_) | Record::Decision(_)))
+            };
+            let mut records = Vec::with_capacity(unit.records.len());
+            for record in unit.records {
+                if record.topic == Topic::Behavior && record.value.as_deref().is_some_and(is_routed) {
+                    records.push(record.clone());
+                }
+                records.push(record);
+            }
+            unit.records = records;
+        }
+        self.inner.append(unit, done);
+    }
+
+    fn read(
+        &self,
+        topic: Topic,
+        partition: PartitionId,
+        from: i64,
+        max_bytes: usize,
+        out: &mut Vec<Entry>,
+    ) -> Result<(), LogError> {
+        let before = out.len();
+        self.inner.read(topic, partition, from, max_bytes, out)?;
+        if self.fault == Some(Fault::TickBack) && topic == Topic::Behavior {
+            for entry in &mut out[before..] {
+                if matches!(entry.value.as_deref().map(Record::decode), Some(Ok(Record::Tick(_)))) {
+                    entry.stamp_ms -= 60_000;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn extent(&self, topic: Topic, partition: PartitionId) -> Result<Extent, LogError> {
+        self.inner.extent(topic, partition)
+    }
+
+    fn offset_at(&self, topic: Topic, partition: PartitionId, time_ms: i64) -> Result<i64, LogError> {
+        self.inner.offset_at(topic, partition, time_ms)
+    }
+
+    fn position(&self, partition: PartitionId) -> i64 {
+        if self.fault == Some(Fault::ReplayAloud) { 0 } else { self.inner.position(partition) }
+    }
+
+    fn on_commit(&self, wake: Box<dyn Fn(&[PartitionId]) + Send + Sync>) {
+        self.inner.on_commit(wake);
+    }
+
+    fn keep_from(&self, positions: &[Position]) {
+        self.inner.keep_from(positions);
+    }
+}

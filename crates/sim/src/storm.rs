@@ -1,0 +1,296 @@
+//! A seeded run of the real assembly on a simulated disk: shoppers, crashes, torn writes, full disks, clock jumps and
+//! bursts; after each recovery everything is held against the oracle.
+//!
+//! Invariants by id. L-1: what was acknowledged is in the log. L-2: offsets have no holes, stamps never go back. L-3:
+//! what could be read once stays. L-4: what a partition sends to another is in the log once. L-5: every record can be
+//! read. S-1: sessions and windows equal the oracle. S-2: the versions of a session rise. S-3: its last version told is
+//! its state. F-1: features equal the oracle. D-1: each candidate is decided once. D-2: nothing is shown twice.
+
+use crate::audit::Audit;
+use crate::draw::{Arrival, Shoppers};
+use crate::house::{House, Plan};
+use crate::port::Fault;
+use crate::rng::Rng;
+use crate::scenario::START_MS;
+use bytes::Bytes;
+use midsession_engine_local::SimDisk;
+use midsession_event::{Event, PartitionId, Topic, encode, partition_of};
+use midsession_ports::{Append, Log, LogError, Receipt, Unit};
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// What runs came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Weathered {
+    /// Simulated time. ms.
+    pub simulated_ms: i64,
+    /// Events acknowledged.
+    pub acked: u64,
+    /// Process deaths, the power's and the process's own.
+    pub crashes: u64,
+    /// Comparisons with the oracle.
+    pub audits: u64,
+    /// Decisions.
+    pub decisions: u64,
+    /// Sends answered with busy or full.
+    pub refused: u64,
+}
+
+impl Weathered {
+    /// Adds another run.
+    pub fn add(&mut self, other: &Weathered) {
+        self.simulated_ms += other.simulated_ms;
+        self.acked += other.acked;
+        self.crashes += other.crashes;
+        self.audits += other.audits;
+        self.decisions += other.decisions;
+        self.refused += other.refused;
+    }
+}
+
+type Answer = (u64, Result<Vec<Receipt>, LogError>);
+
+struct Storm {
+    rng: Rng,
+    disk: SimDisk,
+    plan: Plan,
+    /// True time, which the house's clock may be off from. Epoch ms.
+    now_ms: i64,
+    skew_ms: i64,
+    clock_us: Arc<AtomicI64>,
+    due: BTreeMap<(i64, u64), Event>,
+    order: u64,
+    flying: BTreeMap<u64, Vec<Event>>,
+    answers: Arc<Mutex<Vec<Answer>>>,
+    acked: BTreeSet<String>,
+    commit_at_ms: Option<i64>,
+    wake_at_ms: Option<i64>,
+    dying: bool,
+    weathered: Weathered,
+}
+
+/// Runs the storm of a seed. An error names the invariant that does not hold.
+pub fn run(seed: u64, steps: usize, fault: Option<Fault>) -> Result<Weathered, String> {
+    let mut rng = Rng::new(seed);
+    let plan = Plan {
+        partitions: rng.pick(&[1, 2, 3]),
+        owners: rng.pick(&[1, 2]),
+        fault,
+        twice: rng.chance(30),
+        journal_bytes: rng.pick(&[20_000, 200_000, 10_000_000]),
+    };
+    let mut due = BTreeMap::new();
+    let mut order = 0;
+    for (at_ms, event) in arrivals(&mut rng, steps) {
+        order += 1;
+        due.insert((at_ms, order), event);
+    }
+    let disk = SimDisk::default();
+    if fault == Some(Fault::NoSync) {
+        disk.skip_syncs();
+    }
+    let mut storm = Storm {
+        rng,
+        disk,
+        plan,
+        now_ms: START_MS,
+        skew_ms: 0,
+        clock_us: Arc::new(AtomicI64::new(START_MS * 1000)),
+        due,
+        order,
+        flying: BTreeMap::new(),
+        answers: Arc::default(),
+        acked: BTreeSet::new(),
+        commit_at_ms: None,
+        wake_at_ms: None,
+        dying: false,
+        weathered: Weathered::default(),
+    };
+    let mut audit = Audit::new(plan);
+    storm.weather(&mut audit).map_err(|cause| format!("{cause}\n{plan:?}"))?;
+    Ok(storm.weathered)
+}
+
+/// Shoppers; now and then a burst: the same within a twentieth of the time.
+fn arrivals(rng: &mut Rng, steps: usize) -> Vec<Arrival> {
+    let mut all = Shoppers::draw(Rng::new(rng.bits()), START_MS, steps);
+    if rng.chance(30) {
+        for (at_ms, event) in &mut all {
+            let earlier_ms = (*at_ms - START_MS) * 19 / 20;
+            *at_ms -= earlier_ms;
+            event.occurred_at_ms -= earlier_ms;
+        }
+    }
+    all
+}
+
+impl Storm {
+    fn weather(&mut self, audit: &mut Audit) -> Result<(), String> {
+        let mut house = self.start()?;
+        // Let all sessions end, and what they set off.
+        let mut rounds = 0;
+        loop {
+            let next = self.due.keys().next().map(|(at_ms, _)| *at_ms);
+            let wake = self.wake_at_ms.map(|at_ms| at_ms - self.skew_ms);
+            let next = next.into_iter().chain(wake).chain(self.commit_at_ms).min();
+            rounds += 1;
+            let Some(next_ms) = next else { break };
+            if rounds > 200_000 {
+                return Err(format!("L-6: no end in sight; next at {next_ms}, now {}", self.now_ms));
+            }
+            self.now_ms = self.now_ms.max(next_ms);
+            self.set_clock();
+            let mut failure = self.step(&mut house).err();
+            if failure.is_none() && self.rng.chance(1) {
+                failure = self.trouble();
+            }
+            if failure.is_some() || (self.dying && self.rng.chance(5)) {
+                drop(failure);
+                house = self.crash(house)?;
+                audit.restarted();
+            }
+            if house.is_settled() && self.rng.chance(if rounds < 2_000 { 20 } else { 2 }) {
+                self.weathered.audits += 1;
+                audit.run(&house, &self.acked)?;
+            }
+        }
+        self.weathered.audits += 1;
+        audit.run(&house, &self.acked)?;
+        self.weathered.decisions = audit.finish(&house)?;
+        self.weathered.acked = self.acked.len() as u64;
+        self.weathered.simulated_ms = self.now_ms - START_MS;
+        Ok(())
+    }
+
+    fn set_clock(&self) {
+        self.clock_us.store((self.now_ms + self.skew_ms) * 1000, Ordering::Relaxed);
+    }
+
+    /// Sends what is due, commits, turns the owners.
+    fn step(&mut self, house: &mut House) -> Result<(), LogError> {
+        self.send(house);
+        if self.commit_at_ms.is_some_and(|at_ms| at_ms <= self.now_ms) {
+            self.commit_at_ms = None;
+            house.commit();
+        }
+        self.land();
+        self.wake_at_ms = house.turn((self.now_ms + self.skew_ms) * 1000)?;
+        if house.waits() && self.commit_at_ms.is_none() {
+            self.commit_at_ms = Some(self.now_ms + self.rng.between(0, 3));
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, house: &House) {
+        let mut batch = Vec::new();
+        while let Some(entry) = self.due.first_entry()
+            && entry.key().0 <= self.now_ms
+            && batch.len() < 20
+        {
+            batch.push(entry.remove());
+        }
+        if batch.is_empty() {
+            return;
+        }
+        let records = batch
+            .iter()
+            .filter_map(|event| {
+                let partition = partition_of(event.key(), self.plan.partitions);
+                let (key, value) = (Bytes::copy_from_slice(event.key().as_bytes()), encode(event).ok()?);
+                Some(Append { topic: Topic::Behavior, partition, key, value: Some(value.into()) })
+            })
+            .collect();
+        self.order += 1;
+        let (number, answers) = (self.order, Arc::clone(&self.answers));
+        self.flying.insert(number, batch);
+        let done = Box::new(move |answer| answers.lock().push((number, answer)));
+        house.port.append(Unit { records, positions: Vec::new() }, done);
+    }
+
+    /// Looks at the answers; what was refused is sent again.
+    fn land(&mut self) {
+        let answers = std::mem::take(&mut *self.answers.lock());
+        for (number, answer) in answers {
+            let Some(batch) = self.flying.remove(&number) else { continue };
+            if answer.is_ok() {
+                self.acked.extend(batch.into_iter().map(|event| event.event_id.to_string()));
+            } else {
+                self.weathered.refused += 1;
+                self.send_later(batch);
+            }
+        }
+    }
+
+    fn send_later(&mut self, batch: Vec<Event>) {
+        let at_ms = self.now_ms + self.rng.between(1, 5_000);
+        for event in batch {
+            self.order += 1;
+            self.due.insert((at_ms, self.order), event);
+        }
+    }
+
+    /// Something bad; an error means that the process is gone at once.
+    fn trouble(&mut self) -> Option<LogError> {
+        let gone = || Some(LogError::Failed { cause: "killed".into() });
+        match self.rng.below(8) {
+            0..=2 => return gone(),
+            // Within the next changes to the disk.
+            3 | 4 => {
+                self.disk.kill_after(self.rng.below(4));
+                self.dying = true;
+            }
+            5 => {
+                self.disk.fail_next_sync();
+                self.dying = true;
+            }
+            6 => {
+                let room = if self.rng.chance(50) { Some(self.disk.used() + self.rng.below(2_000)) } else { None };
+                self.disk.set_capacity(room);
+                if room.is_some() {
+                    // Room is made some time later, by a restart at the latest.
+                    self.dying = true;
+                }
+            }
+            _ => {
+                self.skew_ms = self.rng.pick(&[0, 0, -3_600_000, -1, 90_000, 40 * 60_000]);
+                self.set_clock();
+            }
+        }
+        None
+    }
+
+    /// The process or the power goes; a new process starts on what is left.
+    fn crash(&mut self, house: House) -> Result<House, String> {
+        self.weathered.crashes += 1;
+        if self.rng.chance(50) {
+            self.disk.lose_power(self.rng.bits());
+        } else {
+            self.disk.kill();
+        }
+        drop(house);
+        self.dying = false;
+        self.disk.set_capacity(None);
+        // Who waited for an answer sends again.
+        self.land();
+        for batch in std::mem::take(&mut self.flying).into_values() {
+            self.send_later(batch);
+        }
+        self.answers = Arc::default();
+        self.now_ms += self.rng.pick(&[0, 5, 1_000, 60_000, 31 * 60_000]);
+        self.set_clock();
+        self.start()
+    }
+
+    fn start(&mut self) -> Result<House, String> {
+        self.commit_at_ms = None;
+        self.wake_at_ms = Some(self.now_ms + self.skew_ms);
+        House::start(&self.disk, &self.clock_us, &self.plan).map_err(|error| format!("L-7: no start: {error}"))
+    }
+}
+
+/// The partitions of a plan.
+pub fn partitions(plan: Plan) -> impl Iterator<Item = PartitionId> {
+    (0..plan.partitions).map(PartitionId)
+}

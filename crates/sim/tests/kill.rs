@@ -1,0 +1,123 @@
+//! kill -9 of the real binary at random instants, over one growing data folder.
+
+use crate::load::{Load, Running, listen, visitor_id};
+use crate::server::Server;
+use crate::verify;
+use midsession_sim::rng::Rng;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+const SENDERS: u64 = 3;
+const WATCHED: u64 = 6;
+/// Acknowledged since the start before a kill.
+const LEAST_ACKED: u64 = 1_000;
+
+/// Kills the server so many times, then holds everything against the oracle. An error says what is wrong.
+fn kills(cycles: u64, defect: Option<&str>) -> Result<String, String> {
+    let seed =
+        std::env::var("MIDSESSION_SIM_SEED").ok().map_or_else(|| crate::load::now_ms() as u64, |s| s.parse().unwrap());
+    println!("MIDSESSION_SIM_SEED={seed}");
+    let mut rng = Rng::new(seed);
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let load = Arc::new(Load::default());
+    let mut last_ids: BTreeMap<String, String> = BTreeMap::new();
+    let mut in_flight = 0;
+    for cycle in 0..cycles {
+        let server = Server::start(&data, defect);
+        let listeners: Vec<_> = (0..WATCHED)
+            .map(|number| {
+                let visitor = visitor_id(number);
+                let last = last_ids.get(&visitor).cloned();
+                (visitor.clone(), listen(&load, &server.collector, visitor, last))
+            })
+            .collect();
+        let running = Running::start(&load, &server.collector, seed.wrapping_add(cycle), SENDERS);
+        while running.acked.load(Ordering::SeqCst) < LEAST_ACKED {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_micros(rng.below(60_000)));
+        while running.in_flight.load(Ordering::SeqCst) == 0 {
+            std::hint::spin_loop();
+        }
+        in_flight += running.in_flight.load(Ordering::SeqCst);
+        server.kill();
+        running.join();
+        for (visitor, listener) in listeners {
+            if let Some(last) = listener.join().unwrap() {
+                last_ids.insert(visitor, last);
+            }
+        }
+        if cycle % 10 == 9 {
+            let logs = verify::behavior(&data)?;
+            verify::acknowledged(&logs, &load.journal.lock().unwrap())?;
+            verify::routed_once(&logs)?;
+        }
+    }
+    let server = Server::start(&data, defect);
+    let acked = held(&data, &server, &load)?;
+    server.kill();
+    Ok(format!("{cycles} kills, {in_flight} requests in flight at them, {acked}"))
+}
+
+/// Everything, once all is quiet.
+fn held(data: &Path, server: &Server, load: &Arc<Load>) -> Result<String, String> {
+    let journal = load.journal.lock().unwrap();
+    // What was under way at the last kill goes on by itself.
+    let mut quiet = None;
+    for _ in 0..120 {
+        let logs = verify::behavior(data)?;
+        verify::acknowledged(&logs, &journal)?;
+        verify::routed_once(&logs)?;
+        let oracle = verify::oracle(&logs);
+        if let Ok(oracle) = oracle
+            && verify::sessions(data, &oracle).is_ok_and(|over| over)
+        {
+            quiet = Some(oracle);
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let oracle = match quiet {
+        Some(oracle) => oracle,
+        None => {
+            let oracle = verify::oracle(&verify::behavior(data)?)?;
+            let over = verify::sessions(data, &oracle)?;
+            return Err(format!("not quiet after a minute; all sessions over: {over}"));
+        }
+    };
+    let served = verify::decisions(data, &journal)?;
+    let people = verify::features(&server.admin, &oracle)?;
+    if served == 0 || journal.pushes.is_empty() {
+        return Err(format!("nothing was decided: {served} served, {} pushed", journal.pushes.len()));
+    }
+    let (acked, pushes) = (journal.acked.len(), journal.pushes.len());
+    Ok(format!(
+        "{acked} events acknowledged, {served} interventions, {pushes} pushes seen, features of {people} people"
+    ))
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_and_nothing_happens_twice() {
+    let outcome = kills(number("MIDSESSION_KILL_CYCLES", 50), None);
+    println!("{}", outcome.unwrap_or_else(|cause| panic!("{cause}")));
+}
+
+#[test]
+fn without_the_duplicate_filter_it_is_noticed() {
+    let cause = kills(2, Some("dedupe_off")).expect_err("the missing duplicate filter was not noticed");
+    println!("{}", cause.lines().next().unwrap_or_default());
+}
+
+#[test]
+fn without_the_silent_replay_it_is_noticed() {
+    let cause = kills(2, Some("replay_aloud")).expect_err("the replay that is not silent was not noticed");
+    println!("{}", cause.lines().next().unwrap_or_default());
+}

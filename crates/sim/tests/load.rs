@@ -1,0 +1,204 @@
+//! Shoppers over real HTTP, with an outside journal of what was sent and what was acknowledged.
+
+use crate::http::Connection;
+use crate::server::WRITE_KEY;
+use midsession_sim::rng::Rng;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+pub const VISITORS: u64 = 21;
+const USERS: u64 = 6;
+
+/// What happened outside the server.
+#[derive(Default)]
+pub struct Journal {
+    /// Acknowledged event ids.
+    pub acked: BTreeSet<String>,
+    /// Sent without an answer: to be sent again, as they are.
+    pub unanswered: VecDeque<Value>,
+    /// A few that were answered, to be sent again all the same.
+    pub again: VecDeque<Value>,
+    /// Pushes: (decision id, visitor) and how often they came.
+    pub pushes: BTreeMap<(String, String), u64>,
+    /// Refusals, by status.
+    pub refused: BTreeMap<u16, u64>,
+}
+
+/// Everything that the load keeps from one start of the server to the next.
+#[derive(Default)]
+pub struct Load {
+    pub journal: Mutex<Journal>,
+    pub made: AtomicU64,
+}
+
+/// Senders and listeners of one start of the server.
+pub struct Running {
+    stop: Arc<AtomicBool>,
+    pub acked: Arc<AtomicU64>,
+    pub in_flight: Arc<AtomicUsize>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+pub fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
+}
+
+impl Running {
+    /// Starts senders; each has visitors of its own.
+    pub fn start(load: &Arc<Load>, address: &str, seed: u64, senders: u64) -> Self {
+        let (stop, acked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let in_flight = Arc::new(AtomicUsize::new(0));
+        let threads = (0..senders)
+            .map(|number| {
+                let sender = Sender {
+                    load: Arc::clone(load),
+                    stop: Arc::clone(&stop),
+                    acked: Arc::clone(&acked),
+                    in_flight: Arc::clone(&in_flight),
+                    rng: Rng::new(seed * 31 + number),
+                    visitors: (0..VISITORS).filter(|visitor| visitor % senders == number).collect(),
+                };
+                let address = address.to_owned();
+                std::thread::spawn(move || sender.run(&address))
+            })
+            .collect();
+        Self { stop, acked, in_flight, threads }
+    }
+
+    /// Ends the senders: they notice at the next answer, or when the server is gone.
+    pub fn join(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.threads.into_iter().for_each(|thread| thread.join().unwrap());
+    }
+}
+
+struct Sender {
+    load: Arc<Load>,
+    stop: Arc<AtomicBool>,
+    acked: Arc<AtomicU64>,
+    in_flight: Arc<AtomicUsize>,
+    rng: Rng,
+    visitors: Vec<u64>,
+}
+
+impl Sender {
+    fn run(mut self, address: &str) {
+        let Ok(mut http) = Connection::open(address) else { return };
+        while !self.stop.load(Ordering::Relaxed) {
+            let batch = self.batch();
+            let body = Value::Array(batch.clone()).to_string();
+            let key = format!("Bearer {WRITE_KEY}");
+            let headers = [("authorization", key.as_str()), ("content-type", "application/json")];
+            self.in_flight.fetch_add(1, Ordering::SeqCst);
+            let answer = http.ask("POST", "/v1/events", &headers, &body);
+            self.in_flight.fetch_sub(1, Ordering::SeqCst);
+            let mut journal = self.load.journal.lock().unwrap();
+            match answer {
+                Ok((200, _)) => {
+                    self.acked.fetch_add(batch.len() as u64, Ordering::SeqCst);
+                    for event in batch {
+                        journal.acked.insert(event["event_id"].as_str().unwrap().to_owned());
+                        if self.rng.chance(3) {
+                            journal.again.push_back(event);
+                        }
+                    }
+                }
+                Ok((status, _)) => {
+                    *journal.refused.entry(status).or_default() += 1;
+                    journal.unanswered.extend(batch);
+                }
+                Err(_) => {
+                    journal.unanswered.extend(batch);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// What is owed, repeats, and new events.
+    fn batch(&mut self) -> Vec<Value> {
+        let size = self.rng.between(5, 25) as usize;
+        let mut journal = self.load.journal.lock().unwrap();
+        let owed = journal.unanswered.len().min(size);
+        let mut batch: Vec<Value> = journal.unanswered.drain(..owed).collect();
+        if self.rng.chance(50) {
+            batch.extend(journal.again.pop_front());
+        }
+        drop(journal);
+        while batch.len() < size {
+            batch.push(self.event());
+        }
+        batch
+    }
+
+    fn event(&mut self) -> Value {
+        let number = self.load.made.fetch_add(1, Ordering::Relaxed);
+        let visitor = self.rng.pick(&self.visitors);
+        let late_ms = if self.rng.chance(15) { self.rng.between(0, 5_000) } else { 0 };
+        let name = match self.rng.below(100) {
+            0..=29 => "page_view",
+            30..=59 => "product_view",
+            60..=79 => "add_to_cart",
+            80..=84 => "remove_from_cart",
+            85..=88 => "checkout_step",
+            89..=92 => "transaction",
+            93..=95 => "login",
+            96..=97 => "logout",
+            _ => "quiz_answered",
+        };
+        let mut event = json!({
+            "event_id": format!("e{number}"), "name": name, "visitor_id": visitor_id(visitor), "occurred_at": now_ms() - late_ms,
+        });
+        match name {
+            "product_view" | "add_to_cart" | "remove_from_cart" => {
+                let price = self.rng.pick(&[0.25, 4.0, 9.5, 15.75]);
+                let product = format!("p{}", self.rng.below(12));
+                event["products"] = json!([{"id": product, "price": price, "currency": "EUR", "quantity": 1}]);
+            }
+            "transaction" => {
+                let revenue = self.rng.between(1, 400) as f64 * 0.25;
+                event["order"] = json!({"id": format!("o{number}"), "revenue": revenue, "currency": "EUR"});
+            }
+            "checkout_step" => event["step"] = self.rng.between(1, 3).into(),
+            "login" => event["user_id"] = format!("u{}", visitor % USERS).into(),
+            _ => {}
+        }
+        event
+    }
+}
+
+pub fn visitor_id(number: u64) -> String {
+    format!("v{number}")
+}
+
+/// Listens to what is pushed to a visitor, for as long as the server lives.
+pub fn listen(
+    load: &Arc<Load>,
+    address: &str,
+    visitor: String,
+    last_id: Option<String>,
+) -> std::thread::JoinHandle<Option<String>> {
+    let (load, address) = (Arc::clone(load), address.to_owned());
+    std::thread::spawn(move || {
+        let mut last = last_id;
+        let key = format!("Bearer {WRITE_KEY}");
+        let cookie = format!("_ms_vid={visitor}");
+        let headers = [("authorization", key.as_str()), ("cookie", cookie.as_str())];
+        let token = Connection::open(&address).and_then(|mut http| http.ask("POST", "/v1/token", &headers, ""));
+        let Ok((200, body)) = token else { return last };
+        let token: Value = serde_json::from_str(&body).unwrap();
+        let path = format!("/v1/push?token={}", token["token"].as_str().unwrap());
+        let before = last.clone();
+        if let Ok(http) = Connection::open(&address) {
+            // It ends when the server is killed.
+            let _ = http.listen(&path, before.as_deref(), |id, _| {
+                *load.journal.lock().unwrap().pushes.entry((id.clone(), visitor.clone())).or_default() += 1;
+                last = Some(id);
+            });
+        }
+        last
+    })
+}

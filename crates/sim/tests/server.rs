@@ -1,0 +1,121 @@
+//! The real binary as a process of its own.
+
+use crate::http::Connection;
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+pub const WRITE_KEY: &str = "kill-write-key";
+pub const ADMIN_TOKEN: &str = "kill-admin-token";
+
+/// Short sessions and two rules, one for an event and one for silence.
+const CONFIG: &str = r#"
+partitions = 4
+definitions = []
+
+[session]
+gap_s = 3
+grace_s = 1
+cadence_ms = 500
+
+[[intervention]]
+name = "big_cart"
+trigger = { event = "add_to_cart" }
+when = 'session.cart_value > 40.0'
+cap = ["1 per session"]
+expires = "1m"
+slot = "nudge"
+payload = { title = "Big" }
+
+[[intervention]]
+name = "quiet_cart"
+trigger = { idle = "1s" }
+when = 'session.cart_value > 40.0 && session.order_count == 0'
+cap = ["1 per session"]
+expires = "1m"
+slot = "nudge"
+payload = { title = "Quiet" }
+"#;
+
+/// The binary, built by the cargo that runs the tests, in the same profile.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let test = std::env::current_exe().unwrap();
+        let folder = test.parent().and_then(Path::parent).unwrap();
+        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+        let mut build = Command::new(cargo);
+        build.args(["build", "--quiet", "--package", "midsession"]).env("CARGO_TARGET_DIR", folder.parent().unwrap());
+        if folder.ends_with("release") {
+            build.arg("--release");
+        }
+        assert!(build.status().unwrap().success(), "the binary does not build");
+        folder.join("midsession")
+    })
+}
+
+/// A running server.
+pub struct Server {
+    child: Child,
+    pub collector: String,
+    pub admin: String,
+}
+
+impl Server {
+    /// Starts it on a folder and waits until it is ready. `defect`: a fault to be made on purpose.
+    pub fn start(data: &Path, defect: Option<&str>) -> Self {
+        let config = data.with_extension("toml");
+        std::fs::write(&config, CONFIG).unwrap();
+        let mut command = Command::new(binary());
+        command.arg("serve").arg("--config").arg(config).args(["--json", "--port", "0", "--admin-port", "0"]);
+        command.args(["--redis-port", "0", "--data"]).arg(data);
+        command.env("MIDSESSION_WRITE_KEY", WRITE_KEY).env("MIDSESSION_ADMIN_TOKEN", ADMIN_TOKEN);
+        if let Some(defect) = defect {
+            command.env("MIDSESSION_DEFECT", defect);
+        }
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let address = |name: &str| line[name].as_str().unwrap().trim_start_matches("http://").to_owned();
+        let server = Self { child, collector: address("collector"), admin: address("admin") };
+        server.wait_ready();
+        server
+    }
+
+    fn wait_ready(&self) {
+        for _ in 0..3_000 {
+            let answer = Connection::open(&self.collector).and_then(|mut http| http.ask("GET", "/ready", &[], ""));
+            if answer.is_ok_and(|(status, _)| status == 200) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("not ready after a minute");
+    }
+
+    /// kill -9.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// All records of a topic, as `midsession log read` prints them.
+    pub fn log_read(topic: &str, data: &Path) -> Vec<Value> {
+        let output = Command::new(binary()).args(["log", "read", topic, "--data"]).arg(data).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Best effort, where a test failed before it killed the server.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

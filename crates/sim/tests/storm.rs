@@ -1,0 +1,53 @@
+//! The real assembly through many storms; a failure names its seed.
+
+use midsession_sim::port::Fault;
+use midsession_sim::storm::{self, Weathered};
+use midsession_stream::Defect;
+
+fn steps(seed: u64) -> usize {
+    10 + (seed % 120) as usize
+}
+
+/// Simulated hours: 2,000 unless `MIDSESSION_SIM_HOURS` says otherwise; `MIDSESSION_SIM_SEED` replays one storm.
+#[test]
+fn the_assembly_weathers_every_storm() {
+    let number = |name| std::env::var(name).ok().map(|text: String| text.parse::<u64>().expect("a number"));
+    let (replay, hours) = (number("MIDSESSION_SIM_SEED"), number("MIDSESSION_SIM_HOURS").unwrap_or(2_000));
+    let began = std::time::Instant::now();
+    let mut total = Weathered::default();
+    for seed in replay.unwrap_or(0).. {
+        match storm::run(seed, steps(seed), None) {
+            Ok(weathered) => total.add(&weathered),
+            Err(cause) => panic!("MIDSESSION_SIM_SEED={seed}\n{cause}"),
+        }
+        if replay.is_some() || total.simulated_ms > hours as i64 * 3_600_000 && seed > 60 {
+            break;
+        }
+    }
+    let hours = total.simulated_ms as f64 / 3_600_000.0;
+    println!("{total:?}: {hours:.0} hours, {:.0} per second", hours / began.elapsed().as_secs_f64());
+    assert!(replay.is_some() || (total.crashes > 20 && total.decisions > 20), "too calm: {total:?}");
+}
+
+const FAULTS: [(&str, Fault); 11] = [
+    ("dedupe off", Fault::Machine(Defect::DedupeOff)),
+    ("merge of one neighbour only", Fault::Machine(Defect::MergesOne)),
+    ("hand-off applied twice", Fault::Machine(Defect::HandoffTwice)),
+    ("first decision wins removed", Fault::Machine(Defect::DecisionTwice)),
+    ("silent replay removed", Fault::ReplayAloud),
+    ("fdatasync removed", Fault::NoSync),
+    ("ack early", Fault::AckEarly),
+    ("position not in the unit", Fault::PositionApart),
+    ("session updates not in the unit", Fault::SessionsApart),
+    ("tick stamped back", Fault::TickBack),
+    ("wrong window edge", Fault::WindowEdge),
+];
+
+#[test]
+fn seeded_faults_of_the_assembly_are_found() {
+    for (name, fault) in FAULTS {
+        let found = (0..400).find_map(|seed| Some((seed, storm::run(seed, steps(seed), Some(fault)).err()?)));
+        let (seed, cause) = found.unwrap_or_else(|| panic!("{name}: not found by any seed"));
+        println!("{name}: seed {seed}: {}", cause.lines().next().unwrap_or_default());
+    }
+}
