@@ -109,8 +109,8 @@ pub fn run(seed: u64, steps: usize, change: impl Fn(&mut Config)) -> Result<Reac
             judge::partition(&oracle, &world.streams[step.partition as usize], step.partition, Some(&check.versions))?;
         }
     }
-    if oracle.in_flight() > 0 {
-        return Err(format!("{} events never arrived at their user's home", oracle.in_flight()));
+    if let Some(place) = oracle.in_flight().first() {
+        return Err(format!("{place:?} never arrived at its user's home"));
     }
     if let Some(candidate) = world.streams.iter().flat_map(Stream::pending).next() {
         return Err(format!("a candidate was never decided: {candidate:?}"));

@@ -112,7 +112,9 @@ impl Oracle {
             (None, None) => return Fate::Keyless,
         };
         let visitor = self.visitors.entry(key.clone()).or_default();
-        if visitor.seen.get(&act.key).is_some_and(|at_ms| stamp_ms - at_ms <= self.rules.horizon_ms) {
+        // Repeats are known by the second they came in.
+        let oldest_s = (stamp_ms - self.rules.horizon_ms) / 1000;
+        if visitor.seen.get(&act.key).is_some_and(|at_ms| at_ms / 1000 >= oldest_s) {
             return Fate::Duplicate;
         }
         visitor.seen.insert(act.key.clone(), stamp_ms);
@@ -204,9 +206,9 @@ impl Oracle {
         true
     }
 
-    /// What is on its way and has not arrived.
-    pub fn in_flight(&self) -> usize {
-        self.flights.values().filter(|flight| flight.act.is_some()).count()
+    /// The places of events on their way to their user's home that have not arrived.
+    pub fn in_flight(&self) -> Vec<(u32, i64)> {
+        self.flights.iter().filter(|(_, flight)| flight.act.is_some()).map(|(place, _)| *place).collect()
     }
 
     fn take(&mut self, partition: u32, who: &str, user: Option<&str>, stamp_ms: i64, act: &Act) -> Fate {
