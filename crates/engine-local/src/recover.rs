@@ -106,6 +106,9 @@ fn tidy(disk: &dyn Disk, folder: &Path, write: bool) -> Result<Vec<String>, LogE
         for name in drop {
             disk.remove(&folder.join(name)).map_err(failed)?;
         }
+        // A process may have stopped between naming a file and making the name durable: what is written to it from
+        // now on is only as durable as its name.
+        disk.sync_folder(folder).map_err(failed)?;
     }
     Ok(keep)
 }
