@@ -69,8 +69,12 @@ impl Audit {
             for (_, shopper) in stream.shoppers_from(0) {
                 let nobody = Person::default();
                 let person = self.oracle.people.get(&shopper.id.to_string()).unwrap_or(&nobody);
-                let view = stream.view_of(shopper, shopper.current_session(), now_ms);
-                features(house, &view, person).map_err(|cause| format!("F-1: {}: {cause}", shopper.id))?;
+                // Now, and when something is about to leave a window.
+                let edges = judge::acts(person).map(|taken| taken.time_ms + 300_000).filter(|at_ms| *at_ms > now_ms);
+                for at_ms in edges.take(3).chain([now_ms]) {
+                    let view = stream.view_of(shopper, shopper.current_session(), at_ms);
+                    features(house, &view, person).map_err(|cause| format!("F-1: {}: {cause}", shopper.id))?;
+                }
                 for session in shopper.sessions.iter().filter(|session| !session.dirty) {
                     let told = self.versions.get(&session.id.0).copied();
                     if session.is_live() && told != Some(session.version) {

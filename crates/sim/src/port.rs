@@ -37,6 +37,19 @@ pub struct Port {
     pub twice: bool,
 }
 
+impl Port {
+    /// Appends `late` once what came before it is durable, so that a crash can come between.
+    fn then(&self, late: Unit, done: Done) -> Done {
+        let log = Arc::clone(&self.inner);
+        Box::new(move |answer| {
+            if answer.is_ok() {
+                log.append(late, Box::new(|_| ()));
+            }
+            done(answer);
+        })
+    }
+}
+
 impl Log for Port {
     fn partitions(&self, topic: Topic) -> u32 {
         self.inner.partitions(topic)
@@ -51,13 +64,14 @@ impl Log for Port {
             }
             Some(Fault::PositionApart) if !is_input => {
                 let positions = std::mem::take(&mut unit.positions);
-                self.inner.append(unit, done);
-                return self.inner.append(Unit { records: Vec::new(), positions }, Box::new(|_| ()));
+                let late = Unit { records: Vec::new(), positions };
+                return self.inner.append(unit, self.then(late, done));
             }
             Some(Fault::SessionsApart) if !is_input => {
                 let (apart, records) = unit.records.into_iter().partition(|record| record.topic == Topic::Session);
-                self.inner.append(Unit { records, positions: unit.positions }, done);
-                return self.inner.append(Unit { records: apart, positions: Vec::new() }, Box::new(|_| ()));
+                let late = Unit { records: apart, positions: Vec::new() };
+                let unit = Unit { records, positions: unit.positions };
+                return self.inner.append(unit, self.then(late, done));
             }
             _ => {}
         }

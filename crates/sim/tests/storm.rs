@@ -48,6 +48,8 @@ fn seeded_faults_of_the_assembly_are_found() {
     for (name, fault) in FAULTS {
         let found = (0..400).find_map(|seed| Some((seed, storm::run(seed, steps(seed), Some(fault)).err()?)));
         let (seed, cause) = found.unwrap_or_else(|| panic!("{name}: not found by any seed"));
+        let without = storm::run(seed, steps(seed), None).err();
+        assert!(without.is_none(), "{name}: seed {seed} fails without it too: {without:?}");
         println!("{name}: seed {seed}: {}", cause.lines().next().unwrap_or_default());
     }
 }
