@@ -39,10 +39,13 @@ export const openLab = async (server: Server, context: BrowserContext, visitor?:
     }),
   );
   const page = await context.newPage();
+  // A busy machine is no failure of the product.
+  page.setDefaultTimeout(180_000);
+  page.setDefaultNavigationTimeout(180_000);
   // tsx names functions through a helper that pages do not have.
   await page.addInitScript("globalThis.__name = (f) => f");
-  const push = page.waitForResponse((answer) => answer.url().includes("/v1/push"), { timeout: 60_000 });
-  await page.goto(url);
+  const push = page.waitForResponse((answer) => answer.url().includes("/v1/push"), { timeout: 180_000 });
+  await page.goto(url, { waitUntil: "domcontentloaded" });
   await push;
   return page;
 };
