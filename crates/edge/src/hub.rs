@@ -9,7 +9,7 @@ use midsession_event::{Decision, DecisionId, Str, VisitorId};
 use midsession_observe::{Metric, Observe};
 use parking_lot::Mutex;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -110,6 +110,10 @@ struct State {
     /// Waiting frames by expiry. Epoch ms.
     expiries: BTreeSet<(i64, DecisionId)>,
     connections_opened: u64,
+    /// Painted or retracted: not to be taken any more. After a restart partitions are replayed side by side, so the
+    /// news that a frame was painted can come before the frame. The oldest go first.
+    gone: HashSet<DecisionId>,
+    gone_order: VecDeque<DecisionId>,
 }
 
 #[derive(Default)]
@@ -136,6 +140,9 @@ impl PushHub {
         let decision = frame.decision_id;
         if frame.expires_at_ms <= now_ms {
             return self.dropped("expired");
+        }
+        if state.gone.contains(&decision) {
+            return;
         }
         if state.owners.len() >= self.limits.frames {
             return self.dropped("hub_full");
@@ -215,6 +222,14 @@ impl PushHub {
 
     fn remove(&self, decision: DecisionId, reason: Reason) {
         let mut state = self.state.lock();
+        if state.gone.insert(decision) {
+            state.gone_order.push_back(decision);
+            if state.gone_order.len() > self.limits.frames
+                && let Some(oldest) = state.gone_order.pop_front()
+            {
+                state.gone.remove(&oldest);
+            }
+        }
         let Some(visitor) = state.forget(decision) else { return };
         if let Some(mailbox) = state.mailboxes.get_mut(&visitor) {
             self.send(mailbox, &Message::Retract(decision, reason));
@@ -356,6 +371,19 @@ mod tests {
         drop((one, two, other));
         assert_eq!(hub.connections(), 0);
         assert!(hub.state.lock().mailboxes.is_empty(), "an idle mailbox is kept");
+    }
+
+    #[test]
+    fn what_is_known_to_be_painted_is_not_taken() {
+        let (hub, visitor) = hub(HubLimits { frames: 2, ..HubLimits::default() });
+        for id in 1..=3 {
+            hub.painted(DecisionId(id));
+        }
+        for id in 2..=4 {
+            hub.push(&visitor, frame(id, 60_000));
+        }
+        assert_eq!(received(&mut hub.subscribe(&visitor, None)), ["+4"]);
+        assert_eq!(hub.state.lock().gone.len(), 2, "bounded");
     }
 
     #[test]
