@@ -68,9 +68,8 @@ impl Connection {
     }
 
     /// Listens for pushes: calls `seen` with each frame's id and data, until the connection ends.
-    pub fn listen(mut self, path: &str, last_id: Option<&str>, mut seen: impl FnMut(String, Value)) -> io::Result<()> {
-        let headers: Vec<_> = last_id.map(|id| ("last-event-id", id)).into_iter().collect();
-        self.send("GET", path, &headers, "")?;
+    pub fn listen(mut self, path: &str, mut seen: impl FnMut(String, Value)) -> io::Result<()> {
+        self.send("GET", path, &[], "")?;
         self.head()?;
         self.stream.get_ref().set_read_timeout(None)?;
         let mut id = None;

@@ -4,7 +4,6 @@ use crate::load::{Load, Running, listen, visitor_id};
 use crate::server::Server;
 use crate::verify;
 use midsession_sim::rng::Rng;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,17 +23,11 @@ fn kills(cycles: u64, defect: Option<&str>) -> Result<String, String> {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let load = Arc::new(Load::default());
-    let mut last_ids: BTreeMap<String, String> = BTreeMap::new();
     let mut in_flight = 0;
     for cycle in 0..cycles {
         let server = Server::start(&data, defect);
-        let listeners: Vec<_> = (0..WATCHED)
-            .map(|number| {
-                let visitor = visitor_id(number);
-                let last = last_ids.get(&visitor).cloned();
-                (visitor.clone(), listen(&load, &server.collector, visitor, last))
-            })
-            .collect();
+        let listeners: Vec<_> =
+            (0..WATCHED).map(|number| listen(&load, &server.collector, visitor_id(number), cycle)).collect();
         let running = Running::start(&load, &server.collector, seed.wrapping_add(cycle), SENDERS);
         while running.acked.load(Ordering::SeqCst) < LEAST_ACKED {
             std::thread::sleep(Duration::from_millis(1));
@@ -46,11 +39,7 @@ fn kills(cycles: u64, defect: Option<&str>) -> Result<String, String> {
         in_flight += running.in_flight.load(Ordering::SeqCst);
         server.kill();
         running.join();
-        for (visitor, listener) in listeners {
-            if let Some(last) = listener.join().unwrap() {
-                last_ids.insert(visitor, last);
-            }
-        }
+        listeners.into_iter().for_each(|listener| listener.join().unwrap());
         if cycle % 10 == 9 {
             let logs = verify::behavior(&data)?;
             verify::acknowledged(&logs, &load.journal.lock().unwrap())?;
@@ -91,12 +80,12 @@ fn held(data: &Path, server: &Server, load: &Arc<Load>) -> Result<String, String
     };
     let served = verify::decisions(data, &journal)?;
     let people = verify::features(&server.admin, &oracle)?;
-    if served == 0 || journal.pushes.is_empty() {
-        return Err(format!("nothing was decided: {served} served, {} pushed", journal.pushes.len()));
+    if served == 0 || journal.painted.is_empty() {
+        return Err(format!("nothing was decided: {served} served, {} painted", journal.painted.len()));
     }
-    let (acked, pushes) = (journal.acked.len(), journal.pushes.len());
+    let (acked, painted) = (journal.acked.len(), journal.painted.len());
     Ok(format!(
-        "{acked} events acknowledged, {served} interventions, {pushes} pushes seen, features of {people} people"
+        "{acked} events acknowledged, {served} interventions, {painted} of them painted, features of {people} people"
     ))
 }
 

@@ -21,8 +21,10 @@ pub struct Journal {
     pub unanswered: VecDeque<Value>,
     /// A few that were answered, to be sent again all the same.
     pub again: VecDeque<Value>,
-    /// Pushes: (decision id, visitor) and how often they came.
-    pub pushes: BTreeMap<(String, String), u64>,
+    /// Pushes: decision id and visitor, with the starts of the server in which they came.
+    pub pushes: BTreeMap<(String, String), Vec<u64>>,
+    /// Decisions whose `painted` was acknowledged, with the start of the server in which it was.
+    pub painted: BTreeMap<String, u64>,
     /// Refusals, by status.
     pub refused: BTreeMap<u16, u64>,
 }
@@ -174,31 +176,32 @@ pub fn visitor_id(number: u64) -> String {
     format!("v{number}")
 }
 
-/// Listens to what is pushed to a visitor, for as long as the server lives.
-pub fn listen(
-    load: &Arc<Load>,
-    address: &str,
-    visitor: String,
-    last_id: Option<String>,
-) -> std::thread::JoinHandle<Option<String>> {
+/// Listens to what is pushed to a visitor and reports it painted, for as long as the server lives. `start`: its
+/// number.
+pub fn listen(load: &Arc<Load>, address: &str, visitor: String, start: u64) -> std::thread::JoinHandle<()> {
     let (load, address) = (Arc::clone(load), address.to_owned());
     std::thread::spawn(move || {
-        let mut last = last_id;
         let key = format!("Bearer {WRITE_KEY}");
         let cookie = format!("_ms_vid={visitor}");
         let headers = [("authorization", key.as_str()), ("cookie", cookie.as_str())];
-        let token = Connection::open(&address).and_then(|mut http| http.ask("POST", "/v1/token", &headers, ""));
-        let Ok((200, body)) = token else { return last };
+        let Ok(mut report) = Connection::open(&address) else { return };
+        let Ok((200, body)) = report.ask("POST", "/v1/token", &headers, "") else { return };
         let token: Value = serde_json::from_str(&body).unwrap();
         let path = format!("/v1/push?token={}", token["token"].as_str().unwrap());
-        let before = last.clone();
-        if let Ok(http) = Connection::open(&address) {
-            // It ends when the server is killed.
-            let _ = http.listen(&path, before.as_deref(), |id, _| {
-                *load.journal.lock().unwrap().pushes.entry((id.clone(), visitor.clone())).or_default() += 1;
-                last = Some(id);
-            });
-        }
-        last
+        let Ok(http) = Connection::open(&address) else { return };
+        // It ends when the server is killed.
+        let _ = http.listen(&path, |id, _| {
+            let place = (id.clone(), visitor.clone());
+            load.journal.lock().unwrap().pushes.entry(place).or_default().push(start);
+            let event_id = format!("painted-{start}-{visitor}-{id}");
+            let painted = json!([{
+                "event_id": event_id, "name": "painted", "visitor_id": visitor, "decision_id": id, "occurred_at": now_ms(),
+            }]);
+            if let Ok((200, _)) = report.ask("POST", "/v1/events", &headers, &painted.to_string()) {
+                let mut journal = load.journal.lock().unwrap();
+                journal.acked.insert(event_id);
+                journal.painted.entry(id).or_insert(start);
+            }
+        });
     })
 }

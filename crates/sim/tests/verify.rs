@@ -171,9 +171,15 @@ pub fn decisions(data: &Path, journal: &Journal) -> Result<usize, String> {
             return Err(format!("pushed to {visitor} without a decision: {id}"));
         }
     }
-    for ((id, visitor), times) in &journal.pushes {
-        if *times > 1 {
-            return Err(format!("pushed {times} times to {visitor}, which had said that it has it: {id}"));
+    for ((id, visitor), starts) in &journal.pushes {
+        let painted = journal.painted.get(id);
+        if starts.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(format!("pushed twice over one connection to {visitor}: {id}"));
+        }
+        // What was reported just before a kill may still be on its way to the user's home when the next start is ready;
+        // the tracker minds that itself. Later it must be known.
+        if let Some(painted) = painted.filter(|painted| starts.iter().any(|start| *start > **painted + 1)) {
+            return Err(format!("pushed to {visitor} in starts {starts:?}, though painted in {painted}: {id}"));
         }
     }
     Ok(served.len())
