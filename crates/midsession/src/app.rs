@@ -111,6 +111,10 @@ impl App {
         });
         let sink: Arc<dyn Sink> = world.clone();
         let stream_config = config.stream(partitions);
+        let ends: Vec<i64> = (0..partitions)
+            .map(|partition| log.extent(Topic::Behavior, PartitionId(partition)))
+            .map(|extent| extent.map(|extent| if extent.start == extent.end { 0 } else { extent.end }))
+            .collect::<Result<_, _>>()?;
         let driver = Driver::start(&log, stream_config, config.stream_threads, &assembly, &decider, &sink, &clock)
             .map_err(Failure::new)?;
         let sources = sources(&config, &keys, demo);
@@ -162,6 +166,7 @@ impl App {
         let running = midsession_edge::serve(edge, handles).await.map_err(Failure::new)?;
         // Set once, here: the console's address is known from now on.
         let _ = inner.admin.set(running.admin);
+        tokio::spawn(release(Arc::clone(&inner), ends));
         tokio::spawn(watch(Arc::clone(&inner)));
         Ok(Self { inner, running, _log: local })
     }
@@ -343,6 +348,20 @@ fn secret(signing_key: &str) -> [u8; 32] {
 fn wall_clock_us() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Lets interventions out once every partition has read what was on the log at the start.
+async fn release(inner: Arc<Inner>, ends: Vec<i64>) {
+    for (partition, end) in (0u32..).zip(ends) {
+        let read = || inner.ask(PartitionId(partition), |stream, _, _| stream.as_of().0);
+        while end > 0 && read().await.is_none_or(|offset| offset + 1 < end) {
+            if inner.driver.failure().is_some() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    inner.world.release();
 }
 
 /// Follows the dead letters for the console, and keeps the gauges.

@@ -34,6 +34,8 @@ pub struct World {
     rules: Mutex<BTreeMap<Str, RuleCounts>>,
     clock: crate::driver::Clock,
     freshness: Mutex<hdrhistogram::Histogram<u64>>,
+    /// While the log is being caught up with: what would be shown, unless a later record says that it was.
+    held: Mutex<Option<HashMap<DecisionId, (VisitorId, Frame)>>>,
     /// Session updates seen, for rates.
     updates: AtomicU64,
 }
@@ -107,8 +109,24 @@ impl World {
             freshness: Mutex::new(
                 hdrhistogram::Histogram::new_with_bounds(1, 60_000_000, 2).expect("invariant: bounds"),
             ),
+            held: Mutex::new(Some(HashMap::new())),
             updates: AtomicU64::new(0),
         })
+    }
+
+    /// The log has been caught up with: what is still to be shown goes out, from now on at once.
+    pub fn release(&self) {
+        let held = self.held.lock().take();
+        for (visitor, frame) in held.into_iter().flat_map(HashMap::into_values) {
+            self.hub.push(&visitor, frame);
+        }
+    }
+
+    /// Not to be shown any more, if it waits.
+    fn forget(&self, decision: DecisionId) {
+        if let Some(held) = self.held.lock().as_mut() {
+            held.remove(&decision);
+        }
     }
 
     /// Rows from here on.
@@ -275,17 +293,29 @@ impl Sink for World {
             frame.cause_event_id.clone_from(&decision.cause_event_id);
             frame.deadline_ms = decision.by_silence.then_some(decision.asked_at_ms);
             frame.stamps_us.insert("decision_durable".into(), durable_us);
-            self.hub.push(visitor, frame);
+            // Before the log is caught up with, the record that it was painted may still be to come.
+            let mut held = self.held.lock();
+            match held.as_mut() {
+                Some(held) => {
+                    held.insert(frame.decision_id, (visitor.clone(), frame));
+                }
+                None => {
+                    drop(held);
+                    self.hub.push(visitor, frame);
+                }
+            }
         }
     }
 
     fn retract(&self, decision: DecisionId, _visitor: Option<&VisitorId>) {
+        self.forget(decision);
         self.hub.retract(decision);
     }
 
     fn reacted(&self, reaction: &Reaction, replayed: bool) {
         let counted = !reaction.preview && !reaction.bot;
         if reaction.name == EventName::Painted || reaction.name == EventName::Dismiss {
+            self.forget(reaction.decision_id);
             self.hub.painted(reaction.decision_id);
         }
         if counted {

@@ -95,7 +95,7 @@ fn number(name: &str, default: u64) -> u64 {
 
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_happens_twice() {
-    let outcome = kills(number("MIDSESSION_KILL_CYCLES", 50), None);
+    let outcome = kills(number("MIDSESSION_KILL_CYCLES", 8), None);
     println!("{}", outcome.unwrap_or_else(|cause| panic!("{cause}")));
 }
 
