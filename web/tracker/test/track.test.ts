@@ -115,7 +115,9 @@ for (const [what, answer] of [
       await view.evaluate(() => {
         for (let n = 0; n < 3; n++) window.midsession!("track", "product_view");
       });
-      await until(() => collector.posts.length == 1, "the refusal");
+      // Chromium itself repeats a POST answered 408 on a connection that it had used before: the second refusal may be
+      // here already.
+      await until(() => collector.posts.length >= 1, "the refusal");
       await until(async () => (await spooled(view)).length == 3, "storage");
       await until(() => collector.events.length == 3, "the retry");
       assert.deepEqual(ids(collector.posts[0]!.events), ids(collector.posts.at(-1)!.events));
