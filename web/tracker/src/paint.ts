@@ -86,7 +86,7 @@ export const paint = ({ slot, payload }: Frame, report: (name: string) => void) 
       onclick: ending("click"),
     } as object) as HTMLAnchorElement;
     // The anchor knows which protocol an address has: only http and https may stay.
-    if (action && !/^http/.test(main.protocol)) main.remove();
+    if (action && !/^http/.test(main.href)) main.remove();
   }
   const onclick = ending("dismiss");
   if (dismiss) add(row, "button", { textContent: dismiss, onclick });

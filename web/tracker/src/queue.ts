@@ -9,7 +9,7 @@ const CHUNK_UNITS_MAX = 2e4;
 const CALLS_MAX = 200;
 const BATCH_MS = 100;
 const TIMEOUT_MS = 15e3;
-const BACKOFF_MS = 1e3;
+const BACKOFF_MS_MIN = 500;
 const BACKOFF_DOUBLINGS_MAX = 6;
 const RETRY_AFTER_MS_MAX = 36e5;
 
@@ -128,13 +128,13 @@ const flush = async (hot?: boolean) => {
     () => [0],
   )) as [number, number];
   chunk.forEach((event) => flying.delete(event));
-  if (/^0|^5|408|429/.test(status as never)) {
+  if (/^[05]|408|429/.test(status as never)) {
     spool();
     retryAt =
       now() +
       Math.max(
         Math.min(after, RETRY_AFTER_MS_MAX) || 0,
-        BACKOFF_MS * 2 ** Math.min(BACKOFF_DOUBLINGS_MAX, failures++) * (0.5 + Math.random() / 2),
+        BACKOFF_MS_MIN * 2 ** Math.min(BACKOFF_DOUBLINGS_MAX, failures++) * (1 + Math.random()),
       );
   } else {
     if (status > 399) dropped += chunk.length;
@@ -158,6 +158,8 @@ export const leave = (anyway?: boolean) => {
   spool();
 };
 
+// Two tabs may store at the same time, and the later one wins without having seen the earlier one.
+addEventListener("storage", () => failures && spool());
 addEventListener("online", () => {
   retryAt = 0;
   void flush();

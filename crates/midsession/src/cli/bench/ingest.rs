@@ -21,7 +21,7 @@ pub(super) fn run(load: &Load) -> Result<Value, Failure> {
     let events = outcome.events.max(1) as f64;
     Ok(json!({
         "bench": "ingest", "surroundings": surroundings(),
-        "parameters": {"batch": load.batch, "connections": load.connections, "offered_events_per_s": load.events_per_s, "shoppers": load.shoppers},
+        "parameters": {"format": format!("{:?}", load.format).to_lowercase(), "batch": load.batch, "connections": load.connections, "offered_events_per_s": load.events_per_s, "shoppers": load.shoppers},
         "events": outcome.events, "failed": outcome.failed,
         "events_per_s": (events / outcome.wall_s).round(), "cpu_us_per_event": cpu * 1e6 / events,
         "ack": latency(&outcome.acks), "server_resident_bytes": resident_bytes(server.pid()),

@@ -8,7 +8,7 @@ mod rounds;
 mod server;
 
 use super::{Failure, Global, out, parse_duration};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use std::time::Duration;
 
 #[derive(Args, Debug)]
@@ -19,7 +19,7 @@ pub(super) struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
-    /// HTTP batches of native events → validated → encoded → durable answer; CPU of the server process
+    /// HTTP batches of events → validated → encoded → durable answer; CPU of the server process
     Ingest(Load),
     /// HTTP in → log → machine → decide → push out; latencies at a fixed rate
     Loop(Load),
@@ -39,6 +39,9 @@ pub(super) struct Load {
     /// Events in one request
     #[arg(long, default_value_t = 20)]
     batch: usize,
+    /// The protocol that the events come in
+    #[arg(long, value_enum, default_value_t = Format::Native)]
+    format: Format,
     /// Connections
     #[arg(long, default_value_t = 8)]
     connections: usize,
@@ -48,6 +51,17 @@ pub(super) struct Load {
     /// Browsers that listen for interventions (loop)
     #[arg(long, default_value_t = 200)]
     listeners: usize,
+}
+
+/// A protocol to send load in.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Format {
+    /// POST /v1/events
+    Native,
+    /// POST /com.snowplowanalytics.snowplow/tp2
+    Snowplow,
+    /// POST /v1/batch
+    Segment,
 }
 
 /// A backlog for the partition machines.
