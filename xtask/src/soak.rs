@@ -1,4 +1,4 @@
-//! `cargo xtask soak`: the simulator and the kill -9 cycles again, in release mode and for as long as asked.
+//! `cargo xtask soak`: the simulator and the kill -9 cycles again, optimised and for as long as asked.
 
 use crate::counts::Counts;
 use crate::shell::{self, cargo};
@@ -24,8 +24,17 @@ pub fn run(arguments: &[&str]) -> Result<(), String> {
         given.parse::<u64>().map_err(|_| format!("{option} needs a number, not {given:?}"))?;
         *value = (*given).to_owned();
     }
-    let mut command =
-        cargo(&["test", "--package", "midsession-sim", "--locked", "--release", "--no-fail-fast", "--", "--nocapture"]);
+    let mut command = cargo(&[
+        "test",
+        "--package",
+        "midsession-sim",
+        "--locked",
+        "--profile",
+        "soak",
+        "--no-fail-fast",
+        "--",
+        "--nocapture",
+    ]);
     command.envs(lengths.iter().map(|(_, variable, value)| (variable, value)));
     let mut counts = Counts::default();
     let outcome = shell::run(command, &mut counts);

@@ -3,7 +3,7 @@
 use crate::cap::Cap;
 use crate::definition::{Definitions, Rule, Trigger};
 use crate::env::ShopperEnv;
-use midsession_event::{CapEntry, DecisionId, Event, PropertyValue, Purpose, SessionId, Str};
+use midsession_event::{DecisionId, Event, PropertyValue, Purpose, SessionId, Str};
 use midsession_feature::FeatureSet;
 use midsession_machine::{Ask, View};
 use std::sync::Arc;
@@ -85,24 +85,16 @@ impl Rules {
             return;
         }
         let env = ShopperEnv { features: &self.features, view: *view, event };
-        // What is asked here counts at once: two rules may not both take the last place under a cap.
-        let mut asked: Vec<CapEntry> = Vec::new();
         for rule in self.rules.iter().filter(|rule| wanted(rule)) {
             let decision_id = DecisionId::of(session.id, &rule.name, session.cart_version);
             let known = view.caps.iter().any(|entry| entry.decision_id == decision_id);
-            if known
-                || !self.is_allowed(rule, view, session.id, &asked)
-                || !rule.when.as_ref().is_none_or(|when| when.holds(&env))
-            {
+            if known || !rule.when.as_ref().is_none_or(|when| when.holds(&env)) {
                 continue;
             }
-            asked.push(CapEntry {
-                decision_id,
-                rule: rule.name.clone(),
-                session_id: session.id,
-                at_ms: view.now_ms,
-                counts: true,
-            });
+            if !self.has_room(rule, view, session.id) {
+                ask(Ask { rule: rule.name.clone(), inputs: Default::default(), capped: true });
+                continue;
+            }
             let mut inputs: std::collections::BTreeMap<Str, PropertyValue> = rule
                 .when
                 .iter()
@@ -113,12 +105,17 @@ impl Rules {
             if let Some(value) = session.cart.value.filter(|_| session.cart.touched) {
                 inputs.insert("session.cart_value".into(), PropertyValue::Float(value));
             }
-            ask(Ask { rule: rule.name.clone(), inputs });
+            ask(Ask { rule: rule.name.clone(), inputs, capped: false });
         }
     }
 
-    fn is_allowed(&self, rule: &Rule, view: &View<'_>, session: SessionId, asked: &[CapEntry]) -> bool {
-        let all = || view.caps.iter().chain(asked);
+    /// Whether the caps of a rule, and those over all of them, leave room for one more in this session.
+    pub fn allows(&self, view: &View<'_>, rule: &str, session: SessionId) -> bool {
+        self.rule(rule).is_none_or(|rule| self.has_room(rule, view, session))
+    }
+
+    fn has_room(&self, rule: &Rule, view: &View<'_>, session: SessionId) -> bool {
+        let all = || view.caps.iter();
         rule.caps.iter().all(|cap| cap.allows(all().filter(|entry| entry.rule == rule.name), session, view.now_ms))
             && self.caps.iter().all(|cap| cap.allows(all(), session, view.now_ms))
     }

@@ -171,23 +171,25 @@ impl PushHub {
         self.send(mailbox, &Message::Frame(frame));
     }
 
-    /// Takes a frame back everywhere: it no longer fits.
-    pub fn retract(&self, decision: DecisionId) {
-        self.remove(decision, Reason::Overtaken);
-    }
-
-    /// Takes back everything that waits for a visitor: nothing of it fits any more.
-    pub fn retract_all(&self, visitor: &VisitorId) {
-        let waiting: Vec<DecisionId> = match self.state.lock().mailboxes.get(visitor) {
-            Some(mailbox) => mailbox.pending.iter().map(|(_, frame)| frame.decision_id).collect(),
-            None => return,
-        };
-        waiting.into_iter().for_each(|decision| self.retract(decision));
+    /// Takes a frame back everywhere: it no longer fits. One that is painted already is taken back from the visitor's
+    /// pages.
+    pub fn retract(&self, decision: DecisionId, visitor: Option<&VisitorId>) {
+        self.remove(decision, visitor, Reason::Overtaken);
     }
 
     /// A tab has painted it: the others shall not.
     pub fn painted(&self, decision: DecisionId) {
-        self.remove(decision, Reason::Painted);
+        self.remove(decision, None, Reason::Painted);
+    }
+
+    /// Takes back all that waits for a rule that was switched off.
+    pub fn retract_rule(&self, rule: &str) {
+        let of_rule = |mailbox: &Mailbox| {
+            let frames = mailbox.pending.iter().filter(|(_, frame)| frame.rule == rule && !frame.preview);
+            frames.map(|(_, frame)| frame.decision_id).collect::<Vec<_>>()
+        };
+        let waiting: Vec<DecisionId> = self.state.lock().mailboxes.values().flat_map(of_rule).collect();
+        waiting.into_iter().for_each(|decision| self.retract(decision, None));
     }
 
     /// Browsers listening now.
@@ -220,7 +222,7 @@ impl PushHub {
         Subscription { id, visitor: visitor.clone(), hub: self.clone(), receiver, backlog }
     }
 
-    fn remove(&self, decision: DecisionId, reason: Reason) {
+    fn remove(&self, decision: DecisionId, visitor: Option<&VisitorId>, reason: Reason) {
         let mut state = self.state.lock();
         if state.gone.insert(decision) {
             state.gone_order.push_back(decision);
@@ -230,7 +232,7 @@ impl PushHub {
                 state.gone.remove(&oldest);
             }
         }
-        let Some(visitor) = state.forget(decision) else { return };
+        let Some(visitor) = state.forget(decision).or_else(|| visitor.cloned()) else { return };
         if let Some(mailbox) = state.mailboxes.get_mut(&visitor) {
             self.send(mailbox, &Message::Retract(decision, reason));
         }
@@ -392,7 +394,7 @@ mod tests {
         for id in 1..=4 {
             hub.push(&visitor, frame(id, 60_000));
         }
-        hub.retract(DecisionId(2));
+        hub.retract(DecisionId(2), None);
         hub.push(&visitor, frame(5, 0));
         assert_eq!(received(&mut hub.subscribe(&visitor, None)), ["+1", "+3", "+4"]);
         assert_eq!(received(&mut hub.subscribe(&visitor, Some(DecisionId(1)))), ["+3", "+4"]);
@@ -400,7 +402,7 @@ mod tests {
         assert_eq!(received(&mut hub.subscribe(&visitor, Some(DecisionId(2)))), ["+3", "+4"]);
         assert_eq!(received(&mut hub.subscribe(&visitor, Some(DecisionId(4)))), [""; 0]);
         assert_eq!(received(&mut hub.subscribe(&visitor, Some(DecisionId(99)))), ["+1", "+3", "+4"]);
-        hub.retract_all(&visitor);
+        (1..=5).for_each(|id| hub.retract(DecisionId(id), None));
         assert!(hub.state.lock().mailboxes.is_empty() && hub.state.lock().expiries.is_empty());
     }
 

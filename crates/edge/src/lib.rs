@@ -8,7 +8,7 @@ mod admin;
 mod assets;
 mod backend;
 mod body;
-mod clock;
+pub mod clock;
 mod hub;
 mod ingest;
 mod listen;

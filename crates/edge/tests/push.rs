@@ -157,7 +157,7 @@ async fn a_reconnect_resumes_and_nothing_stale_is_sent() {
     for (id, expires_in_ms) in [(1, 60_000), (2, 60_000), (3, 60_000), (4, 80)] {
         server.hub.push(&visitor, frame(id, expires_in_ms));
     }
-    server.hub.retract(DecisionId(2));
+    server.hub.retract(DecisionId(2), None);
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     let mut resumed = stream(&server, &token, &format!("Last-Event-ID: {:032x}\r\n", 1)).await;
     server.hub.push(&visitor, frame(5, 60_000));

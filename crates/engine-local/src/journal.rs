@@ -203,7 +203,8 @@ pub fn corrupt(path: &Path, at: u64, what: impl Into<String>) -> LogError {
 
 /// The disk's word that there is no room: nothing is broken.
 pub fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    // A limit on the size of files is a full disk of another kind.
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }
 
 /// What an error of the disk means to the log.

@@ -11,7 +11,7 @@ use midsession_ports::{Done, Entry, Extent, Log, LogError, Position, Unit, Wake}
 use parking_lot::{Condvar, Mutex, RwLock};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -91,6 +91,7 @@ struct Core {
     /// Wakes the keeper's thread.
     filled: Condvar,
     threaded: bool,
+    full_at_ms: AtomicI64,
     counts: Counts,
     _lock: Lock,
 }
@@ -129,6 +130,21 @@ impl LocalLog {
     /// Does the housekeeping that is due: indexes for filled files, retention, compaction.
     pub fn keep_house_now(&self) -> Result<(), LogError> {
         self.core.keep()
+    }
+
+    /// Why it has stopped for good, if it has.
+    pub fn failure(&self) -> Option<LogError> {
+        self.core.failure()
+    }
+
+    /// When the disk was last found full, if it has had no room since. Epoch ms.
+    pub fn full_at_ms(&self) -> Option<i64> {
+        Some(self.core.full_at_ms.load(Ordering::Relaxed)).filter(|at_ms| *at_ms > 0)
+    }
+
+    /// The last stamp given. Waits for a commit under way. Epoch ms.
+    pub fn last_stamp_ms(&self) -> i64 {
+        self.core.writer.lock().stamp_ms()
     }
 
     /// What it has done and holds.
@@ -188,6 +204,7 @@ impl Core {
             keeper: Mutex::new(Keeper { disk, files: found.filled.into(), compact: found.compact }),
             filled: Condvar::new(),
             threaded: false,
+            full_at_ms: AtomicI64::new(0),
             counts: Counts::default(),
             _lock: lock,
         })
@@ -305,6 +322,7 @@ impl Core {
         let count = dones.len();
         match outcome {
             Ok(committed) => {
+                self.full_at_ms.store(0, Ordering::Relaxed);
                 add(&self.counts.commits, 1);
                 add(&self.counts.units, count as u64);
                 add(&self.counts.written_bytes, committed.bytes);
@@ -317,6 +335,7 @@ impl Core {
             }
             Err(error) => {
                 if matches!(error, LogError::DiskFull { .. }) {
+                    self.full_at_ms.store((self.clock)(), Ordering::Relaxed);
                     add(&self.counts.disk_full, count as u64);
                 }
                 for done in dones {

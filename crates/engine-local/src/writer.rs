@@ -103,6 +103,11 @@ impl Writer {
         self.end
     }
 
+    /// The last stamp given. Epoch ms.
+    pub fn stamp_ms(&self) -> i64 {
+        self.state.stamp_ms
+    }
+
     /// The file being written, as if it took no more commits.
     pub fn active(&self) -> Filled {
         Filled { journal: self.journal.clone(), bytes: self.end, state: self.state.clone(), indexed: false }

@@ -53,6 +53,8 @@ pub struct Event {
     pub decision_id: Option<Str>,
     /// What may be done with it.
     pub consent: Consent,
+    /// The tracker said so; else it is the source's default, which can narrow what the shopper said but never widen it.
+    pub consent_said: bool,
     /// Sent by a robot.
     pub bot: bool,
     /// Someone trying an intervention on their own browser; left out of rates.
@@ -88,6 +90,7 @@ impl Event {
             query: None,
             decision_id: None,
             consent: Consent::FULL,
+            consent_said: false,
             bot: false,
             preview: false,
             properties: BTreeMap::new(),
@@ -259,6 +262,17 @@ impl Consent {
     /// Whether this purpose is allowed.
     pub fn allows(self, purpose: Purpose) -> bool {
         self.0 & purpose as i32 != 0
+    }
+
+    /// What both allow.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Whether anything may be made of an event at all: counted, or used for the shopper.
+    pub fn is_refusal(self) -> bool {
+        !self.allows(Purpose::Analytics) && !self.allows(Purpose::Personalization)
     }
 
     /// With this purpose set or cleared.

@@ -25,6 +25,11 @@ pub enum Effect {
     },
     /// A shopper reacted: append to `decision`.
     Reaction(Box<Reaction>),
+    /// A rule's condition came true, but a cap left no room: to be counted.
+    Capped {
+        /// The intervention's name.
+        rule: Str,
+    },
     /// Append to the user's home partition.
     Handoff(Box<Handoff>),
     /// Append to the user's home partition.
@@ -67,6 +72,8 @@ pub struct Ask {
     pub rule: Str,
     /// What it looked at.
     pub inputs: BTreeMap<Str, PropertyValue>,
+    /// A cap leaves no room: it is counted, nobody is asked.
+    pub capped: bool,
 }
 
 /// A fact for a definition that reads more than a fact's columns.
@@ -88,11 +95,14 @@ pub trait Definitions {
     /// The silences that some rule waits for, ascending. ms.
     fn idle_thresholds_ms(&self) -> &[i64];
 
-    /// Rules triggered by an event, after it took effect. `view.caps` holds what was decided and what is pending.
+    /// Rules triggered by an event, after it took effect; those that a cap holds back too, marked so.
     fn on_event(&self, view: &View<'_>, event: &Event, ask: &mut dyn FnMut(Ask));
 
     /// Rules triggered by this much silence.
     fn on_idle(&self, view: &View<'_>, idle_ms: i64, ask: &mut dyn FnMut(Ask));
+
+    /// Whether the caps leave room for one more of this rule in this session. `view.caps` holds what was decided.
+    fn allows(&self, view: &View<'_>, rule: &str, session: SessionId) -> bool;
 
     /// Whether what this rule showed is still true; if not it is taken back.
     fn still_holds(&self, view: &View<'_>, rule: &str) -> bool;

@@ -94,6 +94,11 @@ impl Facts {
         &self.list[from..to.max(from)]
     }
 
+    /// Drops the oldest so many.
+    pub fn drop_oldest(&mut self, count: usize) {
+        self.list.drain(..count.min(self.list.len()));
+    }
+
     /// Gives the facts of one session to another.
     pub fn relabel(&mut self, from: u32, to: u32) {
         for fact in &mut self.list {

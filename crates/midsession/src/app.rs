@@ -47,7 +47,6 @@ pub struct Start {
 pub struct App {
     inner: Arc<Inner>,
     running: Running,
-    _log: Arc<LocalLog>,
 }
 
 /// Where the listeners are.
@@ -64,6 +63,7 @@ pub struct Addresses {
 /// What the parts share.
 pub struct Inner {
     pub(crate) log: Arc<dyn Log>,
+    pub(crate) local: Arc<LocalLog>,
     pub(crate) assembly: Arc<Assembly>,
     pub(crate) driver: Arc<Driver<Assembly>>,
     pub(crate) world: Arc<World>,
@@ -84,7 +84,7 @@ impl App {
     /// Opens the data folder, replays it, and listens.
     pub async fn start(start: Start) -> Result<Self, Failure> {
         let Start { config, accept_any_key, demo } = start;
-        let clock: Clock = Arc::new(wall_clock_us);
+        let clock: Clock = Arc::new(midsession_edge::clock::now_us);
         let keys = Keys::load(&config.data)?;
         let assembly = Arc::new(Assembly::load(&config, demo)?);
         let mut log_config = midsession_engine_local::Config::new(&config.data);
@@ -96,6 +96,8 @@ impl App {
             Arc::new(move || clock() / 1000)
         };
         let local = Arc::new(LocalLog::open(Arc::new(RealDisk), clock_ms, log_config)?);
+        // Before anything reads the clock for shoppers: a wall clock that was ahead in an earlier life must not stop time.
+        midsession_edge::clock::not_before(local.last_stamp_ms());
         let log: Arc<dyn Log> = local.clone();
         let partitions = log.partitions(Topic::Behavior);
         let observe = Observe::new();
@@ -130,6 +132,7 @@ impl App {
             if demo { Some(DemoShop::open(Arc::clone(&log), &keys.signing_key, Arc::clone(&clock))?) } else { None };
         let inner = Arc::new(Inner {
             log: Arc::clone(&log),
+            local,
             assembly,
             driver,
             world,
@@ -168,7 +171,7 @@ impl App {
         let _ = inner.admin.set(running.admin);
         tokio::spawn(release(Arc::clone(&inner), ends));
         tokio::spawn(watch(Arc::clone(&inner)));
-        Ok(Self { inner, running, _log: local })
+        Ok(Self { inner, running })
     }
 
     /// Where the listeners are.
@@ -343,11 +346,6 @@ fn secret(signing_key: &str) -> [u8; 32] {
         secret[index * 16..index * 16 + 16].copy_from_slice(&midsession_event::hash128(half.as_slice()).to_le_bytes());
     }
     secret
-}
-
-fn wall_clock_us() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Lets interventions out once every partition has read what was on the log at the start.

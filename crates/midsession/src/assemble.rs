@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::driver::{Cause, Clock, Decider};
 use crate::switches::Switches;
 use midsession_decide::{Definitions as Interventions, Live, Rules, decide};
-use midsession_event::{Decision, Event, PropertyValue, Str};
+use midsession_event::{Decision, Event, PropertyValue, SessionId, Str};
 use midsession_feature::{Diagnostic, FeatureSet, Key};
 use midsession_machine::{Ask, Candidate, Definitions, Derived, View};
 use midsession_observe::{Metric, Observe};
@@ -148,6 +148,10 @@ impl Definitions for Assembly {
 
     fn on_idle(&self, view: &View<'_>, idle_ms: i64, ask: &mut dyn FnMut(Ask)) {
         self.rules.on_idle(view, idle_ms, ask);
+    }
+
+    fn allows(&self, view: &View<'_>, rule: &str, session: SessionId) -> bool {
+        self.rules.allows(view, rule, session)
     }
 
     fn still_holds(&self, view: &View<'_>, rule: &str) -> bool {

@@ -16,6 +16,10 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::sync::{broadcast, oneshot};
 
+/// A partition that has not caught up with its log for longer is not fresh. The promise is 2 s from event to pixel.
+const FRESH_MS: i64 = 2_000;
+/// How long a disk that was found full counts as full without another try.
+const FULL_MS: i64 = 10_000;
 /// Sessions in one list.
 const SESSIONS_MAX: usize = 1_000;
 
@@ -198,6 +202,17 @@ impl Reads for AppBackend {
                 progress.replaying
             ));
         }
+        if let Some(failure) = self.0.local.failure() {
+            return Err(failure.to_string());
+        }
+        let now_ms = self.0.now_ms();
+        if self.0.local.full_at_ms().is_some_and(|at_ms| now_ms - at_ms < FULL_MS) {
+            return Err("the disk is full: events are refused until there is room".into());
+        }
+        let behind_ms = progress.behind_since_ms.map_or(0, |since_ms| now_ms - since_ms);
+        if behind_ms > FRESH_MS {
+            return Err(format!("events wait: a partition has not caught up with its log for {behind_ms} ms"));
+        }
         Ok(())
     }
 }
@@ -371,6 +386,9 @@ impl Interventions for AppBackend {
             }
             let turned = self.0.switches.turn(&self.0.log, &name, change, self.0.now_ms()).await;
             turned.map_err(|cause| Refusal::new(503, "log_unavailable", format!("{cause}; try again in a moment")))?;
+            if change.enabled == Some(false) || change.dry_run == Some(true) {
+                self.0.world.stop(&name);
+            }
             self.0.intervention_row(&name).ok_or_else(|| unknown(&name))
         })
     }

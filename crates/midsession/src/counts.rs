@@ -1,7 +1,7 @@
 //! What the partitions hold and did, counted over all of them: for the overview and the metrics.
 
 use crate::app::Inner;
-use midsession_event::{PartitionId, SessionState, Topic};
+use midsession_event::{PartitionId, Topic};
 use midsession_observe::Metric;
 use midsession_stream::Counters;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ impl Inner {
         let counts = self.counts().await;
         let (metrics, now) = (&self.observe.metrics, counts.counters);
         for (state, count) in [("open", counts.open), ("idle", counts.idle), ("closed", counts.closed)] {
-            metrics.set_by(Metric::Sessions, state, i64::try_from(count).unwrap_or(i64::MAX));
+            metrics.set_by(Metric::Sessions, state, i64::from(count));
         }
         metrics.set(Metric::Shoppers, i64::try_from(counts.shoppers).unwrap_or(i64::MAX));
         metrics.set(Metric::LogBytes, i64::try_from(self.log_extent().0).unwrap_or(i64::MAX));
@@ -48,16 +48,8 @@ impl Inner {
                 let mut counts = Counts { counters: stream.counters(), shoppers: stream.len(), ..Counts::default() };
                 let end = log.extent(Topic::Behavior, stream.partition()).map_or(0, |extent| extent.end);
                 counts.lag = (end - stream.as_of().0 - 1).max(0);
-                for (_, shopper) in stream.shoppers_from(0) {
-                    for session in &shopper.sessions {
-                        match session.state {
-                            SessionState::Open => counts.open += 1,
-                            SessionState::Idle => counts.idle += 1,
-                            SessionState::Closed => counts.closed += 1,
-                            SessionState::Merged => {}
-                        }
-                    }
-                }
+                let tally = stream.tally();
+                (counts.open, counts.idle, counts.closed) = (tally.open, tally.idle, tally.closed);
                 counts
             })
             .await;
@@ -72,25 +64,15 @@ pub(crate) struct Counts {
     pub(crate) shoppers: usize,
     /// Durable records not read yet.
     lag: i64,
-    pub(crate) open: usize,
-    pub(crate) idle: usize,
-    pub(crate) closed: usize,
+    pub(crate) open: u32,
+    pub(crate) idle: u32,
+    pub(crate) closed: u32,
 }
 
 impl Counts {
     fn plus(self, other: Self) -> Self {
-        let (a, b) = (self.counters, other.counters);
         Self {
-            counters: Counters {
-                duplicates: a.duplicates + b.duplicates,
-                too_late: a.too_late + b.too_late,
-                ticks: a.ticks + b.ticks,
-                bots: a.bots + b.bots,
-                candidates: a.candidates + b.candidates,
-                sessions_opened: a.sessions_opened + b.sessions_opened,
-                sessions_closed: a.sessions_closed + b.sessions_closed,
-                ..a
-            },
+            counters: self.counters.plus(&other.counters),
             shoppers: self.shoppers + other.shoppers,
             lag: self.lag + other.lag,
             open: self.open + other.open,

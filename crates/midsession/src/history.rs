@@ -201,7 +201,9 @@ impl Tracer<'_> {
             Seam::Applied(id) if ours(id) => "event",
             Seam::Duplicate if event.visitor_id == self.whose.visitor => "duplicate",
             Seam::TooLate if event.visitor_id == self.whose.visitor => "too_late",
-            Seam::Applied(_) | Seam::Duplicate | Seam::TooLate | Seam::Forwarded | Seam::Keyless => return,
+            Seam::Applied(_) | Seam::Duplicate | Seam::TooLate | Seam::Forwarded | Seam::Keyless | Seam::Refused => {
+                return;
+            }
         };
         let detail = ("event", serde_json::to_value(event).unwrap_or_default());
         self.push(stream, place, stamp_ms, kind, event.name.as_str(), &summary(event), Some(detail));

@@ -122,6 +122,14 @@ impl World {
         }
     }
 
+    /// A rule was switched off: what waits of it is not shown.
+    pub fn stop(&self, rule: &str) {
+        if let Some(held) = self.held.lock().as_mut() {
+            held.retain(|_, (_, frame)| frame.rule != rule);
+        }
+        self.hub.retract_rule(rule);
+    }
+
     /// Not to be shown any more, if it waits.
     fn forget(&self, decision: DecisionId) {
         if let Some(held) = self.held.lock().as_mut() {
@@ -241,7 +249,7 @@ impl Sink for World {
             let mut rules = self.rules.lock();
             let counts = rules.entry(decision.rule.clone()).or_default();
             *counts.outcomes.entry(outcome_name(decision.outcome)).or_default() += 1;
-            if matches!(decision.outcome, Outcome::Served | Outcome::Holdout | Outcome::DryRun) {
+            if matches!(decision.outcome, Outcome::Served | Outcome::DryRun) {
                 if counts.reached.len() >= REACHED_MAX {
                     counts.reached.pop_front();
                 }
@@ -307,17 +315,24 @@ impl Sink for World {
         }
     }
 
-    fn retract(&self, decision: DecisionId, _visitor: Option<&VisitorId>) {
+    fn capped(&self, rule: &Str) {
+        let mut rules = self.rules.lock();
+        let counts = rules.entry(rule.clone()).or_default();
+        *counts.outcomes.entry(outcome_name(Outcome::Capped)).or_default() += 1;
+    }
+
+    fn retract(&self, decision: DecisionId, visitor: Option<&VisitorId>) {
         self.forget(decision);
-        self.hub.retract(decision);
+        self.hub.retract(decision, visitor);
+    }
+
+    fn painted(&self, decision: DecisionId) {
+        self.forget(decision);
+        self.hub.painted(decision);
     }
 
     fn reacted(&self, reaction: &Reaction, replayed: bool) {
         let counted = !reaction.preview && !reaction.bot;
-        if reaction.name == EventName::Painted || reaction.name == EventName::Dismiss {
-            self.forget(reaction.decision_id);
-            self.hub.painted(reaction.decision_id);
-        }
         if counted {
             if !reaction.rule.is_empty() {
                 let mut rules = self.rules.lock();

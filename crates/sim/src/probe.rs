@@ -1,6 +1,6 @@
 //! Definitions for the simulation: two rules with caps, and a record of every silence that was told.
 
-use midsession_event::{Event, EventName};
+use midsession_event::{Event, EventName, SessionId};
 use midsession_machine::{Ask, Definitions, Derived, View};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -27,13 +27,9 @@ pub struct Probe {
 }
 
 impl Probe {
-    fn wants(view: &View<'_>, rule: &str) -> bool {
-        let Some(session) = view.session else { return false };
-        let counted = || view.caps.iter().filter(|cap| cap.rule == rule && cap.counts);
-        session.cart.value.is_some_and(|value| value > CART_ABOVE)
-            && session.orders == 0
-            && counted().all(|cap| cap.session_id != session.id)
-            && counted().filter(|cap| cap.at_ms > view.now_ms - CAP_WINDOW_MS).count() < CAP_IN_WINDOW
+    fn wants(view: &View<'_>) -> bool {
+        view.session
+            .is_some_and(|session| session.cart.value.is_some_and(|value| value > CART_ABOVE) && session.orders == 0)
     }
 }
 
@@ -45,17 +41,25 @@ impl Definitions for Probe {
     }
 
     fn on_event(&self, view: &View<'_>, event: &Event, ask: &mut dyn FnMut(Ask)) {
-        if event.name == EventName::AddToCart && Self::wants(view, "big_cart") {
-            ask(Ask { rule: "big_cart".into(), inputs: BTreeMap::new() });
+        if event.name == EventName::AddToCart && Self::wants(view) {
+            let capped = !view.session.is_some_and(|session| self.allows(view, "big_cart", session.id));
+            ask(Ask { rule: "big_cart".into(), inputs: BTreeMap::new(), capped });
         }
     }
 
     fn on_idle(&self, view: &View<'_>, idle_ms: i64, ask: &mut dyn FnMut(Ask)) {
         let Some(session) = view.session else { return };
         self.silences.borrow_mut().push((view.shopper.to_string(), session.id.0, idle_ms, view.now_ms));
-        if idle_ms == STALLED_MS && Self::wants(view, "stalled") {
-            ask(Ask { rule: "stalled".into(), inputs: BTreeMap::new() });
+        if idle_ms == STALLED_MS && Self::wants(view) {
+            let capped = !self.allows(view, "stalled", session.id);
+            ask(Ask { rule: "stalled".into(), inputs: BTreeMap::new(), capped });
         }
+    }
+
+    fn allows(&self, view: &View<'_>, rule: &str, session: SessionId) -> bool {
+        let counted = || view.caps.iter().filter(|cap| cap.rule == rule && cap.counts);
+        counted().all(|cap| cap.session_id != session)
+            && counted().filter(|cap| cap.at_ms > view.now_ms - CAP_WINDOW_MS).count() < CAP_IN_WINDOW
     }
 
     fn still_holds(&self, view: &View<'_>, _rule: &str) -> bool {

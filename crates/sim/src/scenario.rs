@@ -119,6 +119,9 @@ pub fn run(seed: u64, steps: usize, change: impl Fn(&mut Config)) -> Result<Reac
     let mut reached = check.reached;
     reached.simulated_ms = world.now_ms - start_ms;
     for counters in world.streams.iter().map(Stream::counters) {
+        if !counters.adds_up() {
+            return Err(format!("S-7: {counters:?}"));
+        }
         reached.duplicates += counters.duplicates;
         reached.late += counters.late;
         reached.too_late += counters.too_late;
@@ -203,6 +206,7 @@ impl Check {
             Seam::TooLate => Fate::TooLate,
             Seam::Forwarded => Fate::Forwarded(forwarded.unwrap_or_default()),
             Seam::Keyless => Fate::Keyless,
+            Seam::Refused => Fate::Refused,
         });
         differ("what became of the event", &found, &expected)?;
         self.effects(step, oracle)
@@ -234,7 +238,7 @@ impl Check {
                     decided.push((decision.decision_id.0, decision.outcome == Outcome::Served));
                 }
                 Effect::Retract { decision_id, .. } => retracted.push(decision_id.0),
-                Effect::Handoff(_) | Effect::Forward(_) | Effect::Reaction(_) => {}
+                Effect::Handoff(_) | Effect::Forward(_) | Effect::Reaction(_) | Effect::Capped { .. } => {}
             }
         }
         self.reached.candidates += asked.len() as u64;
@@ -290,6 +294,6 @@ fn outcome(effect: &Effect) -> Option<String> {
         Effect::Decided(decision) => Some(format!("decided {} {:?}", decision.decision_id, decision.outcome)),
         Effect::Retract { decision_id, .. } => Some(format!("retract {decision_id}")),
         Effect::Forward(forward) => Some(format!("{} to {}", forward.event.event_id, forward.user_id)),
-        Effect::Handoff(_) | Effect::Reaction(_) => None,
+        Effect::Handoff(_) | Effect::Reaction(_) | Effect::Capped { .. } => None,
     }
 }

@@ -1,5 +1,7 @@
 //! What one event does to the shopper at home: facts, session, rules.
 
+use crate::Defect;
+use crate::config::FACTS_MAX;
 use crate::shopper::Shopper;
 use crate::stream::{Seam, Stream};
 use midsession_event::{CapEntry, DecisionId, Event, EventName, Product, Reaction, SessionState};
@@ -25,6 +27,11 @@ impl Stream {
         let Some(shopper) = shoppers[index as usize].as_mut() else { return Seam::Keyless };
         let number = position.map_or(0, |position| shopper.sessions[position].number);
         write_facts(shopper, names, currencies, &event, time_ms, now_ms, number, definitions);
+        if shopper.facts.all().len() > FACTS_MAX {
+            // A quarter at a time, so that it costs little per event.
+            shopper.facts.drop_oldest(FACTS_MAX / 4);
+            counters.facts_dropped += FACTS_MAX as u64 / 4;
+        }
         if !is_reaction(&event.name) {
             shopper.last_stamp_ms = now_ms;
             shopper.idle_fired_ms = 0;
@@ -122,8 +129,13 @@ impl Stream {
             properties: event.properties.clone(),
             cause,
         })));
-        // What is on the page can't be taken back any more.
-        shopper.shown.retain(|shown| shown.decision_id != decision_id);
+        if is_reaction(&event.name) {
+            // It is on the page, and no longer expires: it goes when it is answered, or when it stops being true.
+            let shown = shopper.shown.iter_mut().filter(|shown| shown.decision_id == decision_id);
+            shown.for_each(|shown| shown.expires_at_ms = i64::MAX);
+        } else {
+            shopper.shown.retain(|shown| shown.decision_id != decision_id);
+        }
     }
 
     /// Takes back what is no longer true, and asks the rules that this event triggers.
@@ -142,7 +154,13 @@ impl Stream {
             for shown in &shopper.shown {
                 let session = shopper.sessions.iter().find(|session| session.id == shown.session_id);
                 let view = self.view_of(shopper, session, now_ms);
-                if shown.expires_at_ms > now_ms && !definitions.still_holds(&view, &shown.rule) {
+                let consents = session
+                    .is_some_and(|session| session.consent.allows(midsession_event::Purpose::Personalization))
+                    || self.config.has(Defect::ConsentLate);
+                let still_holds = consents && definitions.still_holds(&view, &shown.rule);
+                if !session.is_some_and(Session::is_live) {
+                    gone.push(shown.decision_id);
+                } else if shown.expires_at_ms > now_ms && !still_holds {
                     out.push(Effect::Retract {
                         decision_id: shown.decision_id,
                         visitor_id: session.and_then(|session| session.visitor.clone()),
@@ -187,6 +205,10 @@ impl Stream {
         if shopper.caps.iter().any(|entry| entry.decision_id == decision_id) {
             return;
         }
+        if ask.capped {
+            out.push(Effect::Capped { rule: ask.rule });
+            return;
+        }
         let candidate = Candidate {
             decision_id,
             rule: ask.rule,
@@ -201,13 +223,14 @@ impl Stream {
             consented: session.consent.allows(midsession_event::Purpose::Personalization),
             bot: session.bot,
         };
-        // While it waits it counts: two rules may not both take the last place under a cap.
+        // It is known, so that it is not asked again, and counts once it has been decided so: a rule that turns out to be
+        // switched off takes nobody's place. Who comes first under a cap is settled when the decisions are read.
         shopper.caps.push(CapEntry {
             decision_id,
             rule: candidate.rule.clone(),
             session_id,
             at_ms: asked_at_ms,
-            counts: true,
+            counts: false,
         });
         shopper.pending.push(candidate.clone());
         self.counters.candidates += 1;
@@ -242,8 +265,8 @@ fn count_in(session: &mut Session, event: &Event, time_ms: i64, now_ms: i64, gap
     session.events += 1;
     session.last_kind = FactKind::of(&event.name);
     if time_ms >= session.ended_at_ms {
-        // A late event does not bring back a consent that was withdrawn since.
-        session.consent = event.consent;
+        // A late event does not bring back a consent that was withdrawn since, and a source's default says nothing new.
+        session.consent = if event.consent_said { event.consent } else { session.consent.and(event.consent) };
     }
     session.started_at_ms = session.started_at_ms.min(time_ms);
     session.ended_at_ms = session.ended_at_ms.max(time_ms);

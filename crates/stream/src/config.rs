@@ -1,5 +1,10 @@
 //! The numbers that sessions are cut by.
 
+/// Facts of one shopper; over it the oldest go. Only robots have so many within 24 hours.
+pub(crate) const FACTS_MAX: usize = 20_000;
+/// Sessions of one shopper that are live or readable; over it the one that ended first goes.
+pub(crate) const SESSIONS_MAX: usize = 256;
+
 /// Session rules. All in ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -37,6 +42,10 @@ pub enum Defect {
     StaleTimer,
     /// What was decided before a login is forgotten.
     CapsLeftBehind,
+    /// A withdrawn consent does not stop what is being decided or shown.
+    ConsentLate,
+    /// Caps are looked at when a rule asks, not when its decision is read.
+    CapsAtAsk,
     /// The owner replays aloud after a restart.
     ReplayAloud,
 }

@@ -3,8 +3,11 @@
 use crate::Defect;
 use crate::shopper::{Shopper, Shown};
 use crate::stream::Stream;
-use midsession_event::{Decision, Outcome, SessionId};
+use midsession_event::{CapEntry, Decision, Outcome, Purpose, SessionId};
 use midsession_machine::{Definitions, Effect};
+
+/// What is shown to one shopper at a time and may have to be taken back; older ones stay until they are answered.
+const SHOWN_MAX: usize = 16;
 
 impl Stream {
     pub(crate) fn on_decision<D: Definitions>(
@@ -14,21 +17,46 @@ impl Stream {
         out: &mut Vec<Effect>,
     ) {
         let now_ms = self.now_ms;
+        if decision.outcome == Outcome::Served && !self.consents(&decision) {
+            // Withdrawn while it was being decided.
+            decision.outcome = Outcome::NoConsent;
+        }
         let is_past = decision.expires_at_ms <= now_ms;
         if decision.outcome == Outcome::Served && (is_past || !self.still_holds(&decision, definitions)) {
             // Bought, say, while it was being decided: nothing is shown that is stale or no longer true.
             decision.outcome = Outcome::Expired;
         }
+        if matches!(decision.outcome, Outcome::Served | Outcome::Holdout) && !self.has_room(&decision, definitions) {
+            // Another decision has taken the last place since it was asked.
+            decision.outcome = Outcome::Capped;
+        }
         let twice = self.config.has(Defect::DecisionTwice);
-        let shopper =
-            self.by_id.get(&decision.shopper).and_then(|index| self.shoppers[*index as usize].as_mut()).filter(
-                |shopper| twice || shopper.pending.iter().any(|pending| pending.decision_id == decision.decision_id),
-            );
+        let is_pending =
+            |shopper: &Shopper| shopper.pending.iter().any(|pending| pending.decision_id == decision.decision_id);
+        let is_new = |shopper: &Shopper| {
+            shopper.caps.iter().all(|entry| entry.decision_id != decision.decision_id)
+                && shopper.sessions.iter().any(|session| session.id == decision.session_id)
+        };
+        let shopper = self
+            .by_id
+            .get(&decision.shopper)
+            .and_then(|index| self.shoppers[*index as usize].as_mut())
+            .filter(|shopper| twice || is_pending(shopper) || is_new(shopper));
         let Some(shopper) = shopper else {
             // Decided before (the first one won), or the shopper has moved to another home since.
             self.counters.orphaned_decisions += 1;
             return;
         };
+        if is_new(shopper) {
+            // Asked by definitions that have been changed since: what was decided then still counts.
+            shopper.caps.push(CapEntry {
+                decision_id: decision.decision_id,
+                rule: decision.rule.clone(),
+                session_id: decision.session_id,
+                at_ms: now_ms,
+                counts: false,
+            });
+        }
         shopper.pending.retain(|pending| pending.decision_id != decision.decision_id);
         let session_id = session_now(shopper, &decision);
         let counts = matches!(decision.outcome, Outcome::Served | Outcome::Holdout);
@@ -38,6 +66,9 @@ impl Stream {
         }
         if decision.outcome == Outcome::Served {
             shopper.shown.retain(|shown| shown.expires_at_ms > now_ms);
+            if shopper.shown.len() >= SHOWN_MAX {
+                shopper.shown.remove(0);
+            }
             shopper.shown.push(Shown {
                 decision_id: decision.decision_id,
                 rule: decision.rule.clone(),
@@ -46,6 +77,30 @@ impl Stream {
             });
         }
         out.push(Effect::Decided(Box::new(decision)));
+    }
+
+    /// Whether the session that it concerns still allows it.
+    fn consents(&self, decision: &Decision) -> bool {
+        if self.config.has(Defect::ConsentLate) {
+            return true;
+        }
+        let index = self.by_id.get(&decision.shopper);
+        let Some(shopper) = index.and_then(|index| self.shoppers[*index as usize].as_ref()) else { return false };
+        let session_id = session_now(shopper, decision);
+        let session = shopper.sessions.iter().find(|session| session.id == session_id);
+        // One that is not known any more is past its time.
+        session.is_none_or(|session| session.consent.allows(Purpose::Personalization))
+    }
+
+    fn has_room<D: Definitions>(&self, decision: &Decision, definitions: &D) -> bool {
+        if self.config.has(Defect::CapsAtAsk) {
+            return true;
+        }
+        let index = self.by_id.get(&decision.shopper);
+        let Some(shopper) = index.and_then(|index| self.shoppers[*index as usize].as_ref()) else { return true };
+        let session_id = session_now(shopper, decision);
+        let session = shopper.sessions.iter().find(|session| session.id == session_id);
+        definitions.allows(&self.view_of(shopper, session, self.now_ms), &decision.rule, session_id)
     }
 
     fn still_holds<D: Definitions>(&self, decision: &Decision, definitions: &D) -> bool {

@@ -91,6 +91,7 @@ impl Stream {
         let index = self.by_id.remove(key)?;
         let shopper = self.shoppers[index as usize].take()?;
         self.free.push(index);
+        self.tally.remove(&shopper);
         for session in &shopper.sessions {
             self.forget_session(session);
         }

@@ -2,6 +2,7 @@
 
 use crate::Defect;
 use crate::apply::emit;
+use crate::config::SESSIONS_MAX;
 use crate::shopper::Shopper;
 use crate::stream::Stream;
 use midsession_event::{Event, EventName, SessionId, SessionState};
@@ -44,12 +45,31 @@ impl Stream {
                     return None;
                 }
                 self.counters.sessions_opened += 1;
+                if shopper.sessions.len() >= SESSIONS_MAX {
+                    self.drop_session(index, out);
+                }
+                let shopper = self.shoppers[index as usize].as_mut()?;
                 shopper.last_session += 1;
                 let number = shopper.last_session;
                 shopper.sessions.push(opened(event, time_ms, number, &shopper.id));
                 Some(shopper.sessions.len() - 1)
             }
         }
+    }
+
+    /// Ends and forgets the session that ended first.
+    fn drop_session(&mut self, index: u32, out: &mut Vec<Effect>) {
+        let Self { shoppers, currencies, counters, now_ms, .. } = self;
+        let Some(shopper) = shoppers[index as usize].as_mut() else { return };
+        let first = (0..shopper.sessions.len()).min_by_key(|position| shopper.sessions[*position].ended_at_ms);
+        let Some(mut session) = first.map(|position| shopper.sessions.remove(position)) else { return };
+        counters.sessions_dropped += 1;
+        if session.is_live() {
+            session.state = SessionState::Closed;
+            counters.sessions_closed += 1;
+            emit(&mut session, currencies, *now_ms, out);
+        }
+        self.forget_session(&session);
     }
 
     /// Merges a session that came with a hand-off with live ones of its device that it touches.

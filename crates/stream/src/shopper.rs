@@ -1,7 +1,7 @@
 //! What a partition keeps of one shopper, and of one visitor.
 
 use crate::seen::Seen;
-use midsession_event::{CapEntry, DecisionId, SessionId, ShopperId, Str, UserId};
+use midsession_event::{CapEntry, Consent, DecisionId, SessionId, SessionState, ShopperId, Str, UserId};
 use midsession_machine::{Candidate, Facts, Session};
 
 /// A shopper at home: all that is known of them is here.
@@ -27,6 +27,56 @@ pub struct Shopper {
     pub idle_fired_ms: i64,
     /// The deadline that counts; others that come up are old.
     pub armed_ms: Option<i64>,
+    /// How many of their sessions are open, idle and closed, as counted into the partition's sum.
+    pub(crate) tally: Tally,
+}
+
+/// Sessions by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Open.
+    pub open: u32,
+    /// Past the gap, within the grace.
+    pub idle: u32,
+    /// Over, still readable.
+    pub closed: u32,
+}
+
+impl Tally {
+    fn of(sessions: &[Session]) -> Self {
+        let mut tally = Self::default();
+        for session in sessions {
+            match session.state {
+                SessionState::Open => tally.open += 1,
+                SessionState::Idle => tally.idle += 1,
+                SessionState::Closed => tally.closed += 1,
+                SessionState::Merged => {}
+            }
+        }
+        tally
+    }
+
+    fn replace(&mut self, old: Self, new: Self) {
+        for (sum, old, new) in [
+            (&mut self.open, old.open, new.open),
+            (&mut self.idle, old.idle, new.idle),
+            (&mut self.closed, old.closed, new.closed),
+        ] {
+            *sum = *sum - old + new;
+        }
+    }
+
+    /// Counts a shopper anew into this sum.
+    pub(crate) fn update(&mut self, shopper: &mut Shopper) {
+        let new = Self::of(&shopper.sessions);
+        self.replace(shopper.tally, new);
+        shopper.tally = new;
+    }
+
+    /// Takes a shopper who leaves out of this sum.
+    pub(crate) fn remove(&mut self, shopper: &Shopper) {
+        self.replace(shopper.tally, Self::default());
+    }
 }
 
 impl Shopper {
@@ -42,6 +92,7 @@ impl Shopper {
             last_stamp_ms: i64::MIN,
             idle_fired_ms: 0,
             armed_ms: None,
+            tally: Tally::default(),
         }
     }
 
@@ -71,8 +122,32 @@ pub struct Visitor {
     pub seen: Seen,
     /// Who they were, by event time. The last one may be open.
     pub attachments: Vec<Attachment>,
+    /// What was last said in a `consent` event, and its event time: nothing but another one widens it.
+    pub consent: Option<(i64, Consent)>,
+    /// The second of the last event, and how many were in it.
+    pub pace: (i64, u32),
+    /// Once too many events were within a second.
+    pub hasty: bool,
     /// Stamp of the last event. Epoch ms.
     pub last_stamp_ms: i64,
+}
+
+/// Events within one second from which on a visitor counts as a robot.
+const HASTY_PER_S: u32 = 100;
+
+impl Visitor {
+    /// Counts an event; whether its visitor acts faster than people do. By event time: a queue that was kept while the
+    /// network was away comes at once too.
+    pub(crate) fn is_hasty(&mut self, time_ms: i64) -> bool {
+        let second = time_ms.div_euclid(1_000);
+        if self.pace.0 == second {
+            self.pace.1 += 1;
+        } else {
+            self.pace = (second, 1);
+        }
+        self.hasty |= self.pace.1 > HASTY_PER_S;
+        self.hasty
+    }
 }
 
 /// An interval of event time in which a visitor is a user.

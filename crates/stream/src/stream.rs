@@ -1,8 +1,8 @@
 //! The state of a partition and the way of a record through it.
 
-use crate::shopper::{Shopper, Visitor};
+use crate::shopper::{Shopper, Tally, Visitor};
 use crate::{Config, Defect};
-use midsession_event::{Event, OutputId, PartitionId, Record, SessionId, ShopperId, Str};
+use midsession_event::{Event, EventName, OutputId, PartitionId, Record, SessionId, ShopperId, Str};
 use midsession_machine::{Candidate, Definitions, Effect, Map, Names, Session, Timers, View};
 
 /// One partition's sessions, identities, duplicates, facts and timers.
@@ -27,17 +27,21 @@ pub struct Stream {
     pub(crate) idle_thresholds: Vec<i64>,
     pub(crate) sweep_at: (u32, u32),
     pub(crate) counters: Counters,
+    pub(crate) tally: Tally,
     /// Place and `now` of the record at hand.
     pub(crate) offset: i64,
     pub(crate) now_ms: i64,
     pub(crate) ordinal: u32,
 }
 
-/// What happened so far, counted. On time + late + too late + duplicates + forwarded = events read.
+/// What happened so far, counted. On time + late + too late + duplicates + forwarded + keyless + refused =
+/// events + forwards read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Event records read (first copies and repeats).
     pub events: u64,
+    /// Events that another partition sent on to their home here, each once.
+    pub arrived: u64,
     /// Repeats, without effect.
     pub duplicates: u64,
     /// Sent on to the user's home.
@@ -50,6 +54,8 @@ pub struct Counters {
     pub too_late: u64,
     /// Without a visitor or a user.
     pub keyless: u64,
+    /// From shoppers who have withdrawn their consent.
+    pub refused: u64,
     /// Hand-offs and forwards that had been applied before.
     pub repeated_outputs: u64,
     /// Decisions whose candidate is not pending (any more).
@@ -66,6 +72,10 @@ pub struct Counters {
     pub sessions_closed: u64,
     /// By robots.
     pub bots: u64,
+    /// Facts dropped because their shopper has too many.
+    pub facts_dropped: u64,
+    /// Sessions ended early because their shopper has too many.
+    pub sessions_dropped: u64,
 }
 
 /// What the last event record did: for timelines.
@@ -81,6 +91,42 @@ pub enum Seam {
     Forwarded,
     /// Without a visitor or a user.
     Keyless,
+    /// From a shopper who has withdrawn their consent.
+    Refused,
+}
+
+impl Counters {
+    /// The sums of both.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            events: self.events + other.events,
+            arrived: self.arrived + other.arrived,
+            duplicates: self.duplicates + other.duplicates,
+            forwarded: self.forwarded + other.forwarded,
+            on_time: self.on_time + other.on_time,
+            late: self.late + other.late,
+            too_late: self.too_late + other.too_late,
+            keyless: self.keyless + other.keyless,
+            refused: self.refused + other.refused,
+            repeated_outputs: self.repeated_outputs + other.repeated_outputs,
+            orphaned_decisions: self.orphaned_decisions + other.orphaned_decisions,
+            ticks: self.ticks + other.ticks,
+            candidates: self.candidates + other.candidates,
+            sessions_opened: self.sessions_opened + other.sessions_opened,
+            sessions_merged: self.sessions_merged + other.sessions_merged,
+            sessions_closed: self.sessions_closed + other.sessions_closed,
+            bots: self.bots + other.bots,
+            facts_dropped: self.facts_dropped + other.facts_dropped,
+            sessions_dropped: self.sessions_dropped + other.sessions_dropped,
+        }
+    }
+
+    /// Every event read has become exactly one thing (S-7).
+    pub fn adds_up(&self) -> bool {
+        let told = self.on_time + self.late + self.too_late + self.duplicates + self.forwarded + self.keyless;
+        told + self.refused == self.events + self.arrived
+    }
 }
 
 impl Stream {
@@ -104,6 +150,7 @@ impl Stream {
             idle_thresholds: Vec::new(),
             sweep_at: (0, 0),
             counters: Counters::default(),
+            tally: Tally::default(),
             offset: -1,
             now_ms: i64::MIN,
             ordinal: 0,
@@ -144,6 +191,7 @@ impl Stream {
             }
             Record::Forward(forward) => self.is_new(forward.id).then(|| {
                 let forward = *forward;
+                self.counters.arrived += 1;
                 let shopper = self.shopper_index(&ShopperId::User(forward.user_id));
                 self.apply_event(shopper, forward.event, definitions, out)
             }),
@@ -170,6 +218,11 @@ impl Stream {
     /// What happened so far.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// Sessions at home here, by state.
+    pub fn tally(&self) -> Tally {
+        self.tally
     }
 
     /// The view of a shopper that is at home here. `now_ms` may be ahead of the log.
@@ -281,7 +334,7 @@ impl Stream {
         fresh
     }
 
-    fn on_event<D: Definitions>(&mut self, event: Event, definitions: &D, out: &mut Vec<Effect>) -> Seam {
+    fn on_event<D: Definitions>(&mut self, mut event: Event, definitions: &D, out: &mut Vec<Effect>) -> Seam {
         self.counters.events += 1;
         self.counters.bots += u64::from(event.bot);
         let key = match (&event.visitor_id, &event.user_id) {
@@ -301,6 +354,19 @@ impl Stream {
             self.counters.duplicates += 1;
             return Seam::Duplicate;
         }
+        if event.name == EventName::Consent {
+            if state.consent.is_none_or(|(at_ms, _)| at_ms <= event.occurred_at_ms) {
+                state.consent = Some((event.occurred_at_ms, event.consent));
+            }
+        } else if let Some((_, said)) = state.consent {
+            // Another tab, a server, a source's default: none of them brings back what was withdrawn.
+            event.consent = event.consent.and(said);
+        }
+        if event.consent.is_refusal() && event.name != EventName::Consent && !self.config.has(Defect::ConsentLate) {
+            self.counters.refused += 1;
+            return Seam::Refused;
+        }
+        event.bot |= state.is_hasty(event.occurred_at_ms);
         match self.home_of(visitor, &key, &event, out) {
             Some(user) => {
                 self.counters.forwarded += 1;

@@ -34,6 +34,7 @@ impl Stream {
             over.iter().for_each(|session| self.forget_session(session));
         }
         let Some(shopper) = self.shoppers[index].as_mut() else { return };
+        self.tally.update(shopper);
         if oldest_ms <= now_ms - WINDOW_MAX_MS {
             let numbers: smallvec::SmallVec<[u32; 8]> = shopper.sessions.iter().map(|session| session.number).collect();
             shopper.facts.retain(|fact| fact.time_ms > now_ms - WINDOW_MAX_MS || numbers.contains(&fact.session));
@@ -70,7 +71,10 @@ impl Stream {
             Some(to_ms) => to_ms > now_ms - horizon_ms,
             None => visitor.last_stamp_ms > now_ms - memory_ms,
         });
-        if visitor.seen.is_empty() && visitor.attachments.is_empty() {
+        if visitor.consent.is_some() && visitor.last_stamp_ms <= now_ms - memory_ms {
+            visitor.consent = None;
+        }
+        if visitor.seen.is_empty() && visitor.attachments.is_empty() && visitor.consent.is_none() {
             self.by_visitor.remove(id);
             self.visitors[index] = None;
             self.free_visitors.push(index as u32);

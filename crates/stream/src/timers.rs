@@ -75,7 +75,10 @@ impl Stream {
 
     fn arm_with(&mut self, index: u32, idle_thresholds_ms: &[i64]) {
         let (gap_ms, grace_ms, cadence_ms) = (self.config.gap_ms, self.config.grace_ms, self.config.cadence_ms);
-        let Some(shopper) = self.shoppers[index as usize].as_mut() else { return };
+        let Self { shoppers, timers, tally, .. } = self;
+        let Some(shopper) = shoppers[index as usize].as_mut() else { return };
+        // Whatever changes a session ends here.
+        tally.update(shopper);
         let mut next_ms = i64::MAX;
         let mut live = false;
         for session in shopper.sessions.iter().filter(|session| session.is_live()) {
@@ -101,7 +104,7 @@ impl Stream {
         // A later deadline is left to the earlier timer, which arms again when it comes up.
         if shopper.armed_ms.is_none_or(|armed_ms| next_ms < armed_ms) {
             shopper.armed_ms = Some(next_ms);
-            self.timers.arm(next_ms, index);
+            timers.arm(next_ms, index);
         }
     }
 }

@@ -100,15 +100,24 @@ impl Shopper {
     /// Names of the rules that ask after this much silence.
     pub fn idle(&self, rules: &Rules, idle_ms: i64) -> Vec<Str> {
         let mut asked = Vec::new();
-        rules.on_idle(&self.view(self.last_stamp_ms + idle_ms), idle_ms, &mut |ask| asked.push(ask.rule));
+        rules.on_idle(&self.view(self.last_stamp_ms + idle_ms), idle_ms, &mut |ask| {
+            asked.extend((!ask.capped).then_some(ask.rule))
+        });
         asked
     }
 
     /// Names of the rules that ask on this event, now.
     pub fn event(&self, rules: &Rules, event: &Event) -> Vec<Str> {
         let mut asked = Vec::new();
-        rules.on_event(&self.view(event.occurred_at_ms), event, &mut |ask| asked.push(ask.rule));
+        rules.on_event(&self.view(event.occurred_at_ms), event, &mut |ask| {
+            asked.extend((!ask.capped).then_some(ask.rule))
+        });
         asked
+    }
+
+    /// Whether the caps leave room for one more of a rule in the session.
+    pub fn may(&self, rules: &Rules, rule: &str, now_ms: i64) -> bool {
+        rules.allows(&self.view(now_ms), rule, self.session.id)
     }
 }
 

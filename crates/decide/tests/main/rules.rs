@@ -29,12 +29,20 @@ fn triggers_and_conditions() {
 }
 
 #[test]
-fn the_highest_priority_first_and_within_caps_of_the_same_call() {
+fn the_highest_priority_first() {
     let all = [rule("low", "priority = 1"), rule("high", "priority = 9"), rule("middle", "priority = 5")].concat();
     let shopper = Shopper::with_cart(90.0);
     assert_eq!(shopper.event(&rules(&all), &event("add_to_cart", 5)), ["high", "middle", "low"]);
     let capped = format!("{all}[interventions]\ncap = [\"2 per session\"]\n");
-    assert_eq!(shopper.event(&rules(&capped), &event("add_to_cart", 5)), ["high", "middle"]);
+    // Who gets the two places is settled when the decisions are read, in this order: a rule that is switched off takes none.
+    assert_eq!(shopper.event(&rules(&capped), &event("add_to_cart", 5)), ["high", "middle", "low"]);
+    let (rules, mut shopper) = (rules(&capped), Shopper::with_cart(90.0));
+    for (shown, may) in [(None, true), (Some("high"), true), (Some("middle"), false)] {
+        if let Some(shown) = shown {
+            shopper.was_shown(shown, 1, 5, true);
+        }
+        assert_eq!(shopper.may(&rules, "low", 6), may, "{shown:?}");
+    }
 }
 
 #[test]
@@ -72,8 +80,14 @@ fn one_cap_over_all() {
     let rules = rules(&(rule("a", "") + &rule("b", "") + "[interventions]\ncap = [\"2 per 1h\"]"));
     let mut shopper = Shopper::with_cart(90.0);
     shopper.was_shown("gone_since", 7, 1_000, true);
-    assert_eq!(shopper.event(&rules, &event("add_to_cart", 2_000)), ["a"], "one place is left");
-    assert_eq!(shopper.event(&rules, &event("add_to_cart", 3_601_000)), ["a", "b"], "the hour is over");
+    assert_eq!(
+        shopper.event(&rules, &event("add_to_cart", 2_000)),
+        ["a", "b"],
+        "one place is left: the first one takes it"
+    );
+    shopper.was_shown("a", 8, 2_000, true);
+    assert_eq!(shopper.event(&rules, &event("add_to_cart", 2_001)), [""; 0], "none is left");
+    assert_eq!(shopper.event(&rules, &event("add_to_cart", 3_601_000)), ["a", "b"], "the first one's hour is over");
 }
 
 #[test]

@@ -5,8 +5,8 @@
 use super::slot::{Progress, Slot};
 use bytes::Bytes;
 use midsession_event::{
-    Decision, DecisionId, PartitionId, Reaction, Record, SessionUpdate, Stamps, Tick, Topic, VisitorId, encode,
-    partition_of,
+    Decision, DecisionId, EventName, PartitionId, Reaction, Record, SessionUpdate, Stamps, Str, Tick, Topic, VisitorId,
+    encode, partition_of,
 };
 use midsession_machine::{Candidate, Definitions, Effect};
 use midsession_ports::{Append, Entry, Log, LogError, Position, Receipt, Unit};
@@ -47,8 +47,13 @@ pub trait Sink: Send + Sync {
     fn session(&self, _update: &SessionUpdate) {}
     /// A decision took effect. Served ones are to be shown. `durable_us`: when its record became durable.
     fn decided(&self, _decision: &Decision, _durable_us: i64, _replayed: bool) {}
+    /// A cap held a rule back before anybody was asked.
+    fn capped(&self, _rule: &Str) {}
     /// What was shown is to be taken back.
     fn retract(&self, _decision: DecisionId, _visitor: Option<&VisitorId>) {}
+    /// A browser reports that it has painted this, or that it was dismissed. Told where the report enters, before it
+    /// has reached the user's home: what a restart finds pending elsewhere must not be shown again.
+    fn painted(&self, _decision: DecisionId) {}
     /// A shopper reacted.
     fn reacted(&self, _reaction: &Reaction, _replayed: bool) {}
 }
@@ -170,6 +175,7 @@ impl<D: Definitions> Owner<D> {
             progress.replaying += usize::from(slot.next < slot.aloud_from || !slot.resumed);
             progress.replay_total += slot.aloud_from;
             progress.replay_done += slot.next.min(slot.aloud_from);
+            progress.behind_since_ms = progress.behind_since_ms.into_iter().chain(slot.behind_since_ms).min();
         }
         progress
     }
@@ -177,6 +183,9 @@ impl<D: Definitions> Owner<D> {
     /// One round over the partitions. An error means: stop, restart, recover from the log.
     pub fn turn(&mut self, now_us: i64) -> Result<Turn, LogError> {
         let now_ms = now_us / 1000;
+        for slot in self.slots.iter_mut().filter(|slot| slot.behind) {
+            slot.behind_since_ms.get_or_insert(now_ms);
+        }
         let mut worked = self.land(now_ms)?;
         // One slice at a time, the partitions in turn: questions wait for a slice, never for a backlog.
         for _ in 0..self.slots.len() {
@@ -243,8 +252,9 @@ impl<D: Definitions> Owner<D> {
         let moved = slot.next > slot.aloud_from || !slot.resumed;
         if self.log.extent(Topic::Behavior, partition)?.end > slot.next {
             slot.behind = true;
+        } else {
+            slot.behind_since_ms = None;
         }
-        let slot = &mut self.slots[index];
         if !slot.resumed && slot.next >= slot.aloud_from {
             slot.resumed = true;
             let pending: Vec<Candidate> = slot.stream.pending().cloned().collect();
@@ -277,7 +287,13 @@ impl<D: Definitions> Owner<D> {
             }
         };
         let cause = match &record {
-            Record::Event(event) => Some(event.stamps),
+            Record::Event(event) => {
+                let is_seen = matches!(event.name, EventName::Painted | EventName::Dismiss);
+                if let Some(decision) = event.decision_id.as_ref().filter(|_| is_seen).and_then(|id| id.parse().ok()) {
+                    self.sink.painted(decision);
+                }
+                Some(event.stamps)
+            }
             Record::Forward(forward) => Some(forward.event.stamps),
             Record::Tick(_) => {
                 slot.tick_under_way = false;
@@ -324,6 +340,7 @@ impl<D: Definitions> Owner<D> {
                     self.append(Topic::Decision, partition_of(&key, self.partitions), &key, encode(decision.as_ref()));
                 }
             }
+            Effect::Capped { rule } => self.sink.capped(&rule),
             Effect::Retract { decision_id, visitor_id } => self.sink.retract(decision_id, visitor_id.as_ref()),
             Effect::Reaction(reaction) => {
                 self.sink.reacted(&reaction, !aloud);

@@ -13,6 +13,8 @@ pub(super) struct Slot {
     pub(super) aloud_from: i64,
     /// The log may hold more than was read.
     pub(super) behind: bool,
+    /// Since when the log has held more than was read. Epoch ms.
+    pub(super) behind_since_ms: Option<i64>,
     /// Candidates left over by the replay have been asked again.
     pub(super) resumed: bool,
     /// A tick is on its way through the log.
@@ -28,6 +30,7 @@ impl Slot {
             next: start,
             aloud_from,
             behind: true,
+            behind_since_ms: None,
             resumed: false,
             tick_under_way: false,
             ticked_at_ms: i64::MIN,
@@ -44,4 +47,19 @@ pub struct Progress {
     pub replay_total: i64,
     /// Records replayed so far.
     pub replay_done: i64,
+    /// Since when some partition has not caught up with its log. Epoch ms.
+    pub behind_since_ms: Option<i64>,
+}
+
+impl Progress {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            replaying: self.replaying + other.replaying,
+            replay_total: self.replay_total + other.replay_total,
+            replay_done: self.replay_done + other.replay_done,
+            behind_since_ms: self.behind_since_ms.into_iter().chain(other.behind_since_ms).min(),
+        }
+    }
 }

@@ -8,6 +8,7 @@ use midsession_ports::{Log, LogError};
 use midsession_stream::{Config, Stream};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -119,7 +120,12 @@ impl<D: Definitions + Send + Sync + 'static> Driver<D> {
             let handle = std::thread::Builder::new()
                 .name(format!("stream-{thread}"))
                 .spawn(move || {
-                    if let Err(error) = run(owner, &desk_of_thread, &clock) {
+                    // A panic is a fault of ours; it must not look like a partition with nothing to do.
+                    let ran = catch_unwind(AssertUnwindSafe(|| run(owner, &desk_of_thread, &clock)));
+                    let stopped = ran.unwrap_or_else(|_| {
+                        Err(LogError::Failed { cause: "a stream owner panicked; its message stands above".into() })
+                    });
+                    if let Err(error) = stopped {
                         tracing::error!(%error, "a stream owner stopped");
                         failure.lock().get_or_insert(error);
                     }
@@ -183,14 +189,7 @@ impl<D: Definitions + Send + Sync + 'static> Driver<D> {
 
     /// How far the replay is, over all owners.
     pub fn progress(&self) -> Progress {
-        self.desks.iter().fold(Progress::default(), |sum, desk| {
-            let one = *desk.progress.lock();
-            Progress {
-                replaying: sum.replaying + one.replaying,
-                replay_total: sum.replay_total + one.replay_total,
-                replay_done: sum.replay_done + one.replay_done,
-            }
-        })
+        self.desks.iter().map(|desk| *desk.progress.lock()).fold(Progress::default(), Progress::and)
     }
 
     /// Everything read has been committed.

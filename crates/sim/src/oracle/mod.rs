@@ -49,6 +49,8 @@ pub enum Fate {
     Forwarded(String),
     /// Without an id.
     Keyless,
+    /// By somebody who has withdrawn their consent.
+    Refused,
 }
 
 #[derive(Debug, Default)]

@@ -130,7 +130,9 @@ impl Person {
             visit.stand = Stand::LoggedOut;
         }
         let id = visit.id;
-        self.shown.retain(|shown| shown.until_ms > stamp_ms);
+        let live: Vec<u128> =
+            self.visits.iter().filter(|visit| visit.stand == Stand::Live).map(|visit| visit.id).collect();
+        self.shown.retain(|shown| shown.until_ms > stamp_ms && live.contains(&shown.visit));
         let bought: Vec<u128> =
             self.visits.iter().filter(|visit| visit.count("transaction") > 0).map(|visit| visit.id).collect();
         for shown in self.shown.iter().filter(|shown| bought.contains(&shown.visit)) {
@@ -246,28 +248,37 @@ impl Person {
         })
     }
 
-    /// A decision is read. True when it takes effect; then whether it is still shown.
+    /// A decision is read. `None` when it has no effect; then whether it counts and still holds.
     pub fn settle(&mut self, decision: u128, counts: bool, served_until_ms: Option<i64>, now_ms: i64) -> Option<bool> {
-        let cap = self.caps.iter_mut().find(|cap| cap.decision == decision && cap.pending)?;
-        cap.pending = false;
-        cap.at_ms = now_ms;
-        let id = cap.visit;
+        let cap = self.caps.iter().find(|cap| cap.decision == decision && cap.pending)?;
+        let (id, rule) = (cap.visit, cap.rule.clone());
         let visit = self.visits.iter().find(|visit| visit.id == id);
         let in_time = served_until_ms.is_none_or(|until_ms| until_ms > now_ms);
         let holds = in_time && visit.is_some_and(|visit| visit.count("transaction") == 0);
-        cap.counts = counts && (holds || served_until_ms.is_none());
-        if let Some(until_ms) = served_until_ms.filter(|_| holds) {
+        // What does not hold takes no place; the first to hold takes the last one.
+        let has_place = self.has_room(&rule, id, now_ms);
+        let cap = self.caps.iter_mut().find(|cap| cap.decision == decision)?;
+        cap.pending = false;
+        cap.at_ms = now_ms;
+        cap.counts = counts && has_place && (holds || served_until_ms.is_none());
+        let shows = holds && has_place;
+        if let Some(until_ms) = served_until_ms.filter(|_| shows) {
             self.shown.push(Shown { decision, visit: id, until_ms });
         }
-        Some(holds)
+        Some(shows)
     }
 
     fn wants(&self, rule: &str, id: u128, now_ms: i64) -> bool {
         let Some(visit) = self.visits.iter().find(|visit| visit.id == id) else { return false };
-        let counted = || self.caps.iter().filter(|cap| cap.rule == rule && cap.counts);
         visit.basket().value.is_some_and(|value| value > probe::CART_ABOVE)
             && visit.count("transaction") == 0
-            && counted().all(|cap| cap.visit != id)
+            && self.has_room(rule, id, now_ms)
+    }
+
+    /// One per visit, so many in the window.
+    fn has_room(&self, rule: &str, id: u128, now_ms: i64) -> bool {
+        let counted = || self.caps.iter().filter(|cap| cap.rule == rule && cap.counts);
+        counted().all(|cap| cap.visit != id)
             && counted().filter(|cap| cap.at_ms > now_ms - probe::CAP_WINDOW_MS).count() < probe::CAP_IN_WINDOW
     }
 
@@ -277,7 +288,7 @@ impl Person {
         if self.caps.iter().any(|cap| cap.decision == decision) {
             return;
         }
-        self.caps.push(Cap { decision, rule: rule.to_string(), visit: id, at_ms, counts: true, pending: true });
+        self.caps.push(Cap { decision, rule: rule.to_string(), visit: id, at_ms, counts: false, pending: true });
         follows.asked.push((decision, at_ms));
     }
 }
