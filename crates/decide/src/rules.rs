@@ -1,6 +1,6 @@
 //! All interventions together: which fire on an event or a silence, the highest priority first, within their caps.
 
-use crate::cap::Cap;
+use crate::cap::{Cap, Per};
 use crate::definition::{Definitions, Rule, Trigger};
 use crate::env::ShopperEnv;
 use midsession_event::{DecisionId, Event, PropertyValue, Purpose, SessionId, Str};
@@ -55,6 +55,16 @@ impl Rules {
     /// The caps over all of them.
     pub fn caps(&self) -> &[Cap] {
         &self.caps
+    }
+
+    /// The longest time that a cap looks back; 0 without such caps. ms.
+    pub fn longest_cap_ms(&self) -> i64 {
+        let caps = self.rules.iter().flat_map(|rule| &rule.caps).chain(&self.caps);
+        let time_ms = |cap: &Cap| match cap.per {
+            Per::Time(ms) => ms,
+            Per::Session => 0,
+        };
+        caps.map(time_ms).max().unwrap_or(0)
     }
 
     /// The silences that some rule waits for, ascending. ms.

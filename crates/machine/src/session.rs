@@ -28,6 +28,8 @@ pub struct Session {
     pub started_at_ms: i64,
     /// Event time of the last event. Epoch ms.
     pub ended_at_ms: i64,
+    /// Stamp of the record that it came into this partition with. Epoch ms.
+    pub first_stamp_ms: i64,
     /// Stamp of the last record that changed it. Epoch ms.
     pub last_stamp_ms: i64,
     /// Kind of the event that came last.

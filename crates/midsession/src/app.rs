@@ -112,7 +112,8 @@ impl App {
             observe: Arc::clone(&observe),
         });
         let sink: Arc<dyn Sink> = world.clone();
-        let stream_config = config.stream(partitions);
+        let mut stream_config = config.stream(partitions);
+        stream_config.cap_memory_ms = assembly.longest_cap_ms();
         let ends: Vec<i64> = (0..partitions)
             .map(|partition| log.extent(Topic::Behavior, PartitionId(partition)))
             .map(|extent| extent.map(|extent| if extent.start == extent.end { 0 } else { extent.end }))
@@ -381,6 +382,7 @@ async fn watch(inner: Arc<Inner>) {
                 tracing::warn!(%error, "dead letters could not be followed");
             }
         }
+        inner.observe.turn(inner.now_ms());
         if round % 8 == 0 {
             before = inner.gauges(before).await;
         }

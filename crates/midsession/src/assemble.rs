@@ -100,6 +100,11 @@ impl Assembly {
         self.rules.all().iter().map(|rule| rule.name.clone()).collect()
     }
 
+    /// The longest time that a cap looks back. ms.
+    pub fn longest_cap_ms(&self) -> i64 {
+        self.rules.longest_cap_ms()
+    }
+
     /// The caps over all interventions, as people read them.
     pub fn caps_in_words(&self) -> Vec<String> {
         self.rules.caps().iter().map(|cap| cap.in_words()).collect()

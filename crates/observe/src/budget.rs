@@ -12,6 +12,8 @@ pub const PROMISE_P99_MS: f64 = 2_000.0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
+    /// The act → its request leaves the browser.
+    Send,
     /// First byte received → parsed, validated, handed to the log.
     Collect,
     /// Handed to the log → durable.
@@ -83,8 +85,9 @@ const fn row(
 
 use Clock::{Browser, Server};
 
-/// Everything measured, in the order of [`Stage`]. The first seven are the stages that add up.
-pub const STAGES: [StageRow; 11] = [
+/// Everything measured, in the order of [`Stage`]. The first eight are the stages that add up.
+pub const STAGES: [StageRow; 12] = [
+    row(Stage::Send, "send", "tracker", "the act to its request leaving the browser", Browser, Some((10.0, 30.0))),
     row(Stage::Collect, "collect", "collect", "first byte received to handed to the log", Server, Some((2.0, 10.0))),
     row(Stage::Log, "log", "engine-local", "handed to the log to durable", Server, Some((5.0, 20.0))),
     row(Stage::Machine, "machine", "stream", "durable to a candidate", Server, Some((2.0, 10.0))),
@@ -99,7 +102,7 @@ pub const STAGES: [StageRow; 11] = [
 ];
 
 /// How many of [`STAGES`] add up to the total (with the network).
-const ADDING_UP: usize = 7;
+const ADDING_UP: usize = 8;
 
 /// Longest time recorded; longer ones count as this. µs.
 const LONGEST_US: u64 = 600_000_000;
@@ -141,24 +144,45 @@ pub struct BudgetReport {
     pub silence: StageReport,
 }
 
-/// The histograms. Two significant digits.
+/// Histograms, two significant digits: of the present half of the window, and of the half before it.
 #[derive(Debug)]
-pub(crate) struct Ledger(Vec<Histogram<u64>>);
+pub(crate) struct Ledger {
+    present: Vec<Histogram<u64>>,
+    before: Vec<Histogram<u64>>,
+    turned_at_ms: i64,
+}
+
+/// Half of the time that «now» is: figures are of the last two and a half to five minutes, so that neither the start of
+/// the process nor a quiet night hides what goes on. ms.
+const HALF_MS: i64 = 150_000;
 
 impl Default for Ledger {
     fn default() -> Self {
         let empty = || Histogram::new_with_bounds(1, LONGEST_US, 2).expect("invariant: 1 < 600 s, 2 digits");
-        Self(STAGES.iter().map(|_| empty()).collect())
+        let all = || STAGES.iter().map(|_| empty()).collect();
+        Self { present: all(), before: all(), turned_at_ms: 0 }
     }
 }
 
 impl Ledger {
     pub(crate) fn record(&mut self, stage: Stage, us: i64, count: u64) {
-        self.0[stage as usize].saturating_record_n(u64::try_from(us).unwrap_or(0).min(LONGEST_US), count);
+        self.present[stage as usize].saturating_record_n(u64::try_from(us).unwrap_or(0).min(LONGEST_US), count);
+    }
+
+    /// Time passes: what is too old goes.
+    pub(crate) fn turn(&mut self, now_ms: i64) {
+        if now_ms - self.turned_at_ms >= HALF_MS {
+            std::mem::swap(&mut self.present, &mut self.before);
+            self.present.iter_mut().for_each(Histogram::reset);
+            self.turned_at_ms = now_ms;
+        }
     }
 
     pub(crate) fn report(&self, stage: Stage) -> StageReport {
-        let (row, histogram) = (STAGES[stage as usize], &self.0[stage as usize]);
+        let row = STAGES[stage as usize];
+        let mut histogram = self.present[stage as usize].clone();
+        // Invariant: all have the same bounds.
+        histogram.add(&self.before[stage as usize]).unwrap_or_default();
         let ms = |us: u64| us as f64 / 1_000.0;
         let at = |quantile| ms(histogram.value_at_quantile(quantile));
         let measured = !histogram.is_empty();
@@ -189,6 +213,8 @@ impl Ledger {
 /// One intervention's way to the pixel, from the properties of its `painted` event.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Paint {
+    /// Act → its request leaves, by the browser. µs.
+    pub send_us: Option<i64>,
     /// Handed in → painted, by the browser. µs.
     pub render_us: Option<i64>,
     /// Act → painted, by the browser. µs.
@@ -213,6 +239,7 @@ impl Paint {
         let sane = |us: f64| (us >= 0.0 && us <= LONGEST_US as f64).then_some(us.round() as i64);
         let ms = |name| sane(number(name)? * 1_000.0);
         Self {
+            send_us: ms("send_ms"),
             render_us: ms("paint_ms"),
             total_us: ms("sent_to_painted_ms"),
             network_us: ms("rtt_ms"),
@@ -221,10 +248,10 @@ impl Paint {
         }
     }
 
-    /// What is left of the total once server, network and paint are taken off; negative when the browser's measure
-    /// of the network was too long. `None` unless all four are known.
+    /// What is left of the total once sending, server, network and paint are taken off; negative when the browser's
+    /// measure of the network was too long. `None` unless all five are known.
     pub fn unexplained_us(&self) -> Option<i64> {
-        Some(self.total_us? - self.server_us? - self.network_us? - self.render_us?)
+        Some(self.total_us? - self.send_us? - self.server_us? - self.network_us? - self.render_us?)
     }
 }
 
@@ -260,12 +287,27 @@ mod tests {
         let number = PropertyValue::Float;
         let properties = BTreeMap::from([
             ("paint_ms".into(), number(8.0)),
-            ("sent_to_painted_ms".into(), number(30.5)),
+            ("send_ms".into(), number(1.5)),
+            ("sent_to_painted_ms".into(), number(32.0)),
             ("rtt_ms".into(), number(2.25)),
             ("s_received".into(), PropertyValue::Int(1_700_000_000_000_000)),
             ("s_pushed".into(), PropertyValue::Int(1_700_000_000_020_000)),
         ]);
         assert_eq!(Paint::read(&properties).unexplained_us(), Some(250));
+    }
+
+    #[test]
+    fn what_is_old_is_forgotten() {
+        let mut ledger = Ledger::default();
+        let mut counts = Vec::new();
+        for minute in 0..8 {
+            ledger.turn(minute * 60_000);
+            if minute == 0 {
+                ledger.record(Stage::Log, 5_000, 7);
+            }
+            counts.push(ledger.report(Stage::Log).count);
+        }
+        assert_eq!(counts, [7, 7, 7, 7, 7, 7, 0, 0]);
     }
 
     #[test]
@@ -278,8 +320,15 @@ mod tests {
             PropertyValue::Text("8".into()),
             PropertyValue::Null,
         ] {
-            let names =
-                ["paint_ms", "sent_to_painted_ms", "rtt_ms", "deadline_to_painted_ms", "s_pushed", "s_received"];
+            let names = [
+                "paint_ms",
+                "send_ms",
+                "sent_to_painted_ms",
+                "rtt_ms",
+                "deadline_to_painted_ms",
+                "s_pushed",
+                "s_received",
+            ];
             let mut properties: BTreeMap<Str, _> = names.map(|name| (name.into(), value.clone())).into();
             properties.insert("s_received".into(), PropertyValue::Int(0));
             assert_eq!(Paint::read(&properties), Paint::default(), "{value:?}");

@@ -76,6 +76,7 @@ impl Observe {
         let paint = Paint::read(properties);
         let mut ledger = self.ledger.lock();
         let measured = [
+            (Stage::Send, paint.send_us),
             (Stage::Render, paint.render_us),
             (Stage::Total, paint.total_us),
             (Stage::Network, paint.network_us),
@@ -89,7 +90,12 @@ impl Observe {
         }
     }
 
-    /// What one stage took so far.
+    /// Time passes: figures are of the last minutes.
+    pub fn turn(&self, now_ms: i64) {
+        self.ledger.lock().turn(now_ms);
+    }
+
+    /// What one stage took lately.
     pub fn stage(&self, stage: Stage) -> StageReport {
         self.ledger.lock().report(stage)
     }
@@ -190,7 +196,8 @@ mod tests {
         let observe = Observe::new();
         let properties = BTreeMap::from([
             ("paint_ms".into(), PropertyValue::Int(10)),
-            ("sent_to_painted_ms".into(), PropertyValue::Int(40)),
+            ("send_ms".into(), PropertyValue::Int(3)),
+            ("sent_to_painted_ms".into(), PropertyValue::Int(43)),
             ("rtt_ms".into(), PropertyValue::Int(11)),
             ("s_received".into(), PropertyValue::Int(5)),
             ("s_pushed".into(), PropertyValue::Int(20_005)),
@@ -201,8 +208,8 @@ mod tests {
         // The browser saw a longer network than there was: the size of the rest counts.
         assert!((budget.unexplained.p50_ms - 1.0).abs() < 0.02, "{}", budget.unexplained.p50_ms);
         let json = serde_json::to_value(&budget).expect("JSON");
-        assert_eq!(json["stages"][0]["owner"], "collect");
-        assert_eq!(json["stages"][6]["clock"], "browser");
+        assert_eq!(json["stages"][0]["owner"], "tracker");
+        assert_eq!(json["stages"][7]["clock"], "browser");
         assert_eq!(json["network"]["budget_p99_ms"], serde_json::Value::Null);
     }
 

@@ -18,8 +18,10 @@ pub struct Config {
     pub readable_ms: i64,
     /// How long an event id takes effect only once.
     pub duplicate_horizon_ms: i64,
-    /// How long decisions are remembered for caps, and attachments without events are kept.
+    /// How long attachments without events, and what was said on consent, are kept.
     pub memory_ms: i64,
+    /// How long decisions are remembered: the longest time that a cap looks back.
+    pub cap_memory_ms: i64,
     /// Partitions of `behavior`.
     pub partitions: u32,
     /// A fault to be made on purpose, so that tests can show that they would find it. Builds without debug assertions
@@ -68,6 +70,7 @@ impl Default for Config {
             readable_ms: 12 * HOUR,
             duplicate_horizon_ms: 24 * HOUR,
             memory_ms: 30 * 24 * HOUR,
+            cap_memory_ms: 30 * 24 * HOUR,
             partitions: 16,
             defect: None,
         }

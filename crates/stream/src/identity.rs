@@ -50,7 +50,10 @@ impl Stream {
         let has_left = time_ms <= oldest_ms
             || attachments.iter().any(|a| a.user == *user && a.to_ms.is_some_and(|to_ms| time_ms <= to_ms));
         match attachments.last_mut().filter(|attachment| attachment.to_ms.is_none()) {
-            Some(open) if open.user == *user => return Some(user.clone()),
+            Some(open) if open.user == *user => {
+                open.heard(self.now_ms, self.config.duplicate_horizon_ms);
+                return Some(user.clone());
+            }
             // A late event of somebody who has left since: it goes to them, and changes nothing here.
             Some(open) if time_ms < open.from_ms.max(oldest_ms) => return Some(user.clone()),
             None if has_left => return Some(user.clone()),
@@ -70,7 +73,13 @@ impl Stream {
         let attachments = &mut self.visitors[visitor as usize].as_mut()?.1.attachments;
         // What belongs to an earlier attachment stays there.
         let from_ms = live_from_ms.min(time_ms).saturating_sub(gap_ms).max(floor_ms(attachments, oldest_ms));
-        attachments.push(Attachment { user: user.clone(), from_ms, to_ms: None });
+        attachments.push(Attachment {
+            user: user.clone(),
+            from_ms,
+            to_ms: None,
+            stamp_ms: self.now_ms,
+            next_stamp_ms: self.now_ms,
+        });
         if attachments.len() > 16 {
             attachments.remove(0);
         }
@@ -165,7 +174,7 @@ impl Stream {
         for carried in &handoff.sessions {
             shopper.last_session += 1;
             numbers.push(shopper.last_session);
-            let session = session_of(carried, shopper.last_session, &handoff.user_id);
+            let session = session_of(carried, shopper.last_session, &handoff.user_id, self.now_ms);
             if session.is_live() && carried.last_stamp_ms > shopper.last_stamp_ms {
                 shopper.last_stamp_ms = carried.last_stamp_ms;
                 shopper.idle_fired_ms = carried.idle_fired_ms;
@@ -273,7 +282,7 @@ fn floor_ms(before: &[Attachment], oldest_ms: i64) -> i64 {
 }
 
 /// A session as it was carried, under its new number.
-fn session_of(carried: &CarriedSession, number: u32, user: &UserId) -> Session {
+fn session_of(carried: &CarriedSession, number: u32, user: &UserId, now_ms: i64) -> Session {
     let update = &carried.update;
     let is_live = matches!(update.state, SessionState::Open | SessionState::Idle);
     Session {
@@ -289,6 +298,7 @@ fn session_of(carried: &CarriedSession, number: u32, user: &UserId) -> Session {
         version: update.version,
         started_at_ms: update.started_at_ms,
         ended_at_ms: update.ended_at_ms,
+        first_stamp_ms: now_ms,
         last_stamp_ms: carried.last_stamp_ms,
         last_kind: FactKind::CUSTOM,
         events: update.events,

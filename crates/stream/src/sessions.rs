@@ -51,7 +51,7 @@ impl Stream {
                 let shopper = self.shoppers[index as usize].as_mut()?;
                 shopper.last_session += 1;
                 let number = shopper.last_session;
-                shopper.sessions.push(opened(event, time_ms, number, &shopper.id));
+                shopper.sessions.push(opened(event, time_ms, now_ms, number, &shopper.id));
                 Some(shopper.sessions.len() - 1)
             }
         }
@@ -120,6 +120,7 @@ impl Stream {
         let session = &mut shopper.sessions[kept];
         session.version = session.version.max(lost.version);
         session.started_at_ms = session.started_at_ms.min(lost.started_at_ms);
+        session.first_stamp_ms = session.first_stamp_ms.min(lost.first_stamp_ms);
         if lost.ended_at_ms > session.ended_at_ms {
             session.ended_at_ms = lost.ended_at_ms;
             session.consent = lost.consent;
@@ -166,7 +167,7 @@ fn ended_by_logout(facts: &Facts, session: &Session) -> bool {
 }
 
 /// The session that this event opens.
-fn opened(event: &Event, time_ms: i64, number: u32, shopper: &midsession_event::ShopperId) -> Session {
+fn opened(event: &Event, time_ms: i64, now_ms: i64, number: u32, shopper: &midsession_event::ShopperId) -> Session {
     Session {
         id: SessionId::opened_by(&event.source, &event.event_id),
         number,
@@ -182,6 +183,7 @@ fn opened(event: &Event, time_ms: i64, number: u32, shopper: &midsession_event::
         version: 0,
         started_at_ms: time_ms,
         ended_at_ms: time_ms,
+        first_stamp_ms: now_ms,
         last_stamp_ms: i64::MIN,
         last_kind: FactKind::of(&event.name),
         events: 0,

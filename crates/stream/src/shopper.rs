@@ -96,6 +96,14 @@ impl Shopper {
         }
     }
 
+    /// The oldest stamp that what is kept beyond the windows goes back to. Epoch ms.
+    pub(crate) fn oldest_stamp_ms(&self) -> i64 {
+        let sessions = self.sessions.iter().map(|session| session.first_stamp_ms);
+        let caps = self.caps.iter().map(|entry| entry.at_ms);
+        let pending = self.pending.iter().map(|candidate| candidate.asked_at_ms);
+        sessions.chain(caps).chain(pending).min().unwrap_or(i64::MAX)
+    }
+
     /// The live session with the latest event, else the latest of all.
     pub fn current_session(&self) -> Option<&Session> {
         self.sessions.iter().max_by_key(|session| (session.is_live(), session.ended_at_ms, session.number))
@@ -122,8 +130,8 @@ pub struct Visitor {
     pub seen: Seen,
     /// Who they were, by event time. The last one may be open.
     pub attachments: Vec<Attachment>,
-    /// What was last said in a `consent` event, and its event time: nothing but another one widens it.
-    pub consent: Option<(i64, Consent)>,
+    /// What was last said in a `consent` event: nothing but another one widens it.
+    pub consent: Option<Said>,
     /// The second of the last event, and how many were in it.
     pub pace: (i64, u32),
     /// Once too many events were within a second.
@@ -136,6 +144,12 @@ pub struct Visitor {
 const HASTY_PER_S: u32 = 100;
 
 impl Visitor {
+    /// The oldest stamp that what is kept beyond the horizon goes back to. Epoch ms.
+    pub(crate) fn oldest_stamp_ms(&self) -> i64 {
+        let attachments = self.attachments.iter().map(|attachment| attachment.stamp_ms);
+        attachments.chain(self.consent.map(|said| said.stamp_ms)).min().unwrap_or(i64::MAX)
+    }
+
     /// Counts an event; whether its visitor acts faster than people do. By event time: a queue that was kept while the
     /// network was away comes at once too.
     pub(crate) fn is_hasty(&mut self, time_ms: i64) -> bool {
@@ -150,6 +164,17 @@ impl Visitor {
     }
 }
 
+/// A consent as it was said.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Said {
+    /// What.
+    pub consent: Consent,
+    /// Event time. Epoch ms.
+    pub time_ms: i64,
+    /// Stamp of its record. Epoch ms.
+    pub stamp_ms: i64,
+}
+
 /// An interval of event time in which a visitor is a user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attachment {
@@ -159,9 +184,22 @@ pub struct Attachment {
     pub from_ms: i64,
     /// Up to this one; open while signed in. Epoch ms.
     pub to_ms: Option<i64>,
+    /// Stamp of a record that it can be had from again: the login, or a later event with the user's id from before the
+    /// horizon. Epoch ms.
+    pub stamp_ms: i64,
+    /// Stamp of the next such record, once it is older than the horizon. Epoch ms.
+    pub next_stamp_ms: i64,
 }
 
 impl Attachment {
+    /// An event with the user's id came: records from before the horizon are not needed to know the user again.
+    pub(crate) fn heard(&mut self, now_ms: i64, horizon_ms: i64) {
+        if now_ms - self.next_stamp_ms > horizon_ms {
+            self.stamp_ms = self.next_stamp_ms;
+            self.next_stamp_ms = now_ms;
+        }
+    }
+
     /// Whether this instant of event time lies in it.
     pub fn holds(&self, time_ms: i64) -> bool {
         self.from_ms <= time_ms && self.to_ms.is_none_or(|to_ms| time_ms <= to_ms)

@@ -1,6 +1,7 @@
 //! The state of a partition and the way of a record through it.
 
-use crate::shopper::{Shopper, Tally, Visitor};
+use crate::shopper::{Said, Shopper, Tally, Visitor};
+use crate::sweep::Sweep;
 use crate::{Config, Defect};
 use midsession_event::{Event, EventName, OutputId, PartitionId, Record, SessionId, ShopperId, Str};
 use midsession_machine::{Candidate, Definitions, Effect, Map, Names, Session, Timers, View};
@@ -25,7 +26,7 @@ pub struct Stream {
     pub(crate) timers: Timers<u32>,
     /// Silences that rules wait for, as of the record at hand.
     pub(crate) idle_thresholds: Vec<i64>,
-    pub(crate) sweep_at: (u32, u32),
+    pub(crate) sweep: Sweep,
     pub(crate) counters: Counters,
     pub(crate) tally: Tally,
     /// Place and `now` of the record at hand.
@@ -148,7 +149,7 @@ impl Stream {
             currencies: Names::default(),
             timers: Timers::default(),
             idle_thresholds: Vec::new(),
-            sweep_at: (0, 0),
+            sweep: Sweep::default(),
             counters: Counters::default(),
             tally: Tally::default(),
             offset: -1,
@@ -355,12 +356,13 @@ impl Stream {
             return Seam::Duplicate;
         }
         if event.name == EventName::Consent {
-            if state.consent.is_none_or(|(at_ms, _)| at_ms <= event.occurred_at_ms) {
-                state.consent = Some((event.occurred_at_ms, event.consent));
+            let time_ms = event.occurred_at_ms;
+            if state.consent.is_none_or(|said| said.time_ms <= time_ms) {
+                state.consent = Some(Said { consent: event.consent, time_ms, stamp_ms: now_ms });
             }
-        } else if let Some((_, said)) = state.consent {
+        } else if let Some(said) = state.consent {
             // Another tab, a server, a source's default: none of them brings back what was withdrawn.
-            event.consent = event.consent.and(said);
+            event.consent = event.consent.and(said.consent);
         }
         if event.consent.is_refusal() && event.name != EventName::Consent && !self.config.has(Defect::ConsentLate) {
             self.counters.refused += 1;

@@ -1,28 +1,78 @@
 //! Forgetting: each record looks at one shopper and one visitor, in turn, and drops what no read can ask for.
 
+use crate::shopper::Shopper;
 use crate::stream::Stream;
 use midsession_event::SessionState;
 use midsession_machine::{Session, WINDOW_MAX_MS};
 
+/// Where forgetting is, and what it has seen.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sweep {
+    shoppers: Round,
+    visitors: Round,
+}
+
+/// A walk over all slots, again and again.
+#[derive(Clone, Copy, Debug, Default)]
+struct Round {
+    next: usize,
+    /// The oldest stamp that something seen in this round goes back to. Epoch ms.
+    oldest_ms: i64,
+    /// The same of the last whole round. Epoch ms.
+    last_oldest_ms: Option<i64>,
+}
+
+impl Round {
+    /// The slot to look at, of so many.
+    fn step(&mut self, slots: usize) -> Option<usize> {
+        if self.next == 0 {
+            self.oldest_ms = i64::MAX;
+        }
+        let at = Some(self.next).filter(|next| *next < slots)?;
+        self.next += 1;
+        Some(at)
+    }
+
+    /// What the slot just looked at goes back to.
+    fn saw(&mut self, oldest_ms: i64, slots: usize) {
+        self.oldest_ms = self.oldest_ms.min(oldest_ms);
+        if self.next >= slots {
+            self.last_oldest_ms = Some(self.oldest_ms);
+            self.next = 0;
+        }
+    }
+}
+
 impl Stream {
+    /// The state comes from records with stamps from this one on; older ones may go. Everything is needed until all
+    /// slots have been looked at once. Epoch ms.
+    pub fn needs_from_ms(&self) -> i64 {
+        let of =
+            |round: &Round, slots: usize| if slots == 0 { i64::MAX } else { round.last_oldest_ms.unwrap_or(i64::MIN) };
+        let looked_back_ms = self.config.duplicate_horizon_ms.max(WINDOW_MAX_MS);
+        of(&self.sweep.shoppers, self.shoppers.len())
+            .min(of(&self.sweep.visitors, self.visitors.len()))
+            .min(self.now_ms.saturating_sub(looked_back_ms))
+    }
+
     /// Looks at the next shopper and the next visitor. Driven by records, so replay forgets at the same places.
     pub(crate) fn sweep_some(&mut self) {
         let now_ms = self.now_ms;
-        if !self.shoppers.is_empty() {
-            let index = self.sweep_at.0 as usize % self.shoppers.len();
-            self.sweep_at.0 = index as u32 + 1;
+        if let Some(index) = self.sweep.shoppers.step(self.shoppers.len()) {
             self.sweep_shopper(index, now_ms);
+            let oldest_ms = self.shoppers[index].as_ref().map_or(i64::MAX, Shopper::oldest_stamp_ms);
+            self.sweep.shoppers.saw(oldest_ms, self.shoppers.len());
         }
-        if !self.visitors.is_empty() {
-            let index = self.sweep_at.1 as usize % self.visitors.len();
-            self.sweep_at.1 = index as u32 + 1;
+        if let Some(index) = self.sweep.visitors.step(self.visitors.len()) {
             self.sweep_visitor(index, now_ms);
+            let oldest_ms = self.visitors[index].as_ref().map_or(i64::MAX, |(_, visitor)| visitor.oldest_stamp_ms());
+            self.sweep.visitors.saw(oldest_ms, self.visitors.len());
         }
     }
 
     fn sweep_shopper(&mut self, index: usize, now_ms: i64) {
         let kept_ms = self.config.gap_ms + self.config.grace_ms + self.config.readable_ms;
-        let memory_ms = self.config.memory_ms;
+        let cap_memory_ms = self.config.cap_memory_ms;
         let Some(shopper) = self.shoppers[index].as_mut() else { return };
         let oldest_ms = shopper.facts.all().first().map_or(i64::MAX, |fact| fact.time_ms);
         let is_over = |session: &Session| {
@@ -39,7 +89,11 @@ impl Stream {
             let numbers: smallvec::SmallVec<[u32; 8]> = shopper.sessions.iter().map(|session| session.number).collect();
             shopper.facts.retain(|fact| fact.time_ms > now_ms - WINDOW_MAX_MS || numbers.contains(&fact.session));
         }
-        shopper.caps.retain(|entry| entry.at_ms > now_ms - memory_ms);
+        // A cap per session counts for as long as its session is known.
+        let sessions = &shopper.sessions;
+        shopper.caps.retain(|entry| {
+            entry.at_ms > now_ms - cap_memory_ms || sessions.iter().any(|session| session.id == entry.session_id)
+        });
         let is_empty = shopper.sessions.is_empty()
             && shopper.facts.all().is_empty()
             && shopper.caps.is_empty()

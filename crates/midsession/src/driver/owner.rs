@@ -19,6 +19,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 const TICK_EVERY_MS: i64 = 20;
 /// Bytes of records read from one partition before the next has its turn.
 const SLICE_BYTES: usize = 64 * 1024;
+/// How often the log is told what it must keep.
+const KEEP_EVERY_MS: i64 = 60_000;
 /// Bytes of output that may wait for the log before reading pauses.
 const PENDING_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// A unit refused by a busy or full log is offered again after this.
@@ -415,9 +417,17 @@ impl<D: Definitions> Owner<D> {
         let Flight::Waiting { unit, .. } = std::mem::replace(&mut self.flight, Flight::None) else { return Ok(false) };
         match answer {
             Ok(()) => {
-                // Readers of what is not processed yet must find it, whatever the retention says.
-                let unread = |slot: &Slot| Position { partition: slot.stream.partition(), offset: slot.next };
-                self.log.keep_from(&self.slots.iter().map(unread).collect::<Vec<_>>());
+                // What the state comes from must be there at the next start, whatever the retention says.
+                let mut needed = Vec::new();
+                for slot in self.slots.iter_mut().filter(|slot| now_ms - slot.kept_at_ms >= KEEP_EVERY_MS) {
+                    slot.kept_at_ms = now_ms;
+                    let partition = slot.stream.partition();
+                    let offset = self.log.offset_at(Topic::Behavior, partition, slot.stream.needs_from_ms())?;
+                    needed.push(Position { partition, offset: offset.min(slot.next) });
+                }
+                if !needed.is_empty() {
+                    self.log.keep_from(&needed);
+                }
             }
             Err(error) if error.is_retryable() => {
                 self.flight = Flight::Refused { unit, retry_at_ms: now_ms + RETRY_AFTER_MS };

@@ -15,6 +15,8 @@ pub(super) struct Slot {
     pub(super) behind: bool,
     /// Since when the log has held more than was read. Epoch ms.
     pub(super) behind_since_ms: Option<i64>,
+    /// When the log was last told what must be kept. Epoch ms.
+    pub(super) kept_at_ms: i64,
     /// Candidates left over by the replay have been asked again.
     pub(super) resumed: bool,
     /// A tick is on its way through the log.
@@ -31,6 +33,7 @@ impl Slot {
             aloud_from,
             behind: true,
             behind_since_ms: None,
+            kept_at_ms: 0,
             resumed: false,
             tick_under_way: false,
             ticked_at_ms: i64::MIN,
