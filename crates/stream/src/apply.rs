@@ -225,6 +225,7 @@ impl Stream {
         };
         // It is known, so that it is not asked again, and counts once it has been decided so: a rule that turns out to be
         // switched off takes nobody's place. Who comes first under a cap is settled when the decisions are read.
+        shopper.caps.reserve_exact(1);
         shopper.caps.push(CapEntry {
             decision_id,
             rule: candidate.rule.clone(),

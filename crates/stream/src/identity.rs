@@ -73,6 +73,7 @@ impl Stream {
         let attachments = &mut self.visitors[visitor as usize].as_mut()?.1.attachments;
         // What belongs to an earlier attachment stays there.
         let from_ms = live_from_ms.min(time_ms).saturating_sub(gap_ms).max(floor_ms(attachments, oldest_ms));
+        attachments.reserve_exact(1);
         attachments.push(Attachment {
             user: user.clone(),
             from_ms,
@@ -170,6 +171,7 @@ impl Stream {
     pub(crate) fn on_handoff(&mut self, handoff: Handoff, out: &mut Vec<Effect>) {
         let index = self.shopper_index(&ShopperId::User(handoff.user_id.clone()));
         let Some(shopper) = self.shoppers[index as usize].as_mut() else { return };
+        shopper.sessions.reserve_exact(handoff.sessions.len());
         let mut numbers = Vec::with_capacity(handoff.sessions.len());
         for carried in &handoff.sessions {
             shopper.last_session += 1;

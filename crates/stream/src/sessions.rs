@@ -51,6 +51,8 @@ impl Stream {
                 let shopper = self.shoppers[index as usize].as_mut()?;
                 shopper.last_session += 1;
                 let number = shopper.last_session;
+                // Most shoppers have one session within a day: no room for four.
+                shopper.sessions.reserve_exact(1);
                 shopper.sessions.push(opened(event, time_ms, now_ms, number, &shopper.id));
                 Some(shopper.sessions.len() - 1)
             }

@@ -5,6 +5,9 @@ use crate::stream::Stream;
 use midsession_event::SessionState;
 use midsession_machine::{Session, WINDOW_MAX_MS};
 
+/// Records per look at one shopper and one visitor.
+const SWEEP_EVERY: i64 = 4;
+
 /// Where forgetting is, and what it has seen.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sweep {
@@ -55,8 +58,12 @@ impl Stream {
             .min(self.now_ms.saturating_sub(looked_back_ms))
     }
 
-    /// Looks at the next shopper and the next visitor. Driven by records, so replay forgets at the same places.
+    /// Looks at the next shopper and the next visitor. Driven by records, so replay forgets at the same places; not by
+    /// each, since what is looked at is seldom in the processor's cache.
     pub(crate) fn sweep_some(&mut self) {
+        if self.offset % SWEEP_EVERY != 0 {
+            return;
+        }
         let now_ms = self.now_ms;
         if let Some(index) = self.sweep.shoppers.step(self.shoppers.len()) {
             self.sweep_shopper(index, now_ms);

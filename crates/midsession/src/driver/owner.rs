@@ -329,8 +329,8 @@ impl<D: Definitions> Owner<D> {
             Effect::Session(update) => {
                 self.sink.session(&update);
                 if aloud {
-                    let partition = partition_of(&update.session_id.to_string(), self.partitions);
-                    self.append(Topic::Session, partition, &update.session_id.to_string(), encode(update.as_ref()));
+                    let key = update.session_id.to_string();
+                    self.append(Topic::Session, partition_of(&key, self.partitions), &key, encode(update.as_ref()));
                 }
             }
             Effect::Candidate(candidate) if aloud => self.decide(index, &candidate, cause, now_us),
