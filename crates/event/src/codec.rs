@@ -1,5 +1,6 @@
 //! Avro with Confluent's framing: magic byte 0, schema id (big endian u32), datum.
 
+use crate::in_order::InOrder;
 use crate::{Decision, Definition, Event, Forward, Handoff, Reaction, Record, Reject, SessionUpdate, Tick};
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
@@ -161,11 +162,11 @@ impl Record {
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
         let (schema, datum) = unframe(bytes)?;
         match schema.id.0 {
-            1 => Ok(Self::Event(Box::new(datum_of(schema, datum)?))),
+            1 => Ok(Self::Event(Box::new(datum_of::<InOrder<Event>>(schema, datum)?.0))),
             2 => Ok(Self::Tick(datum_of(schema, datum)?)),
             3 => Ok(Self::Decision(Box::new(datum_of(schema, datum)?))),
             4 => Ok(Self::Handoff(Box::new(datum_of(schema, datum)?))),
-            5 => Ok(Self::Forward(Box::new(datum_of(schema, datum)?))),
+            5 => Ok(Self::Forward(Box::new(datum_of::<InOrder<Forward>>(schema, datum)?.0))),
             _ => Err(CodecError::WrongSchema { expected: "behavior", found: schema.subject }),
         }
     }

@@ -5,6 +5,7 @@
 mod codec;
 mod event;
 mod id;
+mod in_order;
 mod name;
 mod record;
 mod topic;
