@@ -11,7 +11,9 @@ pub(super) fn surroundings() -> Value {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let load = read("/proc/loadavg");
     let load: Vec<&str> = load.split(' ').take(3).collect();
-    let revision = std::process::Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
+    // The checkout that this binary was built from, wherever it is run.
+    let describe = ["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty", "--exclude", "*"];
+    let revision = std::process::Command::new("git").args(describe).output();
     let revision = revision.ok().map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned());
     json!({
         "machine": {"cpu": cpu, "cores": cores}, "load_average": load, "revision": revision,
@@ -21,7 +23,30 @@ pub(super) fn surroundings() -> Value {
 
 /// Processor time (user and system) of a process so far. s.
 pub(super) fn cpu_s(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    cpu_of(&format!("/proc/{pid}/stat"))
+}
+
+/// Processor time of a process so far by the work its threads do: HTTP with collecting and encoding, the log with its
+/// syncs, the partition machines. s.
+pub(super) fn cpu_by_work_s(pid: u32) -> [(&'static str, f64); 3] {
+    let mut work = [("edge", 0.0), ("log", 0.0), ("stream", 0.0)];
+    for task in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+        let path = task.path();
+        let name = std::fs::read_to_string(path.join("comm")).unwrap_or_default();
+        let index = if name.starts_with("stream") {
+            2
+        } else if name.starts_with("log") {
+            1
+        } else {
+            0
+        };
+        work[index].1 += cpu_of(&path.join("stat").display().to_string());
+    }
+    work
+}
+
+fn cpu_of(path: &str) -> f64 {
+    let stat = std::fs::read_to_string(path).unwrap_or_default();
     // The name may hold spaces: fields are counted from behind its parenthesis. utime and stime are 12th and 13th.
     let fields: Vec<u64> = stat
         .rsplit(')')

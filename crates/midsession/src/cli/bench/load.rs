@@ -60,21 +60,21 @@ async fn one(
     let (path, headers) = address(load.format, key);
     let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     while began.elapsed() < load.for_ {
-        match every {
-            Some(every) => {
-                tokio::time::sleep_until(due.into()).await;
-                due += every;
-            }
-            None => due = Instant::now(),
-        }
-        let asked = every.map_or(due, |every| due - every);
         let first = numbers.fetch_add(load.batch as u64, Ordering::Relaxed);
         let body = body(first, load);
+        if let Some(every) = every {
+            tokio::time::sleep_until(due.into()).await;
+            due += every;
+        }
+        // At a fixed rate an answer counts from when its request was due, however late it left.
+        let asked = every.map_or_else(Instant::now, |every| due - every);
         match client.send("POST", path, &headers, body).await {
-            Ok(answer) if answer.status == 200 => events += load.batch as u64,
+            Ok(answer) if answer.status == 200 => {
+                events += load.batch as u64;
+                acks.saturating_record(u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX));
+            }
             Ok(_) | Err(_) => failed += load.batch as u64,
         }
-        acks.saturating_record(u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX));
     }
     (events, failed, acks)
 }
