@@ -57,6 +57,8 @@ pub struct Collected {
     pub rejects: Vec<Rejected>,
     /// Events that the shopper's consent does not cover; counted, not kept.
     pub dropped_no_consent: usize,
+    /// Why the request was refused whole, where it has no source among whose dead letters it could be kept.
+    pub unattributed: Option<&'static str>,
     /// Events outside the source's sample; counted, not kept.
     pub dropped_sampled: usize,
     /// To be sent once everything above is durable.
@@ -144,7 +146,7 @@ impl Collector {
         let mut collected = Collected::empty(None);
         match find(request) {
             Some((row, _)) => {
-                let source = self.source(&Envelope::new(Vec::new()), request).ok();
+                let source = self.likely_source(request);
                 self.refuse(row, request, decode::too_large(&self.settings.limits), source, &mut collected);
             }
             None => collected.reply = not_found(request),
@@ -178,7 +180,7 @@ impl Collector {
         let body = match decode::body(request, limits) {
             Ok(body) => body,
             Err(fault) => {
-                let source = self.source(&Envelope::new(Vec::new()), request).ok();
+                let source = self.likely_source(request);
                 self.refuse(row, request, fault, source, &mut collected);
                 return collected;
             }
@@ -188,7 +190,7 @@ impl Collector {
         let envelope = match (row.envelope)(request, kind, &body, limits) {
             Ok(envelope) => envelope,
             Err(fault) => {
-                let source = self.source(&Envelope::new(Vec::new()), request).ok();
+                let source = self.likely_source(request);
                 self.refuse(row, request, fault, source, &mut collected);
                 return collected;
             }
@@ -196,6 +198,7 @@ impl Collector {
         let prepared = match self.source(&envelope, request) {
             Ok(prepared) => prepared,
             Err(fault) => {
+                collected.unattributed = Some(fault.code);
                 self.refuse(row, request, fault, None, &mut collected);
                 return collected;
             }
@@ -229,9 +232,7 @@ impl Collector {
         let source = &prepared.source;
         let begun = (row.begin)(request, source, random);
         let reading = Reading { request, source, limits, schemas: &self.schemas, kind, begun };
-        let opted_out = request
-            .cookie(&source.do_not_track_cookie)
-            .is_some_and(|value| !matches!(value, "" | "0") && !value.eq_ignore_ascii_case("false"));
+        let opted_out = self.is_opted_out(source, request);
         let finisher = Finisher {
             request,
             prepared,
@@ -247,7 +248,10 @@ impl Collector {
         let event_bytes = source.event_bytes.unwrap_or(default_bytes);
         collected.events.reserve_exact(envelope.pieces.len().min(limits.batch_events));
         for (index, piece) in envelope.pieces.iter().enumerate() {
-            let result = if piece.is_rest {
+            let result = if opted_out {
+                // Nothing is read, so that nothing of it can end among the dead letters.
+                Ok(Finished::NoConsent)
+            } else if piece.is_rest {
                 Err(batch_too_long(limits))
             } else if piece.bytes.len() > event_bytes {
                 let message = compact_str::format_compact!("the event is larger than {event_bytes} bytes");
@@ -262,7 +266,8 @@ impl Collector {
                 Ok(Finished::Sampled) => collected.dropped_sampled += 1,
                 Err(fault) => {
                     let event_id = id_of(row, *piece, limits);
-                    collected.rejects.push(rejected(index, fault, &source.name, event_id, request, piece.bytes));
+                    let payload = if refuses(*piece, limits) { &[][..] } else { piece.bytes };
+                    collected.rejects.push(rejected(index, fault, &source.name, event_id, request, payload));
                 }
             }
         }
@@ -296,9 +301,33 @@ impl Collector {
         collected.reply = (row.refuse)(request, &fault);
         if let Some(prepared) = source {
             collected.source = Some(prepared.source.name.clone());
-            collected.rejects.push(rejected(0, fault, &prepared.source.name, None, request, request.body));
+            let payload = if self.is_opted_out(&prepared.source, request) { &[][..] } else { request.body };
+            collected.rejects.push(rejected(0, fault, &prepared.source.name, None, request, payload));
+        } else {
+            collected.unattributed = Some(fault.code);
         }
         self.add_cors(&mut collected.reply, request);
+    }
+
+    /// Whose a request probably is that can't be read: for its place among the dead letters. By key, app id or origin,
+    /// by a key that can be found in the body as it stands, or the only source there is.
+    fn likely_source(&self, request: &Request<'_>) -> Option<&Prepared> {
+        let mut envelope = Envelope::new(Vec::new());
+        envelope.app_id = request.query_value("aid");
+        let keys = ["\"writeKey\"", "\"api_key\"", "\"token\""];
+        let in_body = keys.iter().find_map(|member| crate::protocol::text_after(request.body, member.as_bytes()));
+        let only = || match self.sources.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        };
+        self.source(&envelope, request).ok().or_else(|| self.by_key(in_body)).or_else(only)
+    }
+
+    /// The shopper said no by cookie.
+    fn is_opted_out(&self, source: &Source, request: &Request<'_>) -> bool {
+        request
+            .cookie(&source.do_not_track_cookie)
+            .is_some_and(|value| !matches!(value, "" | "0") && !value.eq_ignore_ascii_case("false"))
     }
 
     fn by_key(&self, key: Option<&str>) -> Option<&Prepared> {
@@ -356,6 +385,7 @@ impl Collected {
             events: Vec::new(),
             rejects: Vec::new(),
             dropped_no_consent: 0,
+            unattributed: None,
             dropped_sampled: 0,
             reply: Reply::default(),
             wants_verdicts: false,
@@ -408,6 +438,14 @@ fn batch_too_long(limits: &Limits) -> Fault {
     let message =
         compact_str::format_compact!("more than {} events in one request; these are the rest", limits.batch_events);
     Fault::new("batch_too_long", message).hint("send smaller batches")
+}
+
+/// Whether a bad event says that its shopper wants nothing kept.
+fn refuses(piece: Piece<'_>, limits: &Limits) -> bool {
+    let said = crate::json::parse(piece.bytes, limits).ok();
+    let said = said.as_ref().and_then(|event| event.get("consent"));
+    let said = said.and_then(|value| crate::consent::native(value, midsession_event::Consent::FULL).ok().flatten());
+    said.is_some_and(midsession_event::Consent::is_refusal)
 }
 
 /// The event's id, when it can still be read.

@@ -65,11 +65,18 @@ impl Finisher<'_> {
         let address = address.or(self.request.peer_ip.filter(|_| !by_server));
 
         event.consent = self.consent(consent, anonymous);
+        event.consent_said = consent.is_some() || anonymous;
         let is_consent = event.name == EventName::Consent;
-        if self.opted_out || event.consent == Consent::NONE && !is_consent {
+        if is_consent && !event.consent_said {
+            return Err(Fault::new("field_missing", "a consent event says what is allowed")
+                .at("consent")
+                .hint("none, cookieless, full, or an object of purposes"));
+        }
+        if self.opted_out || event.consent.is_refusal() && !is_consent {
             return Ok(Finished::NoConsent);
         }
-        if event.consent == Consent::COOKIELESS && !is_consent {
+        // An id that lasts serves the person: without that purpose there is none, whatever else is allowed.
+        if !event.consent.allows(Purpose::Personalization) && !is_consent {
             let salt = self.salt();
             let own = self.request.header("user-agent").filter(|_| !by_server);
             let visitor =
@@ -174,6 +181,9 @@ impl Finisher<'_> {
         if let Some(id) = &mut event.tracker_session_id {
             hash(id);
         }
+        if personal::is_personal_id(&event.event_id.0) {
+            event.event_id.0 = personal::keyed_hash(&self.prepared.ids_key, &event.event_id.0);
+        }
         Ok(())
     }
 
@@ -210,6 +220,9 @@ impl Finisher<'_> {
             let fields = [&mut product.name, &mut product.category, &mut product.brand];
             fields.into_iter().flatten().for_each(|text| personal::scrub_emails(text, treatment));
         }
+        if let Some(device) = &mut event.device {
+            [&mut device.os, &mut device.browser].into_iter().flatten().for_each(|t| personal::scrub(t, treatment));
+        }
         if let Some(query) = &mut event.query {
             personal::scrub(query, treatment);
         }
@@ -233,9 +246,15 @@ impl Finisher<'_> {
         }
         let properties = std::mem::take(&mut event.properties);
         for (name, value) in properties {
-            if !allow.property(&name) {
+            if !allow.property(&name) || personal::is_personal_id(&name) {
                 continue;
             }
+            // One NUL in a name has stopped whole pipelines.
+            let name = if name.chars().any(char::is_control) {
+                name.chars().filter(|c| !c.is_control()).collect()
+            } else {
+                name
+            };
             // Flattened names add up.
             if name.len() > self.limits.key_bytes {
                 let message = format_compact!("a name is longer than {} bytes", self.limits.key_bytes);

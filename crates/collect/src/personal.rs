@@ -36,15 +36,32 @@ pub(crate) fn keyed_hash(key: &hmac::Key, value: &str) -> Str {
 pub(crate) fn is_personal_name(path: &str) -> bool {
     // A product has a name; so has a person.
     let of_person = |segment: &str| {
-        let people = ["traits", "user", "customer", "person", "billing", "shipping", "recipient"];
-        people.iter().any(|person| person.eq_ignore_ascii_case(segment))
+        let people = [
+            "traits",
+            "user",
+            "customer",
+            "person",
+            "billing",
+            "shipping",
+            "recipient",
+            "shopper",
+            "buyer",
+            "guest",
+            "contact",
+            "account",
+            "member",
+            "profile",
+            "delivery",
+        ];
+        let singular = segment.strip_suffix(['s', 'S']).unwrap_or(segment);
+        people.iter().any(|person| person.eq_ignore_ascii_case(segment) || person.eq_ignore_ascii_case(singular))
     };
     let named = path.rsplit_once('.').is_some_and(|(rest, last)| last == "name" && rest.split('.').any(of_person));
     named || path.split('.').any(is_personal_segment)
 }
 
 fn is_personal_segment(segment: &str) -> bool {
-    const EXACT: [&str; 38] = [
+    const EXACT: [&str; 41] = [
         "mail",
         "phone",
         "mobile",
@@ -83,8 +100,11 @@ fn is_personal_segment(segment: &str) -> bool {
         "password",
         "passwd",
         "contact",
+        "nameoncard",
+        "nickname",
+        "maidenname",
     ];
-    const ENDS: [&str; 15] = [
+    const ENDS: [&str; 24] = [
         "phone",
         "phonenumber",
         "mobilenumber",
@@ -100,6 +120,15 @@ fn is_personal_segment(segment: &str) -> bool {
         "postalcode",
         "zipcode",
         "ipaddress",
+        "addresses",
+        "billingname",
+        "shippingname",
+        "recipientname",
+        "holdername",
+        "contactname",
+        "customername",
+        "shoppername",
+        "buyername",
     ];
     // Longer names are custom words, not one of these.
     if segment.len() > 40 {
@@ -112,7 +141,11 @@ fn is_personal_segment(segment: &str) -> bool {
         length += 1;
     }
     let Ok(plain) = std::str::from_utf8(&plain[..length]) else { return false };
-    EXACT.contains(&plain) || plain.contains("email") || ENDS.iter().any(|end| plain.ends_with(end))
+    let singular = plain.strip_suffix('s').unwrap_or(plain);
+    EXACT.contains(&plain)
+        || EXACT.contains(&singular)
+        || plain.contains("email")
+        || ENDS.iter().any(|end| plain.ends_with(end) || singular.ends_with(end))
 }
 
 /// Takes e-mail addresses and telephone numbers out of free text.
@@ -222,7 +255,44 @@ fn find_phone(bytes: &[u8], from: usize) -> Option<(usize, usize)> {
 pub(crate) fn is_personal_id(text: &str) -> bool {
     find_email(text, 0).is_some()
         || text.starts_with('+') && find_phone(text.as_bytes(), 0).is_some()
+        // The international prefix in digits. Article numbers of this length are no ids of people.
+        || text.starts_with("00") && (12..=17).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
         || text.parse::<std::net::IpAddr>().is_ok()
+}
+
+/// A list as JSON text, without the members of its objects that are personal by name.
+pub(crate) fn list_text(path: &str, value: &crate::json::Json<'_>) -> String {
+    use crate::json::Json;
+    fn kept(path: &str, value: &Json<'_>) -> serde_json::Value {
+        match value {
+            Json::List(items) => items.iter().map(|item| kept(path, item)).collect(),
+            Json::Object(members) => {
+                let named = members.iter().map(|(name, value)| (format!("{path}.{name}"), name, value));
+                let kept = named
+                    .filter(|(path, name, _)| !is_personal_name(path) && !is_personal_id(name))
+                    .map(|(path, name, value)| (name.to_string(), kept(&path, value)));
+                kept.collect::<serde_json::Map<_, _>>().into()
+            }
+            other => serde_json::to_value(other).unwrap_or_default(),
+        }
+    }
+    kept(path, value).to_string()
+}
+
+/// Takes telephone numbers out of the segments of a path: those that are one as a whole.
+pub(crate) fn scrub_path(path: &mut Str, treatment: &Treatment) {
+    scrub_emails(path, treatment);
+    let is_phone = |segment: &str| {
+        let plain = segment.strip_prefix("%2B").or(segment.strip_prefix("%2b")).or(segment.strip_prefix('+'));
+        plain.is_some_and(|digits| (8..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()))
+    };
+    if path.split('/').any(is_phone) {
+        let segments = path.split('/').map(|segment| match is_phone(segment) {
+            true => treatment.replace(segment).unwrap_or(Str::const_new("[phone]")),
+            false => segment.into(),
+        });
+        *path = segments.collect::<Vec<Str>>().join("/").into();
+    }
 }
 
 /// Scrubs the value of a custom field: `None` when the whole value is personal and goes.
@@ -266,6 +336,14 @@ mod tests {
             "$ip",
             "zip-code",
             "password",
+            "billing_name",
+            "recipient_name",
+            "cardholder_name",
+            "contact_name",
+            "shopper.name",
+            "customers.name",
+            "addresses",
+            "traits.contacts",
         ] {
             assert!(is_personal_name(name), "{name}");
         }
@@ -281,6 +359,11 @@ mod tests {
             "mailbox_size",
             "phone_model",
             "ship",
+            "list.name",
+            "campaign_name",
+            "screen_name",
+            "products.name",
+            "cities_visited_count",
         ] {
             assert!(!is_personal_name(name), "{name}");
         }
@@ -329,7 +412,7 @@ mod tests {
 
     #[test]
     fn ids() {
-        for id in ["jane@example.com", "+4930123456789", "192.0.2.1", "::1"] {
+        for id in ["jane@example.com", "+4930123456789", "00491701234567", "192.0.2.1", "::1"] {
             assert!(is_personal_id(id), "{id}");
         }
         for id in ["u-1", "42", "0301234567", "8f14e45f-ceea-467f-a8d1-2f1d3b1c0001"] {

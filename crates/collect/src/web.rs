@@ -47,7 +47,7 @@ pub(crate) fn cut_url(url: &str, allow: &Allow, treatment: &Treatment) -> Str {
         }
         None => out.push_str(path),
     }
-    personal::scrub_emails(&mut out, treatment);
+    personal::scrub_path(&mut out, treatment);
     let mut separator = '?';
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -71,7 +71,7 @@ pub(crate) fn cut_url(url: &str, allow: &Allow, treatment: &Treatment) -> Str {
     }
     if fragment.starts_with(['/', '!']) {
         let mut route = Str::from(fragment.split(['?', '&']).next().unwrap_or_default());
-        personal::scrub_emails(&mut route, treatment);
+        personal::scrub_path(&mut route, treatment);
         out.push('#');
         out.push_str(&route);
     }
@@ -102,6 +102,8 @@ mod tests {
             (&open, "https://shop.example/p#section", "https://shop.example/p"),
             (&open, "https://shop.example/p#/cart?email=a", "https://shop.example/p#/cart"),
             (&open, "https://shop.example/u/jane@example.com/x", "https://shop.example/u/[email]/x"),
+            (&open, "https://shop.example/u/+491701234567/orders", "https://shop.example/u/[phone]/orders"),
+            (&open, "https://shop.example/u/%2B491701234567", "https://shop.example/u/[phone]"),
             (&open, "https://shop.example/s?q=jane%40example.com", "https://shop.example/s?q=%5Bemail%5D"),
             (&open, "/search?q=a&utm_source=x&q2", "/search?q=a"),
             (&some, "/p?color=red&size=4", "/p?color=red"),

@@ -7,4 +7,5 @@ mod native;
 mod posthog;
 mod segment;
 mod snowplow;
+mod trust;
 mod webhook;

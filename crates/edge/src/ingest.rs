@@ -24,6 +24,12 @@ pub(crate) async fn commit(app: &App, request: &Request<'_>, mut collected: Coll
     if collected.dropped_no_consent > 0 {
         app.observe.metrics.add_by(Metric::EventsNoConsent, source.as_str(), collected.dropped_no_consent as u64);
     }
+    if collected.dropped_sampled > 0 {
+        app.observe.metrics.add_by(Metric::EventsSampled, source.as_str(), collected.dropped_sampled as u64);
+    }
+    if let Some(code) = collected.unattributed {
+        app.observe.metrics.add_by(Metric::RequestsUnattributed, code, 1);
+    }
     if collected.events.is_empty() && collected.rejects.is_empty() {
         return collected.reply;
     }

@@ -54,6 +54,8 @@ metrics! {
     EventsAccepted = Counter "midsession_events_accepted" ["source"] "Events acknowledged as durable";
     EventsRejected = Counter "midsession_events_rejected" ["source"] "Events refused and kept in dead-letter";
     EventsNoConsent = Counter "midsession_events_no_consent" ["source"] "Events not kept because the shopper did not consent";
+    EventsSampled = Counter "midsession_events_sampled" ["source"] "Events not kept because their source is sampled";
+    RequestsUnattributed = Counter "midsession_requests_unattributed" ["code"] "Requests refused whole that no source could be found for";
     EventsBot = Counter "midsession_events_bot" ["source"] "Events accepted from robots";
     EventsDuplicate = Counter "midsession_events_duplicate" "Events read again that took effect once before";
     EventsTooLate = Counter "midsession_events_too_late" "Events that fitted a closed session only";

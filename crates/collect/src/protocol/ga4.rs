@@ -90,7 +90,7 @@ fn event(reading: &Reading<'_>, envelope: &Envelope<'_>, piece: Piece<'_>, rando
     let params = value.get("params").map_or(&[][..], Json::members);
     read(&mut draft.event, params, limits).map_err(|fault| fault.at("params"))?;
     if draft.event.event_id.as_str().is_empty() {
-        draft.event.event_id = event_id(&draft.event, micros, piece, random).into();
+        draft.event.event_id = event_id(&draft.event, micros, piece, earlier(envelope, piece), random).into();
     }
     let text = |name: &str| shared.get(name).and_then(Json::text);
     draft.agent = text("user_agent").map(|agent| field::cut(agent, 512));
@@ -100,12 +100,18 @@ fn event(reading: &Reading<'_>, envelope: &Envelope<'_>, piece: Piece<'_>, rando
     Ok(draft)
 }
 
-/// The protocol has no event ids. With a time the same event sent again is the same id; without one, each is new.
-fn event_id(event: &Event, micros: Option<i64>, piece: Piece<'_>, random: Random<'_>) -> Str {
+/// How many events before this one in its request are equal to it.
+fn earlier(envelope: &Envelope<'_>, piece: Piece<'_>) -> usize {
+    let before = envelope.pieces.iter().take_while(|other| !std::ptr::eq(other.bytes.as_ptr(), piece.bytes.as_ptr()));
+    before.filter(|other| other.bytes == piece.bytes).count()
+}
+
+/// The protocol has no event ids. With a time the same request sent again has the same ids; without one, each is new.
+fn event_id(event: &Event, micros: Option<i64>, piece: Piece<'_>, earlier: usize, random: Random<'_>) -> Str {
     match micros {
         Some(micros) => {
             let text = String::from_utf8_lossy(piece.bytes);
-            format_compact!("{:032x}", hash128(&["ga4", event.key(), &micros.to_string(), &text]))
+            format_compact!("{:032x}", hash128(&["ga4", event.key(), &micros.to_string(), &earlier.to_string(), &text]))
         }
         None => format_compact!("{}", super::fresh_uuid(random)),
     }

@@ -162,11 +162,12 @@ fn batch_or_single<'a>(body: &'a [u8], limits: &Limits) -> Result<(Vec<Piece<'a>
     Ok((pieces, Some(frame)))
 }
 
-/// The text between these bytes and the next quote: finds a key without parsing the event around it. Text with escapes
+/// The text of the first member of this (quoted) name: finds a key without parsing the event around it. Text with escapes
 /// is no key that anyone configured.
-fn text_after<'a>(bytes: &'a [u8], opening: &[u8]) -> Option<&'a str> {
-    let at = memchr::memmem::find(bytes, opening)?;
-    let rest = &bytes[at + opening.len()..];
+pub(crate) fn text_after<'a>(bytes: &'a [u8], member: &[u8]) -> Option<&'a str> {
+    let at = memchr::memmem::find(bytes, member)?;
+    let rest = bytes[at + member.len()..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+    let rest = rest.strip_prefix(b"\"")?;
     let end = memchr::memchr(b'"', rest)?;
     std::str::from_utf8(&rest[..end]).ok().filter(|text| !text.is_empty())
 }
@@ -195,7 +196,7 @@ fn add_property(properties: &mut BTreeMap<Str, PropertyValue>, name: Str, value:
         Json::Float(value) => PropertyValue::Float(*value),
         Json::Text(text) => PropertyValue::Text(crate::field::cut(text, crate::field::TEXT_BYTES)),
         Json::List(_) => {
-            let text = serde_json::to_string(value).unwrap_or_default();
+            let text = crate::personal::list_text(&name, value);
             // A list cut in half is no list.
             if text.len() > crate::field::TEXT_BYTES {
                 return;
@@ -209,5 +210,6 @@ fn add_property(properties: &mut BTreeMap<Str, PropertyValue>, name: Str, value:
             return;
         }
     };
-    properties.insert(name, value);
+    // `{"a": {"b": 1}, "a.b": 2}`: the first one stays.
+    properties.entry(name).or_insert(value);
 }

@@ -51,7 +51,7 @@ fn envelope<'a>(request: &Request<'a>, _: &str, body: &'a [u8], limits: &Limits)
     let (pieces, frame) = super::batch_or_single(body, limits)?;
     let text = |name: &str| frame.as_ref().and_then(|frame| frame.text(name));
     let in_event = pieces.first().and_then(|piece| {
-        super::text_after(piece.bytes, b"\"token\":\"").or_else(|| super::text_after(piece.bytes, b"\"api_key\":\""))
+        super::text_after(piece.bytes, b"\"token\"").or_else(|| super::text_after(piece.bytes, b"\"api_key\""))
     });
     let key = text("api_key")
         .or_else(|| text("token"))

@@ -120,7 +120,7 @@ fn app_id<'a>(request: &Request<'a>, first: Option<&Piece<'a>>, kind: &str) -> C
         return Cow::Borrowed("");
     }
     let Some(piece) = first else { return Cow::Borrowed("") };
-    Cow::Borrowed(super::text_after(piece.bytes, b"\"aid\":\"").unwrap_or_default())
+    Cow::Borrowed(super::text_after(piece.bytes, b"\"aid\"").unwrap_or_default())
 }
 
 pub(super) fn begin(request: &Request<'_>, source: &Source, random: Random<'_>) -> Begun {
@@ -131,7 +131,15 @@ pub(super) fn begin(request: &Request<'_>, source: &Source, random: Random<'_>) 
     let said = request.query_value("nuid").filter(|id| is_uuid(id)).map(|id| Str::from(id.as_ref()));
     let known = said.or_else(|| request.cookie(&source.cookie_name).filter(|id| is_uuid(id)).map(Str::from));
     let is_new = known.is_none();
-    let id = known.unwrap_or_else(|| format_compact!("{}", super::fresh_uuid(random)));
+    // A retry must meet its first copy: what is made up comes from the first event's id, where there is one.
+    let first = request.query_value("eid").or_else(|| super::text_after(request.body, b"\"eid\"").map(Cow::Borrowed));
+    let id = known.unwrap_or_else(|| match first {
+        Some(eid) => {
+            let bits = midsession_event::hash128(&["nuid", source.name.as_str(), &eid]);
+            format_compact!("{}", uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid())
+        }
+        None => format_compact!("{}", super::fresh_uuid(random)),
+    });
     Begun { network_user: Some(id), network_user_is_new: is_new, anonymous: false }
 }
 

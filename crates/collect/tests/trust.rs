@@ -1,0 +1,139 @@
+//! What shoppers refused, and what is personal: none of it gets past the collector, by any way in.
+
+use crate::help::{Call, KEY, codes, collector_of, one, source};
+use midsession_collect::Source;
+use midsession_event::{Consent, Purpose};
+
+fn native(body: &str) -> Call {
+    Call::post(&format!("/v1/events?key={KEY}"), body)
+}
+
+#[test]
+fn every_set_of_purposes_is_enforced() {
+    for bits in 0..16 {
+        let said: Vec<String> = Purpose::ALL
+            .iter()
+            .map(|(purpose, name)| format!("\"{name}\":{}", Consent(bits).allows(*purpose)))
+            .collect();
+        let event = format!(
+            r#"{{"event_id":"e","name":"page_view","visitor_id":"v1","user_id":"u1","session_id":"s","consent":{{{}}}}}"#,
+            said.join(",")
+        );
+        let collected = native(&event).send();
+        let (counts, lasts) =
+            (Consent(bits).allows(Purpose::Analytics), Consent(bits).allows(Purpose::Personalization));
+        let kept = counts || lasts;
+        assert_eq!((collected.events.len(), collected.dropped_no_consent), (usize::from(kept), usize::from(!kept)));
+        if !kept {
+            continue;
+        }
+        let event = one(&collected);
+        assert!(event.consent_said && event.consent == Consent(bits), "{bits}");
+        let ids = (event.visitor_id.as_ref().map(|id| id.as_str() == "v1"), event.user_id.is_some());
+        assert_eq!(ids, (Some(lasts), lasts), "{bits}");
+        assert_eq!(event.tracker_session_id.is_some(), lasts, "{bits}");
+    }
+}
+
+#[test]
+fn a_default_is_told_from_a_word() {
+    let plain = native(r#"{"event_id":"e","name":"page_view","visitor_id":"v1"}"#).send();
+    assert!(!one(&plain).consent_said && one(&plain).consent == Consent::FULL);
+    let silent = native(r#"{"event_id":"e","name":"consent","visitor_id":"v1"}"#).send();
+    assert_eq!(codes(&silent)[0].1, "field_missing", "a consent event without a consent grants nothing");
+}
+
+/// Where a personal value may stand, in an event of each protocol.
+fn planted() -> Vec<(&'static str, Call)> {
+    let native_event = r#"{"event_id":"p1-jane.doe@example.com","name":"page_view","visitor_id":"v1","user_id":"004917012345678",
+        "page":{"url":"https://shop.example/u/+4917012345678/orders?email=jane.doe@example.com","title":"For jane.doe@example.com",
+        "referrer":"https://shop.example/u/jane.doe@example.com"},
+        "device":{"class":"mobile","os":"jane.doe@example.com","browser":"+49 170 12345678"},
+        "products":[{"id":"p","name":"for jane.doe@example.com"}],"query":"jane.doe@example.com",
+        "properties":{"jane.doe@example.com":true,"billing_name":"Jane Doe","cardholder_name":"Jane Doe","contact_name":"Jane Doe",
+        "customers":[{"first_name":"Jane","last_name":"Doe","address":"Elm Street 1","phone":"5551234567","size":4}],
+        "contacts":[{"name":"Jane Doe","tel":"5551234567"}],"addresses":"Elm Street 1","note":["jane.doe@example.com"]}}"#;
+    let segment = r#"{"type":"identify","messageId":"m","anonymousId":"a","userId":"u","traits":{"name":"Jane Doe",
+        "addresses":[{"street":"Elm Street 1","city":"Springfield"}],"contacts":[{"name":"Jane Doe","tel":"5551234567"}]}}"#;
+    let posthog = r#"{"api_key":"wk_shop","event":"x","distinct_id":"d","properties":{"$set":{"name":"Jane Doe","email":"jane.doe@example.com"},
+        "people":[{"fullName":"Jane Doe"}]}}"#;
+    let ga4 = r#"{"client_id":"c","events":[{"name":"x","params":{"billing_name":"Jane Doe","memo":"jane.doe@example.com"}}]}"#;
+    vec![
+        ("native", native(native_event)),
+        ("segment", Call::post("/v1/identify", segment).header("authorization", "Basic d2tfc2hvcDo=")),
+        ("posthog", Call::post("/i/v0/e/", posthog)),
+        ("ga4", Call::post("/mp/collect?measurement_id=G&api_secret=wk_shop", ga4)),
+    ]
+}
+
+#[test]
+fn nothing_personal_is_in_any_text_of_an_event() {
+    for (protocol, call) in planted() {
+        let collected = call.to(&collector_of(vec![Source { allowed_origins: None, ..source() }]));
+        let text = serde_json::to_string(one(&collected)).expect("JSON");
+        for planted in
+            ["jane.doe", "Jane Doe", "Elm Street", "5551234567", "4917012345678", "170 12345678", "Springfield"]
+        {
+            assert!(!text.contains(planted), "{protocol}: {planted} is in {text}");
+        }
+        assert!(protocol != "native" || text.contains("size"), "what is not personal stays: {text}");
+    }
+}
+
+#[test]
+fn who_refused_leaves_no_bytes_among_the_dead_letters() {
+    let bad = r#"{"event_id":"e","name":"checkout_step","step":0,"visitor_id":"v1","user_id":"jane","consent":"none"}"#;
+    let collected = native(bad).send();
+    assert_eq!(collected.rejects[0].reject.payload, b"", "the reason stays, the bytes do not");
+    let opted_out = native(r#"{"event_id":"e","name":"page_view","visitor_id":"\u0000","user_id":"jane"}"#);
+    let collected = opted_out.header("cookie", "doNotTrack=1").send();
+    assert_eq!((collected.rejects.len(), collected.dropped_no_consent), (0, 1));
+}
+
+#[test]
+fn what_has_no_source_is_counted() {
+    let two =
+        || collector_of(vec![source(), Source { name: "other".into(), write_key: "wk_2".into(), ..Source::default() }]);
+    let collected = Call::post("/com.snowplowanalytics.snowplow/tp2", "nonsense").to(&two());
+    assert_eq!((collected.rejects.len(), collected.unattributed), (0, Some("invalid_json")));
+    let known = Call::post("/com.snowplowanalytics.snowplow/tp2?aid=shop", "nonsense").to(&two());
+    assert_eq!((known.rejects.len(), known.unattributed), (1, None), "the query names it");
+    let by_body = Call::post("/v1/batch", r#"{"writeKey" : "wk_2", "batch": ["#).to(&two());
+    assert_eq!(by_body.source.as_ref().map(|source| source.as_str()), Some("other"), "its bytes do");
+}
+
+#[test]
+fn a_repeat_of_a_made_up_visitor_is_a_repeat() {
+    let event = r#"{"schema":"iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4","data":[{"e":"pv","p":"web","tv":"x",
+        "eid" : "0d3a4b5c-6f7e-4a01-9b2c-3d4e5f607182","aid" : "shop"}]}"#;
+    let visitor = |event: &str| {
+        let mut random = 0;
+        let collected = Call::post("/com.snowplowanalytics.snowplow/tp2", event).with(|request| {
+            collector_of(vec![source(), Source { name: "b".into(), write_key: "b".into(), ..Source::default() }])
+                .collect(request, &mut || {
+                    random += rand_of_this_call();
+                    random
+                })
+        });
+        one(&collected).visitor_id.clone()
+    };
+    assert_eq!(visitor(event), visitor(event), "no cookie, no id: a retry meets its first copy all the same");
+    assert_ne!(visitor(event), visitor(&event.replace("0d3a", "0d3b")));
+}
+
+/// Another number at each call, as two requests would have.
+fn rand_of_this_call() -> u128 {
+    static CALLS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+    u128::from(CALLS.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+}
+
+#[test]
+fn two_equal_ga4_events_are_two_and_a_repeat_is_none() {
+    let twice = r#"{"client_id":"c","timestamp_micros":1795348800000000,"events":[{"name":"add_to_cart"},{"name":"add_to_cart"}]}"#;
+    let ids = || {
+        let collected = Call::post("/mp/collect?measurement_id=G&api_secret=wk_shop", twice).send();
+        collected.events.iter().map(|event| event.event_id.to_string()).collect::<Vec<_>>()
+    };
+    assert_ne!(ids()[0], ids()[1]);
+    assert_eq!(ids(), ids());
+}
