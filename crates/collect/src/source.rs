@@ -82,6 +82,7 @@ pub struct Source {
     /// What becomes of personal fields.
     pub personal_fields: PersonalRule,
     /// Key of the hashes; unset: derived from the installation's secret and the source's name.
+    #[serde(skip_serializing)]
     pub hash_key: Option<Secret>,
     /// Cookie with which a shopper has said no; any value but empty, `0` and `false` counts.
     pub do_not_track_cookie: String,

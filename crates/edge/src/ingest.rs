@@ -1,13 +1,15 @@
 //! From a tracker's request to durable records: collect, encode, append as one unit, and answer when it is durable.
 
+use crate::rate::{Buckets, Network};
 use crate::{App, clock};
 use bytes::Bytes;
 use http::HeaderMap;
 use midsession_collect::{Collected, Overload, Reply, Request};
-use midsession_event::{CodecError, PartitionId, Topic, encode, partition_of};
+use midsession_event::{CodecError, PartitionId, SourceId, Topic, encode, partition_of};
 use midsession_observe::{Metric, Stage};
 use midsession_ports::{Append, LogError, Receipt, Unit};
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tokio::sync::oneshot;
 
@@ -15,6 +17,11 @@ use tokio::sync::oneshot;
 pub(crate) async fn take(app: &App, request: &Request<'_>) -> Reply {
     let mut random = || uuid::Uuid::new_v4().as_u128();
     let collected = app.collector.collect(request, &mut random);
+    let sent = collected.events.len() + collected.rejects.len();
+    if let Err(retry_after_s) = app.rates.take(request, &collected, sent) {
+        app.observe.metrics.add_by(Metric::HttpOverload, "rate_limited", 1);
+        return app.collector.overload(request, Overload::RateLimited, retry_after_s);
+    }
     commit(app, request, collected).await
 }
 
@@ -117,6 +124,31 @@ fn refused(app: &App, request: &Request<'_>, cause: &LogError) -> Reply {
     app.collector.overload(request, Overload::Unavailable, retry_after_s)
 }
 
+/// The rates that senders keep.
+pub(crate) struct Rates {
+    by_network: Buckets<Network>,
+    by_source: Buckets<SourceId>,
+}
+
+impl Rates {
+    pub(crate) fn new(limits: &crate::Limits) -> Self {
+        Self {
+            by_network: Buckets::new(limits.events_per_s_per_network),
+            by_source: Buckets::new(limits.events_per_s_per_source),
+        }
+    }
+
+    fn take(&self, request: &Request<'_>, collected: &Collected, sent: usize) -> Result<(), u32> {
+        if let Some(network) = request.peer_ip.and_then(Network::of) {
+            self.by_network.take(network, sent, request.received_at_us)?;
+        }
+        match &collected.source {
+            Some(source) => self.by_source.take(source.clone(), sent, request.received_at_us),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The shopper's address behind `trusted_proxies` proxies that each append to X-Forwarded-For.
 pub(crate) fn client_ip(headers: &HeaderMap, peer: SocketAddr, trusted_proxies: usize) -> IpAddr {
     let forwarded = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
@@ -162,20 +194,51 @@ impl Drop for Reserved<'_> {
 
 /// Random bytes that live for one day (UTC), so that cookieless ids can't be computed again afterwards.
 #[derive(Default)]
-pub(crate) struct DailySalt(parking_lot::Mutex<(i64, [u8; 32])>);
+pub(crate) struct DailySalt {
+    today: parking_lot::Mutex<(i64, [u8; 32])>,
+    file: Option<PathBuf>,
+}
 
 impl DailySalt {
+    /// The salt kept in this file, if it is still today's.
+    pub(crate) fn open(file: Option<PathBuf>) -> Self {
+        let kept = file.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
+        let kept = kept.and_then(|text| {
+            let (day, salt) = text.trim().split_once(' ')?;
+            let (one, two) = salt.split_at_checked(32)?;
+            let mut bytes = [0; 32];
+            bytes[..16].copy_from_slice(&u128::from_str_radix(one, 16).ok()?.to_be_bytes());
+            bytes[16..].copy_from_slice(&u128::from_str_radix(two, 16).ok()?.to_be_bytes());
+            Some((day.parse().ok()?, bytes))
+        });
+        Self { today: parking_lot::Mutex::new(kept.unwrap_or_default()), file }
+    }
+
     pub(crate) fn of_today(&self, now_us: i64) -> [u8; 32] {
         let today = now_us.div_euclid(86_400_000_000);
-        let mut salt = self.0.lock();
+        let mut salt = self.today.lock();
         if salt.0 < today {
-            let (one, two) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
+            let (one, two) = (uuid::Uuid::new_v4().as_u128(), uuid::Uuid::new_v4().as_u128());
             salt.0 = today;
-            salt.1[..16].copy_from_slice(one.as_bytes());
-            salt.1[16..].copy_from_slice(two.as_bytes());
+            salt.1[..16].copy_from_slice(&one.to_be_bytes());
+            salt.1[16..].copy_from_slice(&two.to_be_bytes());
+            if let Some(file) = &self.file
+                && let Err(cause) = keep(file, &format!("{today} {one:032x}{two:032x}\n"))
+            {
+                tracing::warn!(%cause, file = %file.display(), "the salt of the day could not be kept");
+            }
         }
         salt.1
     }
+}
+
+/// Replaces a private file. Yesterday's salt is overwritten with it.
+fn keep(file: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut out = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
+    out.write_all(text.as_bytes())?;
+    out.sync_all()
 }
 
 #[cfg(test)]
@@ -213,5 +276,10 @@ mod tests {
         assert_eq!(first, salt.of_today(20_001 * day_us - 1));
         assert_ne!(first, salt.of_today(20_001 * day_us));
         assert_ne!(first, [0; 32]);
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = || Some(folder.path().join("salt"));
+        let kept = DailySalt::open(file()).of_today(20_000 * day_us);
+        assert_eq!(kept, DailySalt::open(file()).of_today(20_000 * day_us + 5), "a restart on the same day");
+        assert_ne!(kept, DailySalt::open(file()).of_today(20_001 * day_us), "a restart on the next");
     }
 }

@@ -12,6 +12,7 @@ pub mod clock;
 mod hub;
 mod ingest;
 mod listen;
+mod rate;
 mod reply;
 mod resp;
 mod route;

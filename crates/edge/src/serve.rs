@@ -4,7 +4,7 @@ use crate::admin::Admin;
 use crate::assets::Assets;
 use crate::backend::Backend;
 use crate::hub::PushHub;
-use crate::ingest::{DailySalt, InFlight};
+use crate::ingest::{DailySalt, InFlight, Rates};
 use crate::listen::{self, Timeouts};
 use crate::resp;
 use crate::route::Listener;
@@ -40,6 +40,9 @@ pub struct Config {
     pub secret: [u8; 32],
     /// Proxies in front that each append to X-Forwarded-For.
     pub trusted_proxies: usize,
+    /// Where the salt of cookieless ids is kept for its day, so that a restart does not make everybody new; in memory only
+    /// without it.
+    pub salt_file: Option<std::path::PathBuf>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -49,6 +52,13 @@ pub struct Config {
 pub struct Limits {
     /// Connections per listener.
     pub connections: usize,
+    /// Connections of one client address per listener; this machine's own are not limited.
+    pub connections_per_address: usize,
+    /// Events per second of one network of clients (IPv4 /24, IPv6 /56), with ten seconds' worth at once; 0 for no
+    /// limit. This machine's own are not limited.
+    pub events_per_s_per_network: u32,
+    /// Events per second of one source, likewise; 0 for no limit.
+    pub events_per_s_per_source: u32,
     /// Body of one request as it comes over the wire. Bytes; keep it equal to the collector's.
     pub wire_bytes: usize,
     /// Bytes of all requests being read or waiting for the log.
@@ -61,6 +71,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 20_000,
+            connections_per_address: 1_000,
+            events_per_s_per_network: 5_000,
+            events_per_s_per_source: 0,
             wire_bytes: midsession_collect::Limits::default().wire_bytes,
             in_flight_bytes: 256 << 20,
             timeouts: Timeouts::default(),
@@ -139,6 +152,7 @@ pub(crate) struct App {
     pub admin: Admin,
     pub limits: Limits,
     pub in_flight: InFlight,
+    pub rates: Rates,
     pub salt: DailySalt,
     pub trusted_proxies: usize,
     pub behavior_partitions: u32,
@@ -202,8 +216,9 @@ pub async fn serve(config: Config, handles: Handles) -> Result<Running, ServeErr
         signer: Signer::new(&config.secret),
         admin: Admin::new(&config.admin_token, config.admin_hosts),
         in_flight: InFlight::new(config.limits.in_flight_bytes),
+        rates: Rates::new(&config.limits),
         limits: config.limits,
-        salt: DailySalt::default(),
+        salt: DailySalt::open(config.salt_file),
         trusted_proxies: config.trusted_proxies,
         behavior_partitions,
         redis_password: config.redis_password.as_deref().map(Secret::new),

@@ -121,7 +121,7 @@ async fn reads() {
     assert_eq!(get("/v1/decisions?limit=9999999").await.json()["limit"], 5_000);
     let asked = get("/v1/sessions?open=true&q=abc&source=shop").await.json();
     assert!(asked["asked"].as_str().is_some_and(|text| text.contains("open: true") && text.contains("abc")), "{asked}");
-    assert_eq!(get("/v1/budget").await.json()["stages"].as_array().map(Vec::len), Some(7));
+    assert_eq!(get("/v1/budget").await.json()["stages"].as_array().map(Vec::len), Some(8));
     let metrics = get("/metrics").await;
     assert!(String::from_utf8_lossy(&metrics.body).contains("midsession_http_requests_total"), "{metrics:?}");
     assert_eq!(get("/ready").await.status, 200);

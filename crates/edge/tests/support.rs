@@ -212,6 +212,7 @@ pub fn config() -> Config {
         redis_password: None,
         secret: [9; 32],
         trusted_proxies: 0,
+        salt_file: None,
         limits,
     }
 }

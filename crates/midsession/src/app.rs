@@ -155,10 +155,11 @@ impl App {
             redis: Some(SocketAddr::new(config.admin_bind, config.redis_port)),
             admin_token: inner.keys.admin_token.clone(),
             admin_hosts: config.admin_hosts.clone(),
-            redis_password: Some(config.redis_password.clone()).filter(|password| !password.is_empty()),
+            redis_password: Some(config.redis_password.0.clone()).filter(|password| !password.is_empty()),
             secret: secret(&inner.keys.signing_key),
             trusted_proxies: config.trusted_proxies,
-            limits: midsession_edge::Limits::default(),
+            salt_file: Some(config.data.join("salt")),
+            limits: config.limits.of_edge(),
         };
         let handles = midsession_edge::Handles {
             collector,
@@ -322,6 +323,10 @@ impl Inner {
 /// The sources of the configuration; without any, one with the installation's write key. The demo brings its own.
 fn sources(config: &Config, keys: &Keys, demo: bool) -> Vec<Source> {
     let mut sources = config.sources.clone();
+    // The installation's key opens the source that has none of its own; the configuration has at most one.
+    for source in sources.iter_mut().filter(|source| source.write_key.is_empty() && !demo) {
+        source.write_key.clone_from(&keys.write_key);
+    }
     if demo {
         for (name, label) in [(SHOP, "demo shop"), (SIMULATED, "simulated shoppers"), (REPLAYED, "bol.com replay")] {
             let write_key = if name == SHOP { keys.write_key.clone() } else { format!("{}-{name}", keys.write_key) };
@@ -391,10 +396,10 @@ async fn watch(inner: Arc<Inner>) {
 }
 
 /// A MaxMind-format database.
-struct GeoDatabase(maxminddb::Reader<Vec<u8>>);
+pub(crate) struct GeoDatabase(maxminddb::Reader<Vec<u8>>);
 
 impl GeoDatabase {
-    fn open(path: &Path) -> Result<Arc<dyn GeoLookup>, Failure> {
+    pub(crate) fn open(path: &Path) -> Result<Arc<dyn GeoLookup>, Failure> {
         let reader = maxminddb::Reader::open_readfile(path).map_err(|cause| {
             Failure::new(format!("geo_database {}: {cause}", path.display()))
                 .hint("a file in MaxMind's format is needed")

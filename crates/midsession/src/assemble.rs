@@ -184,11 +184,13 @@ fn files(config: &Config, demo: bool) -> Result<Vec<Source>, Vec<Diagnostic>> {
             None => {
                 let path = beside.join(&name);
                 let text = std::fs::read_to_string(&path).map_err(|cause| {
+                    let named = config.file.as_ref().filter(|_| config.text.contains(&format!("\"{name}\"")));
+                    let (line, column) = crate::config::place_of(&config.text, &format!("\"{name}\""));
                     vec![Diagnostic {
-                        file: path.display().to_string(),
-                        line: 1,
-                        column: 1,
-                        message: format!("can't be read: {cause}"),
+                        file: named.unwrap_or(&path).display().to_string(),
+                        line,
+                        column,
+                        message: format!("{} can't be read: {cause}", path.display()),
                         hint: Some("built in are `native` and `demo`; other names are files".into()),
                     }]
                 })?;

@@ -1,6 +1,6 @@
 //! The configuration: one file, every default visible, every mistake pointed at.
 
-use midsession_collect::Source;
+use midsession_collect::{Secret, Source};
 use midsession_stream::Defect;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -23,8 +23,8 @@ pub struct Config {
     /// Port of the Redis protocol listener; 0 takes any free one.
     pub redis_port: u16,
     /// Password of the Redis protocol listener; none when empty.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub redis_password: String,
+    #[serde(skip_serializing)]
+    pub redis_password: Secret,
     /// Further host names of the admin listener, where it stands behind a proxy with TLS.
     pub admin_hosts: Vec<String>,
     /// Proxies in front of the collector that each append to X-Forwarded-For.
@@ -44,17 +44,19 @@ pub struct Config {
     pub session: Session,
     /// How much the log keeps.
     pub log: LogConfig,
+    /// What the public may use.
+    pub limits: LimitsConfig,
     /// Who may send what.
     #[serde(rename = "source")]
     pub sources: Vec<Source>,
     /// Features, checked by their own compiler.
-    #[serde(rename = "feature", skip_serializing)]
+    #[serde(rename = "feature", skip_serializing_if = "Vec::is_empty")]
     features: Vec<toml::Value>,
     /// Interventions, likewise.
-    #[serde(rename = "intervention", skip_serializing)]
+    #[serde(rename = "intervention", skip_serializing_if = "Vec::is_empty")]
     rules: Vec<toml::Value>,
     /// The cap over all interventions, likewise.
-    #[serde(rename = "interventions", skip_serializing)]
+    #[serde(rename = "interventions", skip_serializing_if = "Option::is_none")]
     caps: Option<toml::Value>,
     /// The file it was read from.
     #[serde(skip)]
@@ -86,6 +88,46 @@ pub struct LogConfig {
     pub retention_mib: u64,
 }
 
+/// What the public may use of the listeners. This machine's own clients are not limited by address.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// Connections per listener.
+    pub connections: usize,
+    /// Connections of one client address.
+    pub connections_per_address: usize,
+    /// Events per second of one network of clients (IPv4 /24, IPv6 /56), ten seconds' worth at once; 0 for no limit.
+    pub events_per_s_per_network: u32,
+    /// Events per second of one source, likewise; 0 for no limit.
+    pub events_per_s_per_source: u32,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        let midsession_edge::Limits {
+            connections,
+            connections_per_address,
+            events_per_s_per_network,
+            events_per_s_per_source,
+            ..
+        } = midsession_edge::Limits::default();
+        Self { connections, connections_per_address, events_per_s_per_network, events_per_s_per_source }
+    }
+}
+
+impl LimitsConfig {
+    /// The listeners' bounds.
+    pub fn of_edge(&self) -> midsession_edge::Limits {
+        midsession_edge::Limits {
+            connections: self.connections,
+            connections_per_address: self.connections_per_address,
+            events_per_s_per_network: self.events_per_s_per_network,
+            events_per_s_per_source: self.events_per_s_per_source,
+            ..midsession_edge::Limits::default()
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         let loopback = IpAddr::from([127, 0, 0, 1]);
@@ -96,7 +138,7 @@ impl Default for Config {
             admin_bind: loopback,
             admin_port: 8081,
             redis_port: 6380,
-            redis_password: String::new(),
+            redis_password: Secret::default(),
             admin_hosts: Vec::new(),
             trusted_proxies: 0,
             profile: "native".into(),
@@ -106,6 +148,7 @@ impl Default for Config {
             geo_database: None,
             session: Session::default(),
             log: LogConfig::default(),
+            limits: LimitsConfig::default(),
             sources: Vec::new(),
             features: Vec::new(),
             rules: Vec::new(),
@@ -147,7 +190,10 @@ impl Config {
             let (line, column) = error.span().map_or((1, 1), |span| line_column(text, span.start));
             format!("{}:{line}:{column}: {}", path.display(), error.message().trim())
         })?;
-        config.check().map_err(|what| format!("{}: {what}", path.display()))?;
+        config.check().map_err(|(key, what)| {
+            let (line, column) = place_of(text, &key);
+            format!("{}:{line}:{column}: {what}", path.display())
+        })?;
         config.file = Some(path.to_owned());
         text.clone_into(&mut config.text);
         Ok(config)
@@ -158,17 +204,45 @@ impl Config {
         !self.features.is_empty() || !self.rules.is_empty() || self.caps.is_some()
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// What is wrong beyond the types, with a text of the file that stands where it is.
+    fn check(&self) -> Result<(), (String, String)> {
+        let wrong = |key: &str, what: String| Err((key.to_owned(), what));
         if self.partitions == 0 || self.partitions > 4096 {
-            return Err(format!("partitions = {}: takes 1 to 4096", self.partitions));
+            return wrong("partitions", format!("partitions = {}: takes 1 to 4096", self.partitions));
         }
         if self.session.gap_s == 0 {
-            return Err("session.gap_s = 0: takes at least 1".into());
+            return wrong("gap_s", "session.gap_s = 0: takes at least 1".into());
         }
-        let mut names: Vec<_> = self.sources.iter().map(|source| source.name.as_str()).collect();
-        names.sort_unstable();
-        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(format!("source `{}` stands twice: give each a name of its own", pair[0]));
+        let secrets = self.sources.iter().filter_map(|source| source.hash_key.as_ref()).chain([&self.redis_password]);
+        if secrets.into_iter().any(|secret| secret.0 == "***") {
+            return wrong("\"***\"", "*** is how a secret is printed, not a secret: put the real one here".into());
+        }
+        for (index, source) in self.sources.iter().enumerate() {
+            let name = source.name.as_str();
+            let here = format!("\"{name}\"");
+            let before = &self.sources[..index];
+            if before.iter().any(|other| other.name == source.name) {
+                return wrong(&here, format!("source `{name}` stands twice: give each a name of its own"));
+            }
+            if let Some(other) = before.iter().find(|other| other.write_key == source.write_key) {
+                let what = if source.write_key.is_empty() {
+                    format!(
+                        "sources `{}` and `{name}` have no write_key: only one may take the installation's",
+                        other.name
+                    )
+                } else {
+                    format!("sources `{}` and `{name}` have the same write_key: give each its own", other.name)
+                };
+                return wrong(&here, what);
+            }
+            if !(0.0..=1.0).contains(&source.sample) {
+                return wrong("sample", format!("source `{name}`: sample = {}: takes 0 to 1", source.sample));
+            }
+            let is_origin = |text: &&String| text.starts_with("https://") || text.starts_with("http://");
+            if let Some(origin) = source.allowed_origins.iter().flatten().find(|origin| !is_origin(origin)) {
+                let what = format!("source `{name}`: `{origin}` is not an origin: write it like https://shop.example");
+                return wrong(origin, what);
+            }
         }
         Ok(())
     }
@@ -194,6 +268,11 @@ fn defect() -> Option<Defect> {
         "replay_aloud" => Some(Defect::ReplayAloud),
         _ => None,
     }
+}
+
+/// Line and column where a text first stands; of the file's begin where it does not.
+pub fn place_of(text: &str, what: &str) -> (usize, usize) {
+    text.find(what).map_or((1, 1), |at| line_column(text, at))
 }
 
 /// Line and column of a byte position, from 1.
@@ -224,6 +303,31 @@ mod tests {
             error("port = 1\nprot = 2\n")
         );
         assert!(error("port = \"a\"").starts_with("x.toml:1:8: invalid type"), "{}", error("port = \"a\""));
-        assert!(error("partitions = 0").contains("takes 1 to 4096"));
+        assert!(error("port = 1\npartitions = 0").starts_with("x.toml:2:1: partitions = 0: takes 1 to 4096"));
+        let source = |name: &str, rest: &str| format!("[[source]]\nname = \"{name}\"\n{rest}\n");
+        for (text, said) in [
+            (
+                source("a", "write_key = \"k\"") + &source("b", "write_key = \"k\""),
+                "x.toml:5:8: sources `a` and `b` have the same",
+            ),
+            (source("a", "") + &source("b", ""), "x.toml:5:8: sources `a` and `b` have no write_key"),
+            (source("a", "") + &source("a", "write_key = \"k\""), "x.toml:2:8: source `a` stands twice"),
+            (source("a", "sample = 7.0"), "x.toml:3:1: source `a`: sample = 7"),
+            (source("a", "allowed_origins = [\"shop.example\"]"), "x.toml:3:21: source `a`: `shop.example` is not"),
+            (source("a", "hash_key = \"***\""), "x.toml:3:12: *** is how a secret is printed"),
+            ("redis_password = \"***\"".to_owned(), "x.toml:1:18: ***"),
+        ] {
+            assert!(error(&text).starts_with(said), "{}", error(&text));
+        }
+    }
+
+    #[test]
+    fn what_is_printed_reads_back_without_its_secrets() {
+        let text =
+            "redis_password = \"hidden\"\n[[source]]\nname = \"a\"\nhash_key = \"hidden\"\n[[feature]]\nname = \"x\"\n";
+        let printed = toml::to_string(&Config::parse(text, Path::new("x.toml")).expect("valid")).expect("TOML");
+        assert!(!printed.contains("hidden") && !printed.contains("***"), "{printed}");
+        let again = Config::parse(&printed, Path::new("y.toml")).expect("reads back");
+        assert!(again.has_definitions() && again.sources[0].hash_key.is_none());
     }
 }

@@ -29,7 +29,10 @@ impl Keys {
     pub fn load(folder: &Path) -> Result<Self, String> {
         let path = folder.join("keys.toml");
         let mut keys = match std::fs::read_to_string(&path) {
-            Ok(text) => toml::from_str(&text).map_err(|error| format!("{}: {}", path.display(), error.message()))?,
+            Ok(text) => {
+                private(&path)?;
+                toml::from_str(&text).map_err(|error| format!("{}: {}", path.display(), error.message()))?
+            }
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
                 let keys =
                     Self { write_key: random(16), admin_token: random(32), signing_key: random(32), fresh: true };
@@ -57,6 +60,17 @@ impl Keys {
         file.write_all(text.as_bytes())?;
         file.sync_all()
     }
+}
+
+/// Secrets that others on this machine can read are none.
+fn private(path: &Path) -> Result<(), String> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(path).map_err(|cause| format!("{}: {cause}", path.display()))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        let (path, mode) = (path.display(), mode & 0o777);
+        return Err(format!("{path} can be read by others (mode {mode:03o}); make it private: chmod 600 {path}"));
+    }
+    Ok(())
 }
 
 /// So many random bytes in hexadecimal, from the operating system.

@@ -70,6 +70,7 @@ fn held(data: &Path, server: &Server, load: &Arc<Load>) -> Result<String, String
         }
         std::thread::sleep(Duration::from_millis(500));
     }
+    let compared = verify::unaltered(&verify::behavior(data)?, &journal)?;
     let oracle = match quiet {
         Some(oracle) => oracle,
         None => {
@@ -85,7 +86,7 @@ fn held(data: &Path, server: &Server, load: &Arc<Load>) -> Result<String, String
     }
     let (acked, painted) = (journal.acked.len(), journal.painted.len());
     Ok(format!(
-        "{acked} events acknowledged, {served} interventions, {painted} of them painted, features of {people} people"
+        "{acked} events acknowledged, {compared} as sent in the log, {served} interventions, {painted} of them painted, features of {people} people"
     ))
 }
 
@@ -95,7 +96,7 @@ fn number(name: &str, default: u64) -> u64 {
 
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_happens_twice() {
-    let outcome = kills(number("MIDSESSION_KILL_CYCLES", 8), None);
+    let outcome = kills(number("MIDSESSION_KILL_CYCLES", 50), None);
     println!("{}", outcome.unwrap_or_else(|cause| panic!("{cause}")));
 }
 

@@ -49,8 +49,9 @@ fn binary() -> &'static Path {
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
         let mut build = Command::new(cargo);
         build.args(["build", "--quiet", "--package", "midsession"]).env("CARGO_TARGET_DIR", folder.parent().unwrap());
-        if folder.ends_with("release") {
-            build.arg("--release");
+        match folder.file_name().and_then(|name| name.to_str()) {
+            Some("debug") | None => {}
+            Some(profile) => drop(build.args(["--profile", profile])),
         }
         assert!(build.status().unwrap().success(), "the binary does not build");
         folder.join("midsession")

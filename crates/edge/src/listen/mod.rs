@@ -13,8 +13,10 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use midsession_observe::{Metric, Observe};
+use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
@@ -66,11 +68,43 @@ pub(crate) struct Shared {
 #[derive(Clone)]
 pub(crate) struct Slot(#[allow(dead_code, reason = "held, not read")] Arc<OwnedSemaphorePermit>);
 
+/// A connection's place among those of its address, given back when dropped.
+struct Share {
+    by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    address: IpAddr,
+}
+
+impl Share {
+    /// `None` when the address has too many; this machine itself may have any number.
+    fn take(by_address: &Arc<Mutex<HashMap<IpAddr, usize>>>, address: IpAddr, most: usize) -> Option<Self> {
+        let mut counts = by_address.lock();
+        let count = counts.entry(address).or_insert(0);
+        if *count >= most && !address.is_loopback() {
+            return None;
+        }
+        *count += 1;
+        Some(Self { by_address: Arc::clone(by_address), address })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut counts = self.by_address.lock();
+        if let Some(count) = counts.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.address);
+            }
+        }
+    }
+}
+
 /// Serves one listener until told to stop; then returns when its connections are done.
 pub(crate) async fn serve(listener: TcpListener, kind: Listener, app: Arc<App>, mut stop: Stop) {
     let connections_max = app.limits.connections;
     let slots = Arc::new(Semaphore::new(connections_max));
     let metrics = &app.observe.metrics;
+    let by_address = Arc::new(Mutex::new(HashMap::new()));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -93,8 +127,13 @@ pub(crate) async fn serve(listener: TcpListener, kind: Listener, app: Arc<App>, 
             );
             continue;
         };
+        let Some(share) = Share::take(&by_address, peer.ip(), app.limits.connections_per_address) else {
+            metrics.add_by(Metric::ConnectionsRefused, "address", 1);
+            continue;
+        };
         let (app, stop) = (app.clone(), stop.clone());
         tokio::spawn(async move {
+            let _share = share;
             app.observe.metrics.shift_by(Metric::Connections, kind.as_str(), 1);
             connection(stream, peer, kind, &app, Slot(Arc::new(slot)), stop).await;
             app.observe.metrics.shift_by(Metric::Connections, kind.as_str(), -1);
@@ -132,5 +171,23 @@ async fn connection(stream: TcpStream, peer: SocketAddr, kind: Listener, app: &A
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_so_many_connections_and_this_machine_any_number() {
+        let counts = Arc::new(Mutex::new(HashMap::new()));
+        let far: IpAddr = "192.0.2.1".parse().expect("an address");
+        let near: IpAddr = "127.0.0.1".parse().expect("an address");
+        let held = [Share::take(&counts, far, 2), Share::take(&counts, far, 2)];
+        assert!(held.iter().all(Option::is_some) && Share::take(&counts, far, 2).is_none());
+        let many: Vec<_> = (0..5).map(|_| Share::take(&counts, near, 2)).collect();
+        assert!(many.iter().all(Option::is_some));
+        drop(held);
+        assert!(Share::take(&counts, far, 2).is_some());
     }
 }

@@ -13,7 +13,17 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(global: &Global, options: &Options) -> Result<(), Failure> {
-    let config = global.load()?;
+    let config = match global.load() {
+        Ok(config) => config,
+        Err(failure) if global.json => {
+            out(&json!({"ok": false, "message": failure.cause}).to_string());
+            return Err(failure);
+        }
+        Err(failure) => return Err(failure),
+    };
+    if let Some(path) = &config.geo_database {
+        crate::app::GeoDatabase::open(path)?;
+    }
     match Assembly::compile(&config, options.demo) {
         Ok(assembly) => {
             if global.json {
@@ -34,7 +44,9 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<(), Failure> {
         Err(diagnostics) => {
             for diagnostic in &diagnostics {
                 if global.json {
-                    out(&json!({"ok": false, "error": diagnostic.to_string()}).to_string());
+                    let midsession_feature::Diagnostic { file, line, column, message, hint } = diagnostic;
+                    out(&json!({"ok": false, "file": file, "line": line, "column": column, "message": message, "hint": hint})
+                        .to_string());
                 } else {
                     eprintln!("{diagnostic}");
                 }

@@ -27,7 +27,7 @@ pub(super) struct DemoOptions {
 
 pub(super) fn run(global: &Global, options: DemoOptions) -> Result<(), Failure> {
     if !options.replay_speed.is_finite() || options.replay_speed < 0.0 {
-        return Err(Failure::new("--replay-speed takes 0 or a positive number"));
+        return Err(Failure::usage("--replay-speed takes 0 or a positive number"));
     }
     let config = options.serve.apply(global.load()?);
     let start = Start { config, accept_any_key: true, demo: true };

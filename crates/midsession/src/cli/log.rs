@@ -48,7 +48,7 @@ pub(super) fn run(global: &Global, command: Command) -> Result<(), Failure> {
         Command::Read { topic, from, to, partition, follow, data } => {
             let Some(topic) = Topic::parse(&topic) else {
                 let names: Vec<_> = Topic::ALL.iter().map(|topic| topic.name()).collect();
-                return Err(Failure::new(format!("no topic `{topic}`")).hint(format!("one of: {}", names.join(", "))));
+                return Err(Failure::usage(format!("no topic `{topic}`")).hint(format!("one of: {}", names.join(", "))));
             };
             let (from, to) = (Bound::parse(&from)?, to.as_deref().map(Bound::parse).transpose()?);
             read(global, topic, from, to, partition, follow, data)
@@ -110,7 +110,7 @@ impl Bound {
             return Ok(Self::Offset(offset));
         }
         text.parse::<jiff::Timestamp>().map(|time| Self::TimeMs(time.as_millisecond())).map_err(|_| {
-            Failure::new(format!("`{text}` is neither `earliest` nor an offset nor a time"))
+            Failure::usage(format!("`{text}` is neither `earliest` nor an offset nor a time"))
                 .hint("a time looks like 2026-11-23T10:00:00Z")
         })
     }
@@ -137,7 +137,7 @@ fn read(
     let partitions: Vec<PartitionId> =
         (0..log.partitions(topic)).filter(|p| only.is_none_or(|only| only == *p)).map(PartitionId).collect();
     if partitions.is_empty() {
-        return Err(Failure::new(format!("{} has {} partitions", topic.name(), log.partitions(topic))));
+        return Err(Failure::usage(format!("{} has {} partitions", topic.name(), log.partitions(topic))));
     }
     let mut next: Vec<i64> =
         partitions.iter().map(|partition| from.offset(&log, topic, *partition)).collect::<Result<_, _>>()?;
@@ -166,18 +166,21 @@ fn read(
     }
 }
 
+/// Every schema is in its first version.
+const SCHEMA_VERSION: u32 = 1;
+
 /// A record as people and scripts see it.
 fn line(topic: Topic, partition: PartitionId, entry: &Entry) -> Value {
     let time = jiff::Timestamp::from_millisecond(entry.stamp_ms).map_or(Value::Null, |time| time.to_string().into());
     let mut line = json!({
         "topic": topic.name(), "partition": partition.0, "offset": entry.offset, "timestamp": time,
-        "key": String::from_utf8_lossy(&entry.key),
+        "key": String::from_utf8_lossy(&entry.key), "schema_version": SCHEMA_VERSION, "value": null,
     });
     match entry.value.as_deref().map(to_json) {
-        None => line["value"] = Value::Null,
+        None => {}
         Some(Ok((schema, value))) => {
             line["schema"] = schema.subject.into();
-            line["schema_version"] = schema.id.0.into();
+            line["schema_id"] = schema.id.0.into();
             line["value"] = value;
         }
         Some(Err(error)) => line["error"] = error.to_string().into(),

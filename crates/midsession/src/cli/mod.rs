@@ -47,10 +47,15 @@ enum Command {
     #[command(after_help = "Examples:\n  midsession check\n  midsession check --config shop.toml")]
     Check(check::Options),
     /// Shows the configuration in force, defaults included
-    #[command(after_help = "Example:\n  midsession config > midsession.toml")]
+    #[command(
+        after_help = "Examples:\n  midsession config\n  midsession config --config shop.toml > /tmp/all-settings.toml"
+    )]
     Config,
     /// Looks into the log
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  midsession log topics\n  midsession log read behavior --follow\n  midsession log read decision --from 2026-11-25T10:00:00Z --json"
+    )]
     Log(log::Command),
     /// The benchmarks; figures as JSON with machine, load and revision
     #[command(
@@ -69,12 +74,19 @@ pub struct Failure {
     pub cause: String,
     /// One line, if there is something to do.
     pub hint: Option<String>,
+    /// The command was used wrongly: exit code 2.
+    pub is_usage: bool,
 }
 
 impl Failure {
     /// A failure without a hint.
     pub fn new(cause: impl std::fmt::Display) -> Self {
-        Self { cause: cause.to_string(), hint: None }
+        Self { cause: cause.to_string(), hint: None, is_usage: false }
+    }
+
+    /// The command was used wrongly.
+    pub fn usage(cause: impl std::fmt::Display) -> Self {
+        Self { is_usage: true, ..Self::new(cause) }
     }
 
     /// With something to do.
@@ -87,7 +99,7 @@ impl Failure {
 
 impl From<String> for Failure {
     fn from(cause: String) -> Self {
-        Self { cause, hint: None }
+        Self::new(cause)
     }
 }
 
@@ -100,7 +112,7 @@ impl From<midsession_ports::LogError> for Failure {
             error if error.is_retryable() => Some("try again in a moment".to_owned()),
             _ => None,
         };
-        Self { cause: error.to_string(), hint }
+        Self { cause: error.to_string(), hint, is_usage: false }
     }
 }
 
@@ -128,7 +140,7 @@ pub fn main() -> ExitCode {
             if let Some(hint) = failure.hint {
                 eprintln!("hint: {hint}");
             }
-            ExitCode::FAILURE
+            if failure.is_usage { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -145,7 +157,8 @@ fn config(global: &Global) -> Result<(), Failure> {
     let text = if global.json {
         serde_json::to_string(&config).map_err(Failure::new)?
     } else {
-        toml::to_string(&config).map_err(Failure::new)?
+        let text = toml::to_string(&config).map_err(Failure::new)?;
+        format!("# Secrets (redis_password, hash_key) are left out: they stay in your own file.\n{text}")
     };
     out(&text);
     Ok(())
