@@ -95,6 +95,8 @@ export interface Frame {
   by_silence?: boolean;
   deadline_ms?: number | null;
   stamps_us?: Record<string, number>;
+  /** The language that the texts are in, where `payload.locales` had the page's. */
+  lang?: string;
 }
 
 /** What a callback calls when it paints an intervention itself; each is reported once. */

@@ -6,7 +6,7 @@ import { basename, extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const dist = fileURLToPath(new URL("../dist/", import.meta.url));
-const trackerFile = fileURLToPath(new URL("../../tracker/dist/midsession.js", import.meta.url));
+const trackerFiles = fileURLToPath(new URL("../../tracker/dist", import.meta.url));
 export const policy =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
 const types: Record<string, string> = {
@@ -77,8 +77,8 @@ export async function startMock(): Promise<Mock> {
         const discount = order.code ? sum / 10 : 0;
         return json(response, 200, { order_id: `o-${orders.length}`, total: sum - discount, discount, currency: "EUR" });
       }
-      if (pathname === "/midsession.js") {
-        const bytes = await readFile(trackerFile);
+      if (/^\/midsession(-card)?\.js$/.test(pathname)) {
+        const bytes = await readFile(trackerFiles + pathname);
         return response.writeHead(200, { "Content-Type": "text/javascript" }).end(bytes);
       }
       if (pathname === "/v1/events") {

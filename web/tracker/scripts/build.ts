@@ -1,4 +1,5 @@
-//! Builds dist/midsession.js: one minified script without imports, its style sheet minified into a string.
+//! Builds dist/midsession.js, and the card beside it that the script loads once there is a push connection: minified,
+//! without imports, the style sheet as a string.
 
 import { build, transform, type Plugin } from "esbuild";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
@@ -20,22 +21,29 @@ const css: Plugin = {
   },
 };
 
-const bundle = await build({
-  entryPoints: [root + "src/index.ts"],
-  bundle: true,
-  write: false,
-  format: "iife",
-  target,
-  plugins: [css],
-  charset: "utf8",
-  legalComments: "none",
-  tsconfigRaw: { compilerOptions: { alwaysStrict: false } },
-});
-// terser's repeated passes are what brings the script under its 4 KiB; esbuild alone stays 4 % above.
-const { code } = await minify(bundle.outputFiles[0]!.text, {
-  ecma: 2020,
-  compress: { passes: 4, unsafe_arrows: true, unsafe: true, pure_getters: true, keep_fargs: false },
-});
-await mkdir(root + "dist", { recursive: true });
-await writeFile(root + "dist/midsession.js", code!);
-console.log(`dist/midsession.js ${Buffer.byteLength(code!)} B, ${gzipSync(code!, { level: 9 }).length} B gzip`);
+const out = root + "dist/";
+await mkdir(out, { recursive: true });
+for (const [entry, name, format] of [
+  ["index", "midsession.js", "iife"],
+  ["paint", "midsession-card.js", "esm"],
+] as const) {
+  const bundle = await build({
+    entryPoints: [`${root}src/${entry}.ts`],
+    bundle: true,
+    write: false,
+    format,
+    target,
+    plugins: [css],
+    charset: "utf8",
+    legalComments: "none",
+    tsconfigRaw: { compilerOptions: { alwaysStrict: false } },
+  });
+  // terser's repeated passes are what keeps the script under its 4 KiB; esbuild alone is 4 % larger.
+  const { code } = await minify(bundle.outputFiles[0]!.text, {
+    ecma: 2020,
+    module: format == "esm",
+    compress: { passes: 4, unsafe_arrows: true, unsafe: true, pure_getters: true, keep_fargs: false },
+  });
+  await writeFile(out + name, code!);
+  console.log(`dist/${name} ${Buffer.byteLength(code!)} B, ${gzipSync(code!, { level: 9 }).length} B gzip`);
+}

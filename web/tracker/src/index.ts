@@ -1,7 +1,7 @@
 //! The tracker's entry: reads the script tag, takes the queued commands over, and watches the page come and go.
 
 import type { Consent, Midsession } from "../midsession.d.ts";
-import { connect, disconnect, handlers, stop, turn } from "./push.ts";
+import { connect, disconnect, handlers, refresh, stop, turn } from "./push.ts";
 import { forget, here, leave, resume, track, view, viewed } from "./queue.ts";
 import { load, Mode, mode, options, readConsent, save, settle, startConsent } from "./state.ts";
 
@@ -10,9 +10,15 @@ const start = () => {
   void connect();
 };
 
+/** A choice made in one tab holds in all of them. */
+const tabs = new BroadcastChannel("_ms");
+
 const commands = {
   track,
-  page: view,
+  page(fields?: Parameters<typeof view>[0]) {
+    void refresh();
+    return view(fields);
+  },
   identify(user: string) {
     // A page may say this on every load; only a change is a login.
     if (mode < Mode.Full || load("user") == user) return;
@@ -23,19 +29,22 @@ const commands = {
     track("logout");
     save("user");
   },
-  consent(consent: Consent) {
+  consent(consent: Consent, told?: boolean) {
+    if (!told) tabs.postMessage(consent);
     const before = mode;
     const next = readConsent(consent);
+    if (told && next == before) return;
     if (next < before) {
       // The withdrawal is the last thing sent under the old id; without any consent even what waited is not.
       if (!next) forget();
-      track("consent");
+      // The tab in which it was said tells the collector.
+      if (!told) track("consent");
       leave(true);
       stop();
     }
     settle(next);
     if (next >= before) {
-      track("consent");
+      if (!told) track("consent");
       start();
     }
   },
@@ -61,6 +70,7 @@ if (!stub?.length) {
     .forEach(([name, ...args]) => run(name, ...args));
   start();
 
+  tabs.onmessage = ({ data }) => commands.consent(data, true);
   addEventListener("pagehide", () => {
     leave();
     disconnect();
@@ -75,7 +85,7 @@ if (!stub?.length) {
     // After the router is done, so that the title is the new page's.
     const moved = () =>
       setTimeout(() => {
-        if (here() != viewed) view();
+        if (here() != viewed) commands.page();
       });
     for (const method of ["pushState", "replaceState"] as const) {
       const original = history[method];

@@ -1,12 +1,16 @@
 //! Paints an intervention: a card in the space its slot reserves, else floating over the page, so nothing moves.
+//!
+//! A file of its own, loaded beside the first push connection: pages that are shown nothing never need it.
 
 import type { Frame } from "../midsession.d.ts";
 import css from "./card.css";
 
 const SLOT_WIDTH_MIN = 240;
 
-/** The close button of each slot's last card. */
+/** The close button of the card in each slot, in the order in which they came. */
 const crosses = new Map<string, HTMLElement>();
+/** What waits until its slot is free again. */
+const queues = new Map<string, (() => void)[]>();
 const sheet = new CSSStyleSheet();
 sheet.replaceSync(css);
 const floating = document.createElement("midsession-card");
@@ -18,11 +22,18 @@ const add = <K extends keyof HTMLElementTagNameMap>(
   properties?: Partial<HTMLElementTagNameMap[K]>,
 ) => parent.appendChild(Object.assign(document.createElement(tag), properties));
 
-/** The live region inside a host. It should be there before its first text, or screen readers stay silent. */
-const region = (host: HTMLElement) => {
+/**
+ * The live region inside a host; none in an element that takes no shadow root. It should be there before its first
+ * text, or screen readers stay silent.
+ */
+const region = (host: HTMLElement): Node | undefined => {
   let root = host.shadowRoot;
   if (!root) {
-    root = host.attachShadow({ mode: "open" });
+    try {
+      root = host.attachShadow({ mode: "open" });
+    } catch {
+      return;
+    }
     root.adoptedStyleSheets = [sheet];
     add(root, "div", { role: "status", ariaLive: "polite" });
     add(root, "slot");
@@ -32,37 +43,67 @@ const region = (host: HTMLElement) => {
 
 const float = () => {
   if (!floating.isConnected) document.body.append(floating);
-  return region(floating);
+  return region(floating)!;
 };
 
-/** Sets the live regions up. */
+/** Sets the live regions up, also in slots that came to the page later. */
 export const prepare = () => {
   document.querySelectorAll<HTMLElement>("[data-midsession-slot]").forEach(region);
   float();
 };
 
-/** Paints, and returns how to take the card away; `report` gets `exposure`, `click` and `dismiss` as they happen. */
-export const paint = ({ slot, payload }: Frame, report: (name: string) => void) => {
+/**
+ * Paints as soon as the slot is free, or not at all once `until` is past; returns how to take the card away. `report`
+ * gets `exposure`, `click` and `dismiss` as they happen, `painted` is called when the card is on the page.
+ */
+export const paint = (frame: Frame, until: number, report: (name: string) => void, painted: () => void) => {
+  const { slot } = frame;
+  let remove: (() => void) | undefined;
+  const next = () => {
+    crosses.delete(slot);
+    queues.get(slot)?.shift()?.();
+  };
+  const put = () => {
+    if (performance.now() > until) return next();
+    remove = show(frame, report, () => {
+      remove = undefined;
+      next();
+    });
+    painted();
+  };
+  if (crosses.has(slot)) queues.set(slot, [...(queues.get(slot) ?? []), put]);
+  else put();
+  return () => {
+    remove?.();
+    queues.set(slot, (queues.get(slot) ?? []).filter((other) => other != put));
+  };
+};
+
+/** Puts a card on the page; returns how to take it away, `gone` is called once it is. */
+const show = ({ slot, payload, lang }: Frame, report: (name: string) => void, gone: () => void) => {
   const { title, body, action, label, dismiss, code, copy, copied } = payload;
   // Painting never takes the focus; whoever closes the card from inside gets back to where they were before it came.
   const back = document.activeElement as HTMLElement | null;
   const remove = () => {
+    if (!card.isConnected) return;
     const focused = card.matches(":focus-within");
     card.remove();
     if (focused) back?.focus();
+    gone();
   };
   const ending = (name: string) => () => {
     report(name);
     remove();
   };
 
-  crosses.get(slot)?.parentElement!.remove();
   // In the slot only if the card fits what it reserves; measured in the same task, so nothing of it is ever painted.
   const host = document.querySelector<HTMLElement>(`[data-midsession-slot=${JSON.stringify(slot)}]`);
-  const card = add(host ? region(host) : float(), "section", {
+  const place = host && region(host);
+  const card = add(place ?? float(), "section", {
     className: "in",
     part: "card",
     ariaLabel: title,
+    lang: lang ?? "",
   } as object);
   if (title) add(card, "h2", { textContent: title });
   if (body) add(card, "p", { textContent: body });
@@ -86,15 +127,13 @@ export const paint = ({ slot, payload }: Frame, report: (name: string) => void) 
       onclick: ending("click"),
     } as object) as HTMLAnchorElement;
     // The anchor knows which protocol an address has: only http and https may stay.
-    if (action && !/^http/.test(main.href)) main.remove();
+    if (action && !/^https?:/.test(main.href)) main.remove();
   }
   const onclick = ending("dismiss");
   if (dismiss) add(row, "button", { textContent: dismiss, onclick });
-  crosses.set(
-    slot,
-    add(card, "button", { className: "x", textContent: "✕", ariaLabel: dismiss ?? "Close", onclick }),
-  );
-  if (!host || card.scrollHeight > card.clientHeight || card.clientWidth < SLOT_WIDTH_MIN) {
+  const cross = add(card, "button", { className: "x", textContent: "✕", ariaLabel: dismiss ?? "Close", onclick });
+  crosses.set(slot, cross);
+  if (!place || card.scrollHeight > card.clientHeight || card.clientWidth < SLOT_WIDTH_MIN) {
     card.className = "";
     float().appendChild(card);
   }

@@ -1,9 +1,8 @@
 //! What comes back: one push connection per visible tab, and one tab that shows each intervention.
 
 import type { Frame, Report } from "../midsession.d.ts";
-import { paint, prepare } from "./paint.ts";
-import { calls, leave, roundTrip, track } from "./queue.ts";
-import { address, adopt, load, Mode, mode, now, options, save, silent, visitorId, writeCookie } from "./state.ts";
+import { calls, leave, roundTrip, sendLag, track } from "./queue.ts";
+import { address, adopt, load, Mode, mode, now, options, save, silent, src, visitorId, writeCookie } from "./state.ts";
 
 // A tab nobody looks at gives its connection back: over HTTP/1.1 a browser has six per host for all tabs.
 const HIDDEN_MS_MAX = 3e4;
@@ -20,6 +19,15 @@ export const handlers: Record<string, ((frame: Frame, report?: Report) => unknow
 const waiting = new Map<string, () => void>();
 /** What this tab has shown, and how to take it away. */
 const shown = new Map<string, () => void>();
+/** What paints: a module beside this script. One that could not be loaded is asked for again when it is needed. */
+let painter: Promise<typeof import("./paint.ts") | void> | undefined;
+const card = () =>
+  (painter ??= import(new URL("midsession-card.js", src).href).catch(() => {
+    painter = undefined;
+  }));
+/** Gives slots that are new to the page their live region. */
+export const refresh = () => source && card().then((painter) => painter?.prepare());
+
 let source: EventSource | undefined;
 let timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -49,13 +57,17 @@ export const connect = async () => {
     next.onerror = () => {
       if (next.readyState == 2) after(RETRY_MS, connect);
     };
-    prepare();
     after(RENEW_MS, connect);
+    void refresh();
   } catch {}
 };
 
-/** Closes the push; what is waiting stays. An open one would keep the page out of the back/forward cache. */
+/**
+ * Closes the push. An open one would keep the page out of the back/forward cache. What waits is forgotten: what is still
+ * true comes again with the next connection.
+ */
 export const disconnect = () => {
+  waiting.clear();
   clearTimeout(timer);
   source?.close();
   source = undefined;
@@ -64,7 +76,6 @@ export const disconnect = () => {
 /** Takes everything away when consent is withdrawn. */
 export const stop = () => {
   disconnect();
-  waiting.clear();
   shown.forEach((remove) => remove());
 };
 
@@ -82,11 +93,14 @@ const offer = (
 ) => {
   const id = frame.decision_id;
   const from = now();
-  const claim = () => {
+  const claim = async () => {
+    // Before it is claimed: what can't be painted here is left to another tab.
+    const painter = await card();
+    if (!painter && !handlers.intervention) return;
     const seen = load<string[]>("seen") ?? [];
     if (now() > until || mode < Mode.Full || seen.includes(id) || shown.has(id)) return;
     save("seen", [...seen, id].slice(-SEEN_MAX));
-    shown.set(id, show(frame, from));
+    shown.set(id, show(frame, from, until, painter));
     // Tabs see each other's storage a little late, but never each other's locks.
     return new Promise((release) => setTimeout(release, LOCK_MS));
   };
@@ -101,7 +115,7 @@ const offer = (
 };
 
 /** Hands an intervention to the page's callback or paints it; returns how to take it away again. */
-const show = (frame: Frame, from: number) => {
+const show = (frame: Frame, from: number, until: number, painter: typeof import("./paint.ts") | void) => {
   const reported = new Set<string>();
   const report = (name: string, properties?: Record<string, number | undefined>) => {
     if (reported.has(name)) return;
@@ -115,7 +129,10 @@ const show = (frame: Frame, from: number) => {
         const at = now();
         const called = calls.get(frame.cause_event_id!);
         const properties: Record<string, number | undefined> = { paint_ms: at - from, rtt_ms: roundTrip || undefined };
-        if (called) properties.sent_to_painted_ms = at - called;
+        if (called) {
+          properties.sent_to_painted_ms = at - called[0]!;
+          if (called[1]) properties.send_ms = called[1] - called[0]! + sendLag;
+        }
         // Each part by its own clock: the server's up to the write, half a round trip, the browser's to the paint.
         if (frame.deadline_ms) {
           properties.deadline_to_painted_ms = frame.now_ms - frame.deadline_ms + roundTrip / 2 + at - from;
@@ -124,17 +141,20 @@ const show = (frame: Frame, from: number) => {
         report("painted", properties);
       }),
     );
-  const language = navigator.language;
+  const language = document.documentElement.lang || navigator.language;
   const texts = frame.payload.locales;
-  frame.payload = { ...frame.payload, ...(texts?.[language] ?? texts?.[language.slice(0, 2)]) };
+  const lang = [language, language.slice(0, 2)].find((lang) => texts?.[lang]);
+  if (lang) {
+    frame.lang = lang;
+    frame.payload = { ...frame.payload, ...texts![lang] };
+  }
   const help = { shown: painted, clicked: () => report("click"), dismissed: () => report("dismiss") };
   const theirs = handlers.intervention;
   if (theirs && theirs(frame, help) !== false) {
     report("exposure");
     return () => handlers.retract?.(frame);
   }
-  painted();
-  return paint(frame, report);
+  return painter?.paint(frame, until, report, painted) ?? (() => {});
 };
 
 /** The tab came into view, or went out of it. */

@@ -1,7 +1,7 @@
 //! Events on their way to the collector: batched, kept while it cannot be reached, handed over on page leave.
 
 import type { Fields } from "../midsession.d.ts";
-import { address, load, Mode, mode, now, options, purposes, save, silent, uuid, visitorId } from "./state.ts";
+import { address, load, Mode, mode, now, options, purposes, save, silent, uuid, isKnown, visitorId } from "./state.ts";
 
 const QUEUE_MAX = 500;
 // 20,000 UTF-16 units are at most 60,000 bytes: under the 64 KiB that browsers grant keepalive and beacons.
@@ -27,8 +27,10 @@ let referrer = document.referrer;
 /** The page last viewed, if any. */
 export let viewed: string | undefined;
 
-/** When each of the last events was tracked, by its id; ms of the page's clock. */
-export const calls = new Map<string, number>();
+/** When each of the last events was tracked, then when its request was made, by its id; ms of the page's clock. */
+export const calls = new Map<string, number[]>();
+/** From the last request's being made to its leaving the browser; ms. */
+export let sendLag = 0;
 /** Round trip of the last POST without the server's own time, where it says so; ms. */
 export let roundTrip = 0;
 
@@ -37,10 +39,11 @@ export const here = () => location.href.split("#")[0]!;
 
 /** Sends an event; the ones that somebody waits for go at once. */
 export const track = (name: string, fields?: Fields & Record<string, unknown>): string | undefined => {
-  if (!mode || (silent && !fields?.decision_id)) return;
+  // Beside another tracker only what that one can't know is told.
+  if (!mode || (silent && !(fields?.decision_id || (name == "consent" && isKnown())))) return;
   const id = uuid();
   if (calls.size > CALLS_MAX) calls.clear();
-  calls.set(id, now());
+  calls.set(id, [now()]);
   const event = {
     event_id: id,
     name,
@@ -117,6 +120,7 @@ const flush = async (hot?: boolean) => {
   if (wait > 0) return later(wait);
   chunk.forEach((event) => flying.add(event));
   const text = body(chunk);
+  chunk.forEach((event) => calls.get(JSON.parse(event).event_id)?.push(now()));
   const [status, after] = (await fetch(url, {
     method: "POST",
     body: text,
@@ -166,7 +170,8 @@ addEventListener("online", () => {
 });
 new PerformanceObserver((list) =>
   list.getEntriesByName(url).forEach((entry) => {
-    const { requestStart, responseStart, serverTiming } = entry as PerformanceResourceTiming;
+    const { startTime, requestStart, responseStart, serverTiming } = entry as PerformanceResourceTiming;
+    sendLag = requestStart - startTime;
     roundTrip = responseStart - requestStart - (serverTiming[0]?.duration ?? 0);
   }),
 ).observe({ type: "resource" });

@@ -30,6 +30,9 @@ export let purposes: Record<string, boolean> | undefined;
 
 let visitor: string | undefined;
 
+/** Whether somebody has an id here already. */
+export const isKnown = () => visitor;
+
 /** Sets the visitor id that the server knows, where another tracker keeps it. */
 export const adopt = (id: string) => {
   visitor = id;

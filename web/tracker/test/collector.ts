@@ -32,7 +32,7 @@ export const strictCsp =
   "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; " +
   "require-trusted-types-for 'script'; trusted-types 'none'";
 
-const script = fileURLToPath(new URL("../dist/midsession.js", import.meta.url));
+const dist = fileURLToPath(new URL("../dist", import.meta.url));
 
 export class Collector {
   /** What each POST of events carried, in order, with the answer it got. */
@@ -50,6 +50,8 @@ export class Collector {
   /** Pages by path: HTML of the head and the body. */
   pages: Record<string, string> = {};
   visitor = "from-token";
+  /** The card's file can't be had. */
+  cardless = false;
   base = "";
   #server: Server;
 
@@ -143,9 +145,10 @@ export class Collector {
       response.on("close", () => this.pushes.delete(response));
       return;
     }
-    if (path == "/midsession.js") {
-      response.writeHead(200, { "content-type": "text/javascript" });
-      return response.end(await readFile(script));
+    if (/^\/midsession(-card)?\.js$/.test(path)) {
+      const status = path == "/midsession-card.js" && this.cardless ? 503 : 200;
+      response.writeHead(status, { "content-type": "text/javascript", "access-control-allow-origin": "*" });
+      return response.end(await readFile(dist + path));
     }
     const page = this.pages[url.pathname];
     if (page === undefined) return response.writeHead(404).end();

@@ -143,3 +143,42 @@ test(
     assert.deepEqual(await stored(all, view), nothing);
   }),
 );
+
+test(
+  "a choice made in one tab holds in the others, and is told once",
+  shop({}, async (all) => {
+    const { collector, open, listen } = all;
+    collector.pages["/"] = page('data-auto="page"');
+    const other = await listen();
+    const view = await open();
+    await until(() => collector.named("page_view").length == 2, "both views");
+    await say(view, "consent", "none");
+    await until(() => collector.named("consent").length == 1, "the withdrawal");
+    await settle();
+    const sent = collector.posts.length;
+    assert.equal(collector.pushes.size, 0, "no tab listens any more");
+    await say(other, "track", "product_view");
+    collector.intervene();
+    await settle();
+    assert.equal(collector.posts.length, sent);
+    assert.deepEqual(await stored(all, other), nothing);
+    await say(other, "consent", "full");
+    await until(() => collector.named("consent").length == 2, "the grant");
+    await say(view, "track", "product_view");
+    await until(() => collector.named("product_view").length == 1, "the other tab sends again");
+  }),
+);
+
+test(
+  "beside another tracker a withdrawal is told too, as the visitor that the token names",
+  shop({}, async ({ collector, listen }) => {
+    collector.pages["/"] = page('data-track="off"');
+    collector.visitor = "snowplow-duid";
+    const view = await listen();
+    await settle();
+    await say(view, "consent", "none");
+    const consent = await until(() => collector.named("consent")[0], "the withdrawal");
+    assert.equal(consent.visitor_id, "snowplow-duid");
+    assert.equal(consent.consent!.personalization, false);
+  }),
+);

@@ -105,17 +105,29 @@ test(
 );
 
 test(
-  "two slots: two cards; the same slot again: the newer one",
+  "two slots: two cards; the same slot again: it waits until the first is gone, and is reported only then",
   shop({}, async ({ collector, listen }) => {
     collector.pages["/"] = page();
     const view = await listen();
     collector.intervene({ slot: "a", payload: { title: "One" } });
     collector.intervene({ slot: "b", payload: { title: "Two" } });
     await painted(view, 2);
-    collector.intervene({ slot: "a", payload: { title: "Three" } });
-    await until(async () => (await view.getByRole("heading", { name: "Three" }).count()) == 1, "the newer");
-    assert.equal(await card(view).count(), 2);
-    assert.equal(await view.getByRole("heading", { name: "One" }).count(), 0);
+    const third = collector.intervene({ slot: "a", payload: { title: "Three" } });
+    const taken = collector.intervene({ slot: "a", payload: { title: "Four" } });
+    await settle();
+    assert.equal(await view.getByRole("heading", { name: "One" }).count(), 1);
+    assert.equal(collector.named("painted").length, 2);
+    collector.send("retract", { decision_id: taken.decision_id, reason: "overtaken" });
+    await settle();
+    await view.getByRole("region", { name: "One" }).getByRole("button", { name: "Close" }).click();
+    await until(async () => (await view.getByRole("heading", { name: "Three" }).count()) == 1, "the next");
+    await until(() => collector.named("painted").length == 3, "its report");
+    assert.equal(collector.named("painted")[2]!.decision_id, third.decision_id);
+    await view.getByRole("region", { name: "Three" }).getByRole("button", { name: "Close" }).click();
+    await settle();
+    assert.equal(await view.getByRole("heading", { name: "Four" }).count(), 0, "taken back while it waited");
+    collector.intervene({ slot: "a", payload: { title: "Five" } });
+    await painted(view, 2);
     const boxes = await Promise.all((await card(view).all()).map((one) => one.boundingBox()));
     assert.ok(boxes[0]!.y + boxes[0]!.height <= boxes[1]!.y, "they do not cover each other");
   }),
@@ -227,19 +239,23 @@ const locales = {
   de: { title: "Noch unschlüssig?", label: "Zum Warenkorb" },
   "de-AT": { title: "Noch am Überlegen?" },
 };
-for (const [locale, title, label] of [
-  ["de-DE", "Noch unschlüssig?", "Zum Warenkorb"],
-  ["de-AT", "Noch am Überlegen?", "To the cart"],
-  ["fr-FR", "Still thinking?", "To the cart"],
+for (const [html, locale, lang, title, label] of [
+  ["de-DE", "en-US", "de", "Noch unschlüssig?", "Zum Warenkorb"],
+  ["", "de-DE", "de", "Noch unschlüssig?", "Zum Warenkorb"],
+  ["", "de-AT", "de-AT", "Noch am Überlegen?", "To the cart"],
+  ["en", "de-DE", "", "Still thinking?", "To the cart"],
+  ["fr-FR", "de-DE", "", "Still thinking?", "To the cart"],
 ] as const) {
   test(
-    `text for ${locale}`,
+    `text for a page in "${html}" and a browser in ${locale}`,
     shop({ locale }, async ({ collector, listen }) => {
       collector.pages["/"] = page();
       const view = await listen();
+      await view.evaluate((html) => void (document.documentElement.lang = html), html);
       collector.intervene({ payload: { ...full, locales } });
       const shown = await painted(view);
       assert.equal(await shown.getByRole("heading").textContent(), title);
+      assert.equal(await shown.evaluate((card) => (card as HTMLElement).lang), lang);
       assert.equal(await shown.getByRole("link").textContent(), label);
       assert.equal(await shown.locator("p").textContent(), full.body);
     }),
@@ -369,5 +385,36 @@ test(
     await say(view, "page");
     collector.intervene({ slot: "b", payload: { title: "Fine" } });
     await until(async () => (await view.getByRole("heading", { name: "Fine" }).count()) == 1, "the next");
+  }),
+);
+
+test(
+  "a slot that takes no shadow root: the card floats; a slot that comes later has its live region before its first text",
+  shop({}, async ({ collector, listen }) => {
+    collector.pages["/"] = page('data-auto="page"', '<ul><li data-midsession-slot="nudge"></li></ul>');
+    const view = await listen();
+    await view.evaluate(() => {
+      const late = document.createElement("div");
+      late.dataset.midsessionSlot = "late";
+      document.querySelector("main")!.append(late);
+    });
+    await say(view, "page");
+    await view.locator("[data-midsession-slot=late] [role=status]").waitFor({ state: "attached" });
+    collector.intervene();
+    await view.locator("midsession-card section[part=card]").waitFor();
+    await until(() => collector.named("painted").length, "the report");
+  }),
+);
+
+test(
+  "the card can't be loaded: nothing is reported; it is asked for again with the next intervention",
+  shop({}, async ({ collector, listen }) => {
+    collector.pages["/"] = page();
+    collector.cardless = true;
+    const view = await listen();
+    const lost = collector.intervene();
+    await settle();
+    assert.equal(collector.named("painted").length + (await card(view).count()), 0);
+    assert.ok(!(await view.evaluate(() => localStorage._ms_seen ?? "")).includes(lost.decision_id), "free for another tab");
   }),
 );

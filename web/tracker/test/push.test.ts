@@ -29,9 +29,10 @@ test(
     const painted = await until(() => collector.named("painted")[0], "the report");
     assert.equal(painted.decision_id, frame.decision_id);
     assert.equal(painted.preview, true);
-    const { paint_ms, sent_to_painted_ms, rtt_ms, ...rest } = painted.properties as Record<string, number>;
+    const { paint_ms, sent_to_painted_ms, rtt_ms, send_ms, ...rest } = painted.properties as Record<string, number>;
     assert.ok(paint_ms! > 0 && paint_ms! <= sent_to_painted_ms!, `${paint_ms} of ${sent_to_painted_ms}`);
     assert.ok(rtt_ms! > 0, `${rtt_ms}`);
+    assert.ok(send_ms! >= 0 && send_ms! <= sent_to_painted_ms!, `${send_ms} of ${sent_to_painted_ms}`);
     assert.deepEqual(rest, {
       rule: "cart_stalled",
       s_received: 1,
@@ -188,7 +189,7 @@ test(
     await until(() => collector.opened.length == 2, "the reconnect");
     assert.equal(collector.opened[1], decision_id);
     assert.equal(collector.tokens, 1);
-    collector.intervene();
+    collector.intervene({ slot: "other" });
     await until(() => collector.named("painted").length == 2, "the next");
   }),
 );
@@ -299,5 +300,23 @@ test(
     await look(two, false);
     const painted = await until(() => collector.named("painted")[0], "the report");
     assert.equal(painted.decision_id, frame.decision_id);
+  }),
+);
+
+test(
+  "what a hidden tab held is forgotten with its connection: it may have been taken back meanwhile",
+  shop({}, async ({ collector, listen }) => {
+    collector.pages["/"] = page();
+    const view = await listen();
+    await look(view, true);
+    collector.intervene();
+    await settle();
+    await view.evaluate(() => dispatchEvent(new PageTransitionEvent("pagehide")));
+    const pushes = collector.opened.length;
+    await look(view, false);
+    await until(() => collector.opened.length > pushes, "a new connection");
+    await settle();
+    assert.equal(await card(view).count(), 0);
+    assert.equal(collector.named("painted").length, 0);
   }),
 );

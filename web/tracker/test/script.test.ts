@@ -23,10 +23,14 @@ for (const banned of [
   'setAttribute("style',
   "style=",
   "createElement(\"style",
-  "import(",
   "http://",
   "https://",
   "sourceMappingURL",
 ]) {
   test(`no ${banned}`, () => assert.ok(!script.includes(banned)));
 }
+
+test("one import, of the card, from where the script came from", () => {
+  assert.equal(String(script).split("import(").length, 2);
+  assert.match(String(script), /import\(new URL\("midsession-card\.js",/);
+});

@@ -18,7 +18,10 @@ const fn route(
 
 pub(super) const ROUTES: &[Route] = &[
     route(Listener::Public, "/midsession.js", Access::Open, "The tracker", |call, _| {
-        Box::pin(async move { tracker(&call) })
+        Box::pin(async move { tracker(&call, "midsession.js") })
+    }),
+    route(Listener::Public, "/midsession-card.js", Access::Open, "What the tracker paints with", |call, _| {
+        Box::pin(async move { tracker(&call, "midsession-card.js") })
     }),
     route(Listener::Public, "/", Access::Open, "To the demo shop, where one is served", |call, _| {
         Box::pin(async move { to_shop(&call) })
@@ -51,8 +54,8 @@ const CONSOLE_CSP: &str = "default-src 'none'; script-src 'self'; style-src 'sel
 const SHOP_CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                         img-src 'self' data:; font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-fn tracker(call: &Call) -> Response {
-    let mut response = call.app.assets.serve(Site::Tracker, "midsession.js", &call.parts.headers);
+fn tracker(call: &Call, file: &str) -> Response {
+    let mut response = call.app.assets.serve(Site::Tracker, file, &call.parts.headers);
     let headers = response.headers_mut();
     // Shops load it from their own pages, with or without `crossorigin`.
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
