@@ -134,7 +134,7 @@ pub trait Interventions: Send + Sync + 'static {
     fn dry_run(&self, name: Str) -> Answer<'_, Result<Value, Refusal>>;
 
     /// Shows it to one's own browser.
-    fn preview(&self, name: Str, visitor_id: Str) -> Answer<'_, Result<(), Refusal>>;
+    fn preview(&self, name: Str, visitor_id: Str) -> Answer<'_, Result<usize, Refusal>>;
 }
 
 /// Switches to turn; absent ones stay.

@@ -197,6 +197,11 @@ impl PushHub {
         self.state.lock().mailboxes.values().map(|mailbox| mailbox.connections.len()).sum()
     }
 
+    /// Browser tabs of a visitor that listen now.
+    pub fn connections_of(&self, visitor: &VisitorId) -> usize {
+        self.state.lock().mailboxes.get(visitor).map_or(0, |mailbox| mailbox.connections.len())
+    }
+
     /// Opens a connection of a visitor. It gets what came after the frame it saw last (everything that waits, if it
     /// saw none or that one is forgotten), then what comes.
     pub(crate) fn subscribe(self: &Arc<Self>, visitor: &VisitorId, last: Option<DecisionId>) -> Subscription {

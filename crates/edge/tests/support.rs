@@ -173,8 +173,8 @@ impl Interventions for Rows {
     fn dry_run(&self, _: Str) -> Answer<'_, Result<Value, Refusal>> {
         Box::pin(async { Ok(json!({ "shoppers": 1 })) })
     }
-    fn preview(&self, _: Str, _: Str) -> Answer<'_, Result<(), Refusal>> {
-        Box::pin(async { Ok(()) })
+    fn preview(&self, _: Str, _: Str) -> Answer<'_, Result<usize, Refusal>> {
+        Box::pin(async { Ok(1) })
     }
 }
 

@@ -412,14 +412,15 @@ impl Interventions for AppBackend {
         })
     }
 
-    fn preview(&self, name: Str, visitor_id: Str) -> Answer<'_, Result<(), Refusal>> {
+    fn preview(&self, name: Str, visitor_id: Str) -> Answer<'_, Result<usize, Refusal>> {
         Box::pin(async move {
             if visitor_id.is_empty() || visitor_id.len() > 256 {
                 return Err(Refusal::new(400, "visitor_id_missing", "visitor_id: your browser's id is needed"));
             }
             let frame = self.0.preview_frame(&name).ok_or_else(|| unknown(&name))?;
-            self.0.hub.push(&visitor_id.as_str().into(), frame);
-            Ok(())
+            let visitor = visitor_id.as_str().into();
+            self.0.hub.push(&visitor, frame);
+            Ok(self.0.hub.connections_of(&visitor))
         })
     }
 }

@@ -187,6 +187,7 @@ export function outcome(d: Decision): { text: string; tone: Tone } {
 }
 
 const stages: Record<string, string> = {
+  send: "Leave the browser",
   collect: "Receive and check",
   log: "Make durable",
   machine: "Understand",

@@ -49,7 +49,7 @@ export async function startMock(world: World): Promise<Mock> {
       const rule = world.interventions.find((r) => r.name === first);
       if (!rule) return void problem(response, 404, "No such intervention.");
       if (second === "dry-run") return void json(response, 200, { shoppers: 37, fired: 41, from_ms: Date.now() - 3_600_000, to_ms: Date.now() });
-      if (second === "preview") return void response.writeHead(202).end();
+      if (second === "preview") return void response.writeHead(202, { "content-type": "application/json" }).end('{"connections":1}');
       Object.assign(rule, asked.at(-1)?.body);
       return void json(response, 200, rule);
     }

@@ -60,7 +60,9 @@ async fn preview(call: Call, body: Incoming) -> Response {
         Err(refused) => return *refused,
     };
     match call.app.backend.preview(call.param(0), preview.visitor_id.into()).await {
-        Ok(()) => reply::json(StatusCode::ACCEPTED, &serde_json::json!({ "status": "pushed" })),
+        Ok(connections) => {
+            reply::json(StatusCode::ACCEPTED, &serde_json::json!({ "status": "pushed", "connections": connections }))
+        }
         Err(refusal) => reply::refusal(&refusal),
     }
 }

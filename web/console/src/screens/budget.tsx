@@ -8,11 +8,11 @@ import { stageWords } from "../words.ts";
 
 const name = (stage: Stage): string => stageWords(stage.name);
 
-function Against({ now, target, label }: { now: number; target: number | null; label: string }) {
+function Against({ now, target, label, over = false }: { now: number; target: number | null; label: string; over?: boolean }) {
   if (target === null || target <= 0) return <span class="num">{ms(now)}</span>;
   const share = now / target;
   return (
-    <span class={`against ${share > 1 ? "over" : ""}`}>
+    <span class={`against ${over ? "over" : ""}`}>
       <span class="against-words">
         <b>{ms(now)}</b> <span class="of">of {ms(target)}</span>
       </span>
@@ -37,8 +37,8 @@ function Row({ stage, strong = false, label }: { stage: Stage; strong?: boolean;
         <small class="aside">{stage.clock === "browser" ? "browser’s clock" : "server’s clock"}</small>
       </td>
       <td class="wide-only">{measured ? <Against now={stage.p50_ms} target={stage.budget_p50_ms} label={`${title}, half of all`} /> : "–"}</td>
-      <td>{measured ? <Against now={stage.p99_ms} target={stage.budget_p99_ms} label={`${title}, 99 of 100`} /> : "–"}</td>
-      <td class="num">{stage.headroom_p99_ms === null ? "–" : <span class={stage.headroom_p99_ms < 0 ? "minus" : ""}>{ms(stage.headroom_p99_ms)}</span>}</td>
+      <td>{measured ? <Against now={stage.p99_ms} target={stage.budget_p99_ms} label={`${title}, 99 of 100`} over={isOver(stage)} /> : "–"}</td>
+      <td class="num">{stage.headroom_p99_ms === null ? "–" : <span class={isOver(stage) ? "minus" : ""}>{ms(stage.headroom_p99_ms)}</span>}</td>
       <td class="num wide-only">{measured ? ms(stage.max_ms) : "–"}</td>
       <td class="num wide-only">{count(stage.count)}</td>
     </tr>
@@ -47,7 +47,7 @@ function Row({ stage, strong = false, label }: { stage: Stage; strong?: boolean;
 
 export function BudgetScreen() {
   const { data, error, reload } = useResource<Budget>("/v1/budget", 1_000);
-  const over = data?.stages.filter(isOver) ?? [];
+  const over = data ? [...data.stages, data.unexplained].filter(isOver) : [];
   return (
     <>
       <Title title="Latency">
@@ -105,7 +105,7 @@ export function BudgetScreen() {
             </div>
             <p class="note">
               Server stages are measured by the server’s clock, painting and the whole by the browser’s. Unexplained is what is left of the whole
-              after stages and network; it should stay under 1 ms.
+              after stages and network; it should stay under 1 ms. All figures are of the last minutes.
             </p>
           </Panel>
         </>

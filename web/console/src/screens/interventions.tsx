@@ -86,7 +86,7 @@ function ownVisitor(): string {
   try {
     last = localStorage.getItem(previewKey);
   } catch {}
-  return last ?? /(?:^|; )_ms_vid=([^;]+)/.exec(document.cookie)?.[1] ?? "";
+  return /(?:^|; )_ms_vid=([^;]+)/.exec(document.cookie)?.[1] ?? last ?? "";
 }
 
 function Card({ rule, changed }: { rule: Intervention; changed: (row: Intervention) => void }) {
@@ -121,11 +121,13 @@ function Card({ rule, changed }: { rule: Intervention; changed: (row: Interventi
     const wanted = visitor.trim();
     if (!wanted) return;
     void act("preview", async () => {
-      await post(`/v1/interventions/${name}/preview`, { visitor_id: wanted });
+      const { connections } = await post<{ connections: number }>(`/v1/interventions/${name}/preview`, { visitor_id: wanted });
       try {
         localStorage.setItem(previewKey, wanted);
       } catch {}
-      return "Sent. It is on the screen of that browser now, marked as a preview and left out of all rates.";
+      return connections === 0
+        ? "That browser has no page open that listens. It will be shown when one is, marked as a preview, as long as it lasts."
+        : `Sent to ${count(connections)} open ${connections === 1 ? "page" : "pages"} of that browser, marked as a preview and left out of all rates.`;
     });
   };
   const state = rule.error ? "broken" : !rule.enabled ? "off" : rule.dry_run ? "dry run" : "on";
