@@ -1,7 +1,7 @@
 //! Shoppers drawn at random, weighted to the edges: gaps around 30 minutes, grace, repeats, late events, logins.
 
 use crate::rng::Rng;
-use midsession_event::{Cart, Event, EventName, Order, Product};
+use midsession_event::{Cart, Consent, Event, EventName, Order, Product, Purpose};
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
@@ -146,6 +146,25 @@ impl Shoppers {
             event.cart = Some(Cart { total_value, currency: Some("EUR".into()), ..Cart::default() });
         }
         event.bot = self.rng.chance(2);
+        // Withdrawn and given again in mid-session, and events that say something else, or nothing.
+        if self.rng.chance(4) {
+            event.name = EventName::Consent;
+            event.products.clear();
+            (event.cart, event.order, event.step) = (None, None, None);
+        }
+        if event.name == EventName::Consent || self.rng.chance(20) {
+            event.consent_said = true;
+            let without = |purpose| Consent::FULL.with(purpose, false);
+            event.consent = self.rng.pick(&[
+                Consent::FULL,
+                Consent::FULL,
+                Consent::FULL,
+                Consent::NONE,
+                Consent::COOKIELESS,
+                without(Purpose::Personalization),
+                without(Purpose::Analytics),
+            ]);
+        }
         event
     }
 

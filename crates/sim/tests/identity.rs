@@ -1,6 +1,6 @@
 //! Who signs in during a visit ends as one who was known from the start.
 
-use midsession_event::{Event, EventName, Record, ShopperId, partition_of};
+use midsession_event::{Consent, Event, EventName, Record, ShopperId, partition_of};
 use midsession_sim::draw::Shoppers;
 use midsession_sim::rng::Rng;
 use midsession_sim::world::{Ticks, Ways, World};
@@ -29,6 +29,8 @@ fn known(events: &[(i64, Event)], partitions: u32) -> (Vec<String>, Vec<String>,
         .sessions
         .iter()
         .filter(|session| session.merged_into.is_none())
+        // Those past their time may have been forgotten already, or not yet.
+        .filter(|session| session.ended_at_ms + config.gap_ms + config.grace_ms + config.readable_ms > home.as_of().1)
         .map(|session| {
             ids.insert(session.number, session.id);
             let mut update = session.update(home.currencies());
@@ -42,6 +44,8 @@ fn known(events: &[(i64, Event)], partitions: u32) -> (Vec<String>, Vec<String>,
         .facts
         .all()
         .iter()
+        // What nobody can ask for any more may have been forgotten already, or not yet.
+        .filter(|fact| fact.time_ms > home.as_of().1 - 24 * 3_600_000 || ids.contains_key(&fact.session))
         .map(|fact| {
             let (product, category) = (home_name(home, fact.product), home_name(home, fact.category));
             let session = ids.get(&fact.session);
@@ -73,8 +77,13 @@ fn login_in_mid_session_loses_nothing() {
     for seed in 0..600 {
         let mut rng = Rng::new(seed);
         let mut events = Shoppers::draw(Rng::new(rng.bits()), START_MS, 3 + (seed % 40) as usize);
-        // No one else, nobody signed in, nobody leaves; every visitor signs in at the end.
-        events.retain(|(_, event)| event.visitor_id.is_some() && event.name != EventName::Logout);
+        // No one else, nobody signed in, nobody leaves or withdraws (who has is not signed in); every visitor signs in at
+        // the end.
+        let leaves = |event: &Event| matches!(event.name, EventName::Logout | EventName::Consent);
+        events.retain(|(_, event)| event.visitor_id.is_some() && !leaves(event));
+        for (_, event) in &mut events {
+            (event.consent, event.consent_said) = (Consent::FULL, false);
+        }
         let Some(last_ms) = events.iter().map(|(at_ms, _)| *at_ms).max() else { continue };
         let mut visitors: Vec<_> = events.iter().filter_map(|(_, event)| event.visitor_id.clone()).collect();
         visitors.sort();

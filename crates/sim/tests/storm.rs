@@ -29,11 +29,12 @@ fn the_assembly_weathers_every_storm() {
     assert!(replay.is_some() || (total.crashes > 20 && total.decisions > 20), "too calm: {total:?}");
 }
 
-const FAULTS: [(&str, Fault); 11] = [
+const FAULTS: [(&str, Fault); 12] = [
     ("dedupe off", Fault::Machine(Defect::DedupeOff)),
     ("merge of one neighbour only", Fault::Machine(Defect::MergesOne)),
     ("hand-off applied twice", Fault::Machine(Defect::HandoffTwice)),
     ("first decision wins removed", Fault::Machine(Defect::DecisionTwice)),
+    ("consent read late", Fault::Machine(Defect::ConsentLate)),
     ("silent replay removed", Fault::ReplayAloud),
     ("fdatasync removed", Fault::NoSync),
     ("ack early", Fault::AckEarly),

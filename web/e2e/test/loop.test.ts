@@ -129,7 +129,10 @@ const rounds = async (server: Server, total: number, name: string, count: number
               const late = setTimeout(() => fail(new Error(`round ${round} was not painted`)), 120_000);
               m("on", "painted", () => {
                 clearTimeout(late);
-                setTimeout(next, pause);
+                // The slot's next card waits until this one is gone.
+                const hosts = document.querySelectorAll("midsession-card, [data-midsession-slot]");
+                const close = () => hosts.forEach((host) => host.shadowRoot?.querySelector<HTMLElement>(".x")?.click());
+                setTimeout(() => (close(), next()), pause);
               });
               const value = 90 + round;
               m("track", "add_to_cart", {

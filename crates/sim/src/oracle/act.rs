@@ -38,6 +38,10 @@ pub struct Act {
     pub step: Option<i32>,
     /// By a robot.
     pub bot: bool,
+    /// Purposes allowed, as bits.
+    pub consent: i32,
+    /// The tracker said so.
+    pub is_said: bool,
 }
 
 impl From<&Event> for Act {
@@ -66,6 +70,8 @@ impl From<&Event> for Act {
             revenue: event.order.as_ref().and_then(|order| order.revenue),
             step: event.step,
             bot: event.bot,
+            consent: event.consent.0,
+            is_said: event.consent_said,
             pieces,
         }
     }
@@ -75,6 +81,11 @@ impl Act {
     /// Done by the shopper, not reported by the tracker of itself.
     pub fn is_own(&self) -> bool {
         self.name != "exposure" && self.name != "painted"
+    }
+
+    /// May be used for the person.
+    pub fn is_personal(consent: i32) -> bool {
+        consent & 2 != 0
     }
 
     /// Changes what is in the cart.

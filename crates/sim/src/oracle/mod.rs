@@ -55,6 +55,8 @@ pub enum Fate {
 
 #[derive(Debug, Default)]
 struct Visitor {
+    /// What was last said of consent: event time and bits.
+    consent: Option<(i64, i32)>,
     seen: BTreeMap<(String, String), i64>,
     stays: Vec<Stay>,
 }
@@ -120,6 +122,18 @@ impl Oracle {
             return Fate::Duplicate;
         }
         visitor.seen.insert(act.key.clone(), stamp_ms);
+        let mut act = act.clone();
+        if act.name == "consent" {
+            if visitor.consent.is_none_or(|(at_ms, _)| at_ms <= act.time_ms) {
+                visitor.consent = Some((act.time_ms, act.consent));
+            }
+        } else {
+            act.consent &= visitor.consent.map_or(15, |(_, bits)| bits);
+            if act.consent & 3 == 0 {
+                return Fate::Refused;
+            }
+        }
+        let act = &act;
         let time_ms = act.time_ms.min(stamp_ms);
         let person = self.people.get(&key);
         let live = person.into_iter().flat_map(|person| &person.visits).filter(|visit| visit.stand == Stand::Live);

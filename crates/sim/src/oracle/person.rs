@@ -122,6 +122,9 @@ impl Person {
         };
         let visit = &mut self.visits[at];
         let before = visit.basket();
+        if visit.taken.iter().all(|other| other.time_ms <= time_ms) {
+            visit.consent = if act.is_said { act.consent } else { visit.consent & act.consent };
+        }
         visit.taken.push(taken);
         if act.is_about_cart() && (act.name == "add_to_cart" || visit.basket() != before) {
             visit.cart_version += 1;
@@ -133,8 +136,9 @@ impl Person {
         let live: Vec<u128> =
             self.visits.iter().filter(|visit| visit.stand == Stand::Live).map(|visit| visit.id).collect();
         self.shown.retain(|shown| shown.until_ms > stamp_ms && live.contains(&shown.visit));
-        let bought: Vec<u128> =
-            self.visits.iter().filter(|visit| visit.count("transaction") > 0).map(|visit| visit.id).collect();
+        // Bought, or not allowed any more.
+        let is_over = |visit: &&Visit| visit.count("transaction") > 0 || !Act::is_personal(visit.consent);
+        let bought: Vec<u128> = self.visits.iter().filter(is_over).map(|visit| visit.id).collect();
         for shown in self.shown.iter().filter(|shown| bought.contains(&shown.visit)) {
             follows.retracted.push(shown.decision);
         }
@@ -190,6 +194,7 @@ impl Person {
             taken: Vec::new(),
             stand: Stand::Live,
             cart_version: 0,
+            consent: act.consent,
         });
         Some(self.visits.len() - 1)
     }
@@ -200,7 +205,11 @@ impl Person {
         let Some(lost) = self.visits.iter_mut().find(|visit| visit.id == gone) else { return kept };
         lost.stand = Stand::Into(kept);
         let (taken, version, user) = (lost.taken.clone(), lost.cart_version, lost.user.clone());
+        let (ended_ms, consent) = (lost.span_ms().1, lost.consent);
         if let Some(visit) = self.visits.iter_mut().find(|visit| visit.id == kept) {
+            if ended_ms > visit.span_ms().1 {
+                visit.consent = consent;
+            }
             visit.taken.extend(taken);
             visit.cart_version += version;
             visit.user = visit.user.take().or(user);
@@ -254,7 +263,8 @@ impl Person {
         let (id, rule) = (cap.visit, cap.rule.clone());
         let visit = self.visits.iter().find(|visit| visit.id == id);
         let in_time = served_until_ms.is_none_or(|until_ms| until_ms > now_ms);
-        let holds = in_time && visit.is_some_and(|visit| visit.count("transaction") == 0);
+        let holds =
+            in_time && visit.is_some_and(|visit| visit.count("transaction") == 0 && Act::is_personal(visit.consent));
         // What does not hold takes no place; the first to hold takes the last one.
         let has_place = self.has_room(&rule, id, now_ms);
         let cap = self.caps.iter_mut().find(|cap| cap.decision == decision)?;
@@ -271,6 +281,7 @@ impl Person {
     fn wants(&self, rule: &str, id: u128, now_ms: i64) -> bool {
         let Some(visit) = self.visits.iter().find(|visit| visit.id == id) else { return false };
         visit.basket().value.is_some_and(|value| value > probe::CART_ABOVE)
+            && Act::is_personal(visit.consent)
             && visit.count("transaction") == 0
             && self.has_room(rule, id, now_ms)
     }

@@ -42,6 +42,8 @@ pub struct Visit {
     pub stand: Stand,
     /// Changes of the cart.
     pub cart_version: u64,
+    /// What the latest act allows.
+    pub consent: i32,
 }
 
 /// What is in a cart.
