@@ -6,6 +6,9 @@ use midsession_event::{Cart, Consent, Event, EventName, Order, Product, Purpose}
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 
+/// Everything but being shown something.
+const COUNTED_ONLY: Consent = Consent(Consent::FULL.0 & !(Purpose::Personalization as i32));
+
 /// An event on its way: when it arrives at the log. Epoch ms.
 pub type Arrival = (i64, Event);
 
@@ -24,7 +27,7 @@ pub struct Shoppers {
 impl Shoppers {
     /// About `steps` events from `start_ms` on, sorted by arrival.
     pub fn draw(mut rng: Rng, start_ms: i64, steps: usize) -> Vec<Arrival> {
-        let visitors = 1 + rng.below(3);
+        let visitors = 1 + rng.below(4);
         let users = 1 + rng.below(2);
         let signed_in = vec![None; visitors as usize];
         let mut shoppers = Self { rng, now_ms: start_ms, made: 0, visitors, users, signed_in, out: Vec::new() };
@@ -39,6 +42,8 @@ impl Shoppers {
                 8..=15 => shoppers.sign_in(visitor),
                 16..=19 => shoppers.sign_out(visitor),
                 20..=22 => shoppers.without_visitor(),
+                23..=24 => shoppers.together(),
+                25..=27 => shoppers.consent(visitor),
                 _ => shoppers.something(visitor),
             }
         }
@@ -83,6 +88,11 @@ impl Shoppers {
         let user = visitor.and_then(|number| self.signed_in[number as usize]);
         if let Some(user) = user.filter(|_| self.rng.chance(50)) {
             event.user_id = Some(format!("u{user}").into());
+        }
+        // Mostly a source's default.
+        if self.rng.chance(12) {
+            event.consent_said = self.rng.chance(60);
+            event.consent = self.rng.pick(&[Consent::FULL, Consent::FULL, Consent::COOKIELESS, COUNTED_ONLY]);
         }
         event
     }
@@ -146,25 +156,6 @@ impl Shoppers {
             event.cart = Some(Cart { total_value, currency: Some("EUR".into()), ..Cart::default() });
         }
         event.bot = self.rng.chance(2);
-        // Withdrawn and given again in mid-session, and events that say something else, or nothing.
-        if self.rng.chance(4) {
-            event.name = EventName::Consent;
-            event.products.clear();
-            (event.cart, event.order, event.step) = (None, None, None);
-        }
-        if event.name == EventName::Consent || self.rng.chance(20) {
-            event.consent_said = true;
-            let without = |purpose| Consent::FULL.with(purpose, false);
-            event.consent = self.rng.pick(&[
-                Consent::FULL,
-                Consent::FULL,
-                Consent::FULL,
-                Consent::NONE,
-                Consent::COOKIELESS,
-                without(Purpose::Personalization),
-                without(Purpose::Analytics),
-            ]);
-        }
         event
     }
 
@@ -217,6 +208,34 @@ impl Shoppers {
         let late_ms = if self.rng.chance(25) { self.lateness_ms() } else { 0 };
         self.send(self.now_ms + late_ms, event);
         self.signed_in[visitor as usize] = None;
+    }
+
+    /// Says yes or no, sometimes overtaken on its way.
+    fn consent(&mut self, visitor: u64) {
+        let mut event = self.event(EventName::Consent, Some(visitor), self.now_ms);
+        event.consent =
+            self.rng.pick(&[Consent::FULL, Consent::FULL, Consent::NONE, Consent::COOKIELESS, COUNTED_ONLY]);
+        event.consent_said = true;
+        let late_ms = self.rng.pick(&[0, 0, 0, 1, 50, 8_000, 31 * MINUTE_MS]);
+        self.send(self.now_ms + late_ms, event);
+    }
+
+    /// Devices of one user, each with a cart, that go silent together.
+    fn together(&mut self) {
+        let user = self.rng.below(self.users);
+        for visitor in 0..self.visitors {
+            if self.signed_in[visitor as usize] != Some(user) {
+                self.signed_in[visitor as usize] = Some(user);
+                let mut login = self.event(EventName::Login, Some(visitor), self.now_ms);
+                login.user_id = Some(format!("u{user}").into());
+                self.send(self.now_ms, login);
+            }
+            let mut add = self.event(EventName::AddToCart, Some(visitor), self.now_ms);
+            add.products = vec![Product { id: "p9".into(), price: Some(90.0), ..self.product() }];
+            self.send(self.now_ms, add);
+            self.now_ms += self.rng.between(0, 3);
+        }
+        self.now_ms += self.rng.pick(&[19_999, 20_000, 20_001, 25_000]);
     }
 
     fn without_visitor(&mut self) {

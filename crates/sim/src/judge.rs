@@ -65,7 +65,7 @@ fn sessions(
         };
         let basket = visit.basket();
         let expected = format!(
-            "{state} {:?} {:?} {from_ms}..{to_ms} events {} views {} {} adds {} step {} orders {} {} bot {} cart {basket:?} v{}",
+            "{state} {:?} {:?} {from_ms}..{to_ms} events {} views {} {} adds {} step {} orders {} {} bot {} cart {basket:?} v{} consent {}",
             visit.device,
             visit.user,
             visit.taken.len(),
@@ -77,6 +77,7 @@ fn sessions(
             visit.revenue(),
             visit.is_bot(),
             visit.cart_version,
+            visit.consent,
         );
         differ(&format!("session {}", session.id), &told(session, stream), &expected)?;
         let version = versions.and_then(|versions| versions.get(&session.id.0).copied());
@@ -110,7 +111,7 @@ fn told(session: &Session, stream: &Stream) -> String {
         touched: session.cart.touched,
     };
     format!(
-        "{state} {:?} {:?} {}..{} events {} views {} {} adds {} step {} orders {} {} bot {} cart {basket:?} v{}",
+        "{state} {:?} {:?} {}..{} events {} views {} {} adds {} step {} orders {} {} bot {} cart {basket:?} v{} consent {}",
         session.visitor.as_ref().map(ToString::to_string),
         session.user.as_ref().map(ToString::to_string),
         session.started_at_ms,
@@ -124,6 +125,7 @@ fn told(session: &Session, stream: &Stream) -> String {
         session.revenue,
         session.bot,
         session.cart_version,
+        session.consent.0,
     )
 }
 

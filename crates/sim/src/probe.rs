@@ -1,6 +1,6 @@
 //! Definitions for the simulation: two rules with caps, and a record of every silence that was told.
 
-use midsession_event::{Event, EventName, Purpose, SessionId};
+use midsession_event::{Event, EventName, SessionId};
 use midsession_machine::{Ask, Definitions, Derived, View};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -28,11 +28,8 @@ pub struct Probe {
 
 impl Probe {
     fn wants(view: &View<'_>) -> bool {
-        view.session.is_some_and(|session| {
-            session.cart.value.is_some_and(|value| value > CART_ABOVE)
-                && session.orders == 0
-                && session.consent.allows(Purpose::Personalization)
-        })
+        view.session
+            .is_some_and(|session| session.cart.value.is_some_and(|value| value > CART_ABOVE) && session.orders == 0)
     }
 }
 

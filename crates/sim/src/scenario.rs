@@ -35,6 +35,12 @@ pub struct Reached {
     pub retracted: u64,
     /// Candidates that moved with their shopper.
     pub asked_again: u64,
+    /// Events of shoppers who had withdrawn their consent.
+    pub refused: u64,
+    /// Candidates that a cap held back.
+    pub capped: u64,
+    /// Reports and answers of pages.
+    pub reacted: u64,
 }
 
 impl Reached {
@@ -51,13 +57,18 @@ impl Reached {
         self.candidates += other.candidates;
         self.retracted += other.retracted;
         self.asked_again += other.asked_again;
+        self.refused += other.refused;
+        self.capped += other.capped;
+        self.reacted += other.reacted;
     }
 
     /// Panics when a kind of thing never happened: then its checks have checked nothing.
     pub fn assert_all_reached(&self) {
-        let Self { duplicates, late, too_late, merged, handoffs, silences, candidates, retracted, .. } = *self;
-        let least = [duplicates, late, too_late, merged, handoffs, silences, candidates, retracted, self.asked_again];
-        assert!(least.iter().all(|count| *count > 0), "something never happened: {self:?}");
+        let Self { duplicates, late, too_late, merged, handoffs, silences, candidates, .. } = *self;
+        let Self { retracted, asked_again, refused, capped, reacted, .. } = *self;
+        let least = [duplicates, late, too_late, merged, handoffs, silences, candidates, retracted];
+        let rarer = [asked_again, refused, capped, reacted];
+        assert!(least.iter().chain(&rarer).all(|count| *count > 0), "something never happened: {self:?}");
     }
 }
 
@@ -76,6 +87,7 @@ pub fn run(seed: u64, steps: usize, change: impl Fn(&mut Config)) -> Result<Reac
         decide_ms: rng.pick(&[0, 5, 3_000]),
         twice: rng.pick(&[0, 10]),
         forgotten: rng.pick(&[0, 20]),
+        painted: rng.pick(&[0, 50, 90]),
     };
     let start_ms = START_MS + rng.between(0, 10_000);
     let arrivals = Shoppers::draw(Rng::new(rng.bits()), start_ms, steps);
@@ -126,6 +138,7 @@ pub fn run(seed: u64, steps: usize, change: impl Fn(&mut Config)) -> Result<Reac
         reached.late += counters.late;
         reached.too_late += counters.too_late;
         reached.merged += counters.sessions_merged;
+        reached.refused += counters.refused;
     }
     Ok(reached)
 }
@@ -214,6 +227,7 @@ impl Check {
 
     fn effects(&mut self, step: &Step, oracle: &mut Oracle) -> Result<(), String> {
         let (mut asked, mut decided, mut retracted) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut capped, mut reacted) = (Vec::new(), Vec::new());
         for effect in &step.effects {
             match effect {
                 Effect::Session(update) => {
@@ -238,11 +252,15 @@ impl Check {
                     decided.push((decision.decision_id.0, decision.outcome == Outcome::Served));
                 }
                 Effect::Retract { decision_id, .. } => retracted.push(decision_id.0),
-                Effect::Handoff(_) | Effect::Forward(_) | Effect::Reaction(_) | Effect::Capped { .. } => {}
+                Effect::Capped { rule } => capped.push(rule.to_string()),
+                Effect::Reaction(reaction) => reacted.push((reaction.decision_id.0, reaction.name.to_string())),
+                Effect::Handoff(_) | Effect::Forward(_) => {}
             }
         }
         self.reached.candidates += asked.len() as u64;
         self.reached.retracted += retracted.len() as u64;
+        self.reached.capped += capped.len() as u64;
+        self.reached.reacted += reacted.len() as u64;
         let mut silences = step.silences.clone();
         silences.sort();
         oracle.silences.sort();
@@ -254,7 +272,11 @@ impl Check {
         differ("decisions in force", &decided, &std::mem::take(&mut oracle.decided))?;
         retracted.sort_unstable();
         oracle.retracted.sort_unstable();
-        differ("taken back", &retracted, &std::mem::take(&mut oracle.retracted))
+        differ("taken back", &retracted, &std::mem::take(&mut oracle.retracted))?;
+        capped.sort_unstable();
+        oracle.capped.sort_unstable();
+        differ("held back by a cap", &capped, &std::mem::take(&mut oracle.capped))?;
+        differ("reports and answers", &reacted, &std::mem::take(&mut oracle.reacted))
     }
 }
 
@@ -294,6 +316,8 @@ fn outcome(effect: &Effect) -> Option<String> {
         Effect::Decided(decision) => Some(format!("decided {} {:?}", decision.decision_id, decision.outcome)),
         Effect::Retract { decision_id, .. } => Some(format!("retract {decision_id}")),
         Effect::Forward(forward) => Some(format!("{} to {}", forward.event.event_id, forward.user_id)),
-        Effect::Handoff(_) | Effect::Reaction(_) | Effect::Capped { .. } => None,
+        Effect::Reaction(reaction) => Some(format!("{} of {}", reaction.name, reaction.decision_id)),
+        Effect::Capped { rule } => Some(format!("{rule} is capped")),
+        Effect::Handoff(_) => None,
     }
 }

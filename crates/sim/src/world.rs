@@ -2,7 +2,7 @@
 
 use crate::probe::{Probe, Silence};
 use crate::rng::Rng;
-use midsession_event::{Decision, Outcome, PartitionId, Record, ShopperId, Tick};
+use midsession_event::{Decision, Event, EventName, Outcome, PartitionId, Record, ShopperId, Tick, partition_of};
 use midsession_machine::{Candidate, Effect};
 use midsession_stream::{Config, Seam, Stream};
 use std::collections::BTreeMap;
@@ -48,6 +48,8 @@ pub struct Ways {
     pub twice: u64,
     /// Percent of candidates that are not decided at first.
     pub forgotten: u64,
+    /// Percent of what is shown that the page reports painted, and of that, what is answered.
+    pub painted: u64,
 }
 
 /// The partitions.
@@ -66,6 +68,7 @@ pub struct World {
     last_route_ms: BTreeMap<(u32, u32), i64>,
     order: u64,
     waiting: Vec<(u32, Candidate)>,
+    reports: u64,
 }
 
 impl World {
@@ -82,6 +85,7 @@ impl World {
             last_route_ms: BTreeMap::new(),
             order: 0,
             waiting: Vec::new(),
+            reports: 0,
         }
     }
 
@@ -161,6 +165,7 @@ impl World {
                 }
                 return;
             }
+            Effect::Decided(decision) if decision.outcome == Outcome::Served => return self.paint(decision),
             _ => return,
         };
         let to = ShopperId::User(user.clone()).partition(self.streams.len() as u32).0;
@@ -172,6 +177,34 @@ impl World {
             self.append_at(again_ms, to, record.clone());
         }
         self.append_at(at_ms, to, record);
+    }
+
+    /// The page paints it, reports so and is answered, or not.
+    fn paint(&mut self, decision: &Decision) {
+        let mut at_ms = self.now_ms;
+        let answer = match self.rng.below(4) {
+            0 => EventName::Exposure,
+            1 => EventName::Dismiss,
+            _ => EventName::Click,
+        };
+        for name in [EventName::Painted, answer] {
+            if !self.rng.chance(self.ways.painted) {
+                continue;
+            }
+            at_ms += self.rng.pick(&[0, 5, 300, 3_000, 30_000, 119_999, 120_000, 120_001, 600_000]);
+            self.reports += 1;
+            let mut event = Event::new("page".into(), format!("r{}", self.reports).into(), name, at_ms);
+            event.visitor_id.clone_from(&decision.visitor_id);
+            if let (None, ShopperId::User(user)) = (&event.visitor_id, &decision.shopper) {
+                event.user_id = Some(user.clone());
+            }
+            event.decision_id = Some(decision.decision_id.to_string().into());
+            let partition = partition_of(event.key(), self.streams.len() as u32).0;
+            for _ in 0..1 + u64::from(self.rng.chance(10)) {
+                let late_ms = self.rng.pick(&[0, 0, 1, 2_000]);
+                self.append_at(at_ms + late_ms, partition, Record::Event(Box::new(event.clone())));
+            }
+        }
     }
 
     fn decide(&mut self, partition: u32, candidate: &Candidate) {

@@ -8,7 +8,7 @@ use midsession_stream::Config;
 use std::collections::BTreeMap;
 
 const START_MS: i64 = 1_700_000_000_000;
-const WAYS: Ways = Ways { ticks: Ticks::Within(0), route_ms: 0, decide_ms: 0, twice: 0, forgotten: 0 };
+const WAYS: Ways = Ways { ticks: Ticks::Within(0), route_ms: 0, decide_ms: 0, twice: 0, forgotten: 0, painted: 0 };
 
 /// What is known of the user once all events have been read: sessions, facts, caps.
 fn known(events: &[(i64, Event)], partitions: u32) -> (Vec<String>, Vec<String>, Vec<String>) {

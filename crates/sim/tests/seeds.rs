@@ -32,15 +32,18 @@ fn machines_equal_the_oracle() {
 /// A change that breaks the machine, by name.
 type Fault = (&'static str, fn(&mut Config));
 
-const FAULTS: [Fault; 15] = [
+const FAULTS: [Fault; 18] = [
     ("dedupe off", |config| config.defect = Some(Defect::DedupeOff)),
     ("merge of one neighbour only", |config| config.defect = Some(Defect::MergesOne)),
     ("hand-off applied twice", |config| config.defect = Some(Defect::HandoffTwice)),
     ("first decision wins removed", |config| config.defect = Some(Defect::DecisionTwice)),
     ("stale timer", |config| config.defect = Some(Defect::StaleTimer)),
-    ("consent read late", |config| config.defect = Some(Defect::ConsentLate)),
     ("caps looked at too early", |config| config.defect = Some(Defect::CapsAtAsk)),
     ("caps left behind at login", |config| config.defect = Some(Defect::CapsLeftBehind)),
+    ("consent read late", |config| config.defect = Some(Defect::ConsentLate)),
+    ("an overtaken withdrawal is missed", |config| config.defect = Some(Defect::ConsentInOrder)),
+    ("what was painted expires", |config| config.defect = Some(Defect::PaintedExpires)),
+    ("what was answered is taken back", |config| config.defect = Some(Defect::AnsweredStays)),
     ("exactly the gap splits", |config| config.gap_ms -= 1),
     ("a gap too long joins", |config| config.gap_ms += 1),
     ("grace too short", |config| config.grace_ms -= 1),

@@ -36,10 +36,7 @@ impl Stream {
             shopper.last_stamp_ms = now_ms;
             shopper.idle_fired_ms = 0;
         } else {
-            // Silences that were due before this are told or over: what reopens the session does not bring them back.
-            let silent_ms = now_ms.saturating_sub(shopper.last_stamp_ms);
-            let over_ms = idle_thresholds.iter().filter(|idle_ms| **idle_ms <= silent_ms).max();
-            shopper.idle_fired_ms = shopper.idle_fired_ms.max(over_ms.copied().unwrap_or(0));
+            shopper.pass_over_silences(now_ms, idle_thresholds);
         }
         let Some(position) = position else {
             counters.too_late += 1;
@@ -52,6 +49,14 @@ impl Stream {
             counters.on_time += 1;
         } else {
             counters.late += 1;
+        }
+        // Whoever withdraws their consent means it from when it is read, though another event was faster.
+        let is_last_word =
+            time_ms >= session.ended_at_ms || (event.name == EventName::Consent && !config.has(Defect::ConsentInOrder));
+        if is_last_word {
+            // A late event does not bring back a consent that was withdrawn since, and a source's default says nothing
+            // new.
+            session.consent = if event.consent_said { event.consent } else { session.consent.and(event.consent) };
         }
         let cart_changed = count_in(session, &event, time_ms, now_ms, config.gap_ms) && {
             let before = session.cart;
@@ -129,11 +134,14 @@ impl Stream {
             properties: event.properties.clone(),
             cause,
         })));
+        if is_reaction(&event.name) && self.config.has(Defect::PaintedExpires) {
+            return;
+        }
         if is_reaction(&event.name) {
             // It is on the page, and no longer expires: it goes when it is answered, or when it stops being true.
             let shown = shopper.shown.iter_mut().filter(|shown| shown.decision_id == decision_id);
             shown.for_each(|shown| shown.expires_at_ms = i64::MAX);
-        } else {
+        } else if !self.config.has(Defect::AnsweredStays) {
             shopper.shown.retain(|shown| shown.decision_id != decision_id);
         }
     }
@@ -265,10 +273,6 @@ fn facts_of(
 fn count_in(session: &mut Session, event: &Event, time_ms: i64, now_ms: i64, gap_ms: i64) -> bool {
     session.events += 1;
     session.last_kind = FactKind::of(&event.name);
-    if time_ms >= session.ended_at_ms {
-        // A late event does not bring back a consent that was withdrawn since, and a source's default says nothing new.
-        session.consent = if event.consent_said { event.consent } else { session.consent.and(event.consent) };
-    }
     session.started_at_ms = session.started_at_ms.min(time_ms);
     session.ended_at_ms = session.ended_at_ms.max(time_ms);
     session.last_stamp_ms = now_ms;

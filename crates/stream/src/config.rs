@@ -48,6 +48,12 @@ pub enum Defect {
     ConsentLate,
     /// Caps are looked at when a rule asks, not when its decision is read.
     CapsAtAsk,
+    /// A withdrawal that was overtaken by another event on its way does not reach the session.
+    ConsentInOrder,
+    /// What was painted is forgotten when it would have expired.
+    PaintedExpires,
+    /// What was answered is taken back all the same.
+    AnsweredStays,
     /// The owner replays aloud after a restart.
     ReplayAloud,
 }

@@ -17,16 +17,15 @@ impl Stream {
         out: &mut Vec<Effect>,
     ) {
         let now_ms = self.now_ms;
-        if decision.outcome == Outcome::Served {
-            // Nothing is shown that is stale; that the shopper has forbidden since; or that is no longer true: bought, say,
-            // while it was being decided.
-            if decision.expires_at_ms <= now_ms {
-                decision.outcome = Outcome::Expired;
-            } else if !self.consents(&decision) {
-                decision.outcome = Outcome::NoConsent;
-            } else if !self.still_holds(&decision, definitions) {
-                decision.outcome = Outcome::Expired;
-            }
+        // First, as a session that is not known any more is past its time.
+        let is_past = decision.expires_at_ms <= now_ms;
+        if decision.outcome == Outcome::Served && !is_past && !self.consents(&decision) {
+            // Withdrawn while it was being decided.
+            decision.outcome = Outcome::NoConsent;
+        }
+        if decision.outcome == Outcome::Served && (is_past || !self.still_holds(&decision, definitions)) {
+            // Bought, say, while it was being decided: nothing is shown that is stale or no longer true.
+            decision.outcome = Outcome::Expired;
         }
         if matches!(decision.outcome, Outcome::Served | Outcome::Holdout) && !self.has_room(&decision, definitions) {
             // Another decision has taken the last place since it was asked.

@@ -172,6 +172,7 @@ impl Stream {
         let index = self.shopper_index(&ShopperId::User(handoff.user_id.clone()));
         let Some(shopper) = self.shoppers[index as usize].as_mut() else { return };
         shopper.sessions.reserve_exact(handoff.sessions.len());
+        shopper.pass_over_silences(self.now_ms, &self.idle_thresholds);
         let mut numbers = Vec::with_capacity(handoff.sessions.len());
         for carried in &handoff.sessions {
             shopper.last_session += 1;

@@ -104,6 +104,13 @@ impl Shopper {
         sessions.chain(caps).chain(pending).min().unwrap_or(i64::MAX)
     }
 
+    /// Silences that were due by now are told or over: a session that is live from now on does not bring them back.
+    pub(crate) fn pass_over_silences(&mut self, now_ms: i64, idle_thresholds_ms: &[i64]) {
+        let silent_ms = now_ms.saturating_sub(self.last_stamp_ms);
+        let over_ms = idle_thresholds_ms.iter().filter(|idle_ms| **idle_ms <= silent_ms).max();
+        self.idle_fired_ms = self.idle_fired_ms.max(over_ms.copied().unwrap_or(0));
+    }
+
     /// The live session with the latest event, else the latest of all.
     pub fn current_session(&self) -> Option<&Session> {
         self.sessions.iter().max_by_key(|session| (session.is_live(), session.ended_at_ms, session.number))
@@ -203,5 +210,24 @@ impl Attachment {
     /// Whether this instant of event time lies in it.
     pub fn holds(&self, time_ms: i64) -> bool {
         self.from_ms <= time_ms && self.to_ms.is_none_or(|to_ms| time_ms <= to_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faster_than_people_act_is_a_robot_for_good() {
+        let mut person = Visitor::default();
+        // A hundred within one second, a moment later a hundred more, and a late one between.
+        for second in [7_000, 8_000] {
+            assert!((0..100).all(|count| !person.is_hasty(second + count)), "a hundred within a second are allowed");
+        }
+        assert!(!person.is_hasty(7_999));
+        let mut robot = Visitor::default();
+        let hasty = (0..101).filter(|count| robot.is_hasty(7_000 + count * 9)).count();
+        assert_eq!(hasty, 1, "from the hundred and first on");
+        assert!(robot.is_hasty(9_000_000), "once a robot, always a robot");
     }
 }

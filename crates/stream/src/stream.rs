@@ -356,9 +356,13 @@ impl Stream {
             return Seam::Duplicate;
         }
         if event.name == EventName::Consent {
-            let time_ms = event.occurred_at_ms;
-            if state.consent.is_none_or(|said| said.time_ms <= time_ms) {
-                state.consent = Some(Said { consent: event.consent, time_ms, stamp_ms: now_ms });
+            match state.consent {
+                // A later word has overtaken it: that one goes on to hold.
+                Some(said) if said.time_ms > event.occurred_at_ms => event.consent = said.consent,
+                _ => {
+                    let said = Said { consent: event.consent, time_ms: event.occurred_at_ms, stamp_ms: now_ms };
+                    state.consent = Some(said);
+                }
             }
         } else if let Some(said) = state.consent {
             // Another tab, a server, a source's default: none of them brings back what was withdrawn.

@@ -71,7 +71,8 @@ export const paint = (frame: Frame, until: number, report: (name: string) => voi
     });
     painted();
   };
-  if (crosses.has(slot)) queues.set(slot, [...(queues.get(slot) ?? []), put]);
+  // A card that went with its part of the page is gone too.
+  if (crosses.get(slot)?.isConnected) queues.set(slot, [...(queues.get(slot) ?? []), put]);
   else put();
   return () => {
     remove?.();
@@ -84,8 +85,10 @@ const show = ({ slot, payload, lang }: Frame, report: (name: string) => void, go
   const { title, body, action, label, dismiss, code, copy, copied } = payload;
   // Painting never takes the focus; whoever closes the card from inside gets back to where they were before it came.
   const back = document.activeElement as HTMLElement | null;
+  let isGone = false;
   const remove = () => {
-    if (!card.isConnected) return;
+    if (isGone) return;
+    isGone = true;
     const focused = card.matches(":focus-within");
     card.remove();
     if (focused) back?.focus();
@@ -103,7 +106,7 @@ const show = ({ slot, payload, lang }: Frame, report: (name: string) => void, go
     className: "in",
     part: "card",
     ariaLabel: title,
-    lang: lang ?? "",
+    ...(lang && { lang }),
   } as object);
   if (title) add(card, "h2", { textContent: title });
   if (body) add(card, "p", { textContent: body });

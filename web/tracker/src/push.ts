@@ -17,6 +17,8 @@ export const handlers: Record<string, ((frame: Frame, report?: Report) => unknow
 
 /** What a hidden tab will try to show once it is looked at. */
 const waiting = new Map<string, () => void>();
+/** What was taken back, also before it could be painted. */
+const retracted = new Set<string>();
 /** What this tab has shown, and how to take it away. */
 const shown = new Map<string, () => void>();
 /** What paints: a module beside this script. One that could not be loaded is asked for again when it is needed. */
@@ -81,6 +83,7 @@ export const stop = () => {
 
 const retract = ({ decision_id, reason }: Frame & { reason?: string }) => {
   waiting.delete(decision_id);
+  retracted.add(decision_id);
   // What this tab painted stays when the others are told of it.
   if (reason != "painted") shown.get(decision_id)?.();
 };
@@ -98,7 +101,7 @@ const offer = (
     const painter = await card();
     if (!painter && !handlers.intervention) return;
     const seen = load<string[]>("seen") ?? [];
-    if (now() > until || mode < Mode.Full || seen.includes(id) || shown.has(id)) return;
+    if (now() > until || mode < Mode.Full || seen.includes(id) || shown.has(id) || retracted.has(id)) return;
     save("seen", [...seen, id].slice(-SEEN_MAX));
     shown.set(id, show(frame, from, until, painter));
     // Tabs see each other's storage a little late, but never each other's locks.

@@ -1,6 +1,10 @@
 //! What a shopper did, in plain text and numbers.
 
-use midsession_event::Event;
+use midsession_event::{DecisionId, Event};
+
+/// The purpose that counting needs, and the one that being shown something needs.
+const COUNTING: i32 = 1;
+const SHOWING: i32 = 2;
 
 /// A product in an act.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -13,6 +17,8 @@ pub struct Piece {
     pub currency: Option<String>,
     /// How many.
     pub quantity: i64,
+    /// Category.
+    pub category: Option<String>,
 }
 
 /// One event.
@@ -36,12 +42,16 @@ pub struct Act {
     pub revenue: Option<f64>,
     /// Checkout step.
     pub step: Option<i32>,
+    /// Name of the list.
+    pub list: Option<String>,
     /// By a robot.
     pub bot: bool,
     /// Purposes allowed, as bits.
     pub consent: i32,
-    /// The tracker said so.
-    pub is_said: bool,
+    /// The shopper said so; else it is a default.
+    pub consent_said: bool,
+    /// The decision that it is about.
+    pub decision: Option<u128>,
 }
 
 impl From<&Event> for Act {
@@ -54,6 +64,7 @@ impl From<&Event> for Act {
                 price: product.price,
                 currency: product.currency.as_ref().map(ToString::to_string),
                 quantity: i64::from(product.quantity.unwrap_or(1)),
+                category: product.category.as_ref().map(ToString::to_string),
             })
             .collect();
         let first_currency = pieces.first().and_then(|piece| piece.currency.clone());
@@ -69,9 +80,11 @@ impl From<&Event> for Act {
             cart_total: event.cart.as_ref().and_then(total),
             revenue: event.order.as_ref().and_then(|order| order.revenue),
             step: event.step,
+            list: event.list.as_ref().map(ToString::to_string),
             bot: event.bot,
             consent: event.consent.0,
-            is_said: event.consent_said,
+            consent_said: event.consent_said,
+            decision: event.decision_id.as_ref().and_then(|id| Some(id.parse::<DecisionId>().ok()?.0)),
             pieces,
         }
     }
@@ -83,13 +96,23 @@ impl Act {
         self.name != "exposure" && self.name != "painted"
     }
 
-    /// May be used for the person.
-    pub fn is_personal(consent: i32) -> bool {
-        consent & 2 != 0
+    /// Reports that it was shown, or answers what was shown.
+    pub fn is_about_shown(&self) -> bool {
+        ["exposure", "painted", "click", "dismiss"].contains(&self.name.as_str())
+    }
+
+    /// Nothing may be made of it.
+    pub fn is_refusal(&self) -> bool {
+        self.name != "consent" && self.consent & (COUNTING | SHOWING) == 0
     }
 
     /// Changes what is in the cart.
     pub fn is_about_cart(&self) -> bool {
         ["add_to_cart", "remove_from_cart", "transaction"].contains(&self.name.as_str()) || self.cart_total.is_some()
     }
+}
+
+/// These purposes allow that something is shown.
+pub fn may_be_shown(consent: i32) -> bool {
+    consent & SHOWING != 0
 }

@@ -34,6 +34,8 @@ impl Oracle {
                 self.asked.clear();
                 self.decided.clear();
                 self.retracted.clear();
+                self.capped.clear();
+                self.reacted.clear();
                 return Ok(());
             }
         }

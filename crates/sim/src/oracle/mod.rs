@@ -9,7 +9,7 @@ mod identity;
 mod person;
 mod visit;
 
-pub use act::{Act, Piece};
+pub use act::{Act, Piece, may_be_shown};
 pub use follow::Log;
 pub use identity::Stay;
 pub use person::{Cap, Follows, Person, Shown};
@@ -55,10 +55,10 @@ pub enum Fate {
 
 #[derive(Debug, Default)]
 struct Visitor {
-    /// What was last said of consent: event time and bits.
-    consent: Option<(i64, i32)>,
     seen: BTreeMap<(String, String), i64>,
     stays: Vec<Stay>,
+    /// The last word on consent: its event time and what it allows.
+    said: Option<(i64, i32)>,
 }
 
 /// Something on its way between partitions.
@@ -88,6 +88,10 @@ pub struct Oracle {
     pub decided: Vec<(u128, bool)>,
     /// Taken back.
     pub retracted: Vec<u128>,
+    /// Rules that a cap held back.
+    pub capped: Vec<String>,
+    /// Reports and answers: decision and name.
+    pub reacted: Vec<(u128, String)>,
 }
 
 impl Oracle {
@@ -104,6 +108,7 @@ impl Oracle {
             let told = |(session, threshold, at)| (who.clone(), session, threshold, at);
             self.silences.extend(follows.silences.into_iter().map(told));
             self.asked.extend(follows.asked);
+            self.capped.extend(follows.capped);
         }
     }
 
@@ -123,15 +128,15 @@ impl Oracle {
         }
         visitor.seen.insert(act.key.clone(), stamp_ms);
         let mut act = act.clone();
-        if act.name == "consent" {
-            if visitor.consent.is_none_or(|(at_ms, _)| at_ms <= act.time_ms) {
-                visitor.consent = Some((act.time_ms, act.consent));
-            }
-        } else {
-            act.consent &= visitor.consent.map_or(15, |(_, bits)| bits);
-            if act.consent & 3 == 0 {
-                return Fate::Refused;
-            }
+        match visitor.said {
+            Some((at_ms, said)) if act.name == "consent" && at_ms > act.time_ms => act.consent = said,
+            _ if act.name == "consent" => visitor.said = Some((act.time_ms, act.consent)),
+            // Nothing but another word on consent widens it.
+            Some((_, said)) => act.consent &= said,
+            None => {}
+        }
+        if act.is_refusal() {
+            return Fate::Refused;
         }
         let act = &act;
         let time_ms = act.time_ms.min(stamp_ms);
@@ -236,7 +241,9 @@ impl Oracle {
         let mut follows = Follows::default();
         let in_time = person.take(user, taken, stamp_ms, &self.rules, &mut follows);
         self.asked.extend(follows.asked);
+        self.capped.extend(follows.capped);
         self.retracted.extend(follows.retracted);
+        self.reacted.extend(follows.reacted);
         if !in_time {
             return Fate::TooLate;
         }

@@ -1,7 +1,7 @@
 //! All that is known of one person: visits, what is in the windows, caps, silence.
 
 use crate::oracle::visit::{Stand, Taken, Visit};
-use crate::oracle::{Act, Rules};
+use crate::oracle::{Act, Rules, may_be_shown};
 use crate::probe;
 use midsession_event::{DecisionId, SessionId};
 use std::rc::Rc;
@@ -60,8 +60,12 @@ pub struct Follows {
     pub silences: Vec<(u128, i64, i64)>,
     /// Candidates: (decision, asked at).
     pub asked: Vec<(u128, i64)>,
+    /// Rules that a cap held back.
+    pub capped: Vec<String>,
     /// Taken back.
     pub retracted: Vec<u128>,
+    /// Reports and answers: decision and name.
+    pub reacted: Vec<(u128, String)>,
 }
 
 impl Person {
@@ -87,9 +91,13 @@ impl Person {
             }
             if threshold_ms == probe::STALLED_MS {
                 // All are looked at before any is asked for.
-                let wanted: Vec<u128> = awake.into_iter().filter(|id| self.wants("stalled", *id, at_ms)).collect();
-                for id in wanted {
-                    self.ask("stalled", id, at_ms, follows);
+                let wanted: Vec<(u128, bool)> = awake
+                    .into_iter()
+                    .filter(|id| self.wants(*id))
+                    .map(|id| (id, self.has_room("stalled", id, at_ms)))
+                    .collect();
+                for (id, has_room) in wanted {
+                    self.ask("stalled", id, at_ms, has_room, follows);
                 }
             }
         }
@@ -122,8 +130,8 @@ impl Person {
         };
         let visit = &mut self.visits[at];
         let before = visit.basket();
-        if visit.taken.iter().all(|other| other.time_ms <= time_ms) {
-            visit.consent = if act.is_said { act.consent } else { visit.consent & act.consent };
+        if time_ms >= visit.span_ms().1 || act.name == "consent" {
+            visit.consent = if act.consent_said { act.consent } else { visit.consent & act.consent };
         }
         visit.taken.push(taken);
         if act.is_about_cart() && (act.name == "add_to_cart" || visit.basket() != before) {
@@ -133,18 +141,28 @@ impl Person {
             visit.stand = Stand::LoggedOut;
         }
         let id = visit.id;
+        if let Some(decision) = act.decision.filter(|_| act.is_about_shown()) {
+            follows.reacted.push((decision, act.name.clone()));
+            if act.is_own() {
+                self.shown.retain(|shown| shown.decision != decision);
+            }
+            // What is on the page stays until it is answered.
+            self.shown
+                .iter_mut()
+                .filter(|shown| shown.decision == decision)
+                .for_each(|shown| shown.until_ms = i64::MAX);
+        }
         let live: Vec<u128> =
             self.visits.iter().filter(|visit| visit.stand == Stand::Live).map(|visit| visit.id).collect();
         self.shown.retain(|shown| shown.until_ms > stamp_ms && live.contains(&shown.visit));
-        // Bought, or not allowed any more.
-        let is_over = |visit: &&Visit| visit.count("transaction") > 0 || !Act::is_personal(visit.consent);
-        let bought: Vec<u128> = self.visits.iter().filter(is_over).map(|visit| visit.id).collect();
-        for shown in self.shown.iter().filter(|shown| bought.contains(&shown.visit)) {
+        let is_untrue = |visit: &&Visit| visit.count("transaction") > 0 || !may_be_shown(visit.consent);
+        let untrue: Vec<u128> = self.visits.iter().filter(is_untrue).map(|visit| visit.id).collect();
+        for shown in self.shown.iter().filter(|shown| untrue.contains(&shown.visit)) {
             follows.retracted.push(shown.decision);
         }
-        self.shown.retain(|shown| !bought.contains(&shown.visit));
-        if act.name == "add_to_cart" && !act.bot && self.wants("big_cart", id, stamp_ms) {
-            self.ask("big_cart", id, stamp_ms, follows);
+        self.shown.retain(|shown| !untrue.contains(&shown.visit));
+        if act.name == "add_to_cart" && !act.bot && self.wants(id) {
+            self.ask("big_cart", id, stamp_ms, self.has_room("big_cart", id, stamp_ms), follows);
         }
         true
     }
@@ -205,10 +223,10 @@ impl Person {
         let Some(lost) = self.visits.iter_mut().find(|visit| visit.id == gone) else { return kept };
         lost.stand = Stand::Into(kept);
         let (taken, version, user) = (lost.taken.clone(), lost.cart_version, lost.user.clone());
-        let (ended_ms, consent) = (lost.span_ms().1, lost.consent);
+        let (lost_until_ms, lost_consent) = (lost.span_ms().1, lost.consent);
         if let Some(visit) = self.visits.iter_mut().find(|visit| visit.id == kept) {
-            if ended_ms > visit.span_ms().1 {
-                visit.consent = consent;
+            if lost_until_ms > visit.span_ms().1 {
+                visit.consent = lost_consent;
             }
             visit.taken.extend(taken);
             visit.cart_version += version;
@@ -263,8 +281,8 @@ impl Person {
         let (id, rule) = (cap.visit, cap.rule.clone());
         let visit = self.visits.iter().find(|visit| visit.id == id);
         let in_time = served_until_ms.is_none_or(|until_ms| until_ms > now_ms);
-        let holds =
-            in_time && visit.is_some_and(|visit| visit.count("transaction") == 0 && Act::is_personal(visit.consent));
+        let is_true = |visit: &Visit| visit.count("transaction") == 0 && may_be_shown(visit.consent);
+        let holds = in_time && visit.is_some_and(is_true);
         // What does not hold takes no place; the first to hold takes the last one.
         let has_place = self.has_room(&rule, id, now_ms);
         let cap = self.caps.iter_mut().find(|cap| cap.decision == decision)?;
@@ -273,17 +291,15 @@ impl Person {
         cap.counts = counts && has_place && (holds || served_until_ms.is_none());
         let shows = holds && has_place;
         if let Some(until_ms) = served_until_ms.filter(|_| shows) {
+            self.shown.retain(|shown| shown.until_ms > now_ms);
             self.shown.push(Shown { decision, visit: id, until_ms });
         }
         Some(shows)
     }
 
-    fn wants(&self, rule: &str, id: u128, now_ms: i64) -> bool {
+    fn wants(&self, id: u128) -> bool {
         let Some(visit) = self.visits.iter().find(|visit| visit.id == id) else { return false };
-        visit.basket().value.is_some_and(|value| value > probe::CART_ABOVE)
-            && Act::is_personal(visit.consent)
-            && visit.count("transaction") == 0
-            && self.has_room(rule, id, now_ms)
+        visit.basket().value.is_some_and(|value| value > probe::CART_ABOVE) && visit.count("transaction") == 0
     }
 
     /// One per visit, so many in the window.
@@ -293,10 +309,14 @@ impl Person {
             && counted().filter(|cap| cap.at_ms > now_ms - probe::CAP_WINDOW_MS).count() < probe::CAP_IN_WINDOW
     }
 
-    fn ask(&mut self, rule: &str, id: u128, at_ms: i64, follows: &mut Follows) {
+    fn ask(&mut self, rule: &str, id: u128, at_ms: i64, has_room: bool, follows: &mut Follows) {
         let version = self.visits.iter().find(|visit| visit.id == id).map_or(0, |visit| visit.cart_version);
         let decision = DecisionId::of(SessionId(id), rule, version).0;
         if self.caps.iter().any(|cap| cap.decision == decision) {
+            return;
+        }
+        if !has_room {
+            follows.capped.push(rule.to_string());
             return;
         }
         self.caps.push(Cap { decision, rule: rule.to_string(), visit: id, at_ms, counts: false, pending: true });

@@ -42,7 +42,7 @@ pub struct Visit {
     pub stand: Stand,
     /// Changes of the cart.
     pub cart_version: u64,
-    /// What the latest act allows.
+    /// Purposes allowed as of the last word, as bits.
     pub consent: i32,
 }
 
