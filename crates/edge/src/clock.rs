@@ -38,12 +38,9 @@ pub struct Steady {
 impl Steady {
     /// What it says when the wall clock says `wall_ns` (since the epoch) after the process has run for `running_ns`.
     pub fn read(&mut self, wall_ns: i64, running_ns: i64) -> i64 {
+        // The two clocks are not read at once: a pause between the readings is no step back.
         let passed_ns = (running_ns - self.read_at_ns).max(0);
-        if wall_ns >= self.now_ns.saturating_add(passed_ns) {
-            self.now_ns = wall_ns;
-        } else {
-            self.now_ns = self.now_ns.saturating_add(passed_ns - passed_ns / 8).max(wall_ns.min(self.now_ns));
-        }
+        self.now_ns = wall_ns.max(self.now_ns.saturating_add(passed_ns - passed_ns / 8));
         self.read_at_ns = running_ns;
         self.now_ns
     }
@@ -65,6 +62,15 @@ mod tests {
         // The wall has caught up.
         assert_eq!(steady.read(1_100 * S, 20 * S), 1_100 * S);
         assert_eq!(steady.read(9_000 * S, 21 * S), 9_000 * S);
+    }
+
+    #[test]
+    fn a_pause_between_the_readings_does_not_hold_it_back() {
+        const S: i64 = 1_000_000_000;
+        let mut steady = Steady::default();
+        assert_eq!(steady.read(1_000 * S, 0), 1_000 * S);
+        assert_eq!(steady.read(1_010 * S, 10 * S + S / 2), 1_010 * S, "paused after the wall clock was read");
+        assert_eq!(steady.read(1_020 * S, 20 * S), 1_020 * S);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! kill -9 of the real binary at random instants, over one growing data folder.
 
-use crate::load::{Load, Running, listen, visitor_id};
+use crate::features::features;
+use crate::journal;
+use crate::load::{Load, Running, WATCHED, listen, visitor_id};
 use crate::server::Server;
 use crate::verify;
 use midsession_sim::rng::Rng;
@@ -10,7 +12,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 const SENDERS: u64 = 3;
-const WATCHED: u64 = 6;
 /// Acknowledged since the start before a kill.
 const LEAST_ACKED: u64 = 1_000;
 
@@ -44,6 +45,7 @@ fn kills(cycles: u64, defect: Option<&str>) -> Result<String, String> {
             let logs = verify::behavior(&data)?;
             verify::acknowledged(&logs, &load.journal.lock().unwrap())?;
             verify::routed_once(&logs)?;
+            journal::unaltered(&logs, &load.journal.lock().unwrap())?;
         }
     }
     let server = Server::start(&data, defect);
@@ -55,13 +57,14 @@ fn kills(cycles: u64, defect: Option<&str>) -> Result<String, String> {
 /// Everything, once all is quiet.
 fn held(data: &Path, server: &Server, load: &Arc<Load>) -> Result<String, String> {
     let journal = load.journal.lock().unwrap();
-    // What was under way at the last kill goes on by itself.
+    // What was under way at the last kill goes on by itself, and the last sessions end.
+    std::thread::sleep(Duration::from_secs(5));
     let mut quiet = None;
     for _ in 0..120 {
         let logs = verify::behavior(data)?;
         verify::acknowledged(&logs, &journal)?;
         verify::routed_once(&logs)?;
-        let oracle = verify::oracle(&logs);
+        let oracle = verify::oracle(&logs, &journal);
         if let Ok(oracle) = oracle
             && verify::sessions(data, &oracle).is_ok_and(|over| over)
         {
@@ -70,23 +73,25 @@ fn held(data: &Path, server: &Server, load: &Arc<Load>) -> Result<String, String
         }
         std::thread::sleep(Duration::from_millis(500));
     }
-    let compared = verify::unaltered(&verify::behavior(data)?, &journal)?;
+    let as_sent = journal::unaltered(&verify::behavior(data)?, &journal)?;
     let oracle = match quiet {
         Some(oracle) => oracle,
         None => {
-            let oracle = verify::oracle(&verify::behavior(data)?)?;
+            let oracle = verify::oracle(&verify::behavior(data)?, &journal)?;
             let over = verify::sessions(data, &oracle)?;
             return Err(format!("not quiet after a minute; all sessions over: {over}"));
         }
     };
     let served = verify::decisions(data, &journal)?;
-    let people = verify::features(&server.admin, &oracle)?;
+    let compared = features(&server.admin, &oracle)?;
     if served == 0 || journal.painted.is_empty() {
         return Err(format!("nothing was decided: {served} served, {} painted", journal.painted.len()));
     }
     let (acked, painted) = (journal.acked.len(), journal.painted.len());
     Ok(format!(
-        "{acked} events acknowledged, {compared} as sent in the log, {served} interventions, {painted} of them painted, features of {people} people"
+        "{acked} events acknowledged, {as_sent} as sent in the log, {served} interventions, {painted} of them painted, \
+         {} features of {} people and {} sessions equal",
+        compared.values, compared.people, compared.sessions
     ))
 }
 
@@ -97,17 +102,17 @@ fn number(name: &str, default: u64) -> u64 {
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_happens_twice() {
     let outcome = kills(number("MIDSESSION_KILL_CYCLES", 50), None);
-    println!("{}", outcome.unwrap_or_else(|cause| panic!("{cause}")));
+    println!("kill -9: {}", outcome.unwrap_or_else(|cause| panic!("{cause}")));
 }
 
 #[test]
 fn without_the_duplicate_filter_it_is_noticed() {
     let cause = kills(2, Some("dedupe_off")).expect_err("the missing duplicate filter was not noticed");
-    println!("{}", cause.lines().next().unwrap_or_default());
+    println!("kill -9: dedupe off: {}", cause.lines().next().unwrap_or_default());
 }
 
 #[test]
 fn without_the_silent_replay_it_is_noticed() {
     let cause = kills(2, Some("replay_aloud")).expect_err("the replay that is not silent was not noticed");
-    println!("{}", cause.lines().next().unwrap_or_default());
+    println!("kill -9: silent replay removed: {}", cause.lines().next().unwrap_or_default());
 }

@@ -9,9 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Enough that nobody acts a hundred times within a second, as only robots do.
-pub const VISITORS: u64 = 150;
-const USERS: u64 = 6;
+pub const VISITORS: u64 = 360;
+/// Those whose pushes are listened to: the first ones.
+pub const WATCHED: u64 = 6;
+const USERS: u64 = 60;
+/// Events of a visitor within one second; far more make a robot.
+const PACE_PER_S: u32 = 60;
 
 /// What happened outside the server.
 #[derive(Default)]
@@ -65,6 +68,7 @@ impl Running {
                     in_flight: Arc::clone(&in_flight),
                     rng: Rng::new(seed * 31 + number),
                     visitors: (0..VISITORS).filter(|visitor| visitor % senders == number).collect(),
+                    pace: BTreeMap::new(),
                 };
                 let address = address.to_owned();
                 std::thread::spawn(move || sender.run(&address))
@@ -87,6 +91,8 @@ struct Sender {
     in_flight: Arc<AtomicUsize>,
     rng: Rng,
     visitors: Vec<u64>,
+    /// Events by second of event time and visitor.
+    pace: BTreeMap<(i64, u64), u32>,
 }
 
 impl Sender {
@@ -133,40 +139,65 @@ impl Sender {
             batch.extend(journal.again.pop_front());
         }
         drop(journal);
-        let mut fresh = Vec::new();
-        while batch.len() + fresh.len() < size {
-            fresh.push(self.event());
-        }
-        let mut journal = self.load.journal.lock().unwrap();
-        let named = fresh.iter().map(|event| (event["event_id"].as_str().unwrap().to_owned(), event.clone()));
-        journal.sent.extend(named);
+        let fresh: Vec<Value> = (batch.len()..size).map(|_| self.event()).collect();
+        self.load.sent(&fresh);
         batch.extend(fresh);
         batch
     }
 
+    /// Who acts, when: mostly anybody of ours, now and then one who is watched; nobody faster than people are.
+    fn who(&mut self) -> (u64, i64) {
+        loop {
+            let watched = &self.visitors[..self.visitors.partition_point(|visitor| *visitor < WATCHED)];
+            let visitor = if self.rng.chance(6) { self.rng.pick(watched) } else { self.rng.pick(&self.visitors) };
+            let late_ms = if self.rng.chance(15) { self.rng.between(0, 5_000) } else { 0 };
+            let time_ms = now_ms() - late_ms;
+            let count = self.pace.entry((time_ms.div_euclid(1_000), visitor)).or_default();
+            if *count < PACE_PER_S {
+                *count += 1;
+                return (visitor, time_ms);
+            }
+            std::thread::yield_now();
+        }
+    }
+
     fn event(&mut self) -> Value {
         let number = self.load.made.fetch_add(1, Ordering::Relaxed);
-        let visitor = self.rng.pick(&self.visitors);
-        let late_ms = if self.rng.chance(15) { self.rng.between(0, 5_000) } else { 0 };
+        let (visitor, time_ms) = self.who();
         let name = match self.rng.below(100) {
-            0..=29 => "page_view",
-            30..=59 => "product_view",
-            60..=79 => "add_to_cart",
-            80..=84 => "remove_from_cart",
-            85..=88 => "checkout_step",
-            89..=92 => "transaction",
-            93..=95 => "login",
-            96..=97 => "logout",
+            0..=19 => "page_view",
+            20..=44 => "product_view",
+            45..=51 => "list_view",
+            52..=56 => "search",
+            57..=78 => "add_to_cart",
+            79..=82 => "remove_from_cart",
+            83..=86 => "checkout_step",
+            87..=89 => "transaction",
+            90..=93 => "login",
+            94 => "logout",
+            95 => "consent",
+            96..=97 => "cart_view",
             _ => "quiz_answered",
         };
         let mut event = json!({
-            "event_id": format!("e{number}"), "name": name, "visitor_id": visitor_id(visitor), "occurred_at": now_ms() - late_ms,
+            "event_id": format!("e{number}"), "name": name, "visitor_id": visitor_id(visitor), "occurred_at": time_ms,
         });
+        let category = self.rng.pick(&["shoes", "shirts", "hats", "bags"]);
         match name {
             "product_view" | "add_to_cart" | "remove_from_cart" => {
-                let price = self.rng.pick(&[0.25, 4.0, 9.5, 15.75]);
+                let price = self.rng.pick(&[0.25, 4.0, 9.5, 15.75, 42.5]);
                 let product = format!("p{}", self.rng.below(12));
-                event["products"] = json!([{"id": product, "price": price, "currency": "EUR", "quantity": 1}]);
+                let mut product = json!({"id": product, "price": price, "currency": "EUR", "quantity": 1});
+                if self.rng.chance(70) {
+                    product["category"] = category.into();
+                }
+                event["products"] = json!([product]);
+            }
+            "list_view" => event["list"] = category.into(),
+            "search" => event["query"] = "red shoes".into(),
+            "cart_view" => {
+                let total = self.rng.between(0, 400) as f64 * 0.25;
+                event["cart"] = json!({"total_value": total, "currency": "EUR"});
             }
             "transaction" => {
                 let revenue = self.rng.between(1, 400) as f64 * 0.25;
@@ -174,9 +205,18 @@ impl Sender {
             }
             "checkout_step" => event["step"] = self.rng.between(1, 3).into(),
             "login" => event["user_id"] = format!("u{}", visitor % USERS).into(),
+            "consent" => event["consent"] = self.rng.pick(&["none", "full", "full"]).into(),
             _ => {}
         }
         event
+    }
+}
+
+impl Load {
+    /// Remembers what is about to be sent.
+    fn sent(&self, events: &[Value]) {
+        let named = events.iter().map(|event| (event["event_id"].as_str().unwrap().to_owned(), event.clone()));
+        self.journal.lock().unwrap().sent.extend(named);
     }
 }
 
@@ -205,6 +245,7 @@ pub fn listen(load: &Arc<Load>, address: &str, visitor: String, start: u64) -> s
             let painted = json!([{
                 "event_id": event_id, "name": "painted", "visitor_id": visitor, "decision_id": id, "occurred_at": now_ms(),
             }]);
+            load.sent(painted.as_array().unwrap());
             if let Ok((200, _)) = report.ask("POST", "/v1/events", &headers, &painted.to_string()) {
                 let mut journal = load.journal.lock().unwrap();
                 journal.acked.insert(event_id);

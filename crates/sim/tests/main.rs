@@ -1,8 +1,10 @@
 //! The machines against the oracle, in the simulation and as the real binary.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod features;
 mod http;
 mod identity;
+mod journal;
 mod kill;
 mod load;
 mod seeds;

@@ -1,11 +1,11 @@
-//! What must hold after all the kills, told from outside: the log as printed, features over HTTP, the topics.
+//! What must hold after all the kills, told from outside: the log as printed, and the other topics.
 
-use crate::http::Connection;
-use crate::load::{Journal, VISITORS, visitor_id};
-use crate::server::{ADMIN_TOKEN, Server};
+use crate::journal::act_of;
+use crate::load::Journal;
+use crate::server::Server;
 use midsession_event::{Event, Record};
-use midsession_sim::judge::{self, differ};
-use midsession_sim::oracle::{Log, Oracle, Person, Rules, Stand, Visit};
+use midsession_sim::judge::differ;
+use midsession_sim::oracle::{Log, Oracle, Rules, Stand, Visit};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -53,37 +53,11 @@ pub fn acknowledged(logs: &[Log], journal: &Journal) -> Result<(), String> {
     if lost.is_empty() { Ok(()) } else { Err(format!("{} acknowledged events are lost: {lost:?}", lost.len())) }
 }
 
-/// What stands in the log is what was sent, field by field; how many events were compared.
-pub fn unaltered(logs: &[Log], journal: &Journal) -> Result<usize, String> {
-    let mut compared = 0;
-    for (_, record) in logs.iter().flatten() {
-        let Record::Event(event) = record else { continue };
-        let Some(sent) = journal.sent.get(event.event_id.as_str()) else { continue };
-        let product = |field: &str| sent["products"][0][field].clone();
-        let read = event.products.first();
-        for (field, sent, found) in [
-            ("name", sent["name"].clone(), event.name.as_str().into()),
-            ("visitor_id", sent["visitor_id"].clone(), event.visitor_id.as_ref().map(|id| id.as_str()).into()),
-            ("user_id", sent["user_id"].clone(), event.user_id.as_ref().map(|id| id.as_str()).into()),
-            ("occurred_at", sent["occurred_at"].clone(), event.device_at_ms.into()),
-            ("product", product("id"), read.map(|product| product.id.as_str()).into()),
-            ("price", product("price"), read.and_then(|product| product.price).into()),
-            ("quantity", product("quantity"), read.and_then(|product| product.quantity).into()),
-            ("revenue", sent["order"]["revenue"].clone(), event.order.as_ref().and_then(|order| order.revenue).into()),
-            ("step", sent["step"].clone(), event.step.into()),
-        ] {
-            differ(&format!("{field} of {}", event.event_id), &found, &sent)?;
-        }
-        compared += 1;
-    }
-    Ok(compared)
-}
-
-/// What must be, from the log alone.
-pub fn oracle(logs: &[Log]) -> Result<Oracle, String> {
+/// What must be: what the journal says was done, in the order of the log.
+pub fn oracle(logs: &[Log], journal: &Journal) -> Result<Oracle, String> {
     let mut oracle = Oracle::new(RULES);
     let mut next = vec![0; logs.len()];
-    oracle.follow(logs, &mut next)?;
+    oracle.follow_with(logs, &mut next, &|event| act_of(event, journal))?;
     let read: usize = next.iter().sum();
     differ("records read by the oracle", &read, &logs.iter().map(Vec::len).sum())?;
     differ("events on their way to a user's home", &oracle.in_flight(), &Vec::new())?;
@@ -140,7 +114,7 @@ pub fn sessions(data: &Path, oracle: &Oracle) -> Result<bool, String> {
 
 fn told(update: &Value) -> String {
     format!(
-        "{} {} {} {}..{} {} {} {} {} {} {:?} {:?}",
+        "{} {} {} {}..{} {} {} {} {} {} {:?} {:?} bot {}",
         update["state"],
         update["visitor_id"],
         update["user_id"],
@@ -153,6 +127,7 @@ fn told(update: &Value) -> String {
         update["orders"],
         update["revenue"].as_f64(),
         update["cart_value"].as_f64(),
+        update["bot"],
     )
 }
 
@@ -161,7 +136,7 @@ fn expected(visit: &Visit) -> String {
     let basket = visit.basket();
     let text = |id: &Option<String>| Value::from(id.clone());
     format!(
-        "\"closed\" {} {} {from_ms}..{to_ms} {} {} {} {} {} {:?} {:?}",
+        "\"closed\" {} {} {from_ms}..{to_ms} {} {} {} {} {} {:?} {:?} bot false",
         text(&visit.device),
         text(&visit.user),
         visit.taken.len(),
@@ -207,50 +182,4 @@ pub fn decisions(data: &Path, journal: &Journal) -> Result<usize, String> {
         }
     }
     Ok(served.len())
-}
-
-/// Features over HTTP equal the oracle's at the instant that they say.
-pub fn features(admin: &str, oracle: &Oracle) -> Result<usize, String> {
-    let mut http = Connection::open(admin).map_err(|error| error.to_string())?;
-    let token = format!("Bearer {ADMIN_TOKEN}");
-    let mut checked = 0;
-    let users = oracle.people.keys().filter_map(|who| who.strip_prefix("user:")).map(str::to_owned);
-    for id in users.chain((0..VISITORS).map(visitor_id)) {
-        let answer = http.json(&format!("/v1/features/user/{id}"), &[("authorization", &token)]);
-        let answer = match answer.map_err(|error| error.to_string())? {
-            Ok(answer) => answer,
-            Err(404) if !oracle.people.contains_key(&format!("visitor:{id}")) => continue,
-            Err(status) => return Err(format!("features of {id}: {status}")),
-        };
-        let resolved = answer["user"].as_str().unwrap_or_default();
-        let who = if resolved.starts_with('u') { format!("user:{resolved}") } else { format!("visitor:{resolved}") };
-        let nobody = Person::default();
-        let person = oracle.people.get(&who).unwrap_or(&nobody);
-        let now_ms = answer["as_of"]["now"].as_i64().unwrap();
-        for (window, window_ms) in [("5m", 300_000), ("1h", 3_600_000), ("24h", 86_400_000)] {
-            let acts = |name: &'static str| {
-                judge::acts(person).filter(move |taken| {
-                    taken.act.name == name && taken.time_ms > now_ms - window_ms && taken.time_ms <= now_ms
-                })
-            };
-            let number = |name: &str| answer["features"][format!("{name}_{window}")].as_f64();
-            for (feature, name) in [
-                ("product_view_count", "product_view"),
-                ("cart_add_count", "add_to_cart"),
-                ("cart_remove_count", "remove_from_cart"),
-                ("order_count", "transaction"),
-            ] {
-                let count = acts(name).count() as f64;
-                differ(&format!("{feature}_{window} of {who} at {now_ms}"), &number(feature), &Some(count))?;
-            }
-            let paid: Vec<f64> = acts("transaction").filter_map(|taken| taken.act.revenue).collect();
-            let paid = (!paid.is_empty()).then(|| paid.iter().fold(0.0, |sum, paid| sum + paid));
-            differ(&format!("order_value_{window} of {who} at {now_ms}"), &number("order_value"), &paid)?;
-            let seen = acts("product_view").flat_map(|taken| taken.act.pieces.iter().map(|piece| piece.id.clone()));
-            let seen = seen.collect::<BTreeSet<_>>().len() as f64;
-            differ(&format!("distinct_products_{window} of {who}"), &number("distinct_products"), &Some(seen))?;
-        }
-        checked += 1;
-    }
-    Ok(checked)
 }

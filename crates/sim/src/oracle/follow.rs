@@ -1,14 +1,22 @@
 //! Reads whole logs into the oracle, in an order in which every cause comes before what it caused.
 
 use crate::oracle::{Act, Oracle};
-use midsession_event::Record;
+use midsession_event::{Event, Record};
 
 /// A partition's records with their stamps, in order.
 pub type Log = Vec<(i64, Record)>;
 
+/// Says what an event was.
+pub type ActOf<'a> = &'a dyn Fn(&Event) -> Result<Act, String>;
+
 impl Oracle {
     /// Takes what is new in the logs of all partitions. `next` says how far each was read before.
     pub fn follow(&mut self, logs: &[Log], next: &mut [usize]) -> Result<(), String> {
+        self.follow_with(logs, next, &|event| Ok(Act::from(event)))
+    }
+
+    /// The same, where somebody else than the log says what an event was.
+    pub fn follow_with(&mut self, logs: &[Log], next: &mut [usize], act_of: ActOf<'_>) -> Result<(), String> {
         loop {
             let mut moved = false;
             for (partition, log) in logs.iter().enumerate() {
@@ -22,7 +30,7 @@ impl Oracle {
                         break;
                     }
                     let offset = next[partition];
-                    self.read(partition as u32, offset as i64, *stamp_ms, record)
+                    self.read(partition as u32, offset as i64, *stamp_ms, record, act_of)
                         .map_err(|cause| format!("{partition}/{offset}: {cause}"))?;
                     next[partition] += 1;
                     moved = true;
@@ -41,10 +49,17 @@ impl Oracle {
         }
     }
 
-    fn read(&mut self, partition: u32, offset: i64, stamp_ms: i64, record: &Record) -> Result<(), String> {
+    fn read(
+        &mut self,
+        partition: u32,
+        offset: i64,
+        stamp_ms: i64,
+        record: &Record,
+        act_of: ActOf<'_>,
+    ) -> Result<(), String> {
         match record {
             Record::Event(event) => {
-                self.event(partition, offset, stamp_ms, &Act::from(&**event));
+                self.event(partition, offset, stamp_ms, &act_of(event)?);
             }
             Record::Tick(_) | Record::Decision(_) => self.passes(partition, stamp_ms),
             Record::Handoff(handoff) => {

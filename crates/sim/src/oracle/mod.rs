@@ -10,7 +10,7 @@ mod person;
 mod visit;
 
 pub use act::{Act, Piece, may_be_shown};
-pub use follow::Log;
+pub use follow::{ActOf, Log};
 pub use identity::Stay;
 pub use person::{Cap, Follows, Person, Shown};
 pub use visit::{Basket, Stand, Taken, Visit};

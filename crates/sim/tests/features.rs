@@ -1,0 +1,109 @@
+//! The native features over HTTP, of users and of sessions, against plain sums over the oracle's acts.
+
+use crate::http::Connection;
+use crate::load::{VISITORS, visitor_id};
+use crate::server::ADMIN_TOKEN;
+use midsession_sim::judge::{self, differ};
+use midsession_sim::oracle::{Oracle, Person, Stand, Taken};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many answers were compared.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Compared {
+    pub people: usize,
+    pub sessions: usize,
+    pub values: usize,
+}
+
+/// The features of these acts by name; what is absent is null.
+fn expected(acts: &[&Taken]) -> BTreeMap<&'static str, Value> {
+    let of = |name: &'static str| acts.iter().filter(move |taken| taken.act.name == name);
+    let mut all = BTreeMap::new();
+    for (feature, name) in [
+        ("product_view_count", "product_view"),
+        ("list_view_count", "list_view"),
+        ("search_count", "search"),
+        ("cart_add_count", "add_to_cart"),
+        ("cart_remove_count", "remove_from_cart"),
+        ("order_count", "transaction"),
+    ] {
+        all.insert(feature, (of(name).count() as f64).into());
+    }
+    let number = |value: Option<f64>| value.map_or(Value::Null, Value::from);
+    let paid: Vec<f64> = of("transaction").filter_map(|taken| taken.act.revenue).collect();
+    all.insert("order_value", number((!paid.is_empty()).then(|| paid.iter().sum())));
+    let pieces: Vec<_> = of("product_view").flat_map(|taken| &taken.act.pieces).collect();
+    let ids: BTreeSet<&str> = pieces.iter().map(|piece| piece.id.as_str()).collect();
+    all.insert("distinct_products", (ids.len() as f64).into());
+    let prices: Vec<f64> = pieces.iter().filter_map(|piece| piece.price).collect();
+    let mean = prices.iter().sum::<f64>() / prices.len() as f64;
+    all.insert("avg_viewed_price", number((!prices.is_empty()).then_some(mean)));
+    all.insert("min_viewed_price", number(prices.iter().copied().reduce(f64::min)));
+    all.insert("max_viewed_price", number(prices.iter().copied().reduce(f64::max)));
+    let mut categories: BTreeMap<&str, usize> = BTreeMap::new();
+    let viewed = of("product_view").flat_map(|taken| taken.act.pieces.iter().map(|piece| &piece.category));
+    for category in viewed.chain(of("list_view").map(|taken| &taken.act.list)).flatten() {
+        *categories.entry(category).or_default() += 1;
+    }
+    let most = categories.values().max();
+    // Ties: the first in the alphabet.
+    let top = categories.iter().find(|(_, count)| Some(*count) == most).map(|(category, _)| *category);
+    all.insert("top_category", top.map_or(Value::Null, Value::from));
+    all.insert("unique_categories", (categories.len() as f64).into());
+    all
+}
+
+/// Whole numbers and others are the same kind here.
+fn plain(value: &Value) -> Value {
+    value.as_f64().map_or_else(|| value.clone(), Value::from)
+}
+
+fn compare(answer: &Value, suffix: &str, acts: &[&Taken], whose: &str) -> Result<usize, String> {
+    let expected = expected(acts);
+    for (name, expected) in &expected {
+        let found = plain(&answer["features"][format!("{name}{suffix}")]);
+        differ(&format!("{name}{suffix} of {whose}, as of {}", answer["as_of"]), &found, expected)?;
+    }
+    Ok(expected.len())
+}
+
+/// All of them equal the oracle's, at the instant that they say.
+pub fn features(admin: &str, oracle: &Oracle) -> Result<Compared, String> {
+    let mut http = Connection::open(admin).map_err(|error| error.to_string())?;
+    let token = format!("Bearer {ADMIN_TOKEN}");
+    let mut compared = Compared::default();
+    let mut ask = |path: &str| {
+        http.json(&format!("/v1/features/{path}"), &[("authorization", &token)]).map_err(|error| error.to_string())
+    };
+    let users = oracle.people.keys().filter_map(|who| who.strip_prefix("user:")).map(str::to_owned);
+    for id in users.chain((0..VISITORS).map(visitor_id)) {
+        let answer = match ask(&format!("user/{id}"))? {
+            Ok(answer) => answer,
+            Err(404) if !oracle.people.contains_key(&format!("visitor:{id}")) => continue,
+            Err(status) => return Err(format!("features of {id}: {status}")),
+        };
+        let resolved = answer["user"].as_str().unwrap_or_default();
+        let who = if resolved.starts_with('u') { format!("user:{resolved}") } else { format!("visitor:{resolved}") };
+        let nobody = Person::default();
+        let person = oracle.people.get(&who).unwrap_or(&nobody);
+        let now_ms = answer["as_of"]["now"].as_i64().unwrap();
+        for (suffix, window_ms) in [("_5m", 300_000), ("_1h", 3_600_000), ("_24h", 86_400_000)] {
+            let within = |taken: &&Taken| taken.time_ms > now_ms - window_ms && taken.time_ms <= now_ms;
+            let acts: Vec<&Taken> = judge::acts(person).filter(within).collect();
+            compared.values += compare(&answer, suffix, &acts, &who)?;
+        }
+        compared.people += 1;
+    }
+    for visit in oracle.people.values().flat_map(|person| &person.visits) {
+        if matches!(visit.stand, Stand::Into(_)) {
+            continue;
+        }
+        let id = format!("{:032x}", visit.id);
+        let answer = ask(&format!("session/{id}"))?.map_err(|status| format!("features of session {id}: {status}"))?;
+        let acts: Vec<&Taken> = visit.taken.iter().collect();
+        compared.values += compare(&answer, "", &acts, &format!("session {id}"))?;
+        compared.sessions += 1;
+    }
+    Ok(compared)
+}
