@@ -29,7 +29,11 @@ async function reminder(page: Page): Promise<boolean> {
 async function visit(scheme: "light" | "dark", width: number): Promise<boolean> {
   const context = await browser.newContext({ userAgent, colorScheme: scheme, viewport: { width, height: width === 390 ? 844 : 900 } });
   const page = await context.newPage();
-  const shoot = async (name: string) => writeFile(`${out}shop-${name}-${scheme}-${width}.png`, small(await page.screenshot()));
+  const shoot = async (name: string) => {
+    await page.evaluate(() => scrollTo(0, 0));
+    await page.waitForTimeout(200);
+    return writeFile(`${out}shop-${name}-${scheme}-${width}.png`, small(await page.screenshot()));
+  };
   await page.goto(`${base}/shop/`);
   await page.getByRole("button", { name: "Yes, allow" }).click();
   await page.waitForTimeout(500);
@@ -41,6 +45,9 @@ async function visit(scheme: "light" | "dark", width: number): Promise<boolean> 
   await page.goto(`${base}/shop/category/ceramics`);
   const came = await reminder(page);
   await shoot("reminder");
+  await page.goto(`${base}/shop/cart`);
+  await page.waitForTimeout(500);
+  await shoot("cart");
   await context.close();
   return came;
 }
