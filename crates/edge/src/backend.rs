@@ -30,6 +30,9 @@ pub trait Reads: Send + Sync + 'static {
 
     /// `Err` names what is not fresh yet, or broken.
     fn ready(&self) -> Result<(), String>;
+
+    /// Whether the log takes events in, or why not.
+    fn takes_appends(&self) -> Result<(), String>;
 }
 
 /// A user (or anonymous visitor) or a session whose features are read.

@@ -130,6 +130,18 @@ async fn reads() {
 }
 
 #[tokio::test]
+async fn what_load_balancers_and_robots_ask() {
+    let server = start().await;
+    let get = async |target: &str| ask(server.running.public, "GET", target, &[], b"").await;
+    for (target, body) in [("/health", "ok"), ("/sink-health", "ok"), ("/robots.txt", "User-agent: *\nDisallow: /\n")] {
+        let answer = get(target).await;
+        assert_eq!((answer.status, String::from_utf8_lossy(&answer.body).as_ref()), (200, body), "{target}");
+    }
+    server.rows.ready.store(false, Ordering::Relaxed);
+    assert_eq!((get("/sink-health").await.status, get("/health").await.status), (503, 200));
+}
+
+#[tokio::test]
 async fn switches() {
     let server = start().await;
     let send = async |method: &str, target: &str, body: &str| {

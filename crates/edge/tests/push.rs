@@ -99,6 +99,16 @@ async fn pushes_follow_the_id_that_the_log_has() {
 }
 
 #[tokio::test]
+async fn who_said_no_gets_no_cookie() {
+    let server = start().await;
+    for (cookie, is_set) in [("a=b", true), ("doNotTrack=1", false), ("a=b; doNotTrack=0", true)] {
+        let headers = [("Cookie", cookie)];
+        let reply = ask(server.running.public, "POST", &format!("/v1/token?key={KEY}"), &headers, b"").await;
+        assert_eq!(reply.header("set-cookie").is_some(), is_set, "{cookie}");
+    }
+}
+
+#[tokio::test]
 async fn tokens_are_bound() {
     let server = start().await;
     let token = token(&server, "_ms_vid=v1", Some(ORIGIN)).await;

@@ -132,6 +132,9 @@ impl Reads for Rows {
     fn ready(&self) -> Result<(), String> {
         if self.ready.load(Ordering::Relaxed) { Ok(()) } else { Err("partition 3 replays".into()) }
     }
+    fn takes_appends(&self) -> Result<(), String> {
+        if self.ready.load(Ordering::Relaxed) { Ok(()) } else { Err("the disk is full".into()) }
+    }
 }
 
 impl Console for Rows {

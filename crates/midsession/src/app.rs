@@ -9,14 +9,14 @@ use crate::keys::Keys;
 use crate::shop::DemoShop;
 use crate::switches::Switches;
 use crate::world::World;
-use midsession_collect::{Collector, GeoLookup, Source};
+use midsession_collect::{Collector, Source};
 use midsession_edge::{Frame, PushHub, Running};
 use midsession_engine_local::{LocalLog, RealDisk};
-use midsession_event::{DecisionId, Geo, PartitionId, Reject, Str, Topic, decode};
+use midsession_event::{DecisionId, PartitionId, Reject, Topic, decode};
 use midsession_observe::Observe;
 use midsession_ports::Log;
 use serde_json::{Value, json};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,7 +126,7 @@ impl App {
             secret: secret(&keys.signing_key),
             accept_any_key,
         };
-        let geo = config.geo_database.as_deref().map(GeoDatabase::open).transpose()?;
+        let geo = config.geo_database.as_deref().map(crate::geo::open).transpose().map_err(geo_failure)?;
         let collector =
             Arc::new(Collector::new(sources.clone(), settings, midsession_collect::Schemas::shipped(), geo));
         let shop =
@@ -395,27 +395,7 @@ async fn watch(inner: Arc<Inner>) {
     }
 }
 
-/// A MaxMind-format database.
-pub(crate) struct GeoDatabase(maxminddb::Reader<Vec<u8>>);
-
-impl GeoDatabase {
-    pub(crate) fn open(path: &Path) -> Result<Arc<dyn GeoLookup>, Failure> {
-        let reader = maxminddb::Reader::open_readfile(path).map_err(|cause| {
-            Failure::new(format!("geo_database {}: {cause}", path.display()))
-                .hint("a file in MaxMind's format is needed")
-        })?;
-        Ok(Arc::new(Self(reader)))
-    }
-}
-
-impl GeoLookup for GeoDatabase {
-    fn lookup(&self, address: IpAddr) -> Option<Geo> {
-        let city: maxminddb::geoip2::City<'_> = self.0.lookup(address).ok()?.decode().ok()??;
-        let geo = Geo {
-            country: city.country.iso_code.map(Str::from),
-            region: city.subdivisions.first().and_then(|region| region.iso_code).map(Str::from),
-            city: city.city.names.english.map(Str::from),
-        };
-        (geo != Geo::default()).then_some(geo)
-    }
+/// What is wrong with the file that places addresses.
+pub(crate) fn geo_failure(cause: String) -> Failure {
+    Failure::new(format!("geo_database {cause}")).hint("a file in MaxMind's format is needed")
 }

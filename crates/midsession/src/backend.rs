@@ -202,16 +202,22 @@ impl Reads for AppBackend {
                 progress.replaying
             ));
         }
+        self.takes_appends()?;
+        let now_ms = self.0.now_ms();
+        let behind_ms = progress.behind_since_ms.map_or(0, |since_ms| now_ms - since_ms);
+        if behind_ms > FRESH_MS {
+            return Err(format!("events wait: a partition has not caught up with its log for {behind_ms} ms"));
+        }
+        Ok(())
+    }
+
+    fn takes_appends(&self) -> Result<(), String> {
         if let Some(failure) = self.0.local.failure() {
             return Err(failure.to_string());
         }
         let now_ms = self.0.now_ms();
         if self.0.local.full_at_ms().is_some_and(|at_ms| now_ms - at_ms < FULL_MS) {
             return Err("the disk is full: events are refused until there is room".into());
-        }
-        let behind_ms = progress.behind_since_ms.map_or(0, |since_ms| now_ms - since_ms);
-        if behind_ms > FRESH_MS {
-            return Err(format!("events wait: a partition has not caught up with its log for {behind_ms} ms"));
         }
         Ok(())
     }

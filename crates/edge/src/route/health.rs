@@ -2,7 +2,7 @@
 
 use super::{Access, Call, Listener, Route};
 use crate::reply::{self, Response};
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header};
 use midsession_observe::Metric;
 
 const fn route(
@@ -16,11 +16,16 @@ const fn route(
 }
 
 const ALIVE: &str = "200 as long as the process answers";
+const SINK: &str = "200 as long as the log takes events in, else 503 with the cause";
 const READY: &str = "200 when events are taken in and features are fresh, else 503 with the cause";
 
 pub(super) const ROUTES: &[Route] = &[
     route(Listener::Public, "/health", Access::Open, ALIVE, |_, _| Box::pin(async { alive() })),
     route(Listener::Public, "/ready", Access::Open, READY, |call, _| Box::pin(async move { ready(&call) })),
+    route(Listener::Public, "/sink-health", Access::Open, SINK, |call, _| Box::pin(async move { sink(&call) })),
+    route(Listener::Public, "/robots.txt", Access::Open, "Search engines: nothing here", |_, _| {
+        Box::pin(async { text("User-agent: *\nDisallow: /\n") })
+    }),
     route(Listener::Admin, "/health", Access::Open, ALIVE, |_, _| Box::pin(async { alive() })),
     route(Listener::Admin, "/ready", Access::Open, READY, |call, _| Box::pin(async move { ready(&call) })),
     route(Listener::Admin, "/metrics", Access::Admin, "Every metric, for Prometheus", |call, _| {
@@ -36,7 +41,21 @@ pub(super) const ROUTES: &[Route] = &[
 ];
 
 fn alive() -> Response {
-    reply::json(StatusCode::OK, &serde_json::json!({ "status": "ok" }))
+    text("ok")
+}
+
+fn sink(call: &Call) -> Response {
+    match call.app.backend.takes_appends() {
+        Ok(()) => text("ok"),
+        Err(cause) => reply::problem(StatusCode::SERVICE_UNAVAILABLE, "log_unavailable", &cause),
+    }
+}
+
+fn text(body: &'static str) -> Response {
+    let mut response = Response::new(body.into());
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    response
 }
 
 fn ready(call: &Call) -> Response {

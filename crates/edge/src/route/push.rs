@@ -26,8 +26,11 @@ pub(super) const ROUTES: &[Route] = &[Route {
     method: Method::GET,
     path: "/v1/push",
     access: Access::PushToken,
-    summary: "Server-Sent Events (or a WebSocket) of interventions for one shopper, resumed by Last-Event-ID",
-    query: &[("token", "from /v1/token")],
+    summary: "Server-Sent Events (or a WebSocket) of interventions for one shopper, resumed by Last-Event-ID or ?last=",
+    query: &[
+        ("token", "from /v1/token"),
+        ("last", "id of the last message seen, where no Last-Event-ID can be sent: what came after it is sent again"),
+    ],
     handler: |call, _| Box::pin(push(call)),
 }];
 
@@ -42,7 +45,9 @@ async fn push(mut call: Call) -> Response {
             return *refused;
         }
     };
-    let last = call.header(header::HeaderName::from_static("last-event-id")).and_then(|id| id.parse().ok());
+    // A browser repeats the header by itself when a stream breaks; the page's own `last` is then the older one.
+    let resumed = call.header(header::HeaderName::from_static("last-event-id")).map(str::to_owned);
+    let last = resumed.or_else(|| call.query("last")).and_then(|id| id.parse().ok());
     let subscription = call.app.hub.subscribe(&claims.visitor_id, last);
     let life = Duration::from_millis(u64::try_from(claims.expires_at_ms - clock::now_ms()).unwrap_or(0));
     let mut keep_alive = interval_at(Instant::now() + KEEP_ALIVE, KEEP_ALIVE);

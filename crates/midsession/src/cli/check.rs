@@ -22,7 +22,7 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<(), Failure> {
         Err(failure) => return Err(failure),
     };
     if let Some(path) = &config.geo_database {
-        crate::app::GeoDatabase::open(path)?;
+        crate::geo::open(path).map_err(crate::app::geo_failure)?;
     }
     match Assembly::compile(&config, options.demo) {
         Ok(assembly) => {
