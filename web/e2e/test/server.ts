@@ -39,6 +39,7 @@ export class Server {
     readonly redisPort: number,
     readonly console: string,
     readonly writeKey: string,
+    readonly shop: string | null,
   ) {}
 
   static async start({ command = "serve", config = "", args = [], data, env = {} }: Options = {}): Promise<Server> {
@@ -57,7 +58,7 @@ export class Server {
     });
     const said = JSON.parse(line);
     const redis = Number(said.redis.split(":").pop());
-    return new Server(child, folder, where, said.collector, said.admin, redis, said.console, said.write_key);
+    return new Server(child, folder, where, said.collector, said.admin, redis, said.console, said.write_key, said.shop);
   }
 
   get token(): string {
@@ -72,7 +73,7 @@ export class Server {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
-    return answer.status === 202 || answer.status === 204 ? undefined : answer.json();
+    return answer.status === 204 ? undefined : answer.json();
   }
 
   /** Sends native events. */

@@ -42,7 +42,7 @@ export const track = (name: string, fields?: Fields & Record<string, unknown>): 
   // Beside another tracker only what that one can't know is told.
   if (!mode || (silent && !(fields?.decision_id || (name == "consent" && isKnown())))) return;
   const id = uuid();
-  if (calls.size > CALLS_MAX) calls.clear();
+  if (calls.size > CALLS_MAX) calls.delete(calls.keys().next().value!);
   calls.set(id, [now()]);
   const event = {
     event_id: id,

@@ -110,7 +110,7 @@ fn body(first: u64, load: &Load) -> Bytes {
 
 fn native(number: u64, shopper: u64) -> Value {
     json!({
-        "event_id": format!("load-{number}"), "name": if number % 3 == 0 { "product_view" } else { "page_view" },
+        "event_id": format!("load-{number}"), "name": if number.is_multiple_of(3) { "product_view" } else { "page_view" },
         "visitor_id": format!("load-visitor-{shopper}"),
         "page": {"url": format!("https://shop.example/p/{}", number % 5_000), "title": "A product of the shop"},
         "products": [{"id": format!("sku-{}", number % 20_000), "category": format!("c{}", number % 40), "price": 19.5, "currency": "EUR"}],
@@ -125,7 +125,7 @@ fn snowplow(number: u64, shopper: u64) -> Value {
         "duid": uuid(0x4001, shopper | 1 << 63), "url": format!("https://shop.example/p/{}", number % 5_000),
         "page": "A product of the shop",
     });
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         let schema = |name: &str| format!("iglu:com.snowplowanalytics.snowplow.ecommerce/{name}");
         let product = json!({"id": format!("sku-{}", number % 20_000), "category": format!("c{}", number % 40), "price": 19.5, "currency": "EUR"});
         event["e"] = "ue".into();
@@ -142,7 +142,7 @@ fn snowplow(number: u64, shopper: u64) -> Value {
 }
 
 fn segment(number: u64, shopper: u64) -> Value {
-    let name = if number % 3 == 0 { "Product Viewed" } else { "Article Read" };
+    let name = if number.is_multiple_of(3) { "Product Viewed" } else { "Article Read" };
     json!({
         "type": "track", "event": name, "messageId": format!("load-{number}"), "anonymousId": format!("load-visitor-{shopper}"),
         "context": {"page": {"url": format!("https://shop.example/p/{}", number % 5_000), "title": "A product of the shop"}},
