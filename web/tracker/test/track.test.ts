@@ -341,7 +341,8 @@ test(
     await say(view, "identify", "u1");
     await say(view, "track", "search");
     await until(() => collector.named("search").length == 1, "the search");
-    assert.equal(collector.named("login").length, 1);
+    // What was in flight at the reload may come twice, as the same event.
+    assert.equal(new Set(ids(collector.named("login"))).size, 1);
     assert.equal(collector.named("search")[0]!.user_id, "u1");
     await say(view, "logout");
     await say(view, "track", "cart_view");
