@@ -4,7 +4,7 @@ use crate::Defect;
 use crate::shopper::{Shopper, Shown};
 use crate::stream::Stream;
 use midsession_event::{CapEntry, Decision, Outcome, Purpose, SessionId};
-use midsession_machine::{Definitions, Effect};
+use midsession_machine::{Definitions, Effect, Session, View};
 
 /// What is shown to one shopper at a time and may have to be taken back; older ones stay until they are answered.
 const SHOWN_MAX: usize = 16;
@@ -80,36 +80,32 @@ impl Stream {
         out.push(Effect::Decided(Box::new(decision)));
     }
 
-    /// Whether the session that it concerns still allows it.
+    /// The shopper that it concerns, in the session that it concerns now, with that session's id; the session may be
+    /// forgotten. `None` when the shopper is not at home here.
+    fn concerned(&self, decision: &Decision) -> Option<(View<'_>, SessionId)> {
+        let index = self.by_id.get(&decision.shopper)?;
+        let shopper = self.shoppers[*index as usize].as_ref()?;
+        let session_id = session_now(shopper, decision);
+        let session = shopper.sessions.iter().find(|session| session.id == session_id);
+        Some((self.view_of(shopper, session, self.now_ms), session_id))
+    }
+
+    /// Whether the session still allows it. One that is not known any more is past its time.
     fn consents(&self, decision: &Decision) -> bool {
-        if self.config.has(Defect::ConsentLate) {
-            return true;
-        }
-        let index = self.by_id.get(&decision.shopper);
-        let Some(shopper) = index.and_then(|index| self.shoppers[*index as usize].as_ref()) else { return false };
-        let session_id = session_now(shopper, decision);
-        let session = shopper.sessions.iter().find(|session| session.id == session_id);
-        // One that is not known any more is past its time.
-        session.is_none_or(|session| session.consent.allows(Purpose::Personalization))
+        let allows = |session: &Session| session.consent.allows(Purpose::Personalization);
+        self.config.has(Defect::ConsentLate)
+            || self.concerned(decision).is_some_and(|(view, _)| view.session.is_none_or(allows))
     }
 
+    /// Whether the caps leave room for it.
     fn has_room<D: Definitions>(&self, decision: &Decision, definitions: &D) -> bool {
-        if self.config.has(Defect::CapsAtAsk) {
-            return true;
-        }
-        let index = self.by_id.get(&decision.shopper);
-        let Some(shopper) = index.and_then(|index| self.shoppers[*index as usize].as_ref()) else { return true };
-        let session_id = session_now(shopper, decision);
-        let session = shopper.sessions.iter().find(|session| session.id == session_id);
-        definitions.allows(&self.view_of(shopper, session, self.now_ms), &decision.rule, session_id)
+        self.config.has(Defect::CapsAtAsk)
+            || self.concerned(decision).is_none_or(|(view, id)| definitions.allows(&view, &decision.rule, id))
     }
 
+    /// Whether its rule's condition is still true.
     fn still_holds<D: Definitions>(&self, decision: &Decision, definitions: &D) -> bool {
-        let index = self.by_id.get(&decision.shopper);
-        let Some(shopper) = index.and_then(|index| self.shoppers[*index as usize].as_ref()) else { return false };
-        let session_id = session_now(shopper, decision);
-        let session = shopper.sessions.iter().find(|session| session.id == session_id);
-        definitions.still_holds(&self.view_of(shopper, session, self.now_ms), &decision.rule)
+        self.concerned(decision).is_some_and(|(view, _)| definitions.still_holds(&view, &decision.rule))
     }
 }
 
