@@ -277,7 +277,7 @@ impl Collector {
             kind,
             begun: &reading.begun,
             accepted: collected.events.len(),
-            may_set_cookie: !opted_out && source.consent_default == crate::ConsentMode::Full,
+            may_set_cookie: self.may_set_cookie(source, request),
         };
         collected.reply = (row.accept)(&answer);
         collected.wants_verdicts =
@@ -321,6 +321,12 @@ impl Collector {
             _ => None,
         };
         self.source(&envelope, request).ok().or_else(|| self.by_key(in_body)).or_else(only)
+    }
+
+    /// Whether an answer may leave an id with the shopper: not with one who has said no, nor where a source's shoppers
+    /// have not said yes.
+    pub fn may_set_cookie(&self, source: &Source, request: &Request<'_>) -> bool {
+        !self.is_opted_out(source, request) && source.consent_default == crate::ConsentMode::Full
     }
 
     /// The shopper said no by cookie.

@@ -1,12 +1,12 @@
 //! Push tokens for the visitor that the first-party cookie names.
 
-use super::collect::{add_cors, source_of};
+use super::collect::{add_cors, headers, request, source_of};
 use super::{Access, Call, Listener, Route};
 use crate::clock;
 use crate::reply::{self, Response};
 use crate::token::{Claims, TOKEN_LIFE_MS};
 use http::{Method, StatusCode, header};
-use midsession_collect::{ConsentMode, Request, Source};
+use midsession_collect::{Request, Source};
 use midsession_event::{Purpose, VisitorId};
 
 pub(super) const ROUTES: &[Route] = &[Route {
@@ -45,25 +45,13 @@ fn token(call: &Call) -> Response {
     let value = serde_json::json!({ "token": token, "expires_at": expires_at_ms, "visitor_id": visitor_id });
     let mut response = reply::json(StatusCode::OK, &value);
     add_cors(call, &mut response);
-    if is_new && may_set_cookie(call, source) {
+    let headers = headers(&call.parts.headers);
+    if is_new && call.app.collector.may_set_cookie(source, &request(call, &headers, &[])) {
         let secure = if origin.starts_with("https://") { "; Secure" } else { "" };
         let cookie = format!("{COOKIE}={visitor_id}; Path=/; Max-Age=31536000; SameSite=Lax{secure}");
         reply::add_headers(response.headers_mut(), vec![("set-cookie", cookie)]);
     }
     response
-}
-
-/// The same rule as for every cookie set here: not for a shopper who has said no, nor where a source's shoppers have
-/// not said yes.
-fn may_set_cookie(call: &Call, source: &Source) -> bool {
-    let is_yes = |value: &str| !matches!(value, "" | "0") && !value.eq_ignore_ascii_case("false");
-    let said_no = |pair: &str| {
-        let (name, value) = pair.trim().split_once('=').unwrap_or((pair, ""));
-        name == source.do_not_track_cookie && is_yes(value.trim_matches('"'))
-    };
-    let cookies = call.parts.headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let opted_out = cookies.flat_map(|value| value.split(';')).any(said_no);
-    !opted_out && source.consent_default == ConsentMode::Full
 }
 
 /// The visitor by our tracker's cookie, else by Snowplow's (its first field, the domain user id).
