@@ -1,7 +1,8 @@
 //! Avro with Confluent's framing: magic byte 0, schema id (big endian u32), datum.
 
-use crate::in_order::InOrder;
+use crate::datum::{self, Datum};
 use crate::{Decision, Definition, Event, Forward, Handoff, Reaction, Record, Reject, SessionUpdate, Tick};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
 
@@ -55,7 +56,7 @@ pub enum CodecError {
 }
 
 macro_rules! schemas {
-    ($($type:ty = $id:literal $subject:literal $file:literal;)*) => {
+    ($($type:ty = $id:literal $subject:literal $file:literal $form:ident;)*) => {
         /// Every compiled-in schema, by id.
         pub static SCHEMAS: [Schema; [$($id),*].len()] = [$(Schema {
             id: SchemaId($id),
@@ -67,26 +68,79 @@ macro_rules! schemas {
 
         $(impl Schematic for $type {
             const SCHEMA_ID: SchemaId = SchemaId($id);
+            fn write_datum(&self, schema: &'static Schema, out: &mut Vec<u8>) -> Result<(), CodecError> {
+                $form::write(self, schema, out)
+            }
+            fn read_datum(schema: &'static Schema, datum: &[u8]) -> Result<Self, CodecError> {
+                $form::read(schema, datum)
+            }
         })*
     };
 }
 
 /// A type with a compiled-in schema.
-pub trait Schematic {
+pub trait Schematic: Sized {
     /// Which.
     const SCHEMA_ID: SchemaId;
+    /// Appends its Avro form.
+    fn write_datum(&self, schema: &'static Schema, out: &mut Vec<u8>) -> Result<(), CodecError>;
+    /// Reads its Avro form.
+    fn read_datum(schema: &'static Schema, datum: &[u8]) -> Result<Self, CodecError>;
+}
+
+/// What every event passes through goes by the order of its schema.
+mod by_order {
+    use super::*;
+
+    pub(super) fn write<T: Datum>(value: &T, _: &Schema, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        value.write(out);
+        Ok(())
+    }
+
+    pub(super) fn read<T: Datum>(schema: &Schema, datum: &[u8]) -> Result<T, CodecError> {
+        datum::read_all(datum).map_err(|fault| CodecError::Datum { subject: schema.subject, cause: fault.0.to_owned() })
+    }
+}
+
+/// The rest goes by the names of its fields, through the library.
+mod by_name {
+    use super::*;
+
+    pub(super) fn write<T: Serialize>(value: &T, schema: &'static Schema, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        thread_local! {
+            // The serializer's scratch space, one per schema, kept for reuse.
+            static CONFIGS: std::cell::RefCell<Vec<Option<serde_avro_fast::ser::SerializerConfig<'static>>>> =
+                const { std::cell::RefCell::new(Vec::new()) };
+        }
+        CONFIGS.with_borrow_mut(|configs| {
+            let index = schema.id.0 as usize;
+            if configs.len() <= index {
+                configs.resize_with(index + 1, || None);
+            }
+            let config =
+                configs[index].get_or_insert_with(|| serde_avro_fast::ser::SerializerConfig::new(schema.parsed()));
+            serde_avro_fast::to_datum(value, out, config)
+                .map(|_| ())
+                .map_err(|cause| CodecError::Datum { subject: schema.subject, cause: cause.to_string() })
+        })
+    }
+
+    pub(super) fn read<T: DeserializeOwned>(schema: &'static Schema, datum: &[u8]) -> Result<T, CodecError> {
+        serde_avro_fast::from_datum_slice(datum, schema.parsed())
+            .map_err(|cause| CodecError::Datum { subject: schema.subject, cause: cause.to_string() })
+    }
 }
 
 schemas! {
-    Event = 1 "behavior-event" "event.avsc";
-    Tick = 2 "behavior-tick" "tick.avsc";
-    Decision = 3 "decision" "decision.avsc";
-    Handoff = 4 "behavior-handoff" "handoff.avsc";
-    Forward = 5 "behavior-forward" "forward.avsc";
-    SessionUpdate = 6 "session" "session.avsc";
-    Reject = 7 "dead-letter" "reject.avsc";
-    Definition = 8 "definition" "definition.avsc";
-    Reaction = 9 "decision-reaction" "reaction.avsc";
+    Event = 1 "behavior-event" "event.avsc" by_order;
+    Tick = 2 "behavior-tick" "tick.avsc" by_name;
+    Decision = 3 "decision" "decision.avsc" by_name;
+    Handoff = 4 "behavior-handoff" "handoff.avsc" by_name;
+    Forward = 5 "behavior-forward" "forward.avsc" by_order;
+    SessionUpdate = 6 "session" "session.avsc" by_order;
+    Reject = 7 "dead-letter" "reject.avsc" by_name;
+    Definition = 8 "definition" "definition.avsc" by_name;
+    Reaction = 9 "decision-reaction" "reaction.avsc" by_name;
 }
 
 /// The schema behind an id.
@@ -96,32 +150,18 @@ pub fn schema_of(id: SchemaId) -> Option<&'static Schema> {
 }
 
 /// The framed Avro form of a value.
-pub fn encode<T: Schematic + Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
+pub fn encode<T: Schematic>(value: &T) -> Result<Vec<u8>, CodecError> {
     let mut out = Vec::with_capacity(256);
     encode_into(value, &mut out)?;
     Ok(out)
 }
 
 /// Like [`encode`], appended to a buffer.
-pub fn encode_into<T: Schematic + Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+pub fn encode_into<T: Schematic>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
     let schema = schema_of(T::SCHEMA_ID).ok_or(CodecError::UnknownSchema(T::SCHEMA_ID.0))?;
     out.push(0);
     out.extend_from_slice(&schema.id.0.to_be_bytes());
-    thread_local! {
-        // The serializer's scratch space, one per schema, kept for reuse.
-        static CONFIGS: std::cell::RefCell<Vec<Option<serde_avro_fast::ser::SerializerConfig<'static>>>> =
-            const { std::cell::RefCell::new(Vec::new()) };
-    }
-    CONFIGS.with_borrow_mut(|configs| {
-        let index = schema.id.0 as usize;
-        if configs.len() <= index {
-            configs.resize_with(index + 1, || None);
-        }
-        let config = configs[index].get_or_insert_with(|| serde_avro_fast::ser::SerializerConfig::new(schema.parsed()));
-        serde_avro_fast::to_datum(value, out, config)
-            .map(|_| ())
-            .map_err(|cause| CodecError::Datum { subject: schema.subject, cause: cause.to_string() })
-    })
+    value.write_datum(schema, out)
 }
 
 /// The schema of a framed value, and its datum.
@@ -132,18 +172,13 @@ fn unframe(bytes: &[u8]) -> Result<(&'static Schema, &[u8]), CodecError> {
 }
 
 /// Reads a framed value of a known type.
-pub fn decode<'de, T: Schematic + Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, CodecError> {
+pub fn decode<T: Schematic>(bytes: &[u8]) -> Result<T, CodecError> {
     let (schema, datum) = unframe(bytes)?;
     if schema.id != T::SCHEMA_ID {
         let expected = schema_of(T::SCHEMA_ID).map_or("?", |schema| schema.subject);
         return Err(CodecError::WrongSchema { expected, found: schema.subject });
     }
-    datum_of(schema, datum)
-}
-
-fn datum_of<'de, T: Deserialize<'de>>(schema: &'static Schema, datum: &'de [u8]) -> Result<T, CodecError> {
-    serde_avro_fast::from_datum_slice(datum, schema.parsed())
-        .map_err(|cause| CodecError::Datum { subject: schema.subject, cause: cause.to_string() })
+    T::read_datum(schema, datum)
 }
 
 impl Record {
@@ -162,11 +197,11 @@ impl Record {
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
         let (schema, datum) = unframe(bytes)?;
         match schema.id.0 {
-            1 => Ok(Self::Event(Box::new(datum_of::<InOrder<Event>>(schema, datum)?.0))),
-            2 => Ok(Self::Tick(datum_of(schema, datum)?)),
-            3 => Ok(Self::Decision(Box::new(datum_of(schema, datum)?))),
-            4 => Ok(Self::Handoff(Box::new(datum_of(schema, datum)?))),
-            5 => Ok(Self::Forward(Box::new(datum_of::<InOrder<Forward>>(schema, datum)?.0))),
+            1 => Ok(Self::Event(Box::new(Event::read_datum(schema, datum)?))),
+            2 => Ok(Self::Tick(Tick::read_datum(schema, datum)?)),
+            3 => Ok(Self::Decision(Box::new(Decision::read_datum(schema, datum)?))),
+            4 => Ok(Self::Handoff(Box::new(Handoff::read_datum(schema, datum)?))),
+            5 => Ok(Self::Forward(Box::new(Forward::read_datum(schema, datum)?))),
             _ => Err(CodecError::WrongSchema { expected: "behavior", found: schema.subject }),
         }
     }
@@ -174,27 +209,25 @@ impl Record {
 
 /// Any framed value as JSON, with its schema, for people and scripts.
 pub fn to_json(bytes: &[u8]) -> Result<(&'static Schema, serde_json::Value), CodecError> {
-    fn json<T: Serialize>(schema: &'static Schema, value: T) -> Result<serde_json::Value, CodecError> {
-        serde_json::to_value(value)
+    fn json<T: Schematic + Serialize>(schema: &'static Schema, datum: &[u8]) -> Result<serde_json::Value, CodecError> {
+        serde_json::to_value(T::read_datum(schema, datum)?)
             .map_err(|cause| CodecError::Datum { subject: schema.subject, cause: cause.to_string() })
     }
     let (schema, datum) = unframe(bytes)?;
     let value = match schema.id.0 {
-        1 => json(schema, datum_of::<Event>(schema, datum)?)?,
-        2 => json(schema, datum_of::<Tick>(schema, datum)?)?,
-        3 => json(schema, datum_of::<Decision>(schema, datum)?)?,
-        4 => json(schema, datum_of::<Handoff>(schema, datum)?)?,
-        5 => json(schema, datum_of::<Forward>(schema, datum)?)?,
-        6 => json(schema, datum_of::<SessionUpdate>(schema, datum)?)?,
+        1 => json::<Event>(schema, datum)?,
+        2 => json::<Tick>(schema, datum)?,
+        3 => json::<Decision>(schema, datum)?,
+        4 => json::<Handoff>(schema, datum)?,
+        5 => json::<Forward>(schema, datum)?,
+        6 => json::<SessionUpdate>(schema, datum)?,
         7 => {
-            let reject = datum_of::<Reject>(schema, datum)?;
-            let payload = String::from_utf8_lossy(&reject.payload).into_owned();
-            let mut value = json(schema, reject)?;
-            value["payload"] = payload.into();
+            let mut value = json::<Reject>(schema, datum)?;
+            value["payload"] = String::from_utf8_lossy(&Reject::read_datum(schema, datum)?.payload).into();
             value
         }
-        8 => json(schema, datum_of::<Definition>(schema, datum)?)?,
-        _ => json(schema, datum_of::<Reaction>(schema, datum)?)?,
+        8 => json::<Definition>(schema, datum)?,
+        _ => json::<Reaction>(schema, datum)?,
     };
     Ok((schema, value))
 }
@@ -312,7 +345,7 @@ mod tests {
             Record::Tick(Tick { due_ms: 4 }),
             Record::Decision(Box::new(decision)),
             Record::Handoff(Box::new(handoff)),
-            Record::Forward(Box::new(Forward { id, user_id: "u1".into(), event })),
+            Record::Forward(Box::new(Forward { id, user_id: "u1".into(), event: Box::new(event) })),
         ] {
             let bytes = record.encode().expect("encodes");
             assert_eq!(Record::decode(&bytes).expect("decodes"), record);
@@ -334,6 +367,64 @@ mod tests {
         assert_eq!(decode::<SessionUpdate>(&encode(&update).expect("encodes")).expect("decodes"), update);
     }
 
+    /// What goes by the order of the schema is what the library makes of it by names, to the byte, and back.
+    #[test]
+    fn both_forms_are_the_same() {
+        fn same<T>(value: &T)
+        where
+            T: Schematic + Datum + Serialize + DeserializeOwned + PartialEq + std::fmt::Debug,
+        {
+            let schema = schema_of(T::SCHEMA_ID).expect("a schema");
+            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+            by_order::write(value, schema, &mut ours).expect("writes");
+            by_name::write(value, schema, &mut theirs).expect("the library writes");
+            assert_eq!(ours, theirs, "{value:?}");
+            assert_eq!(&by_order::read::<T>(schema, &theirs).expect("reads"), value);
+            assert_eq!(&by_name::read::<T>(schema, &ours).expect("the library reads"), value);
+        }
+        let full = full_event();
+        let empty = Event::new("s".into(), "".into(), EventName::Custom("x".into()), i64::MIN);
+        let mut far = full.clone();
+        far.occurred_at_ms = i64::MAX;
+        far.device_at_ms = Some(-1);
+        far.step = Some(i32::MIN);
+        far.products = vec![Product::default(); 300];
+        far.name = EventName::Dismiss;
+        let id = OutputId { partition: PartitionId(u32::MAX), offset: i64::MAX, ordinal: 7 };
+        for event in [&full, &empty, &far] {
+            same(event);
+            same(&Forward { id, user_id: "u".into(), event: Box::new(event.clone()) });
+        }
+        for state in SessionState::ALL {
+            same(&SessionUpdate {
+                session_id: SessionId(u128::MAX - 3),
+                merged_into: Some(SessionId(5)),
+                state: *state,
+                cart_value: Some(-0.5),
+                abandoned: true,
+                device_class: Some("mobile".into()),
+                ..SessionUpdate::default()
+            });
+        }
+    }
+
+    #[test]
+    fn arrays_may_come_in_blocks_with_their_size() {
+        let schema = schema_of(Event::SCHEMA_ID).expect("a schema");
+        let mut event = full_event();
+        event.products = vec![Product { id: "é".into(), ..Product::default() }; 2];
+        let (mut whole, mut item) = (Vec::new(), Vec::new());
+        event.write(&mut whole);
+        event.products[0].write(&mut item);
+        let items = [item.clone(), item.clone()].concat();
+        let at = whole.windows(items.len() + 1).position(|w| w[0] == 4 && w[1..] == items).expect("the array");
+        // -1 item of so many bytes, then the other as a block of its own.
+        let blocks = [vec![1, item.len() as u8 * 2], item.clone(), vec![2], item].concat();
+        let split = [&whole[..at], &blocks, &whole[at + 1 + items.len()..]].concat();
+        assert_eq!(by_order::read::<Event>(schema, &split).expect("reads"), event);
+        assert_eq!(by_name::read::<Event>(schema, &split).expect("the library reads"), event);
+    }
+
     #[test]
     fn damaged_values_are_errors() {
         let bytes = encode(&full_event()).expect("encodes");
@@ -342,6 +433,15 @@ mod tests {
         assert!(matches!(Record::decode(&[0, 0, 0, 0, 99, 0]), Err(CodecError::UnknownSchema(99))));
         for cut in 5..bytes.len() {
             assert!(Record::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        assert!(Record::decode(&[&bytes[..], &[0]].concat()).is_err(), "bytes after the end");
+        // Whatever one byte becomes: an error or another event, never a panic, and no memory for made-up counts.
+        for at in 5..bytes.len() {
+            for value in 0..=255 {
+                let mut damaged = bytes.clone();
+                damaged[at] = value;
+                let _ = Record::decode(&damaged);
+            }
         }
     }
 

@@ -75,22 +75,49 @@ pub struct SessionId(pub u128);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DecisionId(pub u128);
 
+/// 32 hex digits, as text without a place on the heap.
+#[derive(Clone, Copy, Debug)]
+pub struct Hex([u8; 32]);
+
+impl std::ops::Deref for Hex {
+    type Target = str;
+    fn deref(&self) -> &str {
+        // Invariant: hex digits are UTF-8.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// Lower case is written, both are read.
+const HEX: data_encoding::Encoding = data_encoding::HEXLOWER_PERMISSIVE;
+
 macro_rules! hex_id {
     ($name:ident) => {
+        impl $name {
+            /// Its 32 hex digits.
+            pub fn to_hex(self) -> Hex {
+                let mut digits = [0; 32];
+                HEX.encode_mut(&self.0.to_be_bytes(), &mut digits);
+                Hex(digits)
+            }
+        }
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:032x}", self.0)
+                f.pad(&self.to_hex())
             }
         }
         impl std::str::FromStr for $name {
-            type Err = std::num::ParseIntError;
+            type Err = &'static str;
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                u128::from_str_radix(text, 16).map(Self)
+                let wrong = "an id has 32 hex digits";
+                let digits: &[u8; 32] = text.as_bytes().try_into().map_err(|_| wrong)?;
+                let mut bytes = [0; 16];
+                HEX.decode_mut(digits, &mut bytes).map_err(|_| wrong)?;
+                Ok(Self(u128::from_be_bytes(bytes)))
             }
         }
         impl Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                serializer.serialize_str(&self.to_hex())
             }
         }
         impl<'de> Deserialize<'de> for $name {
@@ -114,7 +141,7 @@ impl SessionId {
 impl DecisionId {
     /// One decision per session, rule and version of the cart: the same triple is the same decision, for good.
     pub fn of(session: SessionId, rule: &str, cart_version: u64) -> Self {
-        Self(hash128(&[&session.to_string(), rule, &cart_version.to_string()]))
+        Self(hash128(&[&session.to_hex(), rule, &cart_version.to_string()]))
     }
 }
 
@@ -250,5 +277,10 @@ mod tests {
         let id = SessionId::opened_by(&"shop".into(), &"e1".into());
         assert_eq!(id.to_string().parse::<SessionId>().ok(), Some(id));
         assert_eq!(id.to_string().len(), 32);
+        assert_eq!(SessionId(0xab).to_string(), "000000000000000000000000000000ab");
+        assert_eq!("000000000000000000000000000000AB".parse(), Ok(SessionId(0xab)));
+        for wrong in ["", "ab", "+0000000000000000000000000000ab", "000000000000000000000000000000abcd", "zz"] {
+            assert!(wrong.parse::<SessionId>().is_err(), "{wrong}");
+        }
     }
 }

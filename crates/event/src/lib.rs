@@ -3,9 +3,9 @@
 //! Everything that crosses a room crosses as one of these types. Nothing here reads a clock, a file or a socket.
 
 mod codec;
+mod datum;
 mod event;
 mod id;
-mod in_order;
 mod name;
 mod record;
 mod topic;
@@ -16,8 +16,8 @@ pub use event::{
     Campaign, Cart, Consent, Device, Event, Geo, Order, Page, Product, Promotion, PropertyValue, Purpose, Stamps,
 };
 pub use id::{
-    DecisionId, EventId, OutputId, PartitionId, Place, ProductId, SessionId, ShopperId, SourceId, UserId, VisitorId,
-    hash64, hash128, partition_of,
+    DecisionId, EventId, Hex, OutputId, PartitionId, Place, ProductId, SessionId, ShopperId, SourceId, UserId,
+    VisitorId, hash64, hash128, partition_of,
 };
 pub use name::{Dialect, EventName, MAPPING, canonical_name};
 pub use record::{

@@ -206,7 +206,7 @@ pub struct Forward {
     /// Whose it is.
     pub user_id: UserId,
     /// The event.
-    pub event: Event,
+    pub event: Box<Event>,
 }
 
 /// What the shopper did with something shown: derived onto `decision` from what the tracker reports.

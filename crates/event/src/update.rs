@@ -18,6 +18,11 @@ pub enum SessionState {
     Closed,
 }
 
+impl SessionState {
+    /// Every state, in the order of the schema.
+    pub const ALL: &'static [SessionState] = &[Self::Open, Self::Idle, Self::Merged, Self::Closed];
+}
+
 /// One version of a session, the latest version wins. Keyed by session id.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SessionUpdate {

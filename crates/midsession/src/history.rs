@@ -139,7 +139,7 @@ impl Tracer<'_> {
             let Some(Ok(record)) = entry.value.as_deref().map(Record::decode) else { return };
             let event = match &record {
                 Record::Event(event) => Some(event.as_ref().clone()),
-                Record::Forward(forward) => Some(forward.event.clone()),
+                Record::Forward(forward) => Some(forward.event.as_ref().clone()),
                 _ => None,
             };
             let handed =

@@ -14,19 +14,19 @@ impl Stream {
     pub(crate) fn apply_event<D: Definitions>(
         &mut self,
         index: u32,
-        event: Event,
+        event: &Event,
         definitions: &D,
         out: &mut Vec<Effect>,
     ) -> Seam {
         let now_ms = self.now_ms;
         let time_ms = event.occurred_at_ms.min(now_ms);
-        let position = self.place_in_session(index, &event, time_ms, out);
+        let position = self.place_in_session(index, event, time_ms, out);
         let Self { shoppers, names, currencies, config, counters, sessions, tracker_sessions, idle_thresholds, .. } =
             self;
         // Invariant: the caller got this index from `shopper_index`, nothing has removed the shopper since.
         let Some(shopper) = shoppers[index as usize].as_mut() else { return Seam::Keyless };
         let number = position.map_or(0, |position| shopper.sessions[position].number);
-        write_facts(shopper, names, currencies, &event, time_ms, now_ms, number, definitions);
+        write_facts(shopper, names, currencies, event, time_ms, now_ms, number, definitions);
         if shopper.facts.all().len() > FACTS_MAX {
             // A quarter at a time, so that it costs little per event.
             shopper.facts.drop_oldest(FACTS_MAX / 4);
@@ -58,7 +58,7 @@ impl Stream {
             // new.
             session.consent = if event.consent_said { event.consent } else { session.consent.and(event.consent) };
         }
-        let cart_changed = count_in(session, &event, time_ms, now_ms, config.gap_ms) && {
+        let cart_changed = count_in(session, event, time_ms, now_ms, config.gap_ms) && {
             let before = session.cart;
             if time_ms > session.cart_until_ms {
                 facts_of(&shopper.facts, number, time_ms - 1, time_ms).for_each(|fact| session.cart.apply(fact));
@@ -105,8 +105,8 @@ impl Stream {
         if milestone || now_ms.saturating_sub(session.emitted_at_ms) >= config.cadence_ms {
             emit(session, currencies, now_ms, out);
         }
-        self.react(index, &event, time_ms, out);
-        self.ask_rules(index, session_id, &event, definitions, out);
+        self.react(index, event, time_ms, out);
+        self.ask_rules(index, session_id, event, definitions, out);
         self.arm(index);
         Seam::Applied(session_id)
     }

@@ -175,7 +175,7 @@ impl Stream {
         // A stamp never goes back; should a log break that promise, time stands still instead.
         self.now_ms = self.now_ms.max(stamp_ms);
         let seam = match record {
-            Record::Event(event) => Some(self.on_event(*event, definitions, out)),
+            Record::Event(event) => Some(self.on_event(event, definitions, out)),
             Record::Tick(_) => {
                 self.counters.ticks += 1;
                 None
@@ -191,10 +191,9 @@ impl Stream {
                 None
             }
             Record::Forward(forward) => self.is_new(forward.id).then(|| {
-                let forward = *forward;
                 self.counters.arrived += 1;
                 let shopper = self.shopper_index(&ShopperId::User(forward.user_id));
-                self.apply_event(shopper, forward.event, definitions, out)
+                self.apply_event(shopper, &forward.event, definitions, out)
             }),
         };
         self.sweep_some();
@@ -335,7 +334,7 @@ impl Stream {
         fresh
     }
 
-    fn on_event<D: Definitions>(&mut self, mut event: Event, definitions: &D, out: &mut Vec<Effect>) -> Seam {
+    fn on_event<D: Definitions>(&mut self, mut event: Box<Event>, definitions: &D, out: &mut Vec<Effect>) -> Seam {
         self.counters.events += 1;
         self.counters.bots += u64::from(event.bot);
         let key = match (&event.visitor_id, &event.user_id) {
@@ -382,7 +381,7 @@ impl Stream {
             }
             None => {
                 let shopper = self.shopper_index(&key);
-                self.apply_event(shopper, event, definitions, out)
+                self.apply_event(shopper, &event, definitions, out)
             }
         }
     }

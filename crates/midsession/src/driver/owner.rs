@@ -329,7 +329,7 @@ impl<D: Definitions> Owner<D> {
             Effect::Session(update) => {
                 self.sink.session(&update);
                 if aloud {
-                    let key = update.session_id.to_string();
+                    let key = update.session_id.to_hex();
                     self.append(Topic::Session, partition_of(&key, self.partitions), &key, encode(update.as_ref()));
                 }
             }
@@ -338,7 +338,7 @@ impl<D: Definitions> Owner<D> {
             Effect::Decided(decision) => {
                 self.sink.decided(&decision, durable_us, !aloud);
                 if aloud {
-                    let key = decision.decision_id.to_string();
+                    let key = decision.decision_id.to_hex();
                     self.append(Topic::Decision, partition_of(&key, self.partitions), &key, encode(decision.as_ref()));
                 }
             }
@@ -347,7 +347,7 @@ impl<D: Definitions> Owner<D> {
             Effect::Reaction(reaction) => {
                 self.sink.reacted(&reaction, !aloud);
                 if aloud {
-                    let key = reaction.decision_id.to_string();
+                    let key = reaction.decision_id.to_hex();
                     self.append(Topic::Decision, partition_of(&key, self.partitions), &key, encode(reaction.as_ref()));
                 }
             }
