@@ -11,7 +11,7 @@ mod record;
 mod topic;
 mod update;
 
-pub use codec::{CodecError, SCHEMAS, Schema, SchemaId, decode, encode, encode_into, schema_of, to_json};
+pub use codec::{CodecError, SCHEMAS, Schema, SchemaId, Schematic, decode, encode, encode_into, schema_of, to_json};
 pub use event::{
     Campaign, Cart, Consent, Device, Event, Geo, Order, Page, Product, Promotion, PropertyValue, Purpose, Stamps,
 };

@@ -13,8 +13,8 @@ pub const VISITORS: u64 = 360;
 /// Those whose pushes are listened to: the first ones.
 pub const WATCHED: u64 = 6;
 const USERS: u64 = 60;
-/// Events of a visitor within one second; far more make a robot.
-const PACE_PER_S: u32 = 60;
+/// The most events of a visitor within so many ms; far more make a robot.
+const PACE: [(i64, u32); 2] = [(1_000, 60), (60_000, 500)];
 
 /// What happened outside the server.
 #[derive(Default)]
@@ -91,8 +91,8 @@ struct Sender {
     in_flight: Arc<AtomicUsize>,
     rng: Rng,
     visitors: Vec<u64>,
-    /// Events by second of event time and visitor.
-    pace: BTreeMap<(i64, u64), u32>,
+    /// Events by stretch of event time (its length and number) and visitor.
+    pace: BTreeMap<(i64, i64, u64), u32>,
 }
 
 impl Sender {
@@ -152,9 +152,9 @@ impl Sender {
             let visitor = if self.rng.chance(6) { self.rng.pick(watched) } else { self.rng.pick(&self.visitors) };
             let late_ms = if self.rng.chance(15) { self.rng.between(0, 5_000) } else { 0 };
             let time_ms = now_ms() - late_ms;
-            let count = self.pace.entry((time_ms.div_euclid(1_000), visitor)).or_default();
-            if *count < PACE_PER_S {
-                *count += 1;
+            let stretches = PACE.map(|(length_ms, most)| ((length_ms, time_ms.div_euclid(length_ms), visitor), most));
+            if stretches.iter().all(|(stretch, most)| self.pace.get(stretch).is_none_or(|count| count < most)) {
+                stretches.iter().for_each(|(stretch, _)| *self.pace.entry(*stretch).or_default() += 1);
                 return (visitor, time_ms);
             }
             std::thread::yield_now();

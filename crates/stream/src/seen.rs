@@ -5,10 +5,16 @@ use std::collections::VecDeque;
 /// Hashes of the event ids of one visitor, in order of arrival, with the second they arrived in.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    ids: VecDeque<u64>,
-    at_s: VecDeque<u32>,
+    ids: VecDeque<Arrival>,
     /// From [`SET_FROM`] ids on: a set beside the list, so that a busy client costs the same per event.
     set: Option<Box<machine_set::Set>>,
+}
+
+/// An id, with the second it arrived in.
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    id: u64,
+    at_s: u32,
 }
 
 mod machine_set {
@@ -24,25 +30,22 @@ impl Seen {
         self.expire(stamp_ms, horizon_ms);
         let known = match &self.set {
             Some(set) => set.contains(&id),
-            None => {
-                let (a, b) = self.ids.as_slices();
-                a.contains(&id) || b.contains(&id)
-            }
+            None => self.ids.iter().any(|arrival| arrival.id == id),
         };
         if known {
             return false;
         }
         if self.ids.len() == self.ids.capacity() {
             self.ids.reserve_exact((self.ids.len() / 2).max(4));
-            self.at_s.reserve_exact((self.at_s.len() / 2).max(4));
         }
-        self.ids.push_back(id);
-        self.at_s.push_back(seconds(stamp_ms));
+        self.ids.push_back(Arrival { id, at_s: seconds(stamp_ms) });
         match &mut self.set {
             Some(set) => {
                 set.insert(id);
             }
-            None if self.ids.len() >= SET_FROM => self.set = Some(Box::new(self.ids.iter().copied().collect())),
+            None if self.ids.len() >= SET_FROM => {
+                self.set = Some(Box::new(self.ids.iter().map(|arrival| arrival.id).collect()));
+            }
             None => {}
         }
         true
@@ -51,10 +54,9 @@ impl Seen {
     /// Forgets what is older than the horizon.
     pub fn expire(&mut self, stamp_ms: i64, horizon_ms: i64) {
         let before_s = seconds(stamp_ms - horizon_ms);
-        while self.at_s.front().is_some_and(|at| *at < before_s) {
-            self.at_s.pop_front();
-            if let (Some(id), Some(set)) = (self.ids.pop_front(), &mut self.set) {
-                set.remove(&id);
+        while let Some(arrival) = self.ids.pop_front_if(|arrival| arrival.at_s < before_s) {
+            if let Some(set) = &mut self.set {
+                set.remove(&arrival.id);
             }
         }
     }
@@ -66,7 +68,7 @@ impl Seen {
 
     /// Bytes held.
     pub fn heap_bytes(&self) -> usize {
-        self.ids.capacity() * 8 + self.at_s.capacity() * 4 + self.set.as_ref().map_or(0, |set| set.capacity() * 9)
+        self.ids.capacity() * size_of::<Arrival>() + self.set.as_ref().map_or(0, |set| set.capacity() * 9)
     }
 }
 

@@ -139,16 +139,24 @@ pub struct Visitor {
     pub attachments: Vec<Attachment>,
     /// What was last said in a `consent` event: nothing but another one widens it.
     pub consent: Option<Said>,
-    /// The second of the last event, and how many were in it.
-    pub pace: (i64, u32),
-    /// Once too many events were within a second.
+    /// How many events were in the last second and the last minute that there was one in.
+    pub pace: [Pace; 2],
+    /// Once they were too many.
     pub hasty: bool,
     /// Stamp of the last event. Epoch ms.
     pub last_stamp_ms: i64,
 }
 
-/// Events within one second from which on a visitor counts as a robot.
-const HASTY_PER_S: u32 = 100;
+/// Events within a stretch of event time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    stretch: i64,
+    count: u32,
+}
+
+/// Stretches of event time, and the most events that a person makes in one. Over it a visitor counts as a robot: a page
+/// that reports each of its hundred products at once is none, ten things a second for a whole minute are.
+const HASTY: [(i64, u32); 2] = [(1_000, 100), (60_000, 600)];
 
 impl Visitor {
     /// The oldest stamp that what is kept beyond the horizon goes back to. Epoch ms.
@@ -160,13 +168,15 @@ impl Visitor {
     /// Counts an event; whether its visitor acts faster than people do. By event time: a queue that was kept while the
     /// network was away comes at once too.
     pub(crate) fn is_hasty(&mut self, time_ms: i64) -> bool {
-        let second = time_ms.div_euclid(1_000);
-        if self.pace.0 == second {
-            self.pace.1 += 1;
-        } else {
-            self.pace = (second, 1);
+        for (pace, (stretch_ms, most)) in self.pace.iter_mut().zip(HASTY) {
+            let stretch = time_ms.div_euclid(stretch_ms);
+            if stretch > pace.stretch {
+                *pace = Pace { stretch, count: 0 };
+            }
+            // Late ones belong to a stretch that is over.
+            pace.count += u32::from(stretch == pace.stretch);
+            self.hasty |= pace.count > most;
         }
-        self.hasty |= self.pace.1 > HASTY_PER_S;
         self.hasty
     }
 }
@@ -229,5 +239,14 @@ mod tests {
         let hasty = (0..101).filter(|count| robot.is_hasty(7_000 + count * 9)).count();
         assert_eq!(hasty, 1, "from the hundred and first on");
         assert!(robot.is_hasty(9_000_000), "once a robot, always a robot");
+        let mut steady = Visitor::default();
+        let hasty = (0..1_200).filter(|count| steady.is_hasty(120_000 + count * 99)).count();
+        // 606 fit into the first minute, and what follows is a robot's.
+        assert_eq!(hasty, 600, "more than six hundred within a minute");
+        let mut late = Visitor::default();
+        let hasty = (0..1_000).filter(|count| late.is_hasty(120_000 + count * 59 - count % 50 / 49 * 90_000)).count();
+        assert!(hasty > 300, "late events do not make the count start anew: {hasty}");
+        let mut busy = Visitor::default();
+        assert!(!(0..1_200).any(|count| busy.is_hasty(120_000 + count * 101)), "just under ten a second");
     }
 }

@@ -3,10 +3,10 @@
 //! `turn` has no clock and no thread of its own, so that a simulator can drive it; [`super::Driver`] gives it both.
 
 use super::slot::{Progress, Slot};
-use bytes::Bytes;
+use bytes::BytesMut;
 use midsession_event::{
-    Decision, DecisionId, EventName, PartitionId, Reaction, Record, SessionUpdate, Stamps, Str, Tick, Topic, VisitorId,
-    encode, partition_of,
+    Decision, DecisionId, EventName, PartitionId, Reaction, Record, Schematic, SessionUpdate, Stamps, Str, Tick, Topic,
+    VisitorId, encode_into, partition_of,
 };
 use midsession_machine::{Candidate, Definitions, Effect};
 use midsession_ports::{Append, Entry, Log, LogError, Position, Receipt, Unit};
@@ -83,6 +83,9 @@ pub struct Owner<D> {
     committed_us: Arc<AtomicI64>,
     pending: Unit,
     pending_bytes: usize,
+    scratch: Vec<u8>,
+    /// Keys and values of the unit are slices of this: one piece of memory for hundreds of them.
+    output: BytesMut,
     flight: Flight,
     entries: Vec<Entry>,
     effects: Vec<Effect>,
@@ -131,6 +134,8 @@ impl<D: Definitions> Owner<D> {
             committed_us,
             pending: Unit::default(),
             pending_bytes: 0,
+            scratch: Vec::new(),
+            output: BytesMut::new(),
             flight: Flight::None,
             entries: Vec::new(),
             effects: Vec::new(),
@@ -330,7 +335,7 @@ impl<D: Definitions> Owner<D> {
                 self.sink.session(&update);
                 if aloud {
                     let key = update.session_id.to_hex();
-                    self.append(Topic::Session, partition_of(&key, self.partitions), &key, encode(update.as_ref()));
+                    self.append(Topic::Session, partition_of(&key, self.partitions), &key, update.as_ref());
                 }
             }
             Effect::Candidate(candidate) if aloud => self.decide(index, &candidate, cause, now_us),
@@ -339,7 +344,7 @@ impl<D: Definitions> Owner<D> {
                 self.sink.decided(&decision, durable_us, !aloud);
                 if aloud {
                     let key = decision.decision_id.to_hex();
-                    self.append(Topic::Decision, partition_of(&key, self.partitions), &key, encode(decision.as_ref()));
+                    self.append(Topic::Decision, partition_of(&key, self.partitions), &key, decision.as_ref());
                 }
             }
             Effect::Capped { rule } => self.sink.capped(&rule),
@@ -348,18 +353,18 @@ impl<D: Definitions> Owner<D> {
                 self.sink.reacted(&reaction, !aloud);
                 if aloud {
                     let key = reaction.decision_id.to_hex();
-                    self.append(Topic::Decision, partition_of(&key, self.partitions), &key, encode(reaction.as_ref()));
+                    self.append(Topic::Decision, partition_of(&key, self.partitions), &key, reaction.as_ref());
                 }
             }
             Effect::Handoff(handoff) if aloud => {
                 let (key, partition) =
                     (handoff.user_id.clone(), partition_of(handoff.user_id.as_str(), self.partitions));
-                self.append(Topic::Behavior, partition, key.as_str(), Record::Handoff(handoff).encode());
+                self.append(Topic::Behavior, partition, key.as_str(), handoff.as_ref());
             }
             Effect::Forward(forward) if aloud => {
                 let (key, partition) =
                     (forward.user_id.clone(), partition_of(forward.user_id.as_str(), self.partitions));
-                self.append(Topic::Behavior, partition, key.as_str(), Record::Forward(forward).encode());
+                self.append(Topic::Behavior, partition, key.as_str(), forward.as_ref());
             }
             Effect::Handoff(_) | Effect::Forward(_) => {}
         }
@@ -369,7 +374,7 @@ impl<D: Definitions> Owner<D> {
         let decision = self.decider.decide(candidate, now_us, cause);
         let partition = self.slots[index].stream.partition();
         let key = candidate.shopper.as_str();
-        self.append(Topic::Behavior, partition, key, Record::Decision(Box::new(decision)).encode());
+        self.append(Topic::Behavior, partition, key, &decision);
     }
 
     /// If time is due and nothing else is coming, says so on the log.
@@ -383,28 +388,24 @@ impl<D: Definitions> Owner<D> {
         slot.tick_under_way = true;
         slot.ticked_at_ms = now_ms;
         let partition = slot.stream.partition();
-        self.append(Topic::Behavior, partition, "", Record::Tick(Tick { due_ms }).encode());
+        self.append(Topic::Behavior, partition, "", &Tick { due_ms });
     }
 
-    fn append(
-        &mut self,
-        topic: Topic,
-        partition: PartitionId,
-        key: &str,
-        value: Result<Vec<u8>, midsession_event::CodecError>,
-    ) {
-        match value {
-            Ok(value) => {
-                self.pending_bytes += value.len() + key.len() + 32;
-                let (key, value) = (Bytes::copy_from_slice(key.as_bytes()), Some(Bytes::from(value)));
-                self.pending.records.push(Append { topic, partition, key, value });
-            }
-            Err(error) => {
-                // Invariant: what the machine produces fits its compiled-in schema; a test encodes every kind.
-                self.dead += 1;
-                tracing::error!(topic = topic.name(), %error, "a record could not be encoded");
-            }
+    fn append<T: Schematic>(&mut self, topic: Topic, partition: PartitionId, key: &str, value: &T) {
+        self.scratch.clear();
+        if let Err(error) = encode_into(value, &mut self.scratch) {
+            // Invariant: what the machine produces fits its compiled-in schema; a test encodes every kind.
+            self.dead += 1;
+            tracing::error!(topic = topic.name(), %error, "a record could not be encoded");
+            return;
         }
+        self.pending_bytes += self.scratch.len() + key.len() + 32;
+        let mut share = |bytes: &[u8]| {
+            self.output.extend_from_slice(bytes);
+            self.output.split().freeze()
+        };
+        let (key, value) = (share(key.as_bytes()), Some(share(&self.scratch)));
+        self.pending.records.push(Append { topic, partition, key, value });
     }
 
     /// Looks at the unit under way.

@@ -166,16 +166,26 @@ fn pass(options: &Peak, folder: &std::path::Path, stamp: &Arc<AtomicI64>) -> Res
         Driver::start(&shared, config, options.threads, &assembly, &decider, &sink, &clock).map_err(Failure::new)?;
     let mut reads = histogram();
     let mut rng = fastrand::Rng::with_seed(options.seed);
-    while !driver.is_settled() {
+    let held = loop {
         if let Some(failure) = driver.failure() {
             return Err(failure.into());
         }
         read(&driver, options, &mut rng, &mut reads)?;
+        // An owner that has nothing to do may be about to be sent something: all is done when all has arrived.
+        if driver.is_settled() {
+            let held = Held::of(&driver, options)?;
+            if held.counters.events == input as u64 && held.counters.arrived == held.counters.forwarded {
+                break held;
+            }
+        }
         std::thread::sleep(Duration::from_millis(2));
-    }
+    };
     let (wall_s, cpu_used_s) = (began.elapsed().as_secs_f64(), cpu_s(pid) - cpu);
     let memory = resident_bytes(pid).saturating_sub(memory);
     driver.stop(Duration::from_secs(10));
+    if !held.counters.adds_up() {
+        return Err(Failure::new(format!("events are not accounted for: {:?}", held.counters)));
+    }
     // Copies forwarded to a home come back as input: events count once, by what the load sent.
     let events = options.events as f64;
     Ok(json!({
@@ -183,10 +193,41 @@ fn pass(options: &Peak, folder: &std::path::Path, stamp: &Arc<AtomicI64>) -> Res
         "wall_s": wall_s, "cpu_s": cpu_used_s, "records_read": input,
         "input_mb_per_s": input_bytes as f64 / 1e6 / wall_s,
         "output_mb_per_s": (stored(log.as_ref())? - input_bytes) as f64 / 1e6 / wall_s,
-        "bytes_per_shopper": memory / options.shoppers.max(1),
+        "shoppers": held.shoppers, "bytes_per_shopper": held.bytes / held.shoppers.max(1),
+        // By the process: only the first pass starts from an empty heap.
+        "resident_bytes_per_shopper": memory / held.shoppers.max(1),
+        "forwarded": held.counters.forwarded, "duplicates": held.counters.duplicates, "late": held.counters.late,
         "session_updates": counts.sessions.load(Ordering::Relaxed), "applied": counts.applied.load(Ordering::Relaxed),
         "read_meanwhile": latency(&reads),
     }))
+}
+
+/// What the machines hold in the end.
+#[derive(Default)]
+struct Held {
+    counters: midsession_stream::Counters,
+    shoppers: u64,
+    bytes: u64,
+}
+
+impl Held {
+    fn of(driver: &Driver<Assembly>, options: &Peak) -> Result<Self, Failure> {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        for partition in (0..options.partitions).map(PartitionId) {
+            let sender = sender.clone();
+            let question = move |stream: &midsession_stream::Stream, _: &Assembly, _: i64| {
+                // The bench ends: nobody listens.
+                let _ = sender.send((stream.counters(), stream.len() as u64, stream.heap_bytes() as u64));
+            };
+            driver.ask(partition, question).map_err(Failure::new)?;
+        }
+        drop(sender);
+        Ok(receiver.iter().fold(Self::default(), |sum, (counters, shoppers, bytes)| Self {
+            counters: sum.counters.plus(&counters),
+            shoppers: sum.shoppers + shoppers,
+            bytes: sum.bytes + bytes,
+        }))
+    }
 }
 
 /// Bytes that the log holds.
