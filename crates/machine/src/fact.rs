@@ -108,6 +108,11 @@ impl Facts {
         }
     }
 
+    /// Changes facts in place; their times stay.
+    pub fn for_each_mut(&mut self, change: impl FnMut(&mut Fact)) {
+        self.list.iter_mut().for_each(change);
+    }
+
     /// Keeps what `keep` says.
     pub fn retain(&mut self, keep: impl FnMut(&Fact) -> bool) {
         self.list.retain(keep);

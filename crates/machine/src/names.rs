@@ -33,6 +33,19 @@ impl Names {
         self.names.get((number as usize).checked_sub(1)?)
     }
 
+    /// Keeps the names whose numbers are marked, in their order, under new numbers. Returns the new number of each old
+    /// one, by that one; 0 for what is gone.
+    pub fn keep(&mut self, is_used: &[bool]) -> Vec<u32> {
+        let mut renamed = vec![0; self.names.len() + 1];
+        let old = std::mem::take(self);
+        for (name, number) in old.names.iter().zip(1..) {
+            if is_used.get(number).copied().unwrap_or(false) {
+                renamed[number] = self.number(name);
+            }
+        }
+        renamed
+    }
+
     /// How many names.
     pub fn len(&self) -> usize {
         self.names.len()
@@ -41,5 +54,23 @@ impl Names {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_has_new_numbers() {
+        let mut names = Names::default();
+        for name in ["a", "b", "c", "d"] {
+            names.number(name);
+        }
+        assert_eq!(names.keep(&[false, false, true, false, true]), [0, 0, 1, 0, 2]);
+        assert_eq!(names.len(), 2);
+        assert_eq!((names.get("b"), names.get("d"), names.get("a")), (Some(1), Some(2), None));
+        assert_eq!(names.name(2).map(|name| name.as_str()), Some("d"));
+        assert_eq!(names.number("e"), 3);
     }
 }

@@ -302,6 +302,14 @@ fn count_in(session: &mut Session, event: &Event, time_ms: i64, now_ms: i64, gap
         || event.cart.as_ref().is_some_and(|cart| cart.total_value.is_some())
 }
 
+/// The number of a currency. There are fewer than 255 in the world: what a client makes up beyond that has one number,
+/// and takes no memory.
+pub(crate) fn currency_number(currencies: &mut Names, currency: &str) -> u8 {
+    let known = currencies.get(currency);
+    let number = known.or_else(|| (currencies.len() < 254).then(|| currencies.number(currency)));
+    number.and_then(|number| u8::try_from(number).ok()).unwrap_or(u8::MAX)
+}
+
 /// Writes what remains of an event.
 #[expect(clippy::too_many_arguments, reason = "the parts of a shopper's partition, borrowed apart")]
 fn write_facts<D: Definitions>(
@@ -317,10 +325,8 @@ fn write_facts<D: Definitions>(
     if time_ms <= now_ms - WINDOW_MAX_MS && session == 0 {
         return; // In no window and no session: nothing can ask for it.
     }
-    let mut currency_number = |currency: Option<&midsession_event::Str>| {
-        // A partition with more than 254 currencies calls the rest one; the sum of such a cart is wrong, not the rest.
-        currency.map_or(0, |currency| u8::try_from(currencies.number(currency)).unwrap_or(u8::MAX))
-    };
+    let mut currency_number =
+        |currency: Option<&midsession_event::Str>| currency.map_or(0, |currency| currency_number(currencies, currency));
     let kind = FactKind::of(&event.name);
     let fact = Fact { time_ms, value: f64::NAN, product: 0, category: 0, session, quantity: 1, kind, currency: 0 };
     if let Some(order) =

@@ -1,7 +1,7 @@
 //! Who a visitor is: login moves what is known of them to the user's home, logout ends it.
 
 use crate::Defect;
-use crate::apply::{emit, is_reaction};
+use crate::apply::{currency_number, emit, is_reaction};
 use crate::shopper::{Attachment, Shown};
 use crate::stream::Stream;
 use midsession_event::{
@@ -205,7 +205,7 @@ impl Stream {
                 session: usize::try_from(fact.session).ok().and_then(|i| numbers.get(i)).copied().unwrap_or(0),
                 quantity: u16::try_from(fact.quantity).unwrap_or(1),
                 kind,
-                currency: u8::try_from(number(&mut self.currencies, &fact.currency)).unwrap_or(u8::MAX),
+                currency: fact.currency.as_ref().map_or(0, |currency| currency_number(&mut self.currencies, currency)),
             });
         }
         for entry in handoff.caps {

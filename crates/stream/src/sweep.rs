@@ -3,16 +3,21 @@
 use crate::shopper::Shopper;
 use crate::stream::Stream;
 use midsession_event::SessionState;
-use midsession_machine::{Session, WINDOW_MAX_MS};
+use midsession_machine::{Fact, FactKind, Session, WINDOW_MAX_MS};
 
 /// Records per look at one shopper and one visitor.
 const SWEEP_EVERY: i64 = 4;
+
+/// Fewer names than this are not worth looking through.
+const NAMES_MIN: usize = 1 << 16;
 
 /// Where forgetting is, and what it has seen.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sweep {
     shoppers: Round,
     visitors: Round,
+    /// So many names make it worth looking which are still used.
+    names_max: usize,
 }
 
 /// A walk over all slots, again and again.
@@ -65,6 +70,9 @@ impl Stream {
             return;
         }
         let now_ms = self.now_ms;
+        if self.names.len() >= self.sweep.names_max.max(NAMES_MIN) {
+            self.sweep_names();
+        }
         if let Some(index) = self.sweep.shoppers.step(self.shoppers.len()) {
             self.sweep_shopper(index, now_ms);
             let oldest_ms = self.shoppers[index].as_ref().map_or(i64::MAX, Shopper::oldest_stamp_ms);
@@ -121,6 +129,30 @@ impl Stream {
         {
             self.tracker_sessions.remove(tracker);
         }
+    }
+
+    /// Forgets the names that no fact has any more. It looks at every fact, so it waits until the names have doubled:
+    /// that way it costs each new name the same, and names cost no more memory than the facts do.
+    fn sweep_names(&mut self) {
+        let Self { shoppers, names, .. } = self;
+        let mut is_used = vec![false; names.len() + 1];
+        let derived = |fact: &Fact| fact.kind.base() == FactKind::DERIVED;
+        for fact in shoppers.iter().flatten().flat_map(|shopper| shopper.facts.all()) {
+            is_used[fact.product as usize] = true;
+            if !derived(fact) {
+                is_used[fact.category as usize] = true;
+            }
+        }
+        let renamed = names.keep(&is_used);
+        for shopper in shoppers.iter_mut().flatten() {
+            shopper.facts.for_each_mut(|fact| {
+                fact.product = renamed[fact.product as usize];
+                if !derived(fact) {
+                    fact.category = renamed[fact.category as usize];
+                }
+            });
+        }
+        self.sweep.names_max = 2 * self.names.len();
     }
 
     fn sweep_visitor(&mut self, index: usize, now_ms: i64) {

@@ -1,0 +1,64 @@
+//! What one client can make a partition remember has bounds.
+
+use midsession_event::{Event, EventName, PartitionId, Product, Record, SessionId, ShopperId};
+use midsession_machine::{Ask, Definitions, Derived, View};
+use midsession_stream::{Config, Stream};
+
+/// No rules.
+struct Nothing;
+
+impl Definitions for Nothing {
+    fn derive(&self, _: &Event, _: &mut Vec<Derived>) {}
+    fn idle_thresholds_ms(&self) -> &[i64] {
+        &[]
+    }
+    fn on_event(&self, _: &View<'_>, _: &Event, _: &mut dyn FnMut(Ask)) {}
+    fn on_idle(&self, _: &View<'_>, _: i64, _: &mut dyn FnMut(Ask)) {}
+    fn allows(&self, _: &View<'_>, _: &str, _: SessionId) -> bool {
+        true
+    }
+    fn still_holds(&self, _: &View<'_>, _: &str) -> bool {
+        true
+    }
+}
+
+/// Views, each of a product and in a currency that nobody has seen before, one every two seconds.
+fn made_up(count: i64) -> Stream {
+    let mut stream = Stream::new(PartitionId(0), Config::default());
+    let mut out = Vec::new();
+    for number in 0..count {
+        let at_ms = 1_700_000_000_000 + number * 2_000;
+        let mut event = Event::new("shop".into(), format!("e{number}").into(), EventName::ProductView, at_ms);
+        event.visitor_id = Some("v".into());
+        event.products = vec![Product {
+            id: format!("sku-{at_ms}").into(),
+            category: Some(format!("category-{}", at_ms % 7).into()),
+            price: Some(1.0),
+            currency: Some(format!("C{number}").into()),
+            ..Product::default()
+        }];
+        stream.on_record(number, at_ms, Record::Event(Box::new(event)), &Nothing, &mut out);
+        out.clear();
+    }
+    stream
+}
+
+#[test]
+fn made_up_names_are_forgotten_with_their_facts() {
+    let stream = made_up(250_000);
+    let view = stream.view(&ShopperId::Visitor("v".into()), stream.as_of().1).expect("a shopper");
+    let facts = view.facts.all();
+    assert!(facts.len() <= 20_000, "{} facts", facts.len());
+    assert!(view.names.len() <= 1 << 16, "{} names for {} facts", view.names.len(), facts.len());
+    for fact in facts {
+        let name = |number: u32| view.names.name(number).map(|name| name.as_str());
+        assert_eq!(name(fact.product), Some(format!("sku-{}", fact.time_ms).as_str()));
+        assert_eq!(name(fact.category), Some(format!("category-{}", fact.time_ms % 7).as_str()));
+    }
+}
+
+#[test]
+fn made_up_currencies_take_no_memory() {
+    let stream = made_up(1_000);
+    assert_eq!(stream.currencies().len(), 254);
+}
