@@ -1,9 +1,9 @@
-//! Debian's Chromium, once for all tests of a file; a page with the tracker and nothing else.
+//! Debian's Chromium, as the tests want it; a page with the tracker and nothing else.
 
 import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
 import type { Server } from "./server.ts";
 
-export const launch = (): Promise<Browser> =>
+export const launch = (...more: string[]): Promise<Browser> =>
   chromium.launch({
     executablePath: "/usr/bin/chromium",
     args: [
@@ -18,6 +18,7 @@ export const launch = (): Promise<Browser> =>
       // Parallel pages all count as looked at: none is slowed down for lying behind another.
       "--disable-backgrounding-occluded-windows",
       "--disable-renderer-backgrounding",
+      ...more,
     ],
   });
 
