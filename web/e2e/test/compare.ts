@@ -10,15 +10,15 @@ export interface Wire {
 }
 
 /** How often each occurs. */
-const counted = (ids: string[]): Map<string, number> => {
-  const times = new Map<string, number>();
-  for (const id of ids) times.set(id, (times.get(id) ?? 0) + 1);
-  return times;
+export const times = (ids: string[]): Map<string, number> => {
+  const found = new Map<string, number>();
+  for (const id of ids) found.set(id, (found.get(id) ?? 0) + 1);
+  return found;
 };
 
 /** The lines of two multisets that differ. */
 export const unequal = (found: string[], wanted: string[]): string[] => {
-  const [is, should] = [counted(found), counted(wanted)];
+  const [is, should] = [times(found), times(wanted)];
   return [...new Set([...found, ...wanted])]
     .filter((id) => is.get(id) !== should.get(id))
     .map((id) => `${id}: ${is.get(id) ?? 0} times instead of ${should.get(id) ?? 0}`);

@@ -3,6 +3,7 @@
 import { createServer, request, type IncomingMessage, type Server as HttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { gunzipSync } from "node:zlib";
+import { times } from "./compare.ts";
 
 /** A request as it went over the wire. */
 export interface Sending {
@@ -79,9 +80,8 @@ export class Proxy {
 
   /** Whether the trouble is over: what was turned away got through, and what went without an answer came again. */
   get over(): boolean {
-    const times = new Map<string, number>();
-    for (const id of this.reached) times.set(id, (times.get(id) ?? 0) + 1);
-    const came = (ids: string[], least: number) => ids.every((id) => (times.get(id) ?? 0) >= least);
+    const reached = times(this.reached);
+    const came = (ids: string[], least: number) => ids.every((id) => (reached.get(id) ?? 0) >= least);
     return this.lose === 0 && this.refuse === 0 && came(this.refused, 1) && came(this.lost, 2);
   }
 
