@@ -122,8 +122,8 @@ const drive = async (journey: string, { refuse = 0, lose = 0, env = {} }: Troubl
   }
 };
 
-// Journeys mostly wait: three at a time.
-describe("in a browser", { concurrency: 3 }, () => {
+// Journeys mostly wait: four at a time.
+describe("in a browser", { concurrency: 4 }, () => {
   for (const journey of Object.keys(JOURNEYS)) {
     test(`${journey}: the network log's ids are the log's`, async () => {
       const { found, network, taken } = await drive(journey);
