@@ -19,20 +19,40 @@ impl<T: Reads + Console + Interventions + Shop> Backend for T {}
 
 /// Online features, as of now.
 pub trait Reads: Send + Sync + 'static {
-    /// One answer per question, in order; `None` where nothing is known of the entity.
-    fn features(&self, asks: Vec<Ask>) -> Answer<'_, Vec<Option<Features>>>;
+    /// One answer per question, in order; `None` where nothing is known of the entity, or of the profile.
+    fn features(&self, asks: Vec<Ask>) -> Answer<'_, Vec<Result<Option<Features>, Unreadable>>>;
+
+    /// The feature profiles that are loaded.
+    fn profiles(&self) -> Vec<Str>;
 
     /// How many partitions hold entities.
     fn partitions(&self) -> u32;
 
     /// Every user and session that a partition holds now (each in exactly one partition), in any order.
-    fn entities(&self, partition: u32) -> Answer<'_, Vec<Entity>>;
+    fn entities(&self, partition: u32) -> Answer<'_, Result<Vec<Entity>, Unreadable>>;
 
     /// `Err` names what is not fresh yet, or broken.
     fn ready(&self) -> Result<(), String>;
 
     /// Whether the log takes events in, or why not.
     fn takes_appends(&self) -> Result<(), String>;
+}
+
+/// Why what may well be there can't be read. Not to be told as absent, and no part of it as the whole: who reads would
+/// take that for the truth.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Too many reads wait for a partition.
+    #[error("the server has too many reads waiting; nothing is wrong with this one: try again in a moment")]
+    Busy,
+    /// The log is being replayed after a start.
+    #[error(
+        "the server is starting and replays its log; nothing is wrong with this read: try again when /ready says 200"
+    )]
+    Loading,
+    /// A partition's owner has stopped, or the log can't be read.
+    #[error("the server reads nothing until it is restarted; nothing is wrong with this read: {0}")]
+    Stopped(String),
 }
 
 /// A user (or anonymous visitor) or a session whose features are read.
@@ -80,19 +100,19 @@ pub struct AsOf {
 /// What the console shows. Rows are JSON as documented with each route.
 pub trait Console: Send + Sync + 'static {
     /// Rates, counts, freshness.
-    fn overview(&self) -> Answer<'_, Value>;
+    fn overview(&self) -> Answer<'_, Result<Value, Unreadable>>;
 
     /// `{sessions: […]}`, newest first.
-    fn sessions(&self, query: SessionsQuery) -> Answer<'_, Value>;
+    fn sessions(&self, query: SessionsQuery) -> Answer<'_, Result<Value, Unreadable>>;
 
     /// One session (by our id or the tracker's) with its timeline.
-    fn session(&self, id: Str) -> Answer<'_, Option<Value>>;
+    fn session(&self, id: Str) -> Answer<'_, Result<Option<Value>, Unreadable>>;
 
     /// `{decisions: […]}`, newest first.
-    fn decisions(&self, limit: usize) -> Answer<'_, Value>;
+    fn decisions(&self, limit: usize) -> Answer<'_, Result<Value, Unreadable>>;
 
     /// One decision with its inputs.
-    fn decision(&self, id: Str) -> Answer<'_, Option<Value>>;
+    fn decision(&self, id: Str) -> Answer<'_, Result<Option<Value>, Unreadable>>;
 
     /// `{dead_letters: […]}`, newest first.
     fn dead_letters(&self, limit: usize) -> Answer<'_, Value>;

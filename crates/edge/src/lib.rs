@@ -22,7 +22,7 @@ mod ws;
 
 pub use backend::{
     Answer, AsOf, Ask, Backend, Change, Console, Entity, Features, Interventions, LiveRow, Reads, Refusal,
-    SessionsQuery, Shop,
+    SessionsQuery, Shop, Unreadable,
 };
 pub use hub::{Frame, HubLimits, Message, PushHub, Reason};
 pub use listen::Timeouts;

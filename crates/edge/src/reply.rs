@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
@@ -47,6 +47,18 @@ pub(crate) fn problem(status: StatusCode, code: &str, title: &str) -> Response {
     let value = serde_json::json!({ "type": "about:blank", "status": status.as_u16(), "code": code, "title": title });
     let mut response = with_type(status, "application/problem+json", Bytes::from(value.to_string()));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// 503 with why something could not be read, and when to try again.
+pub(crate) fn unreadable(cause: &crate::Unreadable) -> Response {
+    let (code, retry_after_s) = match cause {
+        crate::Unreadable::Busy => ("busy", 1),
+        crate::Unreadable::Loading => ("loading", 2),
+        crate::Unreadable::Stopped(_) => ("stopped", 30),
+    };
+    let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, code, &cause.to_string());
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after_s));
     response
 }
 

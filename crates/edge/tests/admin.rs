@@ -1,7 +1,7 @@
 //! The admin listener: who gets in, from where, and what it answers.
 
 use crate::support::*;
-use midsession_edge::{LiveRow, ServeError};
+use midsession_edge::{LiveRow, ServeError, Unreadable};
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -115,6 +115,10 @@ async fn reads() {
     assert_eq!(get("/v1/features/user/a%20b%3A%C3%BC").await.status, 200);
     assert_eq!(get("/v1/features/session/s1").await.json()["features"]["bounce"], false);
     assert_eq!(get("/v1/features/user/nobody").await.code(), "entity_unknown");
+    let unknown = get("/v1/features/user/u1?profile=nativ").await;
+    assert_eq!((unknown.status, unknown.code().as_str()), (400, "profile_unknown"));
+    assert!(unknown.json()["title"].as_str().is_some_and(|title| title.contains("there is: native")), "{unknown:?}");
+    assert_eq!(get("/v1/features/user/u1?profile=native").await.json()["features"], features["features"]);
     assert_eq!(get("/v1/sessions/s%2F1").await.json()["session"], "s/1");
     assert_eq!(get("/v1/sessions/none").await.status, 404);
     assert_eq!(get("/v1/decisions?limit=7").await.json()["limit"], 7);
@@ -127,6 +131,39 @@ async fn reads() {
     assert_eq!(get("/ready").await.status, 200);
     server.rows.ready.store(false, Ordering::Relaxed);
     assert_eq!((get("/ready").await.status, get("/health").await.status), (503, 200));
+}
+
+/// What can't be read now is not told as absent, nor as a shorter list.
+#[tokio::test]
+async fn what_is_unreadable_is_not_absent() {
+    let server = start().await;
+    for (cause, code, retry_after, said) in [
+        (Unreadable::Busy, "busy", "1", "too many reads"),
+        (Unreadable::Loading, "loading", "2", "replays its log"),
+        (Unreadable::Stopped("a disk failed".into()), "stopped", "30", "a disk failed"),
+    ] {
+        *server.rows.unreadable.lock().expect("lock") = Some(cause);
+        for target in [
+            "/v1/features/user/u1",
+            "/v1/features/user/nobody",
+            "/v1/features/session/s1",
+            "/v1/overview",
+            "/v1/sessions",
+            "/v1/sessions/s%2F1",
+            "/v1/decisions",
+            "/v1/decisions/d1",
+        ] {
+            let reply = ask(server.running.admin, "GET", target, &[BEARER], b"").await;
+            let told = (reply.status, reply.code(), reply.header("retry-after"));
+            assert_eq!(told, (503, code.to_owned(), Some(retry_after)), "{target}");
+            assert!(reply.json()["title"].as_str().is_some_and(|title| title.contains(said)), "{target}: {reply:?}");
+        }
+    }
+    let head = format!("GET /v1/live HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ADMIN}\r\n\r\n");
+    let mut live = Open::send(server.running.admin, &head).await;
+    assert!(live.until("\r\n\r\n").await);
+    *server.rows.unreadable.lock().expect("lock") = None;
+    assert!(live.until("event: overview\ndata: {\"now_ms\":1}\n\n").await, "it goes on: {}", live.text);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Features over the Redis protocol: literal bytes, pipelines, scans, passwords.
 
 use crate::support::*;
+use midsession_edge::Unreadable;
 use midsession_event::Str;
 use std::collections::BTreeSet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -75,6 +76,35 @@ async fn commands_answer_as_redis_does() {
     let info = commands(&server, "INFO").await;
     assert!(info.contains("redis_version:") && info.contains("db0:keys=3"), "{info}");
     assert!(commands(&server, "COMMAND").await.starts_with("*17\r\n"));
+}
+
+/// What can't be read now is not said to be absent: a client would take that for the truth.
+#[tokio::test]
+async fn what_is_unreadable_is_not_absent() {
+    let server = start().await;
+    for (cause, prefix) in [
+        (Unreadable::Busy, "-BUSY "),
+        (Unreadable::Loading, "-LOADING "),
+        (Unreadable::Stopped("a disk\r\nfailed".into()), "-ERR the server reads nothing"),
+    ] {
+        *server.rows.unreadable.lock().expect("lock") = Some(cause);
+        for command in [
+            "GET user:u1:product_view_count_5m",
+            "MGET user:u1:product_view_count_5m",
+            "EXISTS user:u1",
+            "TTL user:u1",
+            "TYPE user:u1",
+            "HGETALL user:u1",
+            "SCAN 0",
+            "KEYS *",
+            "DBSIZE",
+            "INFO",
+        ] {
+            let answer = commands(&server, command).await;
+            assert!(answer.starts_with(prefix) && answer.matches("\r\n").count() == 1, "{command}: {answer}");
+        }
+        assert_eq!(commands(&server, "PING\nGET nothing").await, "+PONG\r\n$-1\r\n", "these need no reading");
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! A server on loopback with a log in memory and a backend of a few rows, and a client that speaks raw bytes.
 
-use midsession_collect::{Collector, Schemas, Settings, Source};
+use midsession_collect::{Collector, ConsentMode, Schemas, Settings, Source};
 use midsession_edge::*;
-use midsession_event::{PartitionId, PropertyValue, Record, Str, Topic};
+use midsession_event::{Event, PartitionId, PropertyValue, Record, Str, Topic};
 use midsession_observe::Observe;
 use midsession_ports::{Append, Done, Entry, Extent, Log, LogError, Position, Receipt, Unit, Wake};
 use serde_json::{Value, json};
@@ -28,11 +28,16 @@ pub struct MemoryLog {
 impl MemoryLog {
     /// Ids of the events on `behavior`, in order.
     pub fn event_ids(&self) -> Vec<String> {
+        self.events().iter().map(|event| event.event_id.to_string()).collect()
+    }
+
+    /// The events on `behavior`, in order.
+    pub fn events(&self) -> Vec<Event> {
         let records = self.records.lock().expect("lock");
         let behavior = records.iter().filter(|append| append.topic == Topic::Behavior);
         behavior
             .map(|append| match Record::decode(append.value.as_deref().expect("a value")).expect("decodes") {
-                Record::Event(event) => event.event_id.to_string(),
+                Record::Event(event) => *event,
                 other => panic!("not an event: {other:?}"),
             })
             .collect()
@@ -83,14 +88,23 @@ pub struct Rows {
     pub users: Mutex<Vec<Str>>,
     pub live: broadcast::Sender<LiveRow>,
     pub ready: AtomicBool,
+    pub unreadable: Mutex<Option<Unreadable>>,
+}
+
+impl Rows {
+    fn readable(&self) -> Result<(), Unreadable> {
+        self.unreadable.lock().expect("lock").clone().map_or(Ok(()), Err)
+    }
 }
 
 pub const FEATURES: [&str; 3] = ["product_view_count_5m", "avg_viewed_price_1h", "top_category_24h"];
 
 impl Reads for Rows {
-    fn features(&self, asks: Vec<Ask>) -> Answer<'_, Vec<Option<Features>>> {
+    fn features(&self, asks: Vec<Ask>) -> Answer<'_, Vec<Result<Option<Features>, Unreadable>>> {
         let users = self.users.lock().expect("lock").clone();
+        let readable = self.readable();
         let read = move |ask: &Ask| {
+            readable.clone()?;
             let (id, values) = match &ask.entity {
                 Entity::User(id) if users.contains(id) => (
                     id,
@@ -107,27 +121,36 @@ impl Reads for Rows {
                         (Str::from("bounce"), PropertyValue::Bool(false)),
                     ],
                 ),
-                _ => return None,
+                _ => return Ok(None),
             };
             let values =
                 values.into_iter().filter(|(name, _)| ask.names.is_empty() || ask.names.contains(name)).collect();
             let as_of = AsOf { partition: 1, offset: 7, now: 1_700_000_000_000 };
-            (ask.profile.is_none()).then_some(Features { as_of, id: id.clone(), values })
+            Ok(ask.profile.as_ref().is_none_or(|name| name == "native").then_some(Features {
+                as_of,
+                id: id.clone(),
+                values,
+            }))
         };
         let answers = asks.iter().map(read).collect();
         Box::pin(async move { answers })
     }
+    fn profiles(&self) -> Vec<Str> {
+        vec!["native".into()]
+    }
     fn partitions(&self) -> u32 {
         4
     }
-    fn entities(&self, partition: u32) -> Answer<'_, Vec<Entity>> {
+    fn entities(&self, partition: u32) -> Answer<'_, Result<Vec<Entity>, Unreadable>> {
         let users = self.users.lock().expect("lock");
         let here = |id: &&Str| midsession_event::partition_of(id, 4).0 == partition;
         let mut all: Vec<Entity> = users.iter().filter(here).cloned().map(Entity::User).collect();
         if partition == 2 {
             all.push(Entity::Session("s1".into()));
         }
-        Box::pin(async move { all })
+        // One of four is enough to make the whole unreadable.
+        let readable = if partition == 3 { self.readable() } else { Ok(()) };
+        Box::pin(async move { readable.map(|()| all) })
     }
     fn ready(&self) -> Result<(), String> {
         if self.ready.load(Ordering::Relaxed) { Ok(()) } else { Err("partition 3 replays".into()) }
@@ -138,20 +161,20 @@ impl Reads for Rows {
 }
 
 impl Console for Rows {
-    fn overview(&self) -> Answer<'_, Value> {
-        Box::pin(async { json!({ "now_ms": 1 }) })
+    fn overview(&self) -> Answer<'_, Result<Value, Unreadable>> {
+        Box::pin(async { self.readable().map(|()| json!({ "now_ms": 1 })) })
     }
-    fn sessions(&self, query: SessionsQuery) -> Answer<'_, Value> {
-        Box::pin(async move { json!({ "sessions": [], "asked": format!("{query:?}") }) })
+    fn sessions(&self, query: SessionsQuery) -> Answer<'_, Result<Value, Unreadable>> {
+        Box::pin(async move { self.readable().map(|()| json!({ "sessions": [], "asked": format!("{query:?}") })) })
     }
-    fn session(&self, id: Str) -> Answer<'_, Option<Value>> {
-        Box::pin(async move { (id == "s/1").then(|| json!({ "session": id })) })
+    fn session(&self, id: Str) -> Answer<'_, Result<Option<Value>, Unreadable>> {
+        Box::pin(async move { self.readable().map(|()| (id == "s/1").then(|| json!({ "session": id }))) })
     }
-    fn decisions(&self, limit: usize) -> Answer<'_, Value> {
-        Box::pin(async move { json!({ "decisions": [], "limit": limit }) })
+    fn decisions(&self, limit: usize) -> Answer<'_, Result<Value, Unreadable>> {
+        Box::pin(async move { self.readable().map(|()| json!({ "decisions": [], "limit": limit })) })
     }
-    fn decision(&self, _: Str) -> Answer<'_, Option<Value>> {
-        Box::pin(async { None })
+    fn decision(&self, _: Str) -> Answer<'_, Result<Option<Value>, Unreadable>> {
+        Box::pin(async { self.readable().map(|()| None) })
     }
     fn dead_letters(&self, _: usize) -> Answer<'_, Value> {
         Box::pin(async { json!({ "dead_letters": [] }) })
@@ -235,6 +258,7 @@ pub async fn start_with(change: impl FnOnce(&mut Config)) -> Server {
         source("shop", KEY, &[ORIGIN]),
         source("other", "wk_other", &["https://other.example"]),
         Source { hash_ids: true, ..source("hashing", "wk_hash", &[]) },
+        Source { consent_default: ConsentMode::Cookieless, ..source("cookieless", "wk_cookieless", &[]) },
     ];
     let settings = Settings { limits: Default::default(), secret: [7; 32], accept_any_key: false };
     let observe = Observe::new();
@@ -244,6 +268,7 @@ pub async fn start_with(change: impl FnOnce(&mut Config)) -> Server {
         users: Mutex::new(vec!["u1".into(), "a b:ü".into()]),
         live: broadcast::channel(16).0,
         ready: AtomicBool::new(true),
+        unreadable: Mutex::new(None),
     });
     let mut config = config();
     change(&mut config);

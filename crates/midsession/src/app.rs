@@ -357,8 +357,8 @@ fn secret(signing_key: &str) -> [u8; 32] {
 /// Lets interventions out once every partition has read what was on the log at the start.
 async fn release(inner: Arc<Inner>, ends: Vec<i64>) {
     for (partition, end) in (0u32..).zip(ends) {
-        let read = || inner.ask(PartitionId(partition), |stream, _, _| stream.as_of().0);
-        while end > 0 && read().await.is_none_or(|offset| offset + 1 < end) {
+        let read = || inner.driver.look(PartitionId(partition), |seen| seen.stream.as_of().0);
+        while end > 0 && !read().await.is_ok_and(|offset| offset + 1 >= end) {
             if inner.driver.failure().is_some() {
                 return;
             }

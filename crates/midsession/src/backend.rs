@@ -1,20 +1,24 @@
 //! What the listeners read through: features from the partitions' owners, the console's pages, the switches.
 
 use crate::app::Inner;
+use crate::assemble::Assembly;
+use crate::driver::Seen;
 use crate::history::{self, Whose};
 use crate::world::session_row;
 use midsession_edge::{
     Answer, AsOf, Ask, Change, Console, Entity, Features, Interventions, LiveRow, Reads, Refusal, SessionsQuery, Shop,
+    Unreadable,
 };
 use midsession_event::{
     DecisionId, EventName, PartitionId, Reaction, SessionId, SessionState, ShopperId, Str, Topic, decode, partition_of,
 };
 use midsession_machine::View;
 use midsession_observe::Metric;
+use midsession_ports::LogError;
 use midsession_stream::Stream;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::broadcast;
 
 /// A partition that has not caught up with its log for longer is not fresh. The promise is 2 s from event to pixel.
 const FRESH_MS: i64 = 2_000;
@@ -27,49 +31,23 @@ const SESSIONS_MAX: usize = 1_000;
 pub struct AppBackend(pub Arc<Inner>);
 
 impl Inner {
-    /// Asks one partition; `None` when its owner is gone or too busy.
-    pub(crate) async fn ask<T: Send + 'static>(
-        &self,
-        partition: PartitionId,
-        question: impl FnOnce(&Stream, &crate::assemble::Assembly, i64) -> T + Send + 'static,
-    ) -> Option<T> {
-        let (sender, receiver) = oneshot::channel();
-        let asked = self.driver.ask(partition, move |stream, definitions, now_ms| {
-            // The asker has gone: nobody to tell.
-            let _ = sender.send(question(stream, definitions, now_ms));
-        });
-        if let Err(error) = asked {
-            tracing::warn!(%error, "a read was turned away");
-            return None;
-        }
-        receiver.await.ok()
+    /// What is told of the past is whole once every partition has been replayed.
+    fn replayed(&self) -> Result<(), Unreadable> {
+        if self.driver.progress().replaying > 0 { Err(Unreadable::Loading) } else { Ok(()) }
     }
 
-    /// Asks every partition at once.
-    pub(crate) async fn ask_all<T: Send + 'static>(
-        &self,
-        question: impl Fn(&Stream, &crate::assemble::Assembly, i64) -> T + Send + Sync + Clone + 'static,
-    ) -> Vec<T> {
-        let asks = (0..self.driver.partitions()).map(|partition| self.ask(PartitionId(partition), question.clone()));
-        let mut answers = Vec::new();
-        for answer in futures_util::future::join_all(asks).await {
-            answers.extend(answer);
-        }
-        answers
-    }
-
-    async fn features_of(&self, ask: Ask) -> Option<Features> {
+    async fn features_of(&self, ask: Ask) -> Result<Option<Features>, Unreadable> {
         match &ask.entity {
             Entity::User(id) => self.user_features(id.clone(), ask.names).await,
             Entity::Session(id) => self.session_features(id, ask.names).await,
         }
     }
 
-    async fn user_features(&self, id: Str, names: Vec<Str>) -> Option<Features> {
+    async fn user_features(&self, id: Str, names: Vec<Str>) -> Result<Option<Features>, Unreadable> {
         let partition = partition_of(&id, self.driver.partitions());
         let read = {
             let (id, names) = (id.clone(), names.clone());
-            move |stream: &Stream, definitions: &crate::assemble::Assembly, now_ms: i64| {
+            move |Seen { stream, definitions, now_ms, .. }: Seen<'_, Assembly>| {
                 let as_of = as_of(stream, now_ms);
                 // A user id is looked for first; then a visitor, who may have become a user.
                 let user = ShopperId::User(id.as_str().into());
@@ -86,37 +64,37 @@ impl Inner {
                 }
             }
         };
-        match self.ask(partition, read).await? {
-            Found::Here(features) => Some(features),
-            Found::Nobody => None,
+        match self.driver.read(partition, read).await? {
+            Found::Here(features) => Ok(Some(features)),
+            Found::Nobody => Ok(None),
             Found::Moved(user) => {
                 let home = partition_of(&user, self.driver.partitions());
-                self.ask(home, move |stream, definitions, now_ms| {
-                    let view = stream.view(&ShopperId::User(user.as_str().into()), now_ms)?;
-                    let values = definitions.user_values(&view, &names);
-                    Some(Features { as_of: as_of(stream, now_ms), id: user, values })
-                })
-                .await?
+                self.driver
+                    .read(home, move |Seen { stream, definitions, now_ms, .. }| {
+                        let view = stream.view(&ShopperId::User(user.as_str().into()), now_ms)?;
+                        let values = definitions.user_values(&view, &names);
+                        Some(Features { as_of: as_of(stream, now_ms), id: user, values })
+                    })
+                    .await
             }
         }
     }
 
-    async fn session_features(&self, id: &Str, names: Vec<Str>) -> Option<Features> {
+    async fn session_features(&self, id: &Str, names: Vec<Str>) -> Result<Option<Features>, Unreadable> {
         let id = id.clone();
-        let found = self
-            .ask_all(move |stream, definitions, now_ms| {
+        self.driver
+            .find(move |Seen { stream, definitions, now_ms, .. }| {
                 let session = session_of(stream, &id)?;
                 let view = stream.session_view(session, now_ms)?;
                 let id = view.session?.id.to_string().into();
                 Some(Features { as_of: as_of(stream, now_ms), id, values: definitions.session_values(&view, &names) })
             })
-            .await;
-        found.into_iter().flatten().next()
+            .await
     }
 
-    async fn whose(&self, id: Str) -> Option<(Whose, Value)> {
-        let found = self
-            .ask_all(move |stream, _, now_ms| {
+    async fn whose(&self, id: Str) -> Result<Option<(Whose, Value)>, Unreadable> {
+        self.driver
+            .find(move |Seen { stream, now_ms, .. }| {
                 let view = stream.session_view(session_of(stream, &id)?, now_ms)?;
                 let session = view.session?;
                 let whose = Whose {
@@ -127,8 +105,7 @@ impl Inner {
                 };
                 Some((whose, row(&view, now_ms)?))
             })
-            .await;
-        found.into_iter().flatten().next()
+            .await
     }
 }
 
@@ -158,12 +135,12 @@ fn row(view: &View<'_>, now_ms: i64) -> Option<Value> {
 }
 
 impl Reads for AppBackend {
-    fn features(&self, asks: Vec<Ask>) -> Answer<'_, Vec<Option<Features>>> {
+    fn features(&self, asks: Vec<Ask>) -> Answer<'_, Vec<Result<Option<Features>, Unreadable>>> {
         Box::pin(async move {
             let loaded = self.0.assembly.profile();
             futures_util::future::join_all(asks.into_iter().map(|ask| async move {
                 if ask.profile.as_deref().is_some_and(|profile| profile != loaded) {
-                    return None;
+                    return Ok(None);
                 }
                 self.0.features_of(ask).await
             }))
@@ -171,22 +148,26 @@ impl Reads for AppBackend {
         })
     }
 
+    fn profiles(&self) -> Vec<Str> {
+        vec![self.0.assembly.profile().into()]
+    }
+
     fn partitions(&self) -> u32 {
         self.0.driver.partitions()
     }
 
-    fn entities(&self, partition: u32) -> Answer<'_, Vec<Entity>> {
+    fn entities(&self, partition: u32) -> Answer<'_, Result<Vec<Entity>, Unreadable>> {
         Box::pin(async move {
-            let list = self.0.ask(PartitionId(partition), |stream, _, _| {
+            let list = self.0.driver.read(PartitionId(partition), |seen| {
                 let mut list = Vec::new();
-                for (_, shopper) in stream.shoppers_from(0) {
+                for (_, shopper) in seen.stream.shoppers_from(0) {
                     list.push(Entity::User(shopper.id.as_str().into()));
                     let readable = shopper.sessions.iter().filter(|session| session.state != SessionState::Merged);
                     list.extend(readable.map(|session| Entity::Session(session.id.to_string().into())));
                 }
                 list
             });
-            list.await.unwrap_or_default()
+            list.await
         })
     }
 
@@ -223,12 +204,27 @@ impl Reads for AppBackend {
     }
 }
 
+/// What was read from the log on a thread of its own.
+fn looked_back<T>(read: Result<Result<T, LogError>, tokio::task::JoinError>) -> Result<T, Unreadable> {
+    match read {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "the log could not be read");
+            Err(Unreadable::Stopped(error.to_string()))
+        }
+        Err(_) => Err(Unreadable::Stopped("reading the log broke off; the server's log says why".into())),
+    }
+}
+
 impl Console for AppBackend {
-    fn overview(&self) -> Answer<'_, Value> {
+    fn overview(&self) -> Answer<'_, Result<Value, Unreadable>> {
         Box::pin(async move {
             let inner = &self.0;
             let now_ms = inner.now_ms();
-            let counts = inner.counts().await;
+            let counts = inner.counts().await?;
+            if counts.is_replaying {
+                return Err(Unreadable::Loading);
+            }
             let (p50, p99) = inner.world.freshness_ms();
             let mut totals = inner.world.totals();
             let mut total = |name: &str| totals.remove(name).unwrap_or(0);
@@ -250,7 +246,7 @@ impl Console for AppBackend {
             let sum = |field: &str| sources.iter().filter_map(|source| source[field].as_u64()).sum::<u64>();
             let (bytes, records) = inner.log_extent();
             let metrics = &inner.observe.metrics;
-            json!({
+            Ok(json!({
                 "now_ms": now_ms, "started_at_ms": inner.started_at_ms,
                 "events_per_s": inner.observe.events_per_s(now_ms),
                 "accepted": sum("accepted"), "rejected": sum("rejected"), "duplicates": counts.counters.duplicates,
@@ -263,16 +259,17 @@ impl Console for AppBackend {
                 "log": {"bytes": bytes, "records": records},
                 "push": {"connections": metrics.get(Metric::PushConnections, None)},
                 "rates": inner.observe.rates(now_ms),
-            })
+            }))
         })
     }
 
-    fn sessions(&self, query: SessionsQuery) -> Answer<'_, Value> {
+    fn sessions(&self, query: SessionsQuery) -> Answer<'_, Result<Value, Unreadable>> {
         Box::pin(async move {
             let limit = query.limit.min(SESSIONS_MAX);
             let parts = self
                 .0
-                .ask_all(move |stream, _, now_ms| {
+                .driver
+                .read_all(move |Seen { stream, now_ms, .. }| {
                     let mut rows: Vec<(i64, Value)> = Vec::new();
                     for (_, shopper) in stream.shoppers_from(0) {
                         for session in &shopper.sessions {
@@ -298,16 +295,16 @@ impl Console for AppBackend {
                     rows
                 })
                 .await;
-            let mut rows: Vec<_> = parts.into_iter().flatten().collect();
+            let mut rows = parts.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
             rows.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
             rows.truncate(limit);
-            json!({"sessions": rows.into_iter().map(|(_, row)| row).collect::<Vec<_>>()})
+            Ok(json!({"sessions": rows.into_iter().map(|(_, row)| row).collect::<Vec<_>>()}))
         })
     }
 
-    fn session(&self, id: Str) -> Answer<'_, Option<Value>> {
+    fn session(&self, id: Str) -> Answer<'_, Result<Option<Value>, Unreadable>> {
         Box::pin(async move {
-            let (whose, session) = self.0.whose(id).await?;
+            let Some((whose, session)) = self.0.whose(id).await? else { return Ok(None) };
             let inner = Arc::clone(&self.0);
             let traced = tokio::task::spawn_blocking(move || {
                 let assembly = inner.assembly.clone();
@@ -319,29 +316,24 @@ impl Console for AppBackend {
                 history::timeline(inner.log.as_ref(), inner.stream_config, assembly.as_ref(), &whose, &read)
             })
             .await;
-            match traced {
-                Ok(Ok(mut timeline)) => {
-                    timeline["session"] = session;
-                    Some(timeline)
-                }
-                Ok(Err(error)) => {
-                    tracing::error!(%error, "a timeline could not be read");
-                    Some(json!({"session": session, "timeline": [], "truncated": true}))
-                }
-                Err(_) => None,
-            }
+            let mut timeline = looked_back(traced)?;
+            timeline["session"] = session;
+            Ok(Some(timeline))
         })
     }
 
-    fn decisions(&self, limit: usize) -> Answer<'_, Value> {
-        Box::pin(async move { json!({"decisions": self.0.world.decisions(limit)}) })
+    fn decisions(&self, limit: usize) -> Answer<'_, Result<Value, Unreadable>> {
+        Box::pin(async move {
+            self.0.replayed()?;
+            Ok(json!({"decisions": self.0.world.decisions(limit)}))
+        })
     }
 
-    fn decision(&self, id: Str) -> Answer<'_, Option<Value>> {
+    fn decision(&self, id: Str) -> Answer<'_, Result<Option<Value>, Unreadable>> {
         Box::pin(async move {
-            let id: DecisionId = id.parse().ok()?;
+            let Ok(id) = id.parse::<DecisionId>() else { return Ok(None) };
             if let Some(row) = self.0.world.decision(id) {
-                return Some(row);
+                return Ok(Some(row));
             }
             let inner = Arc::clone(&self.0);
             // An older one is on the log.
@@ -360,13 +352,13 @@ impl Console for AppBackend {
                         Some(value) => row = midsession_event::to_json(value).ok().map(|(_, value)| value),
                         None => {}
                     }
-                })
-                .ok()?;
-                let mut row: Value = row?;
-                row["reactions"] = reactions.into();
-                Some(row)
+                })?;
+                Ok(row.map(|mut row: Value| {
+                    row["reactions"] = reactions.into();
+                    row
+                }))
             });
-            found.await.ok()?
+            looked_back(found.await)
         })
     }
 

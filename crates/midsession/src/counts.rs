@@ -1,6 +1,8 @@
 //! What the partitions hold and did, counted over all of them: for the overview and the metrics.
 
 use crate::app::Inner;
+use crate::driver::Seen;
+use midsession_edge::Unreadable;
 use midsession_event::{PartitionId, Topic};
 use midsession_observe::Metric;
 use midsession_stream::Counters;
@@ -9,7 +11,8 @@ use std::sync::Arc;
 impl Inner {
     /// Sets the gauges and moves the counters on from what they were; returns what they are.
     pub(crate) async fn gauges(&self, before: Counters) -> Counters {
-        let counts = self.counts().await;
+        // A part of the partitions is no base for gauges, nor for what comes next.
+        let Ok(counts) = self.counts().await else { return before };
         let (metrics, now) = (&self.observe.metrics, counts.counters);
         for (state, count) in [("open", counts.open), ("idle", counts.idle), ("closed", counts.closed)] {
             metrics.set_by(Metric::Sessions, state, i64::from(count));
@@ -41,19 +44,22 @@ impl Inner {
         sum
     }
 
-    pub(crate) async fn counts(&self) -> Counts {
+    /// While partitions replay: what they hold so far.
+    pub(crate) async fn counts(&self) -> Result<Counts, Unreadable> {
         let log = Arc::clone(&self.log);
         let parts = self
-            .ask_all(move |stream, _, _| {
+            .driver
+            .look_all(move |Seen { stream, is_replaying, .. }| {
                 let mut counts = Counts { counters: stream.counters(), shoppers: stream.len(), ..Counts::default() };
                 let end = log.extent(Topic::Behavior, stream.partition()).map_or(0, |extent| extent.end);
+                counts.is_replaying = is_replaying;
                 counts.lag = (end - stream.as_of().0 - 1).max(0);
                 let tally = stream.tally();
                 (counts.open, counts.idle, counts.closed) = (tally.open, tally.idle, tally.closed);
                 counts
             })
             .await;
-        parts.into_iter().fold(Counts::default(), Counts::plus)
+        parts.into_iter().try_fold(Counts::default(), |sum, part| Ok(sum.plus(part?)))
     }
 }
 
@@ -62,6 +68,8 @@ impl Inner {
 pub(crate) struct Counts {
     pub(crate) counters: Counters,
     pub(crate) shoppers: usize,
+    /// Some partition does not know yet what it knew before the start.
+    pub(crate) is_replaying: bool,
     /// Durable records not read yet.
     lag: i64,
     pub(crate) open: u32,
@@ -74,6 +82,7 @@ impl Counts {
         Self {
             counters: self.counters.plus(&other.counters),
             shoppers: self.shoppers + other.shoppers,
+            is_replaying: self.is_replaying || other.is_replaying,
             lag: self.lag + other.lag,
             open: self.open + other.open,
             idle: self.idle + other.idle,

@@ -2,10 +2,10 @@
 
 use super::key::Key;
 use super::scan::{self, Filter, Walk};
-use super::value;
 use super::wire::Reply;
+use super::{unreadable, value};
 use crate::App;
-use crate::backend::{Ask, Features};
+use crate::backend::{Ask, Features, Unreadable};
 use bytes::Bytes;
 use midsession_observe::Metric;
 
@@ -309,23 +309,29 @@ fn command(arguments: &[Bytes]) -> Reply {
 async fn walk(app: &App, session: &mut Session, name: &str, arguments: &[Bytes]) -> Reply {
     match name {
         "scan" => match scan_arguments(arguments) {
-            Ok((cursor, count, filter)) => {
-                let (next, keys) = scan::step(app, &mut session.walk, cursor, count, &filter).await;
-                let keys = keys.into_iter().map(Reply::bulk).collect();
-                Reply::Array(vec![Reply::bulk(next.to_string()), Reply::Array(keys)])
-            }
+            Ok((cursor, count, filter)) => match scan::step(app, &mut session.walk, cursor, count, &filter).await {
+                Ok((next, keys)) => {
+                    let keys = keys.into_iter().map(Reply::bulk).collect();
+                    Reply::Array(vec![Reply::bulk(next.to_string()), Reply::Array(keys)])
+                }
+                Err(cause) => unreadable(&cause),
+            },
             Err(error) => Reply::Error(error.to_owned()),
         },
         "keys" => {
             let filter = Filter { pattern: arguments.first().cloned(), kind: None };
             match scan::all(app, &filter, KEYS_MAX).await {
-                Some(keys) => Reply::Array(keys.into_iter().map(Reply::bulk).collect()),
-                None => Reply::Error(format!("ERR more than {KEYS_MAX} keys match; use SCAN")),
+                Err(cause) => unreadable(&cause),
+                Ok(Some(keys)) => Reply::Array(keys.into_iter().map(Reply::bulk).collect()),
+                Ok(None) => Reply::Error(format!("ERR more than {KEYS_MAX} keys match; use SCAN")),
             }
         }
-        "dbsize" => Reply::Int(size(app).await),
+        "dbsize" => size(app).await.map_or_else(|cause| unreadable(&cause), Reply::Int),
         _ => {
-            let size = size(app).await;
+            let size = match size(app).await {
+                Ok(size) => size,
+                Err(cause) => return unreadable(&cause),
+            };
             let version = env!("CARGO_PKG_VERSION");
             Reply::bulk(format!(
                 "# Server\r\nredis_version:{REDIS_VERSION}\r\nredis_mode:standalone\r\nmidsession_version:{version}\r\n\
@@ -337,12 +343,12 @@ async fn walk(app: &App, session: &mut Session, name: &str, arguments: &[Bytes])
 }
 
 /// Users and sessions held: the hashes. Their single features are not counted, as that would mean reading them all.
-async fn size(app: &App) -> i64 {
+async fn size(app: &App) -> Result<i64, Unreadable> {
     let mut size = 0;
     for partition in 0..app.backend.partitions() {
-        size += app.backend.entities(partition).await.len();
+        size += app.backend.entities(partition).await?.len();
     }
-    size as i64
+    Ok(size as i64)
 }
 
 fn scan_arguments(arguments: &[Bytes]) -> Result<(u64, usize, Filter), &'static str> {
@@ -391,52 +397,82 @@ impl Lookup {
         Self(Some((asks.len() - 1, key)))
     }
 
-    fn features<'a>(&self, answers: &'a [Option<Features>]) -> Option<(&'a Features, &Key)> {
-        let (index, key) = self.0.as_ref()?;
-        Some((answers.get(*index)?.as_ref()?, key))
-    }
-
-    /// The value of a string key; `Err` for a hash.
-    fn value(&self, answers: &[Option<Features>]) -> Result<Option<String>, ()> {
-        let Some((features, key)) = self.features(answers) else { return Ok(None) };
-        let name = key.feature.as_ref().ok_or(())?;
-        Ok(features.values.iter().find(|(known, _)| known == name).and_then(|(_, present)| value(present)))
-    }
-
-    /// `hash`, `string`, or nothing.
-    fn kind(&self, answers: &[Option<Features>]) -> Option<&'static str> {
-        match self.value(answers) {
-            Err(()) => Some("hash"),
-            Ok(value) => value.map(|_| "string"),
+    fn features<'a>(&self, answers: &'a Answers) -> Result<Option<(&'a Features, &Key)>, Reply> {
+        let Some((index, key)) = self.0.as_ref() else { return Ok(None) };
+        match answers.get(*index) {
+            Some(Ok(Some(features))) => Ok(Some((features, key))),
+            Some(Err(cause)) => Err(unreadable(cause)),
+            _ => Ok(None),
         }
     }
+
+    /// What a key holds.
+    fn held(&self, answers: &Answers) -> Result<Held, Reply> {
+        let Some((features, key)) = self.features(answers)? else { return Ok(Held::Nothing) };
+        let Some(name) = key.feature.as_ref() else { return Ok(Held::Hash) };
+        let present = features.values.iter().find(|(known, _)| known == name).and_then(|(_, present)| value(present));
+        Ok(present.map_or(Held::Nothing, Held::Text))
+    }
 }
+
+/// What a key holds.
+enum Held {
+    Nothing,
+    Text(String),
+    Hash,
+}
+
+type Answers = [Result<Option<Features>, Unreadable>];
 
 /// Reads what the plans need, at once, and replies in order.
 async fn answer(app: &App, plans: Vec<(u8, Plan)>, asks: Vec<Ask>) -> Vec<(u8, Reply)> {
     let answers = if asks.is_empty() { Vec::new() } else { app.backend.features(asks).await };
+    plans
+        .into_iter()
+        .map(|(version, plan)| (version, reply(plan, &answers).unwrap_or_else(|refused| refused)))
+        .collect()
+}
+
+/// The reply of one plan, or its error.
+fn reply(plan: Plan, answers: &Answers) -> Result<Reply, Reply> {
     let wrong_type = || Reply::Error("WRONGTYPE Operation against a key holding the wrong kind of value".to_owned());
-    let text = |value: Option<String>| value.map_or(Reply::Null, Reply::bulk);
-    let reply = |plan| match plan {
+    Ok(match plan {
         Plan::Ready(reply) => reply,
-        Plan::Get(lookup) => lookup.value(&answers).map_or_else(|()| wrong_type(), text),
+        Plan::Get(lookup) => match lookup.held(answers)? {
+            Held::Text(value) => Reply::bulk(value),
+            Held::Nothing => Reply::Null,
+            Held::Hash => wrong_type(),
+        },
         Plan::Many(lookups) => {
-            Reply::Array(lookups.iter().map(|lookup| text(lookup.value(&answers).unwrap_or(None))).collect())
+            let one = |lookup: &Lookup| {
+                Ok(match lookup.held(answers)? {
+                    Held::Text(value) => Reply::bulk(value),
+                    Held::Nothing | Held::Hash => Reply::Null,
+                })
+            };
+            Reply::Array(lookups.iter().map(one).collect::<Result<_, Reply>>()?)
         }
         Plan::Exists(lookups) => {
-            Reply::Int(lookups.iter().filter(|lookup| lookup.kind(&answers).is_some()).count() as i64)
+            let mut count = 0;
+            for lookup in &lookups {
+                count += i64::from(!matches!(lookup.held(answers)?, Held::Nothing));
+            }
+            Reply::Int(count)
         }
         // Features don't expire as Redis means it: their windows move.
-        Plan::Ttl(lookup) => Reply::Int(if lookup.kind(&answers).is_some() { -1 } else { -2 }),
-        Plan::Type(lookup) => Reply::Simple(lookup.kind(&answers).unwrap_or("none")),
-        Plan::Hash(lookup) => match lookup.features(&answers) {
-            Some((_, key)) if key.feature.is_some() && lookup.kind(&answers).is_some() => wrong_type(),
-            Some((features, Key { feature: None, .. })) => {
+        Plan::Ttl(lookup) => Reply::Int(if matches!(lookup.held(answers)?, Held::Nothing) { -2 } else { -1 }),
+        Plan::Type(lookup) => Reply::Simple(match lookup.held(answers)? {
+            Held::Nothing => "none",
+            Held::Text(_) => "string",
+            Held::Hash => "hash",
+        }),
+        Plan::Hash(lookup) => match (lookup.held(answers)?, lookup.features(answers)?) {
+            (Held::Text(_), _) => wrong_type(),
+            (Held::Hash, Some((features, _))) => {
                 let present = features.values.iter().filter_map(|(name, present)| Some((name, value(present)?)));
                 Reply::Map(present.map(|(name, value)| (Reply::bulk(name.as_str()), Reply::bulk(value))).collect())
             }
             _ => Reply::Map(Vec::new()),
         },
-    };
-    plans.into_iter().map(|(version, plan)| (version, reply(plan))).collect()
+    })
 }

@@ -7,6 +7,7 @@ mod scan;
 mod wire;
 
 use crate::App;
+use crate::backend::Unreadable;
 use crate::serve::Stop;
 use bytes::BytesMut;
 use command::Session;
@@ -40,6 +41,17 @@ fn value(value: &PropertyValue) -> Option<String> {
         PropertyValue::Float(value) => value.is_finite().then(|| value.to_string()),
         PropertyValue::Text(text) => Some(text.to_string()),
     }
+}
+
+/// An answer when something can't be read: `-LOADING` and `-BUSY` are what clients know to try again.
+fn unreadable(cause: &Unreadable) -> Reply {
+    let prefix = match cause {
+        Unreadable::Loading => "LOADING",
+        Unreadable::Busy => "BUSY",
+        Unreadable::Stopped(_) => "ERR",
+    };
+    let one_line = |char: char| if char.is_control() { ' ' } else { char };
+    Reply::Error(format!("{prefix} {cause}").chars().map(one_line).collect())
 }
 
 /// Serves the listener until told to stop; then returns when its connections are done.

@@ -6,7 +6,7 @@
 use super::key::hash_key;
 use super::{glob, value};
 use crate::App;
-use crate::backend::{Ask, Entity};
+use crate::backend::{Ask, Entity, Unreadable};
 use bytes::Bytes;
 use midsession_event::hash64;
 
@@ -52,7 +52,13 @@ impl Filter {
 }
 
 /// One step from `cursor`: the next cursor (0 at the end) and keys.
-pub(super) async fn step(app: &App, walk: &mut Walk, cursor: u64, count: usize, filter: &Filter) -> (u64, Vec<String>) {
+pub(super) async fn step(
+    app: &App,
+    walk: &mut Walk,
+    cursor: u64,
+    count: usize,
+    filter: &Filter,
+) -> Result<(u64, Vec<String>), Unreadable> {
     let partitions = app.backend.partitions();
     let wanted = count.div_ceil(KEYS_PER_ENTITY).clamp(1, ENTITIES_MAX);
     let (mut partition, mut from) = ((cursor >> HASH_BITS) as u32, cursor & ((1 << HASH_BITS) - 1));
@@ -60,7 +66,7 @@ pub(super) async fn step(app: &App, walk: &mut Walk, cursor: u64, count: usize, 
     let mut taken: Vec<Entity> = Vec::new();
     while partition < partitions && partition < last && taken.len() < wanted {
         if walk.partition != Some(partition) || from == 0 {
-            let entities = app.backend.entities(partition).await;
+            let entities = app.backend.entities(partition).await?;
             walk.entities = entities.into_iter().map(|entity| (hash(&entity), entity)).collect();
             walk.entities.sort_unstable();
             walk.partition = Some(partition);
@@ -79,27 +85,27 @@ pub(super) async fn step(app: &App, walk: &mut Walk, cursor: u64, count: usize, 
         }
     }
     let next = if partition < partitions { (u64::from(partition) << HASH_BITS) | from } else { 0 };
-    (next, keys(app, taken, filter).await)
+    Ok((next, keys(app, taken, filter).await?))
 }
 
 /// Every key that passes, or `None` when there are more than `max`.
-pub(super) async fn all(app: &App, filter: &Filter, max: usize) -> Option<Vec<String>> {
+pub(super) async fn all(app: &App, filter: &Filter, max: usize) -> Result<Option<Vec<String>>, Unreadable> {
     let (mut walk, mut cursor, mut found) = (Walk::default(), 0, Vec::new());
     loop {
-        let (next, keys) = step(app, &mut walk, cursor, ENTITIES_MAX * KEYS_PER_ENTITY, filter).await;
+        let (next, keys) = step(app, &mut walk, cursor, ENTITIES_MAX * KEYS_PER_ENTITY, filter).await?;
         found.extend(keys);
         if found.len() > max {
-            return None;
+            return Ok(None);
         }
         if next == 0 {
-            return Some(found);
+            return Ok(Some(found));
         }
         cursor = next;
     }
 }
 
 /// The keys of these entities that pass.
-async fn keys(app: &App, entities: Vec<Entity>, filter: &Filter) -> Vec<String> {
+async fn keys(app: &App, entities: Vec<Entity>, filter: &Filter) -> Result<Vec<String>, Unreadable> {
     let named: Vec<(Entity, String)> = entities
         .into_iter()
         .map(|entity| {
@@ -113,7 +119,7 @@ async fn keys(app: &App, entities: Vec<Entity>, filter: &Filter) -> Vec<String> 
     let mut found = Vec::new();
     for ((_, hash_key), features) in named.into_iter().zip(answers) {
         // Gone since it was listed.
-        let Some(features) = features else { continue };
+        let Some(features) = features? else { continue };
         for (name, _) in features.values.iter().filter(|(_, present)| value(present).is_some()) {
             let key = format!("{hash_key}:{name}");
             if filter.takes(&key, "string") {
@@ -124,7 +130,7 @@ async fn keys(app: &App, entities: Vec<Entity>, filter: &Filter) -> Vec<String> 
             found.push(hash_key);
         }
     }
-    found
+    Ok(found)
 }
 
 /// Never 0: that would be the begin of the partition.

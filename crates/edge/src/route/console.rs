@@ -1,7 +1,7 @@
 //! What the console shows: overview, sessions, decisions, dead letters.
 
 use super::{Access, Call, Listener, Route};
-use crate::backend::SessionsQuery;
+use crate::backend::{SessionsQuery, Unreadable};
 use crate::reply::{self, Response};
 use http::{Method, StatusCode};
 use serde_json::Value;
@@ -22,7 +22,7 @@ const fn route(
 
 pub(super) const ROUTES: &[Route] = &[
     route("/v1/overview", "Rates, counts, freshness, sources", &[], |call, _| {
-        Box::pin(async move { reply::json(StatusCode::OK, &call.app.backend.overview().await) })
+        Box::pin(async move { read(call.app.backend.overview().await) })
     }),
     route(
         "/v1/sessions",
@@ -40,7 +40,7 @@ pub(super) const ROUTES: &[Route] = &[
     }),
     route("/v1/decisions", "Decisions, newest first", &[LIMIT_QUERY], |call, _| {
         let limit = call.count("limit", LIMIT, LIMIT_MAX);
-        Box::pin(async move { reply::json(StatusCode::OK, &call.app.backend.decisions(limit).await) })
+        Box::pin(async move { read(call.app.backend.decisions(limit).await) })
     }),
     route("/v1/decisions/{id}", "One decision with what it was made from", &[], |call, _| {
         Box::pin(async move { found(call.app.backend.decision(call.param(0)).await, "decision") })
@@ -64,12 +64,19 @@ async fn sessions(call: &Call) -> Response {
         text: text("q"),
         source: text("source"),
     };
-    reply::json(StatusCode::OK, &call.app.backend.sessions(query).await)
+    read(call.app.backend.sessions(query).await)
 }
 
-fn found(value: Option<Value>, what: &str) -> Response {
+fn read(value: Result<Value, Unreadable>) -> Response {
     match value {
-        Some(value) => reply::json(StatusCode::OK, &value),
+        Ok(value) => reply::json(StatusCode::OK, &value),
+        Err(cause) => reply::unreadable(&cause),
+    }
+}
+
+fn found(value: Result<Option<Value>, Unreadable>, what: &str) -> Response {
+    match value.transpose() {
+        Some(value) => read(value),
         None => reply::problem(StatusCode::NOT_FOUND, "not_found", &format!("no {what} has this id")),
     }
 }

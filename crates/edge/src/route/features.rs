@@ -4,11 +4,12 @@ use super::{Access, Call, Listener, Route};
 use crate::backend::{Ask, Entity};
 use crate::reply::{self, Response};
 use http::{Method, StatusCode};
+use midsession_event::Str;
 use serde_json::{Map, Value, json};
 
 const QUERY: &[(&str, &str)] = &[
     ("names", "features to read, separated by commas; all of them without it"),
-    ("profile", "another feature profile than the loaded one"),
+    ("profile", "a loaded feature profile, else 400; the configured one without it"),
 ];
 
 pub(super) const ROUTES: &[Route] = &[
@@ -35,8 +36,18 @@ pub(super) const ROUTES: &[Route] = &[
 async fn features(call: &Call, kind: &'static str, entity: Entity) -> Response {
     let names = call.query("names").unwrap_or_default();
     let names = names.split(',').filter(|name| !name.is_empty()).map(Into::into).collect();
-    let ask = Ask { entity, profile: call.query("profile").map(Into::into), names };
-    let Some(features) = call.app.backend.features(vec![ask]).await.pop().flatten() else {
+    let profile: Option<Str> = call.query("profile").map(Into::into);
+    let known = call.app.backend.profiles();
+    if let Some(profile) = profile.as_ref().filter(|profile| !known.contains(profile)) {
+        let title = format!("no feature profile `{profile}` is loaded; there is: {}", known.join(", "));
+        return reply::problem(StatusCode::BAD_REQUEST, "profile_unknown", &title);
+    }
+    let ask = Ask { entity, profile, names };
+    let features = match call.app.backend.features(vec![ask]).await.pop().unwrap_or(Ok(None)) {
+        Ok(features) => features,
+        Err(cause) => return reply::unreadable(&cause),
+    };
+    let Some(features) = features else {
         let title = format!("no {kind} of this id is held; it may have sent nothing within 24 hours");
         return reply::problem(StatusCode::NOT_FOUND, "entity_unknown", &title);
     };

@@ -118,8 +118,10 @@ impl Stream {
                 biased;
                 () = self.stop.requested() => return None,
                 _ = self.seconds.tick() => {
-                    let overview = self.app.backend.overview().await;
-                    return Some(event("overview", &overview));
+                    // One that can't be read comes with a later second: half of one would look like the whole.
+                    if let Ok(overview) = self.app.backend.overview().await {
+                        return Some(event("overview", &overview));
+                    }
                 }
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                     self.batch_at = None;

@@ -2,9 +2,10 @@
 //! records, one unit per slice; no lock and no channel per event.
 
 mod owner;
+mod read;
 mod slot;
 mod threads;
 
 pub use owner::{Cause, Decider, Owner, Sink, Turn};
 pub use slot::Progress;
-pub use threads::{Clock, Driver, DriverError};
+pub use threads::{Clock, Driver, DriverError, Seen};

@@ -165,6 +165,11 @@ impl<D: Definitions> Owner<D> {
         self.slots.iter().map(|slot| &slot.stream).find(|stream| stream.partition() == partition)
     }
 
+    /// Whether a partition still replays: its state is one of the past.
+    pub fn is_replaying(&self, partition: PartitionId) -> bool {
+        self.slots.iter().any(|slot| slot.stream.partition() == partition && slot.is_replaying())
+    }
+
     /// The definitions in force.
     pub fn definitions(&self) -> &D {
         &self.definitions
@@ -179,7 +184,7 @@ impl<D: Definitions> Owner<D> {
     pub fn progress(&self) -> Progress {
         let mut progress = Progress::default();
         for slot in &self.slots {
-            progress.replaying += usize::from(slot.next < slot.aloud_from || !slot.resumed);
+            progress.replaying += usize::from(slot.is_replaying());
             progress.replay_total += slot.aloud_from;
             progress.replay_done += slot.next.min(slot.aloud_from);
             progress.behind_since_ms = progress.behind_since_ms.into_iter().chain(slot.behind_since_ms).min();

@@ -39,6 +39,10 @@ impl Slot {
             ticked_at_ms: i64::MIN,
         }
     }
+
+    pub(super) fn is_replaying(&self) -> bool {
+        self.next < self.aloud_from || !self.resumed
+    }
 }
 
 /// How far an owner's partitions are.

@@ -21,8 +21,21 @@ const QUESTIONS_MAX: usize = 16_384;
 /// Longest sleep without a reason to wake.
 const SLEEP_MAX_MS: i64 = 1_000;
 
-/// A question to a partition, answered by its owner between slices: `(machine, definitions, now in ms)`.
-type Question<D> = Box<dyn FnOnce(&Stream, &D, i64) + Send>;
+/// What a partition's owner shows to a question.
+#[derive(Debug)]
+pub struct Seen<'a, D> {
+    /// The machine.
+    pub stream: &'a Stream,
+    /// The definitions in force.
+    pub definitions: &'a D,
+    /// Epoch ms.
+    pub now_ms: i64,
+    /// The machine is still on its way through what took effect before the start: it knows less than was known.
+    pub is_replaying: bool,
+}
+
+/// A question to a partition, answered by its owner between slices.
+type Question<D> = Box<dyn FnOnce(Seen<'_, D>) + Send>;
 
 /// Why the driver can't go on or can't answer.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -33,6 +46,9 @@ pub enum DriverError {
     /// Too many questions wait.
     #[error("too many reads wait for this partition; try again in a moment")]
     Busy,
+    /// The owners were told to stop.
+    #[error("the server is shutting down")]
+    Stopping,
 }
 
 /// The running owners.
@@ -56,6 +72,8 @@ struct Desk<D> {
 
 struct Inbox<D> {
     rung: bool,
+    /// Its owner has stopped: nobody looks in any more.
+    is_closed: bool,
     grew: Vec<PartitionId>,
     questions: VecDeque<(PartitionId, Question<D>)>,
 }
@@ -94,7 +112,7 @@ impl<D: Definitions + Send + Sync + 'static> Driver<D> {
             let partitions: Vec<_> =
                 (0..config.partitions).filter(|p| p % threads == thread).map(PartitionId).collect();
             let desk = Arc::new(Desk {
-                state: Mutex::new(Inbox { rung: true, grew: Vec::new(), questions: VecDeque::new() }),
+                state: Mutex::new(Inbox { rung: true, is_closed: false, grew: Vec::new(), questions: VecDeque::new() }),
                 bell: Condvar::new(),
                 stop: AtomicBool::new(false),
                 progress: Mutex::new(Progress { replaying: partitions.len(), ..Progress::default() }),
@@ -130,7 +148,9 @@ impl<D: Definitions + Send + Sync + 'static> Driver<D> {
                         failure.lock().get_or_insert(error);
                     }
                     // Questions that wait are dropped: their askers learn it at once.
-                    desk_of_thread.state.lock().questions.clear();
+                    let mut inbox = desk_of_thread.state.lock();
+                    inbox.is_closed = true;
+                    inbox.questions.clear();
                 })
                 .map_err(|cause| LogError::Failed { cause: format!("a thread could not be started: {cause}") })?;
             handles.push(handle);
@@ -156,17 +176,20 @@ impl<D: Definitions + Send + Sync + 'static> Driver<D> {
         Ok(Arc::new(Self { desks, threads: Mutex::new(handles), failure, partitions: config.partitions }))
     }
 
-    /// Puts a question to a partition's owner.
+    /// Puts a question to a partition's owner. It is dropped unanswered when the owner stops.
     pub fn ask(
         &self,
         partition: PartitionId,
-        question: impl FnOnce(&Stream, &D, i64) + Send + 'static,
+        question: impl FnOnce(Seen<'_, D>) + Send + 'static,
     ) -> Result<(), DriverError> {
         let desk = &self.desks[partition.0 as usize % self.desks.len()];
         if let Some(failure) = self.failure.lock().clone() {
             return Err(failure.into());
         }
         let mut inbox = desk.state.lock();
+        if inbox.is_closed {
+            return Err(DriverError::Stopping);
+        }
         if inbox.questions.len() >= QUESTIONS_MAX {
             return Err(DriverError::Busy);
         }
@@ -237,7 +260,8 @@ fn run<D: Definitions>(mut owner: Owner<D>, desk: &Desk<D>, clock: &Clock) -> Re
         let now_ms = clock() / 1000;
         for (partition, question) in questions.drain(..) {
             if let Some(stream) = owner.stream(partition) {
-                question(stream, owner.definitions(), now_ms);
+                let is_replaying = owner.is_replaying(partition);
+                question(Seen { stream, definitions: owner.definitions(), now_ms, is_replaying });
             }
         }
         *desk.progress.lock() = owner.progress();

@@ -5,7 +5,7 @@ use super::figures::{cpu_s, histogram, latency, resident_bytes, surroundings};
 use crate::assemble::Assembly;
 use crate::cli::Failure;
 use crate::config::Config;
-use crate::driver::{Cause, Clock, Decider, Driver, Sink};
+use crate::driver::{Cause, Clock, Decider, Driver, Seen, Sink};
 use bytes::Bytes;
 use midsession_engine_local::{LocalLog, RealDisk};
 use midsession_event::{
@@ -215,9 +215,10 @@ impl Held {
         let (sender, receiver) = std::sync::mpsc::channel();
         for partition in (0..options.partitions).map(PartitionId) {
             let sender = sender.clone();
-            let question = move |stream: &midsession_stream::Stream, _: &Assembly, _: i64| {
+            let question = move |seen: Seen<'_, Assembly>| {
                 // The bench ends: nobody listens.
-                let _ = sender.send((stream.counters(), stream.len() as u64, stream.heap_bytes() as u64));
+                let _ =
+                    sender.send((seen.stream.counters(), seen.stream.len() as u64, seen.stream.heap_bytes() as u64));
             };
             driver.ask(partition, question).map_err(Failure::new)?;
         }
@@ -252,10 +253,11 @@ fn read(
     let partition = partition_of(&id, options.partitions);
     let (sender, receiver) = std::sync::mpsc::channel();
     let asked = Instant::now();
-    let question = move |stream: &midsession_stream::Stream, assembly: &Assembly, now_ms: i64| {
-        let values = stream
-            .view(&ShopperId::Visitor(id.as_str().into()), now_ms)
-            .map(|view| assembly.user_values(&view, &[]).len());
+    let question = move |seen: Seen<'_, Assembly>| {
+        let values = seen
+            .stream
+            .view(&ShopperId::Visitor(id.as_str().into()), seen.now_ms)
+            .map(|view| seen.definitions.user_values(&view, &[]).len());
         // The bench ends: nobody listens.
         let _ = sender.send(values);
     };

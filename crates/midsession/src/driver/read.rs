@@ -1,0 +1,210 @@
+//! Reads of what the owners keep: answered, or refused with the reason, never answered with less than is known.
+
+use super::threads::{Driver, DriverError, Seen};
+use midsession_edge::Unreadable;
+use midsession_event::PartitionId;
+use midsession_machine::Definitions;
+use tokio::sync::oneshot;
+
+impl<D: Definitions + Send + Sync + 'static> Driver<D> {
+    /// Asks one partition, at whatever place in its log it is.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        partition: PartitionId,
+        question: impl FnOnce(Seen<'_, D>) -> T + Send + 'static,
+    ) -> Result<T, Unreadable> {
+        let (sender, receiver) = oneshot::channel();
+        let asked = self.ask(partition, move |seen| {
+            // The asker has gone: nobody to tell.
+            let _ = sender.send(question(seen));
+        });
+        let error = match asked {
+            Err(error) => error,
+            Ok(()) => match receiver.await {
+                Ok(answer) => return Ok(answer),
+                Err(_) => self.failure().map_or(DriverError::Stopping, DriverError::Log),
+            },
+        };
+        tracing::warn!(%error, "a read was turned away");
+        Err(match error {
+            DriverError::Busy => Unreadable::Busy,
+            DriverError::Stopping | DriverError::Log(_) => Unreadable::Stopped(error.to_string()),
+        })
+    }
+
+    /// Likewise every partition at once.
+    pub async fn look_all<T: Send + 'static>(
+        &self,
+        question: impl Fn(Seen<'_, D>) -> T + Send + Clone + 'static,
+    ) -> Vec<Result<T, Unreadable>> {
+        let looks = (0..self.partitions()).map(|partition| self.look(PartitionId(partition), question.clone()));
+        futures_util::future::join_all(looks).await
+    }
+
+    /// Asks one partition, provided that it knows all that it knew before the start.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        partition: PartitionId,
+        question: impl FnOnce(Seen<'_, D>) -> T + Send + 'static,
+    ) -> Result<T, Unreadable> {
+        self.look(partition, |seen| if seen.is_replaying { Err(Unreadable::Loading) } else { Ok(question(seen)) })
+            .await?
+    }
+
+    /// Likewise every partition at once.
+    pub async fn read_all<T: Send + 'static>(
+        &self,
+        question: impl Fn(Seen<'_, D>) -> T + Send + Clone + 'static,
+    ) -> Vec<Result<T, Unreadable>> {
+        let reads = (0..self.partitions()).map(|partition| self.read(PartitionId(partition), question.clone()));
+        futures_util::future::join_all(reads).await
+    }
+
+    /// What one of the partitions has. Nobody has it only if all of them could say so.
+    pub async fn find<T: Send + 'static>(
+        &self,
+        question: impl Fn(Seen<'_, D>) -> Option<T> + Send + Clone + 'static,
+    ) -> Result<Option<T>, Unreadable> {
+        let mut nowhere = Ok(None);
+        for answer in self.read_all(question).await {
+            match answer {
+                Ok(Some(found)) => return Ok(Some(found)),
+                Ok(None) => {}
+                Err(cause) => nowhere = Err(cause),
+            }
+        }
+        nowhere
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assemble::Assembly;
+    use crate::config::Config;
+    use crate::driver::{Cause, Clock, Decider, Sink};
+    use futures_util::FutureExt;
+    use midsession_event::{Decision, Topic};
+    use midsession_machine::Candidate;
+    use midsession_ports::{Done, Entry, Extent, Log, LogError, Position, Unit, Wake};
+    use parking_lot::Mutex;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    /// What a partition's log does when read; nobody reads while a test holds the lock.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Does {
+        Nothing,
+        Reads,
+        Fails,
+    }
+
+    /// Two partitions of one record each, which took effect before the start; the second one is slow.
+    struct SlowLog(Mutex<Does>);
+
+    impl Log for SlowLog {
+        fn partitions(&self, _: Topic) -> u32 {
+            2
+        }
+        fn append(&self, _: Unit, _: Done) {}
+        fn read(
+            &self,
+            _: Topic,
+            partition: PartitionId,
+            offset: i64,
+            _: usize,
+            out: &mut Vec<Entry>,
+        ) -> Result<(), LogError> {
+            let does = *self.0.lock();
+            match if partition.0 == 0 { Does::Reads } else { does } {
+                Does::Nothing => {}
+                // Any record takes the partition on, also one that is not ours.
+                Does::Reads => {
+                    out.extend((offset < 1).then(|| Entry { offset, stamp_ms: 1, key: "k".into(), value: None }));
+                }
+                Does::Fails => return Err(LogError::Failed { cause: "a test's doing".into() }),
+            }
+            Ok(())
+        }
+        fn extent(&self, _: Topic, _: PartitionId) -> Result<Extent, LogError> {
+            Ok(Extent { start: 0, end: 1, bytes: 1 })
+        }
+        fn offset_at(&self, _: Topic, _: PartitionId, _: i64) -> Result<i64, LogError> {
+            Ok(0)
+        }
+        fn position(&self, _: PartitionId) -> i64 {
+            1
+        }
+        fn on_commit(&self, _: Wake) {}
+        fn keep_from(&self, _: &[Position]) {}
+    }
+
+    struct Nobody;
+    impl Sink for Nobody {}
+    impl Decider for Nobody {
+        fn decide(&self, _: &Candidate, _: i64, _: Option<Cause>) -> Decision {
+            unreachable!("nothing is asked")
+        }
+    }
+
+    const QUICK: PartitionId = PartitionId(0);
+    const SLOW: PartitionId = PartitionId(1);
+
+    fn start(does: Does) -> (Arc<SlowLog>, Arc<Driver<Assembly>>) {
+        let log = Arc::new(SlowLog(Mutex::new(does)));
+        let config = Config::default();
+        let assembly = Arc::new(Assembly::load(&config, false).expect("loads"));
+        let clock: Clock = Arc::new(|| 1_000_000);
+        let (decider, sink): (Arc<dyn Decider>, Arc<dyn Sink>) = (Arc::new(Nobody), Arc::new(Nobody));
+        let port: Arc<dyn Log> = log.clone();
+        let driver = Driver::start(&port, config.stream(2), 1, &assembly, &decider, &sink, &clock).expect("starts");
+        (log, driver)
+    }
+
+    fn stopped<T>(answer: &Result<T, Unreadable>, why: &str) -> bool {
+        matches!(answer, Err(Unreadable::Stopped(cause)) if cause.contains(why))
+    }
+
+    #[tokio::test]
+    async fn what_replays_is_not_read() {
+        let (log, driver) = start(Does::Nothing);
+        assert_eq!(driver.read(SLOW, |_| ()).await, Err(Unreadable::Loading));
+        assert_eq!(driver.look(SLOW, |seen| seen.is_replaying).await, Ok(true));
+        while driver.read(QUICK, |_| ()).await == Err(Unreadable::Loading) {}
+        assert_eq!(driver.read(QUICK, |_| 7).await, Ok(7), "the other one is through");
+        let at = |wanted: PartitionId| driver.find(move |seen| (seen.stream.partition() == wanted).then_some(wanted));
+        assert_eq!(at(QUICK).await, Ok(Some(QUICK)));
+        assert_eq!(at(PartitionId(9)).await, Err(Unreadable::Loading), "it may be in the one that replays");
+        *log.0.lock() = Does::Reads;
+        while driver.read(SLOW, |_| ()).await == Err(Unreadable::Loading) {}
+        assert_eq!(at(PartitionId(9)).await, Ok(None));
+        assert_eq!(driver.read_all(|seen| seen.stream.partition().0).await, [Ok(0), Ok(1)]);
+        driver.stop(Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn who_waits_in_a_long_queue_is_told() {
+        let (log, driver) = start(Does::Nothing);
+        {
+            let held = log.0.lock();
+            while driver.ask(SLOW, |_| ()).is_ok() {}
+            assert_eq!(driver.read(SLOW, |_| ()).now_or_never(), Some(Err(Unreadable::Busy)));
+            drop(held);
+        }
+        while driver.look(SLOW, |_| ()).await == Err(Unreadable::Busy) {}
+        driver.stop(Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn an_owner_that_stopped_says_so() {
+        let (log, driver) = start(Does::Nothing);
+        *log.0.lock() = Does::Fails;
+        while driver.read(SLOW, |_| ()).await == Err(Unreadable::Loading) {}
+        assert!(stopped(&driver.read(SLOW, |_| ()).await, "a test's doing"));
+        let (_, driver) = start(Does::Reads);
+        driver.stop(Duration::ZERO);
+        // Nobody will ever look at the question.
+        let answer = tokio::time::timeout(Duration::from_secs(60), driver.read(SLOW, |_| ())).await;
+        assert!(stopped(&answer.expect("an answer"), "shutting down"));
+    }
+}
