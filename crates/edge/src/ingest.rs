@@ -1,11 +1,11 @@
 //! From a tracker's request to durable records: collect, encode, append as one unit, and answer when it is durable.
 
-use crate::rate::{Buckets, Network};
+use crate::rate::{Buckets, Known, Network};
 use crate::{App, clock};
 use bytes::Bytes;
 use http::HeaderMap;
 use midsession_collect::{Collected, Overload, Reply, Request};
-use midsession_event::{CodecError, PartitionId, SourceId, Topic, encode, partition_of};
+use midsession_event::{CodecError, PartitionId, SourceId, Topic, UserId, VisitorId, encode, partition_of};
 use midsession_observe::{Metric, Stage};
 use midsession_ports::{Append, LogError, Receipt, Unit};
 use std::net::{IpAddr, SocketAddr};
@@ -18,11 +18,16 @@ pub(crate) async fn take(app: &App, request: &Request<'_>) -> Reply {
     let mut random = || uuid::Uuid::new_v4().as_u128();
     let collected = app.collector.collect(request, &mut random);
     let sent = collected.events.len() + collected.rejects.len();
-    if let Err(retry_after_s) = app.rates.take(request, &collected, sent) {
-        app.observe.metrics.add_by(Metric::HttpOverload, "rate_limited", 1);
-        return app.collector.overload(request, Overload::RateLimited, retry_after_s);
+    if let Err(over) = app.rates.take(request, &collected, sent) {
+        return too_many(app, request, over);
     }
     commit(app, request, collected).await
+}
+
+/// The reply to a sender that is over its rate. Trackers keep what they sent and try again.
+pub(crate) fn too_many(app: &App, request: &Request<'_>, over: Over) -> Reply {
+    app.observe.metrics.add_by(Metric::HttpOverload, over.cause, 1);
+    app.collector.overload(request, Overload::RateLimited, over.retry_after_s)
 }
 
 /// Makes durable what was collected; its reply once that is done, else the reply of an overload.
@@ -128,6 +133,16 @@ fn refused(app: &App, request: &Request<'_>, cause: &LogError) -> Reply {
 pub(crate) struct Rates {
     by_network: Buckets<Network>,
     by_source: Buckets<SourceId>,
+    new_visitors: Buckets<Network>,
+    known: Known,
+}
+
+/// A rate was over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Over {
+    /// Which one; the label of the counter.
+    pub cause: &'static str,
+    pub retry_after_s: u32,
 }
 
 impl Rates {
@@ -135,17 +150,40 @@ impl Rates {
         Self {
             by_network: Buckets::new(limits.events_per_s_per_network),
             by_source: Buckets::new(limits.events_per_s_per_source),
+            new_visitors: Buckets::new(limits.new_visitors_per_s_per_network),
+            known: Known::default(),
         }
     }
 
-    fn take(&self, request: &Request<'_>, collected: &Collected, sent: usize) -> Result<(), u32> {
+    fn take(&self, request: &Request<'_>, collected: &Collected, sent: usize) -> Result<(), Over> {
+        let over = |retry_after_s| Over { cause: "rate_limited", retry_after_s };
         if let Some(network) = request.peer_ip.and_then(Network::of) {
-            self.by_network.take(network, sent, request.received_at_us)?;
+            self.by_network.take(network, sent, request.received_at_us).map_err(over)?;
         }
-        match &collected.source {
-            Some(source) => self.by_source.take(source.clone(), sent, request.received_at_us),
-            None => Ok(()),
+        if let Some(source) = &collected.source {
+            self.by_source.take(source.clone(), sent, request.received_at_us).map_err(over)?;
         }
+        // A visitor and a user are a shopper each.
+        let visitors = collected.events.iter().filter_map(|event| event.visitor_id.as_ref()).map(VisitorId::as_str);
+        let users = collected.events.iter().filter_map(|event| event.user_id.as_ref()).map(UserId::as_str);
+        self.take_visitors(request, visitors.chain(users))
+    }
+
+    /// Takes place for the ids that are new: each is a shopper to be kept for a day, and anybody can make them up.
+    /// Known shoppers are never held up.
+    pub(crate) fn take_visitors<'a>(
+        &self,
+        request: &Request<'_>,
+        ids: impl Iterator<Item = &'a str>,
+    ) -> Result<(), Over> {
+        let Some(network) = request.peer_ip.and_then(Network::of) else { return Ok(()) };
+        let new = self.known.unknown(ids);
+        if !new.is_empty() {
+            let taken = self.new_visitors.take(network, new.len(), request.received_at_us);
+            taken.map_err(|retry_after_s| Over { cause: "new_visitors", retry_after_s })?;
+            self.known.add(new);
+        }
+        Ok(())
     }
 }
 

@@ -1,7 +1,9 @@
-//! How many events a client address and a source may send: token buckets, bounded in number.
+//! How many events a client address and a source may send, and how many new visitors an address may bring: token
+//! buckets, bounded in number.
 
+use midsession_event::hash64;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::net::IpAddr;
 
@@ -9,6 +11,8 @@ use std::net::IpAddr;
 const BUCKETS_MAX: usize = 100_000;
 /// A bucket holds so many seconds of its rate, so that a queue that was kept offline comes through.
 const BURST_S: f64 = 10.0;
+/// Ids remembered as known; twice as many at most. A forgotten one counts as new again.
+const KNOWN_MAX: usize = 500_000;
 
 /// Who sends: the network of an address, since one client has a whole IPv6 network to choose from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,9 +65,68 @@ impl<K: Eq + Hash> Buckets<K> {
     }
 }
 
+/// Ids seen lately, as hashes in two halves: a full young one takes the place of the old one.
+#[derive(Default)]
+pub(crate) struct Known(Mutex<Halves>);
+
+#[derive(Default)]
+struct Halves {
+    young: HashSet<u64>,
+    old: HashSet<u64>,
+}
+
+impl Halves {
+    fn add(&mut self, id: u64) {
+        if self.young.len() >= KNOWN_MAX {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(id);
+    }
+}
+
+impl Known {
+    /// The ids not seen lately, each once; the others stay known for longer.
+    pub(crate) fn unknown<'a>(&self, ids: impl Iterator<Item = &'a str>) -> HashSet<u64> {
+        let mut halves = self.0.lock();
+        let mut unknown = HashSet::new();
+        for id in ids.map(|id| hash64(&[id])) {
+            if halves.young.contains(&id) {
+                continue;
+            }
+            if halves.old.contains(&id) {
+                halves.add(id);
+            } else {
+                unknown.insert(id);
+            }
+        }
+        unknown
+    }
+
+    pub(crate) fn add(&self, ids: HashSet<u64>) {
+        let mut halves = self.0.lock();
+        ids.into_iter().for_each(|id| halves.add(id));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_become_known_and_are_forgotten() {
+        let known = Known::default();
+        let new = |ids: &[&str]| known.unknown(ids.iter().copied());
+        let first = new(&["a", "b", "a"]);
+        assert_eq!((first.len(), new(&["a"]).len()), (2, 1), "asking makes nobody known");
+        known.add(first);
+        assert_eq!(new(&["b", "c", "a"]).len(), 1);
+        known.add((0..KNOWN_MAX as u64 - 1).collect());
+        assert_eq!(new(&["a"]).len(), 0, "kept: in the old half, and young again by this");
+        known.add((KNOWN_MAX as u64..2 * KNOWN_MAX as u64).collect());
+        assert_eq!((new(&["a"]).len(), new(&["b"]).len()), (0, 1), "b was not seen for long");
+        let halves = known.0.lock();
+        assert!(halves.young.len() + halves.old.len() <= 2 * KNOWN_MAX);
+    }
 
     #[test]
     fn a_bucket_empties_and_fills() {

@@ -59,6 +59,9 @@ pub struct Limits {
     pub events_per_s_per_network: u32,
     /// Events per second of one source, likewise; 0 for no limit.
     pub events_per_s_per_source: u32,
+    /// Visitors and users never seen before that one network may bring, per second, with ten seconds' worth at once; 0
+    /// for no limit. This machine's own are not limited.
+    pub new_visitors_per_s_per_network: u32,
     /// Body of one request as it comes over the wire. Bytes; keep it equal to the collector's.
     pub wire_bytes: usize,
     /// Bytes of all requests being read or waiting for the log.
@@ -74,6 +77,7 @@ impl Default for Limits {
             connections_per_address: 1_000,
             events_per_s_per_network: 5_000,
             events_per_s_per_source: 0,
+            new_visitors_per_s_per_network: 50,
             wire_bytes: midsession_collect::Limits::default().wire_bytes,
             in_flight_bytes: 256 << 20,
             timeouts: Timeouts::default(),

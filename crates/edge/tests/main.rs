@@ -4,6 +4,7 @@ mod admin;
 mod framing;
 mod ingest;
 mod push;
+mod rates;
 mod resp;
 mod slow;
 mod support;

@@ -100,6 +100,8 @@ pub struct LimitsConfig {
     pub events_per_s_per_network: u32,
     /// Events per second of one source, likewise; 0 for no limit.
     pub events_per_s_per_source: u32,
+    /// Visitors and users never seen before that one network may bring, per second, likewise; 0 for no limit.
+    pub new_visitors_per_s_per_network: u32,
 }
 
 impl Default for LimitsConfig {
@@ -109,9 +111,16 @@ impl Default for LimitsConfig {
             connections_per_address,
             events_per_s_per_network,
             events_per_s_per_source,
+            new_visitors_per_s_per_network,
             ..
         } = midsession_edge::Limits::default();
-        Self { connections, connections_per_address, events_per_s_per_network, events_per_s_per_source }
+        Self {
+            connections,
+            connections_per_address,
+            events_per_s_per_network,
+            events_per_s_per_source,
+            new_visitors_per_s_per_network,
+        }
     }
 }
 
@@ -123,6 +132,7 @@ impl LimitsConfig {
             connections_per_address: self.connections_per_address,
             events_per_s_per_network: self.events_per_s_per_network,
             events_per_s_per_source: self.events_per_s_per_source,
+            new_visitors_per_s_per_network: self.new_visitors_per_s_per_network,
             ..midsession_edge::Limits::default()
         }
     }

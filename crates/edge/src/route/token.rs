@@ -2,9 +2,9 @@
 
 use super::collect::{add_cors, headers, request, source_of};
 use super::{Access, Call, Listener, Route};
-use crate::clock;
 use crate::reply::{self, Response};
 use crate::token::{Claims, TOKEN_LIFE_MS};
+use crate::{clock, ingest};
 use http::{Method, StatusCode, header};
 use midsession_collect::{Request, Source};
 use midsession_event::{Purpose, VisitorId};
@@ -33,6 +33,12 @@ fn token(call: &Call) -> Response {
         let id = uuid::Uuid::new_v4().to_string();
         (as_collected(call, source, &id).unwrap_or_else(|| id.as_str().into()), id)
     });
+    let headers = headers(&call.parts.headers);
+    if let Err(over) =
+        call.app.rates.take_visitors(&request(call, &headers, &[]), std::iter::once(collected_id.as_str()))
+    {
+        return reply::of_collector(ingest::too_many(&call.app, &request(call, &headers, &[]), over));
+    }
     let origin = call.header(header::ORIGIN).unwrap_or_default();
     let expires_at_ms = clock::now_ms() + TOKEN_LIFE_MS;
     let claims = Claims {
@@ -45,7 +51,6 @@ fn token(call: &Call) -> Response {
     let value = serde_json::json!({ "token": token, "expires_at": expires_at_ms, "visitor_id": visitor_id });
     let mut response = reply::json(StatusCode::OK, &value);
     add_cors(call, &mut response);
-    let headers = headers(&call.parts.headers);
     if is_new && call.app.collector.may_set_cookie(source, &request(call, &headers, &[])) {
         let secure = if origin.starts_with("https://") { "; Secure" } else { "" };
         let cookie = format!("{COOKIE}={visitor_id}; Path=/; Max-Age=31536000; SameSite=Lax{secure}");
