@@ -157,8 +157,9 @@ async fn socket(mut call: Call, _: Incoming) -> Response {
                 Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => continue,
                 _ => break,
             };
-            let received_at_us = crate::clock::now_us();
-            let request = Request { method: "POST", query: &query, received_at_us, ..request(&call, &headers, &bytes) };
+            // All that follows from the time, the salt of the day too, is the message's and not the handshake's.
+            call.received_at_us = crate::clock::now_us();
+            let request = Request { method: "POST", query: &query, ..request(&call, &headers, &bytes) };
             let reply = match call.app.in_flight.reserve(bytes.len()) {
                 Some(_reserved) => ingest::take(&call.app, &request).await,
                 None => call.app.collector.overload(&request, Overload::Unavailable, 1),
