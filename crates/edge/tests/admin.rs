@@ -152,6 +152,7 @@ async fn what_is_unreadable_is_not_absent() {
             "/v1/sessions/s%2F1",
             "/v1/decisions",
             "/v1/decisions/d1",
+            "/v1/live",
         ] {
             let reply = ask(server.running.admin, "GET", target, &[BEARER], b"").await;
             let told = (reply.status, reply.code(), reply.header("retry-after"));
@@ -159,11 +160,6 @@ async fn what_is_unreadable_is_not_absent() {
             assert!(reply.json()["title"].as_str().is_some_and(|title| title.contains(said)), "{target}: {reply:?}");
         }
     }
-    let head = format!("GET /v1/live HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ADMIN}\r\n\r\n");
-    let mut live = Open::send(server.running.admin, &head).await;
-    assert!(live.until("\r\n\r\n").await);
-    *server.rows.unreadable.lock().expect("lock") = None;
-    assert!(live.until("event: overview\ndata: {\"now_ms\":1}\n\n").await, "it goes on: {}", live.text);
 }
 
 #[tokio::test]

@@ -58,6 +58,8 @@ export class Server {
     });
     const said = JSON.parse(line);
     const redis = Number(said.redis.split(":").pop());
+    // What was on the log is readable once it has been replayed.
+    await until(async () => (await fetch(`${said.collector}/ready`)).ok, "a server that is ready");
     return new Server(child, folder, where, said.collector, said.admin, redis, said.console, said.write_key, said.shop);
   }
 

@@ -25,7 +25,7 @@ pub(super) const ROUTES: &[Route] = &[Route {
     access: Access::Admin,
     summary: "Server-Sent Events: `overview` each second, `batch` of changed rows at most every 50 ms",
     query: &[],
-    handler: |call, _| Box::pin(async move { live(&call) }),
+    handler: |call, _| Box::pin(async move { live(&call).await }),
 }];
 
 /// Between batches: one message per row would cost a browser its frames.
@@ -34,7 +34,11 @@ const BATCH: Duration = Duration::from_millis(50);
 /// Rows of each kind in a batch; the rest is told as `missed`.
 const ROWS_MAX: usize = 500;
 
-fn live(call: &Call) -> Response {
+async fn live(call: &Call) -> Response {
+    // The console loads its lists when the stream opens: not before they can be read.
+    if let Err(cause) = call.app.backend.overview().await {
+        return reply::unreadable(&cause);
+    }
     let mut seconds = interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let stream = Stream {
