@@ -1,18 +1,16 @@
 //! The collector: a request in; events, rejects, counts and the reply out.
 
 use crate::agent::Agents;
+use crate::collected::{Collected, DropRule, Dropped, rejected};
 use crate::finish::{Finished, Finisher, Prepared};
 use crate::protocol::{Answer, Envelope, PROTOCOLS, Protocol, Reading, Route, Row};
 use crate::scan::Piece;
 use crate::{Fault, GeoLookup, Limits, Reply, Request, Schemas, Source, cors, decode, field, scan};
 use hashbrown::HashMap;
-use midsession_event::{Event, EventId, Reject, SourceId, Str};
+use midsession_event::{EventId, VisitorId};
 use serde_json::json;
 use std::cell::OnceCell;
 use std::sync::Arc;
-
-/// Most of a refused event's bytes that are kept.
-const REJECT_BYTES: usize = 64 << 10;
 
 /// What the collector is told besides its sources.
 #[derive(Clone, Debug)]
@@ -33,38 +31,6 @@ pub struct Collector {
     schemas: Schemas,
     agents: Agents,
     geo: Option<Arc<dyn GeoLookup>>,
-}
-
-/// A refused event, and which one of its request it was, from 0.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rejected {
-    /// Index in the batch.
-    pub index: usize,
-    /// For the dead-letter topic.
-    pub reject: Reject,
-}
-
-/// What came of a request.
-#[derive(Clone, Debug)]
-pub struct Collected {
-    /// Whose words it spoke; `None` when no protocol knows the route.
-    pub protocol: Option<Protocol>,
-    /// Whose key it carried.
-    pub source: Option<SourceId>,
-    /// For the log, in the request's order.
-    pub events: Vec<Event>,
-    /// For the dead-letter topic.
-    pub rejects: Vec<Rejected>,
-    /// Events that the shopper's consent does not cover; counted, not kept.
-    pub dropped_no_consent: usize,
-    /// Why the request was refused whole, where it has no source among whose dead letters it could be kept.
-    pub unattributed: Option<&'static str>,
-    /// Events outside the source's sample; counted, not kept.
-    pub dropped_sampled: usize,
-    /// To be sent once everything above is durable.
-    pub reply: Reply,
-    /// The sender asked for a verdict per event: [`Collected::verdicts`] makes that reply.
-    pub wants_verdicts: bool,
 }
 
 /// Why a request is turned away for now.
@@ -102,6 +68,12 @@ impl Collector {
     /// The source of a write key, for routes that are not a tracker's.
     pub fn source_of_key(&self, key: &str) -> Option<&Source> {
         self.by_key(Some(key)).map(|prepared| &prepared.source)
+    }
+
+    /// Under which ids the sources' events may know a visitor whose browser keeps this one: as it is, and hashed.
+    pub fn visitor_ids(&self, id: &str) -> Vec<VisitorId> {
+        let hashed = self.sources.iter().filter_map(|prepared| prepared.hash_of(id));
+        std::iter::once(id.into()).chain(hashed).map(VisitorId).collect()
     }
 
     /// The answer to `OPTIONS`: granted when any source lists the origin, for a preflight carries no key.
@@ -240,7 +212,6 @@ impl Collector {
             agents: &self.agents,
             geo: self.geo.as_deref(),
             secret: &self.settings.secret,
-            opted_out,
             own_agent: OnceCell::new(),
         };
         let default_bytes =
@@ -250,7 +221,7 @@ impl Collector {
         for (index, piece) in envelope.pieces.iter().enumerate() {
             let result = if opted_out {
                 // Nothing is read, so that nothing of it can end among the dead letters.
-                Ok(Finished::NoConsent)
+                Ok(Finished::Dropped(DropRule::OptedOut))
             } else if piece.is_rest {
                 Err(batch_too_long(limits))
             } else if piece.bytes.len() > event_bytes {
@@ -262,8 +233,7 @@ impl Collector {
             };
             match result {
                 Ok(Finished::Kept) => {}
-                Ok(Finished::NoConsent) => collected.dropped_no_consent += 1,
-                Ok(Finished::Sampled) => collected.dropped_sampled += 1,
+                Ok(Finished::Dropped(rule)) => collected.dropped.push(Dropped { index, rule }),
                 Err(fault) => {
                     let event_id = id_of(row, *piece, limits);
                     let payload = if refuses(*piece, limits) { &[][..] } else { piece.bytes };
@@ -344,7 +314,8 @@ impl Collector {
         }
     }
 
-    /// The source of a request: by key; for trackers without one by app id, by origin, or the only one there is.
+    /// The source of a request: by key; for trackers without one by app id, the only one there is, the one that lists the
+    /// origin, or the one that takes every app id.
     fn source(&self, envelope: &Envelope<'_>, request: &Request<'_>) -> Result<&Prepared, Fault> {
         let named = envelope.key.clone().or_else(|| request.authorization_key()).or_else(|| request.query_value("key"));
         let known = named.as_deref().and_then(|key| self.by_key.get(key)).and_then(|index| self.sources.get(*index));
@@ -366,60 +337,23 @@ impl Collector {
         }
         match (named, &envelope.app_id, self.sources.as_slice()) {
             (None, Some(_), [only]) => Ok(only),
-            (None, Some(_), sources) => {
+            (None, Some(app_id), sources) => {
                 let lists =
                     |source: &Source| source.allowed_origins.is_some() && cors::is_allowed(request, source, false);
                 let mut listing =
                     sources.iter().filter(|prepared| request.header("origin").is_some() && lists(&prepared.source));
-                match (listing.next(), listing.next()) {
-                    (Some(prepared), None) => Ok(prepared),
-                    _ => Err(unknown_key()),
-                }
+                let by_origin = match (listing.next(), listing.next()) {
+                    (Some(prepared), None) => Some(prepared),
+                    _ => None,
+                };
+                let takes_all =
+                    |prepared: &&Prepared| prepared.source.app_ids.iter().any(|id| id == Source::ANY_APP_ID);
+                by_origin.or_else(|| sources.iter().find(takes_all)).ok_or_else(|| unknown_app_id(app_id))
             }
             (Some(_), _, _) => Err(unknown_key()),
             (None, None, _) => Err(Fault::new("key_missing", "the request carries no write key")
                 .hint("send Authorization: Bearer KEY, or ?key=KEY")),
         }
-    }
-}
-
-impl Collected {
-    fn empty(protocol: Option<Protocol>) -> Self {
-        Self {
-            protocol,
-            source: None,
-            events: Vec::new(),
-            rejects: Vec::new(),
-            dropped_no_consent: 0,
-            unattributed: None,
-            dropped_sampled: 0,
-            reply: Reply::default(),
-            wants_verdicts: false,
-        }
-    }
-
-    /// The native reply with a verdict per event and the receipts (topic, partition, offset) of [`Self::events`], in
-    /// their order.
-    pub fn verdicts<'a>(&self, receipts: impl Iterator<Item = (&'a str, u32, i64)>) -> Reply {
-        let rejected: Vec<_> = self
-            .rejects
-            .iter()
-            .map(|Rejected { index, reject }| {
-                json!({ "index": index, "code": reject.code, "field": reject.field, "message": reject.message, "hint": reject.hint })
-            })
-            .collect();
-        let receipts: Vec<_> = receipts
-            .map(|(topic, partition, offset)| json!({ "topic": topic, "partition": partition, "offset": offset }))
-            .collect();
-        let mut reply = Reply::json(
-            200,
-            &json!({
-                "accepted": self.events.len(), "rejected": rejected, "receipts": receipts,
-                "dropped": self.dropped_no_consent + self.dropped_sampled,
-            }),
-        );
-        reply.headers.extend(self.reply.headers.iter().filter(|(name, _)| *name != "content-type").cloned());
-        reply
     }
 }
 
@@ -438,6 +372,17 @@ fn not_found(request: &Request<'_>) -> Reply {
 fn unknown_key() -> Fault {
     Fault::new("key_unknown", "no source has this write key")
         .hint("check the key against the sources in the configuration")
+}
+
+fn unknown_app_id(app_id: &str) -> Fault {
+    let message = match app_id {
+        "" => "the event names no app id (aid), and several sources could be meant".into(),
+        id => compact_str::format_compact!("no source has the app id `{}`", field::cut(id, 64)),
+    };
+    Fault::new("app_id_unknown", message)
+        .at("aid")
+        .hint("list it in app_ids of a source, or let one source take every other app id: app_ids = [\"*\"]")
+        .of_source()
 }
 
 fn batch_too_long(limits: &Limits) -> Fault {
@@ -459,26 +404,4 @@ fn id_of(row: &Row, piece: Piece<'_>, limits: &Limits) -> Option<EventId> {
     let frame = scan::frame(piece.bytes, "", limits).ok()?;
     let text = frame.text(row.id_member)?;
     (text.len() <= limits.id_bytes).then(|| text.as_ref().into())
-}
-
-fn rejected(
-    index: usize,
-    fault: Fault,
-    source: &SourceId,
-    event_id: Option<EventId>,
-    request: &Request<'_>,
-    payload: &[u8],
-) -> Rejected {
-    let reject = Reject {
-        source: source.clone(),
-        code: fault.code.into(),
-        field: fault.field,
-        message: fault.message,
-        hint: fault.hint.map(Str::from),
-        owner: fault.owner.as_str().into(),
-        event_id,
-        received_at_us: request.received_at_us,
-        payload: payload[..payload.len().min(REJECT_BYTES)].to_vec(),
-    };
-    Rejected { index, reject }
 }

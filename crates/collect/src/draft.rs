@@ -11,7 +11,7 @@ pub(crate) struct Draft {
     pub clock: Clock,
     /// What the tracker says; `None` leaves it to the source.
     pub consent: Option<Consent>,
-    /// The tracker asks for no identifier at all: cookieless, and no place from the address.
+    /// The tracker asks for no identifier at all: cookieless, and nothing from address or agent but the kind of device.
     pub anonymous: bool,
     /// User agent named by the event, in place of the request's.
     pub agent: Option<Str>,

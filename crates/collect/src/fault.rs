@@ -71,7 +71,7 @@ impl Fault {
         match self.code {
             "body_too_large" | "decoded_too_large" => 413,
             "unsupported_encoding" => 415,
-            "key_unknown" | "key_missing" => 401,
+            "key_unknown" | "key_missing" | "app_id_unknown" => 401,
             "origin_not_allowed" => 403,
             "route_unknown" => 404,
             _ => 400,

@@ -1,6 +1,7 @@
 //! The last step of every protocol: consent, identity, time, personal fields, allow-lists, device and place.
 
 use crate::agent::{Agent, Agents};
+use crate::collected::DropRule;
 use crate::draft::Draft;
 use crate::personal::{self, Treatment};
 use crate::source::{Allow, PersonalRule};
@@ -34,14 +35,19 @@ impl Prepared {
         let allow = Allow::new(source.allowed_properties.as_deref());
         Self { allow, treatment, ids_key: key("ids"), source }
     }
+
+    /// What stands for an id on this source's events, where it is not the id itself.
+    pub fn hash_of(&self, id: &str) -> Option<Str> {
+        (self.source.hash_ids || personal::is_personal_id(id)).then(|| personal::keyed_hash(&self.ids_key, id))
+    }
 }
 
 /// What became of a draft.
 pub(crate) enum Finished {
     /// It was appended to the events.
     Kept,
-    NoConsent,
-    Sampled,
+    /// A rule left it out.
+    Dropped(DropRule),
 }
 
 /// What all events of a request share.
@@ -52,8 +58,6 @@ pub(crate) struct Finisher<'r> {
     pub agents: &'r Agents,
     pub geo: Option<&'r dyn GeoLookup>,
     pub secret: &'r [u8; 32],
-    /// The shopper said no by cookie.
-    pub opted_out: bool,
     /// What the request's own user agent says, once it was asked.
     pub own_agent: OnceCell<Option<Arc<Agent>>>,
 }
@@ -72,15 +76,21 @@ impl Finisher<'_> {
                 .at("consent")
                 .hint("none, cookieless, full, or an object of purposes"));
         }
-        if self.opted_out || event.consent.is_refusal() && !is_consent {
-            return Ok(Finished::NoConsent);
+        if event.consent.is_refusal() && !is_consent {
+            return Ok(Finished::Dropped(DropRule::NoConsent));
         }
         // An id that lasts serves the person: without that purpose there is none, whatever else is allowed.
         if !event.consent.allows(Purpose::Personalization) && !is_consent {
-            let salt = self.salt();
-            let own = self.request.header("user-agent").filter(|_| !by_server);
-            let visitor =
-                personal::daily_visitor(&salt, source.name.as_str(), address, agent.as_deref().or(own).unwrap_or(""));
+            let visitor = if anonymous {
+                // Neither address nor agent: the visit or the page view that the tracker tells of; else it stands alone.
+                let visit = event.tracker_session_id.as_ref().unwrap_or(&event.event_id.0);
+                personal::daily_visitor(&self.salt(), source.name.as_str(), &[visit])
+            } else {
+                let own = self.request.header("user-agent").filter(|_| !by_server);
+                let address = address.map(|address| address.to_string()).unwrap_or_default();
+                let agent = agent.as_deref().or(own).unwrap_or_default();
+                personal::daily_visitor(&self.salt(), source.name.as_str(), &[&address, agent])
+            };
             event.visitor_id = Some(visitor.into());
             event.user_id = None;
             event.tracker_session_id = None;
@@ -88,7 +98,7 @@ impl Finisher<'_> {
             self.identity(&mut event)?;
         }
         if source.sample < 1.0 && hash64(&["sample", event.key()]) as f64 / u64::MAX as f64 >= source.sample {
-            return Ok(Finished::Sampled);
+            return Ok(Finished::Dropped(DropRule::Sampled));
         }
 
         let received_ms = self.request.received_at_ms();
@@ -167,19 +177,15 @@ impl Finisher<'_> {
                 .at("visitor_id")
                 .hint("send the id of the browser or device, or the signed-in user's"));
         }
-        let hash = |id: &mut Str| {
-            if self.prepared.source.hash_ids || personal::is_personal_id(id) {
-                *id = personal::keyed_hash(&self.prepared.ids_key, id);
+        let ids = [
+            event.visitor_id.as_mut().map(|id| &mut id.0),
+            event.user_id.as_mut().map(|id| &mut id.0),
+            event.tracker_session_id.as_mut(),
+        ];
+        for id in ids.into_iter().flatten() {
+            if let Some(hash) = self.prepared.hash_of(id) {
+                *id = hash;
             }
-        };
-        if let Some(id) = &mut event.visitor_id {
-            hash(&mut id.0);
-        }
-        if let Some(id) = &mut event.user_id {
-            hash(&mut id.0);
-        }
-        if let Some(id) = &mut event.tracker_session_id {
-            hash(id);
         }
         if personal::is_personal_id(&event.event_id.0) {
             event.event_id.0 = personal::keyed_hash(&self.prepared.ids_key, &event.event_id.0);

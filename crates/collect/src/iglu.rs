@@ -5,7 +5,7 @@ use crate::json::{Json, Member};
 use compact_str::format_compact;
 use hashbrown::HashMap;
 use jsonschema::json::{self, Array, JsonNumber, Node, NodeIdentity, Object};
-use jsonschema::{JsonType, Validator};
+use jsonschema::{Draft, JsonType, Validator};
 use serde_json::{Number, Value};
 use std::borrow::Cow;
 
@@ -16,6 +16,15 @@ const SHIPPED: &str = include_str!("../schemas/snowplow.json");
 /// Known schemas.
 pub struct Schemas {
     known: HashMap<String, Vec<(Version, Validator<Borrowed>)>, foldhash::fast::FixedState>,
+}
+
+/// Why a schema can't be taken in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchemaError {
+    /// Line and column, from 1, where they are known.
+    pub place: Option<(usize, usize)>,
+    /// What is wrong and what to do.
+    pub message: String,
 }
 
 /// SchemaVer: model, revision, addition.
@@ -71,30 +80,63 @@ impl Schemas {
         schemas
     }
 
-    /// Adds a schema of one's own: JSON Schema with Iglu's `self` block (vendor, name, version).
-    pub fn add(&mut self, text: &str) -> Result<(), String> {
-        let schema: Value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
-        let part = |name: &str| {
-            schema["self"][name]
-                .as_str()
-                .ok_or_else(|| format!("the schema names no self.{name}, as Iglu's schemas do"))
+    /// Adds a schema of one's own: JSON Schema that says which one it is by Iglu's `self` block, or by a path that ends
+    /// like a registry's, `vendor/name/jsonschema/1-0-0`. Answers its address.
+    pub fn add(&mut self, text: &str, path: &str) -> Result<String, SchemaError> {
+        let mut schema: Value = serde_json::from_str(text).map_err(|error| SchemaError {
+            place: Some((error.line(), error.column())),
+            message: format!("not JSON: {error}"),
+        })?;
+        let wrong = |message: String| SchemaError { place: None, message };
+        let address = match schema.get("self") {
+            Some(own) => {
+                let part = |name: &str| match own[name].as_str() {
+                    Some(part) => Ok(part),
+                    None => Err(wrong(format!("self.{name} is missing: it takes vendor, name, format and version"))),
+                };
+                format!("iglu:{}/{}/{}/{}", part("vendor")?, part("name")?, part("format")?, part("version")?)
+            }
+            None => {
+                let mut parts: Vec<&str> = path.strip_suffix(".json").unwrap_or(path).rsplit('/').take(4).collect();
+                parts.reverse();
+                format!("iglu:{}", parts.join("/"))
+            }
         };
-        let path = format!("{}/{}", part("vendor")?, part("name")?);
-        let version = Version::parse(part("version")?).ok_or("self.version is not of the form 1-0-0")?;
-        let mut plain = schema.clone();
-        if let Some(members) = plain.as_object_mut() {
-            // Iglu's meta-schema is draft 4 with the block; the validator needs neither.
+        let Some(Address { path, version, .. }) = Address::parse(&address) else {
+            return Err(wrong(match schema.get("self") {
+                Some(_) => format!("{address} is no Iglu address: it takes iglu:vendor/name/jsonschema/1-0-0"),
+                None => "neither a `self` block nor its path says which schema it is: add \
+                         \"self\": {\"vendor\": …, \"name\": …, \"format\": \"jsonschema\", \"version\": \"1-0-0\"}, \
+                         or store it as vendor/name/jsonschema/1-0-0"
+                    .to_owned(),
+            }));
+        };
+        if let Some(members) = schema.as_object_mut() {
             members.remove("self");
-            members.remove("$schema");
         }
-        self.insert(&path, version, &plain)
+        self.insert(path, version, &schema).map_err(wrong)?;
+        Ok(address)
     }
 
     fn insert(&mut self, path: &str, version: Version, schema: &Value) -> Result<(), String> {
-        let validator = jsonschema::options_for::<Borrowed>()
-            .with_draft(jsonschema::Draft::Draft4)
-            .build(schema)
-            .map_err(|error| format!("{path}: {error}"))?;
+        // Iglu's own meta-schema is draft 4 with the `self` block.
+        let draft = match schema["$schema"].as_str().map(Draft::from_schema_uri) {
+            None | Some(Draft::Unknown) => Draft::Draft4,
+            Some(draft) => draft,
+        };
+        let mut schema = Cow::Borrowed(schema);
+        if draft == Draft::Draft4
+            && let Some(members) = schema.to_mut().as_object_mut()
+        {
+            members.remove("$schema");
+        }
+        let validator =
+            jsonschema::options_for::<Borrowed>().with_draft(draft).offline().build(&schema).map_err(|error| {
+                match error.instance_path().to_string() {
+                    at if at.is_empty() => format!("not a JSON Schema: {error}"),
+                    at => format!("not a JSON Schema: {error} (at {at})"),
+                }
+            })?;
         let versions = self.known.entry(path.to_owned()).or_default();
         versions.retain(|(known, _)| *known != version);
         versions.push((version, validator));
@@ -388,7 +430,7 @@ mod tests {
         let own = r#"{"$schema":"http://iglucentral.com/schemas/com.snowplowanalytics.self-desc/schema/jsonschema/1-0-0#",
             "self":{"vendor":"com.acme","name":"x","format":"jsonschema","version":"1-0-1"},
             "type":"object","properties":{"a":{"type":"integer"}}}"#;
-        schemas.add(own).expect("a schema");
+        assert_eq!(schemas.add(own, "x.json").as_deref(), Ok("iglu:com.acme/x/jsonschema/1-0-1"));
         for (data, version, ok) in [
             ("1", "1-0-0", true),
             ("1", "1-0-1", true),
@@ -399,7 +441,29 @@ mod tests {
             let text = format!(r#"{{"schema":"iglu:com.acme/x/jsonschema/{version}","data":{{"a":{data}}}}}"#);
             assert_eq!(check(&schemas, &text, true).is_ok(), ok, "{text}");
         }
-        assert!(schemas.add("{}").is_err());
-        assert!(schemas.add(r#"{"self":{"vendor":"v","name":"n","version":"1-0-0"},"type":3}"#).is_err());
+        // A registry's files are known by their paths, and newer drafts by their names.
+        let newer = r#"{"$schema":"https://json-schema.org/draft/2020-12/schema","properties":{"a":{"const":5}}}"#;
+        let added = schemas.add(newer, "/s/schemas/com.acme/y/jsonschema/2-0-0");
+        assert_eq!(added.as_deref(), Ok("iglu:com.acme/y/jsonschema/2-0-0"));
+        for (data, ok) in [(5, true), (6, false)] {
+            let text = format!(r#"{{"schema":"iglu:com.acme/y/jsonschema/2-0-0","data":{{"a":{data}}}}}"#);
+            assert_eq!(check(&schemas, &text, true).is_ok(), ok, "{text}");
+        }
+        let own = r#""self":{"vendor":"v","name":"n","format":"jsonschema","version":"1-0-0"}"#;
+        for (text, place, said) in [
+            ("{}".to_owned(), None, "neither a `self` block nor its path"),
+            ("{\n \"type\": }".to_owned(), Some((2, 10)), "not JSON"),
+            (r#"{"self":{"vendor":"v"}}"#.to_owned(), None, "self.name is missing"),
+            (format!("{{{}}}", own.replace("1-0-0", "1")), None, "iglu:v/n/jsonschema/1 is no Iglu address"),
+            (format!("{{{own},\"type\":3}}"), None, "(at /type)"),
+            (
+                format!(r#"{{{own},"properties":{{"a":{{"$ref":"https://x.example/s"}}}}}}"#),
+                None,
+                "https://x.example/s",
+            ),
+        ] {
+            let error = schemas.add(&text, "a/b.json").expect_err(&text);
+            assert!(error.place == place && error.message.contains(said), "{text}: {error:?}");
+        }
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! Nothing here reads a clock, a file or a socket: the caller gives the request, its receive time and fresh random
 //! numbers, and sends [`Collected::reply`] once [`Collected::events`] are durable. One event at fault never costs its
-//! siblings, and no input is lost without a trace: every event of a request is in `events`, in `rejects` or counted
-//! in `dropped_no_consent` or `dropped_sampled`.
+//! siblings, and no input is lost without a trace: every event of a request is in `events`, in `rejects` or in `dropped`.
 
 mod agent;
+mod collected;
 mod collector;
 mod consent;
 mod cors;
@@ -27,10 +27,11 @@ mod source;
 mod time;
 mod web;
 
-pub use collector::{Collected, Collector, Overload, Rejected, Settings};
+pub use collected::{Collected, DropRule, Dropped, Rejected};
+pub use collector::{Collector, Overload, Settings};
 pub use fault::{Fault, Owner};
 pub use geo::GeoLookup;
-pub use iglu::Schemas;
+pub use iglu::{SchemaError, Schemas};
 pub use limits::Limits;
 pub use protocol::Protocol;
 pub use reply::Reply;

@@ -306,10 +306,9 @@ pub(crate) fn scrub_value(name: &str, mut text: Str, treatment: &Treatment) -> O
 }
 
 /// The visitor id of a cookieless event: a keyed hash over the day's salt. It can't outlive the salt.
-pub(crate) fn daily_visitor(salt: &[u8], source: &str, address: Option<std::net::IpAddr>, agent: &str) -> Str {
+pub(crate) fn daily_visitor(salt: &[u8], source: &str, told_by: &[&str]) -> Str {
     let key = hmac::Key::new(hmac::HMAC_SHA256, salt);
-    let address = address.map(|address| address.to_string()).unwrap_or_default();
-    let hash = keyed_hash(&key, &format!("{source}\n{address}\n{agent}"));
+    let hash = keyed_hash(&key, &format!("{source}\n{}", told_by.join("\n")));
     format_compact!("c_{}", &hash[2..])
 }
 

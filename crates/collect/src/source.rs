@@ -66,7 +66,8 @@ pub struct Source {
     pub write_key: String,
     /// What the console calls it.
     pub label: Option<String>,
-    /// Snowplow app ids (`aid`) that belong to it; Snowplow trackers send no write key.
+    /// Snowplow app ids (`aid`) that belong to it; Snowplow trackers send no write key. `["*"]` takes every app id that is
+    /// no other source's.
     pub app_ids: Vec<String>,
     /// Web origins that may send with credentials. Unset: any, while developing; else the shop's own host alone.
     pub allowed_origins: Option<Vec<String>>,
@@ -94,6 +95,11 @@ pub struct Source {
     pub sample: f64,
     /// Bound on one event. Bytes.
     pub event_bytes: Option<usize>,
+}
+
+impl Source {
+    /// Among [`Source::app_ids`]: every app id that is no other source's.
+    pub const ANY_APP_ID: &str = "*";
 }
 
 impl Default for Source {

@@ -122,7 +122,7 @@ fn events_in(body: &[u8]) -> Option<usize> {
 }
 
 fn accounted(collected: &Collected) -> usize {
-    collected.events.len() + collected.rejects.len() + collected.dropped_no_consent + collected.dropped_sampled
+    collected.events.len() + collected.rejects.len() + collected.dropped_no_consent() + collected.dropped_sampled()
 }
 
 fn check_event(event: &Event) {

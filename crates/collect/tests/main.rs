@@ -5,6 +5,7 @@ mod ga4;
 mod help;
 mod native;
 mod posthog;
+mod rules;
 mod segment;
 mod snowplow;
 mod trust;

@@ -190,6 +190,41 @@ fn verdicts_tell_what_to_do() {
 }
 
 #[test]
+fn what_a_rule_left_out_has_its_verdict_too() {
+    let event = |id: &str, more: &str| format!(r#"{{"event_id":"{id}","name":"x","visitor_id":"{id}"{more}}}"#);
+    let events = [
+        event("a", r#","consent":"none""#),
+        event("b", r#","step":0"#),
+        event("c", ""),
+        event("d", r#","consent":"none""#),
+    ];
+    let verdicts = |call: Call, source: Source| {
+        let collected = Call { query: "verdicts=1".into(), ..call }.to(&collector_of(vec![source]));
+        serde_json::from_slice::<serde_json::Value>(&collected.reply.body).expect("JSON")
+    };
+    let of = |value: &serde_json::Value| -> Vec<(u64, String)> {
+        let rejected = value["rejected"].as_array().expect("a list");
+        for verdict in rejected {
+            assert!(verdict["message"].is_string(), "{verdict}");
+        }
+        let pair = |verdict: &serde_json::Value| {
+            (verdict["index"].as_u64().expect("an index"), verdict["code"].as_str().expect("a code").to_owned())
+        };
+        rejected.iter().map(pair).collect()
+    };
+    let call = native(&format!("[{}]", events.join(",")));
+    let value = verdicts(call.clone(), source());
+    let said =
+        |codes: &[(u64, &str)]| codes.iter().map(|(index, code)| (*index, (*code).to_owned())).collect::<Vec<_>>();
+    assert_eq!(of(&value), said(&[(0, "no_consent"), (1, "number_invalid"), (3, "no_consent")]));
+    assert_eq!((&value["accepted"], &value["dropped"]), (&1.into(), &2.into()));
+    let none = verdicts(call.clone(), Source { sample: 0.0, ..source() });
+    assert_eq!(of(&none)[2], (2, "sampled_out".to_owned()));
+    let opted_out = verdicts(call.header("cookie", "doNotTrack=1"), source());
+    assert_eq!(of(&opted_out), (0..4).map(|index| (index, "opted_out".to_owned())).collect::<Vec<_>>());
+}
+
+#[test]
 fn whole_requests_refused() {
     let good = r#"{"event_id":"g","name":"page_view","visitor_id":"v1"}"#;
     for (call, status, code) in [
@@ -235,7 +270,7 @@ fn consent_decides_what_is_kept() {
         )
     };
     let none = native(&event(r#""none""#)).send();
-    assert_eq!((none.events.len(), none.dropped_no_consent, none.reply.status), (0, 1, 200));
+    assert_eq!((none.events.len(), none.dropped_no_consent(), none.reply.status), (0, 1, 200));
     let cookieless = native(&event(r#""cookieless""#)).send();
     let first = one(&cookieless);
     let visitor = first.visitor_id.clone().expect("an id of the day");
@@ -252,9 +287,9 @@ fn consent_decides_what_is_kept() {
     assert_ne!(one(&salted).visitor_id, Some(visitor));
     // Cookies and source defaults.
     let opted_out = native(&event("null")).header("cookie", "a=b; doNotTrack=1").send();
-    assert_eq!((opted_out.events.len(), opted_out.dropped_no_consent), (0, 1));
+    assert_eq!((opted_out.events.len(), opted_out.dropped_no_consent()), (0, 1));
     let closed = collector_of(vec![Source { consent_default: ConsentMode::None, ..source() }]);
-    assert_eq!(native(&event("null")).to(&closed).dropped_no_consent, 1);
+    assert_eq!(native(&event("null")).to(&closed).dropped_no_consent(), 1);
     assert_eq!(one(&native(&event(r#"{"analytics":true,"personalization":true}"#)).to(&closed)).consent, Consent(3));
     assert_eq!(one(&native(&event("null")).header("sec-gpc", "1").send()).consent, Consent(7));
 }
@@ -327,7 +362,7 @@ fn samples_keep_whole_visitors() {
     for visitor in 0..200 {
         let event = |id: u8| format!(r#"{{"event_id":"{id}","name":"x","visitor_id":"v{visitor}"}}"#);
         let collected = native(&format!("[{},{}]", event(1), event(2))).to(&half);
-        assert_eq!(collected.events.len() + collected.dropped_sampled, 2);
+        assert_eq!(collected.events.len() + collected.dropped_sampled(), 2);
         assert_ne!(collected.events.len(), 1, "all of a visitor or nothing");
         kept += collected.events.len() / 2;
     }

@@ -360,6 +360,45 @@ fn cookies() {
 }
 
 #[test]
+fn anonymous_events_have_nothing_of_address_agent_or_cookie() {
+    let bare = page_view("").replace(r#","duid":"d1""#, "");
+    let page = |id: &str| {
+        format!(
+            r#","co":"{{\"schema\":\"iglu:com.snowplowanalytics.snowplow/contexts/jsonschema/1-0-0\",\"data\":[{{\"schema\":\"iglu:com.snowplowanalytics.snowplow/web_page/jsonschema/1-0-0\",\"data\":{{\"id\":\"{id}\"}}}}]}}""#
+        )
+    };
+    let with = |more: &str| bare.replacen('}', &format!("{more}}}"), 1);
+    let other_event = |event: &str| event.replace(EID, "a59777c7-c2ac-4286-bc07-e6e00eff01cc");
+    let visitor = |event: &str, address: &str, agent: &str, cookie: &str| {
+        let call = tp2(event).header("sp-anonymous", "*").header("user-agent", agent).header("cookie", cookie);
+        let collected = call.header("x-forwarded-for", address).with(|request| {
+            let request = midsession_collect::Request { peer_ip: address.parse().ok(), ..*request };
+            collector().collect(&request, &mut || 0)
+        });
+        let event = one(&collected);
+        assert!(event.user_id.is_none() && event.tracker_session_id.is_none() && event.geo.is_none());
+        assert!(!serde_json::to_string(event).expect("JSON").contains("192.0.2"));
+        event.visitor_id.as_ref().map(|id| id.to_string()).expect("an id of the day")
+    };
+    let here = |event: &str| visitor(event, "192.0.2.1", DESKTOP, "a=b");
+    let page_one = "5f1d4c1e-0000-4000-8000-000000000001";
+    for event in [
+        with(""),
+        with(&page(page_one)),
+        with(r#","sid":"5f1d4c1e-0000-4000-8000-000000000002""#),
+        with(r#","duid":"d1","uid":"u1""#),
+    ] {
+        let there = visitor(&event, "192.0.2.99", "other", "sp=11111111-2222-4333-8444-555555555555");
+        assert_eq!(here(&event), there, "{event}");
+    }
+    // One page is one visitor; what says nothing of its page stands alone, and a lasting id says nothing.
+    assert_eq!(here(&with(&page(page_one))), here(&other_event(&with(&page(page_one)))));
+    assert_ne!(here(&with(&page(page_one))), here(&with(&page("5f1d4c1e-0000-4000-8000-000000000003"))));
+    assert_ne!(here(&with("")), here(&other_event(&with(""))));
+    assert_ne!(here(&with(r#","duid":"d1""#)), here(&other_event(&with(r#","duid":"d1""#))));
+}
+
+#[test]
 fn old_ecommerce_and_pings() {
     let tr = page_view(r#","tr_id":"o1","tr_tt":"12.5","tr_cu":"EUR","tr_sh":"1""#).replace("pv", "tr");
     let ti = page_view(r#","ti_id":"o1","ti_sk":"p1","ti_pr":"12.5","ti_qu":"2""#).replace("pv", "ti");
@@ -380,14 +419,32 @@ fn the_source_is_found_without_a_write_key() {
         allowed_origins: Some(vec!["https://two.example".into()]),
         ..Source::default()
     };
-    let both = collector_of(vec![source(), other]);
+    let both = collector_of(vec![source(), other.clone()]);
     let of = |call: Call| call.to(&both).source.map(|source| source.to_string());
     let anybody = page_view("").replace(r#""aid":"shop","#, "");
     assert_eq!(of(tp2(&page_view(""))).as_deref(), Some("shop"));
     assert_eq!(of(tp2(&page_view("").replace("shop", "app2"))).as_deref(), Some("other"));
     assert_eq!(of(tp2(&page_view("").replace("shop", "other"))).as_deref(), Some("other"), "by its name");
     assert_eq!(of(tp2(&anybody).header("origin", "https://two.example")).as_deref(), Some("other"), "by origin");
-    assert_eq!(of(tp2(&anybody)), None);
-    assert_eq!(tp2(&anybody).to(&both).reply.status, 401);
+    // Nobody's: said so that it can be mended, and counted.
+    for (event, said) in
+        [(anybody.clone(), "names no app id"), (page_view("").replace("shop", "app3"), "app id `app3`")]
+    {
+        let refused = tp2(&event).to(&both);
+        let problem: serde_json::Value = serde_json::from_slice(&refused.reply.body).expect("JSON");
+        assert_eq!((refused.reply.status, refused.unattributed), (401, Some("app_id_unknown")));
+        assert_eq!((&problem["code"], &problem["field"]), (&"app_id_unknown".into(), &"aid".into()));
+        assert!(problem["title"].as_str().is_some_and(|title| title.contains(said)), "{problem}");
+        assert!(problem["hint"].as_str().is_some_and(|hint| hint.contains("app_ids")), "{problem}");
+    }
+    // One source may take whatever is no other's; who lists the origin goes first.
+    let rest = Source { name: "rest".into(), write_key: "wk_3".into(), app_ids: vec!["*".into()], ..Source::default() };
+    let three = collector_of(vec![rest, source(), other]);
+    let of = |call: Call| call.to(&three).source.map(|source| source.to_string());
+    assert_eq!(of(tp2(&page_view("").replace("shop", "app3"))).as_deref(), Some("rest"));
+    assert_eq!(of(tp2(&anybody)).as_deref(), Some("rest"));
+    assert_eq!(of(tp2(&page_view(""))).as_deref(), Some("shop"), "its own");
+    assert_eq!(of(tp2(&anybody).header("origin", "https://two.example")).as_deref(), Some("other"));
+    assert_eq!(of(Call { query: "key=wrong".into(), ..tp2(&anybody) }), None, "a wrong key is a mistake");
     assert_eq!(one(&tp2(&anybody).send()).source.as_str(), "shop", "the only one");
 }

@@ -33,11 +33,12 @@ pub(crate) fn too_many(app: &App, request: &Request<'_>, over: Over) -> Reply {
 /// Makes durable what was collected; its reply once that is done, else the reply of an overload.
 pub(crate) async fn commit(app: &App, request: &Request<'_>, mut collected: Collected) -> Reply {
     let source = collected.source.clone().unwrap_or_default();
-    if collected.dropped_no_consent > 0 {
-        app.observe.metrics.add_by(Metric::EventsNoConsent, source.as_str(), collected.dropped_no_consent as u64);
-    }
-    if collected.dropped_sampled > 0 {
-        app.observe.metrics.add_by(Metric::EventsSampled, source.as_str(), collected.dropped_sampled as u64);
+    let dropped = [
+        (Metric::EventsNoConsent, collected.dropped_no_consent()),
+        (Metric::EventsSampled, collected.dropped_sampled()),
+    ];
+    for (metric, events) in dropped.into_iter().filter(|(_, events)| *events > 0) {
+        app.observe.metrics.add_by(metric, source.as_str(), events as u64);
     }
     if let Some(code) = collected.unattributed {
         app.observe.metrics.add_by(Metric::RequestsUnattributed, code, 1);

@@ -89,13 +89,13 @@ pub struct Rows {
     pub live: broadcast::Sender<LiveRow>,
     pub ready: AtomicBool,
     pub unreadable: Mutex<Option<Unreadable>>,
+    pub hub: Arc<PushHub>,
 }
 
 impl Rows {
     fn readable(&self) -> Result<(), Unreadable> {
         self.unreadable.lock().expect("lock").clone().map_or(Ok(()), Err)
     }
-}
 
 pub const FEATURES: [&str; 3] = ["product_view_count_5m", "avg_viewed_price_1h", "top_category_24h"];
 
@@ -199,8 +199,10 @@ impl Interventions for Rows {
     fn dry_run(&self, _: Str) -> Answer<'_, Result<Value, Refusal>> {
         Box::pin(async { Ok(json!({ "shoppers": 1 })) })
     }
-    fn preview(&self, _: Str, _: Str) -> Answer<'_, Result<usize, Refusal>> {
-        Box::pin(async { Ok(1) })
+    fn preview(&self, _: Str, visitor_id: Str) -> Answer<'_, Result<usize, Refusal>> {
+        let visitor = visitor_id.as_str().into();
+        let connections = self.hub.connections_of(&visitor);
+        Box::pin(async move { Ok(connections) })
     }
 }
 
@@ -269,6 +271,7 @@ pub async fn start_with(change: impl FnOnce(&mut Config)) -> Server {
         live: broadcast::channel(16).0,
         ready: AtomicBool::new(true),
         unreadable: Mutex::new(None),
+        hub: hub.clone(),
     });
     let mut config = config();
     change(&mut config);

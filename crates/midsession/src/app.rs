@@ -127,8 +127,8 @@ impl App {
             accept_any_key,
         };
         let geo = config.geo_database.as_deref().map(crate::geo::open).transpose().map_err(geo_failure)?;
-        let collector =
-            Arc::new(Collector::new(sources.clone(), settings, midsession_collect::Schemas::shipped(), geo));
+        let schemas = crate::schemas::load(&config).map_err(Failure::new)?.0;
+        let collector = Arc::new(Collector::new(sources.clone(), settings, schemas, geo));
         let shop =
             if demo { Some(DemoShop::open(Arc::clone(&log), &keys.signing_key, Arc::clone(&clock))?) } else { None };
         let inner = Arc::new(Inner {
@@ -330,7 +330,9 @@ fn sources(config: &Config, keys: &Keys, demo: bool) -> Vec<Source> {
     if demo {
         for (name, label) in [(SHOP, "demo shop"), (SIMULATED, "simulated shoppers"), (REPLAYED, "bol.com replay")] {
             let write_key = if name == SHOP { keys.write_key.clone() } else { format!("{}-{name}", keys.write_key) };
-            let app_ids = if name == SHOP { vec!["midsession-shop".to_owned()] } else { Vec::new() };
+            // Whoever points a Snowplow tracker of their own at the demo finds its events there.
+            let app_ids = ["midsession-shop", Source::ANY_APP_ID].map(str::to_owned);
+            let app_ids = if name == SHOP { app_ids.to_vec() } else { Vec::new() };
             sources.push(Source {
                 name: name.into(),
                 write_key,

@@ -33,6 +33,8 @@ pub struct Config {
     pub profile: String,
     /// Files with further features and interventions, relative to this one. `demo` is built in.
     pub definitions: Vec<String>,
+    /// Files and folders of JSON Schemas that self-describing events are checked against, relative to this one.
+    pub schemas: Vec<PathBuf>,
     /// Partitions of `behavior` in a new data folder.
     pub partitions: u32,
     /// Threads that run the partitions.
@@ -153,6 +155,7 @@ impl Default for Config {
             trusted_proxies: 0,
             profile: "native".into(),
             definitions: Vec::new(),
+            schemas: Vec::new(),
             partitions: 16,
             stream_threads: 2,
             geo_database: None,
@@ -248,6 +251,11 @@ impl Config {
             if !(0.0..=1.0).contains(&source.sample) {
                 return wrong("sample", format!("source `{name}`: sample = {}: takes 0 to 1", source.sample));
             }
+            let taken = |id: &&String| before.iter().any(|other| other.app_ids.contains(id));
+            if let Some(id) = source.app_ids.iter().find(taken) {
+                let what = format!("source `{name}`: app id `{id}` is another source's already: it belongs to one");
+                return wrong(&here, what);
+            }
             let is_origin = |text: &&String| text.starts_with("https://") || text.starts_with("http://");
             if let Some(origin) = source.allowed_origins.iter().flatten().find(|origin| !is_origin(origin)) {
                 let what = format!("source `{name}`: `{origin}` is not an origin: write it like https://shop.example");
@@ -322,6 +330,10 @@ mod tests {
             ),
             (source("a", "") + &source("b", ""), "x.toml:5:8: sources `a` and `b` have no write_key"),
             (source("a", "") + &source("a", "write_key = \"k\""), "x.toml:2:8: source `a` stands twice"),
+            (
+                source("a", "write_key = \"k\"\napp_ids = [\"*\"]") + &source("b", "app_ids = [\"x\", \"*\"]"),
+                "x.toml:6:8: source `b`: app id `*` is another source's already",
+            ),
             (source("a", "sample = 7.0"), "x.toml:3:1: source `a`: sample = 7"),
             (source("a", "allowed_origins = [\"shop.example\"]"), "x.toml:3:21: source `a`: `shop.example` is not"),
             (source("a", "hash_key = \"***\""), "x.toml:3:12: *** is how a secret is printed"),

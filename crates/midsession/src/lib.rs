@@ -12,6 +12,7 @@ mod geo;
 pub mod history;
 pub mod keys;
 pub mod load;
+pub mod schemas;
 pub mod shop;
 pub mod switches;
 pub mod world;

@@ -8,7 +8,7 @@ use crate::scan::Piece;
 use crate::time::{self, Clock};
 use crate::{Fault, Limits, Reply, Request, Source};
 use compact_str::format_compact;
-use midsession_event::{Campaign, Dialect, Event, EventName, Page, Str, canonical_name};
+use midsession_event::{Campaign, Consent, Dialect, Event, EventName, Page, Str, canonical_name};
 use serde_json::json;
 use std::borrow::Cow;
 
@@ -88,7 +88,9 @@ fn event(reading: &Reading<'_>, envelope: &Envelope<'_>, piece: Piece<'_>, rando
     let find = |name: &str| properties.iter().find(|(key, _)| key == name).map(|(_, value)| value);
     let distinct = distinct.or_else(|| find("distinct_id"));
     if distinct.and_then(Json::text) == Some(COOKIELESS) || matches!(find("$cookieless_mode"), Some(Json::Bool(true))) {
-        draft.anonymous = true;
+        // Theirs is the day's id too, by address and agent.
+        let default = reading.source.consent_default.purposes();
+        draft.consent = Some(Consent(default.0 & Consent::COOKIELESS.0));
     } else {
         who(&mut draft.event, name, distinct, &find, limits)?;
     }

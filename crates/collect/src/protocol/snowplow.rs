@@ -436,7 +436,7 @@ fn cookie_domain(request: &Request<'_>, source: &Source) -> String {
 /// A tracker retries what it is refused, or drops it for good: only a request that can never find a source is refused.
 pub(super) fn refuse(request: &Request<'_>, fault: &Fault) -> Reply {
     match fault.code {
-        "key_unknown" | "key_missing" | "origin_not_allowed" => Reply::problem(fault),
+        "key_unknown" | "key_missing" | "app_id_unknown" | "origin_not_allowed" => Reply::problem(fault),
         _ if request.method == "POST" => plain("post"),
         _ => plain("pixel"),
     }

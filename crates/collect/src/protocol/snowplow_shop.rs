@@ -177,6 +177,12 @@ impl Described<'_> {
                 }
             }
             (WEB, "client_session") => self.session(data)?,
+            // The longest that an anonymous page tells of itself without storing anything.
+            (WEB, "web_page") if self.reading.begun.anonymous && self.event.tracker_session_id.is_none() => {
+                if let Some(id) = data.get("id") {
+                    self.event.tracker_session_id = field::id(id, "id", limits)?;
+                }
+            }
             // What trackers tell of the page and the browser; nothing of it is a field of ours.
             (vendor, _) if vendor.starts_with("com.snowplowanalytics.") || vendor.starts_with("org.") => {}
             (_, name) => add_property(&mut self.event.properties, name.into(), data),

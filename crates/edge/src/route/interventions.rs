@@ -59,12 +59,15 @@ async fn preview(call: Call, body: Incoming) -> Response {
         Ok(preview) => preview,
         Err(refused) => return *refused,
     };
-    match call.app.backend.preview(call.param(0), preview.visitor_id.into()).await {
-        Ok(connections) => {
-            reply::json(StatusCode::ACCEPTED, &serde_json::json!({ "status": "pushed", "connections": connections }))
+    let mut connections = 0;
+    // Asked for by the id in one's cookie, under which a source may never have known anybody.
+    for visitor in call.app.collector.visitor_ids(&preview.visitor_id) {
+        match call.app.backend.preview(call.param(0), visitor.0).await {
+            Ok(reached) => connections += reached,
+            Err(refusal) => return reply::refusal(&refusal),
         }
-        Err(refusal) => reply::refusal(&refusal),
     }
+    reply::json(StatusCode::ACCEPTED, &serde_json::json!({ "status": "pushed", "connections": connections }))
 }
 
 fn done(result: Result<Value, Refusal>) -> Response {

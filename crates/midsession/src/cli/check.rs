@@ -24,16 +24,26 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<(), Failure> {
     if let Some(path) = &config.geo_database {
         crate::geo::open(path).map_err(crate::app::geo_failure)?;
     }
+    let schemas = match crate::schemas::load(&config) {
+        Ok((_, addresses)) => addresses,
+        Err(cause) => {
+            if global.json {
+                out(&json!({"ok": false, "message": cause}).to_string());
+            }
+            return Err(Failure::new(cause));
+        }
+    };
     match Assembly::compile(&config, options.demo) {
         Ok(assembly) => {
             if global.json {
-                out(&json!({"ok": true, "features": assembly.feature_count(), "interventions": assembly.rule_names()})
+                out(&json!({"ok": true, "features": assembly.feature_count(), "interventions": assembly.rule_names(), "schemas": schemas})
                     .to_string());
             } else {
                 out(&format!(
-                    "ok: {} features, {} interventions",
+                    "ok: {} features, {} interventions, {} schemas of your own",
                     assembly.feature_count(),
-                    assembly.rule_names().len()
+                    assembly.rule_names().len(),
+                    schemas.len()
                 ));
                 for line in assembly.feature_lines() {
                     out(&line);
