@@ -90,10 +90,12 @@ async fn pushes_follow_the_id_that_the_log_has() {
     server.hub.push(&logged, frame(1, 60_000));
     assert!(open.until(&format!("id: {:032x}", 1)).await);
     // A preview for the id in one's cookie goes the same way.
+    let bearer = format!("Bearer {ADMIN}");
     for (visitor, connections) in [("v1", 1), (logged.as_str(), 1), ("v2", 0)] {
         let body = serde_json::json!({ "visitor_id": visitor }).to_string();
         let target = "/v1/interventions/cart_stalled/preview";
-        let preview = ask(server.running.admin, "POST", target, &[BEARER], body.as_bytes()).await.json();
+        let preview =
+            ask(server.running.admin, "POST", target, &[("Authorization", &bearer)], body.as_bytes()).await.json();
         assert_eq!(preview["connections"], connections, "{visitor}");
     }
     // An id that the collector would refuse is replaced.
