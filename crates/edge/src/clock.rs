@@ -18,8 +18,7 @@ pub fn now_ms() -> i64 {
 
 /// Times below this have been given out, by an earlier process maybe: they do not come again. Epoch ms.
 pub fn not_before(ms: i64) {
-    let mut steady = CLOCK.1.lock();
-    steady.now_ns = steady.now_ns.max(ms.saturating_mul(1_000_000));
+    CLOCK.1.lock().not_before(ms);
 }
 
 static CLOCK: LazyLock<(Instant, Mutex<Steady>)> = LazyLock::new(|| (Instant::now(), Mutex::default()));
@@ -43,6 +42,11 @@ impl Steady {
         self.now_ns = wall_ns.max(self.now_ns.saturating_add(passed_ns - passed_ns / 8));
         self.read_at_ns = running_ns;
         self.now_ns
+    }
+
+    /// Times below this do not come again. Epoch ms.
+    pub fn not_before(&mut self, ms: i64) {
+        self.now_ns = self.now_ns.max(ms.saturating_mul(1_000_000));
     }
 }
 

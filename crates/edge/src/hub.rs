@@ -9,7 +9,7 @@ use midsession_event::{Decision, DecisionId, Str, VisitorId};
 use midsession_observe::{Metric, Observe};
 use parking_lot::Mutex;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -95,10 +95,14 @@ pub enum Message {
     Retract(DecisionId, Reason),
 }
 
+/// Epoch ms.
+pub type HubClock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
 /// Mailboxes and connections of all visitors.
 pub struct PushHub {
     limits: HubLimits,
     observe: Arc<Observe>,
+    clock: HubClock,
     state: Mutex<State>,
 }
 
@@ -112,7 +116,7 @@ struct State {
     connections_opened: u64,
     /// Painted or retracted: not to be taken any more. After a restart partitions are replayed side by side, so the
     /// news that a frame was painted can come before the frame. The oldest go first.
-    gone: HashSet<DecisionId>,
+    gone: HashMap<DecisionId, Reason>,
     gone_order: VecDeque<DecisionId>,
 }
 
@@ -128,20 +132,25 @@ struct Mailbox {
 impl PushHub {
     /// An empty hub.
     pub fn new(observe: Arc<Observe>, limits: HubLimits) -> Arc<Self> {
-        Arc::new(Self { limits, observe, state: Mutex::default() })
+        Self::with_clock(observe, limits, Arc::new(clock::now_ms))
+    }
+
+    /// An empty hub under another clock than the wall's.
+    pub fn with_clock(observe: Arc<Observe>, limits: HubLimits, clock: HubClock) -> Arc<Self> {
+        Arc::new(Self { limits, observe, clock, state: Mutex::default() })
     }
 
     /// Hands a frame to every connection of the visitor, and keeps it for those to come. The same decision is taken
     /// once; an expired one never.
     pub fn push(&self, visitor: &VisitorId, frame: Frame) {
-        let now_ms = clock::now_ms();
+        let now_ms = (self.clock)();
         let mut state = self.state.lock();
         state.sweep(now_ms);
         let decision = frame.decision_id;
         if frame.expires_at_ms <= now_ms {
             return self.dropped("expired");
         }
-        if state.gone.contains(&decision) {
+        if state.gone.contains_key(&decision) {
             return;
         }
         if state.owners.len() >= self.limits.frames {
@@ -202,11 +211,12 @@ impl PushHub {
         self.state.lock().mailboxes.get(visitor).map_or(0, |mailbox| mailbox.connections.len())
     }
 
-    /// Opens a connection of a visitor. It gets what came after the frame it saw last (everything that waits, if it
-    /// saw none or that one is forgotten), then what comes.
-    pub(crate) fn subscribe(self: &Arc<Self>, visitor: &VisitorId, last: Option<DecisionId>) -> Subscription {
+    /// Opens a connection of a visitor: what was taken back of what it may have seen, what came after the frame it saw
+    /// last (everything that waits, if it saw none or that one is forgotten), then what comes.
+    pub fn subscribe(self: &Arc<Self>, visitor: &VisitorId, last: Option<DecisionId>) -> Subscription {
         let mut state = self.state.lock();
-        state.sweep(clock::now_ms());
+        state.sweep((self.clock)());
+        let state = &mut *state;
         state.connections_opened += 1;
         let id = state.connections_opened;
         let mailbox = state.mailboxes.entry(visitor.clone()).or_default();
@@ -216,10 +226,17 @@ impl PushHub {
         }
         let seen = last.and_then(|last| mailbox.recent.iter().find(|(_, decision)| *decision == last));
         let seen = seen.map_or(0, |(order, _)| *order);
-        let (sender, receiver) = mpsc::channel(self.limits.queue.max(self.limits.frames_per_visitor));
+        // The page may have been away when it was taken back.
+        let known = mailbox.recent.iter().filter(|(order, _)| *order <= seen).map(|(_, decision)| *decision);
+        let gone = last.filter(|_| seen == 0).into_iter().chain(known);
+        let gone: Vec<_> = gone.filter(|decision| state.gone.get(decision) == Some(&Reason::Overtaken)).collect();
+        let (sender, receiver) = mpsc::channel(self.limits.queue.max(self.limits.frames_per_visitor) + gone.len());
         let mut backlog = 0;
+        // Room for all of it, and for a whole mailbox, has just been made.
+        for decision in gone {
+            backlog += usize::from(sender.try_send(Message::Retract(decision, Reason::Overtaken)).is_ok());
+        }
         for (_, frame) in mailbox.pending.iter().filter(|(order, _)| *order > seen) {
-            // Room for a whole mailbox has just been made.
             backlog += usize::from(sender.try_send(Message::Frame(frame.clone())).is_ok());
         }
         mailbox.connections.push((id, sender));
@@ -229,7 +246,11 @@ impl PushHub {
 
     fn remove(&self, decision: DecisionId, visitor: Option<&VisitorId>, reason: Reason) {
         let mut state = self.state.lock();
-        if state.gone.insert(decision) {
+        let known = state.gone.get(&decision).copied();
+        if known != Some(Reason::Overtaken) {
+            state.gone.insert(decision, reason);
+        }
+        if known.is_none() {
             state.gone_order.push_back(decision);
             if state.gone_order.len() > self.limits.frames
                 && let Some(oldest) = state.gone_order.pop_front()
@@ -297,7 +318,7 @@ impl State {
 }
 
 /// One connection's end of the hub; dropping it closes the connection.
-pub(crate) struct Subscription {
+pub struct Subscription {
     id: u64,
     visitor: VisitorId,
     hub: Arc<PushHub>,
@@ -307,11 +328,40 @@ pub(crate) struct Subscription {
 }
 
 impl Subscription {
-    /// The next message, and whether it came since the connection was opened; `None` when the hub has closed it.
-    pub(crate) async fn next(&mut self) -> Option<(Message, bool)> {
-        let message = self.receiver.recv().await?;
+    /// The next message to be written, and whether it came since the connection was opened; `None` when the hub has
+    /// closed it.
+    pub async fn next(&mut self) -> Option<(Message, bool)> {
+        loop {
+            let message = self.receiver.recv().await?;
+            if let due @ Some(_) = self.due(message) {
+                return due;
+            }
+        }
+    }
+
+    /// The next message to be written, if there is one.
+    pub fn try_next(&mut self) -> Option<(Message, bool)> {
+        loop {
+            let message = self.receiver.try_recv().ok()?;
+            if let due @ Some(_) = self.due(message) {
+                return due;
+            }
+        }
+    }
+
+    /// The hub has closed it.
+    pub fn is_closed(&self) -> bool {
+        self.receiver.is_closed() && self.receiver.is_empty()
+    }
+
+    /// What has expired while it waited here is not written.
+    fn due(&mut self, message: Message) -> Option<(Message, bool)> {
         let is_live = self.backlog == 0;
         self.backlog = self.backlog.saturating_sub(1);
+        if matches!(&message, Message::Frame(frame) if frame.expires_at_ms <= (self.hub.clock)()) {
+            self.hub.dropped("expired");
+            return None;
+        }
         Some((message, is_live))
     }
 }
@@ -404,11 +454,15 @@ mod tests {
         assert_eq!(received(&mut hub.subscribe(&visitor, None)), ["+1", "+3", "+4"]);
         assert_eq!(received(&mut hub.subscribe(&visitor, Some(DecisionId(1)))), ["+3", "+4"]);
         // The last seen is gone from the mailbox, its place in the order is not.
-        assert_eq!(received(&mut hub.subscribe(&visitor, Some(DecisionId(2)))), ["+3", "+4"]);
-        assert_eq!(received(&mut hub.subscribe(&visitor, Some(DecisionId(4)))), [""; 0]);
+        assert_eq!(received(&mut hub.subscribe(&visitor, Some(DecisionId(2)))), ["-2 Overtaken", "+3", "+4"]);
+        assert_eq!(received(&mut hub.subscribe(&visitor, Some(DecisionId(3)))), ["-2 Overtaken", "+4"]);
         assert_eq!(received(&mut hub.subscribe(&visitor, Some(DecisionId(99)))), ["+1", "+3", "+4"]);
+        hub.retract(DecisionId(3), None);
+        assert_eq!(received(&mut hub.subscribe(&visitor, Some(DecisionId(4)))), ["-2 Overtaken", "-3 Overtaken"]);
         (1..=5).for_each(|id| hub.retract(DecisionId(id), None));
         assert!(hub.state.lock().mailboxes.is_empty() && hub.state.lock().expiries.is_empty());
+        assert_eq!(received(&mut hub.subscribe(&visitor, Some(DecisionId(5)))), ["-5 Overtaken"]);
+        assert_eq!(received(&mut hub.subscribe(&visitor, Some(DecisionId(6)))), [""; 0]);
     }
 
     #[test]

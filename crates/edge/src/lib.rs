@@ -24,7 +24,7 @@ pub use backend::{
     Answer, AsOf, Ask, Backend, Change, Console, Entity, Features, Interventions, LiveRow, Reads, Refusal,
     SessionsQuery, Shop, Unreadable,
 };
-pub use hub::{Frame, HubLimits, Message, PushHub, Reason};
+pub use hub::{Frame, HubClock, HubLimits, Message, PushHub, Reason, Subscription};
 pub use listen::Timeouts;
 pub use route::openapi;
 pub use serve::{Config, Handles, Limits, Running, ServeError, serve};

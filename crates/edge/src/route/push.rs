@@ -137,34 +137,28 @@ enum Next {
 impl Stream {
     /// What to write next; `None` ends the connection.
     async fn next(&mut self) -> Option<Next> {
-        loop {
-            let (message, is_live) = tokio::select! {
-                biased;
-                () = self.stop.requested() => return None,
-                message = self.subscription.next() => message?,
-                _ = tokio::time::sleep_until(self.ends_at) => return None,
-                _ = self.keep_alive.tick() => return Some(Next::Quiet),
-            };
-            let metrics = &self.app.observe.metrics;
-            match message {
-                Message::Frame(frame) => {
-                    let pushed_us = clock::now_us();
-                    if frame.expires_at_ms * 1_000 <= pushed_us {
-                        metrics.add_by(Metric::PushDropped, "expired", 1);
-                        continue;
-                    }
-                    let durable_us = frame.stamps_us.get("decision_durable").filter(|_| is_live);
-                    if let Some(durable_us) = durable_us {
-                        self.app.observe.record(Stage::Push, pushed_us - durable_us);
-                    }
-                    metrics.add_by(Metric::PushFrames, "intervention", 1);
-                    return Some(Next::Message("intervention", frame.decision_id, written(&frame, pushed_us)));
+        let (message, is_live) = tokio::select! {
+            biased;
+            () = self.stop.requested() => return None,
+            message = self.subscription.next() => message?,
+            _ = tokio::time::sleep_until(self.ends_at) => return None,
+            _ = self.keep_alive.tick() => return Some(Next::Quiet),
+        };
+        let metrics = &self.app.observe.metrics;
+        match message {
+            Message::Frame(frame) => {
+                let pushed_us = clock::now_us();
+                let durable_us = frame.stamps_us.get("decision_durable").filter(|_| is_live);
+                if let Some(durable_us) = durable_us {
+                    self.app.observe.record(Stage::Push, pushed_us - durable_us);
                 }
-                Message::Retract(decision_id, reason) => {
-                    metrics.add_by(Metric::PushFrames, "retract", 1);
-                    let data = serde_json::json!({ "decision_id": decision_id, "reason": reason });
-                    return Some(Next::Message("retract", decision_id, data.to_string()));
-                }
+                metrics.add_by(Metric::PushFrames, "intervention", 1);
+                Some(Next::Message("intervention", frame.decision_id, written(&frame, pushed_us)))
+            }
+            Message::Retract(decision_id, reason) => {
+                metrics.add_by(Metric::PushFrames, "retract", 1);
+                let data = serde_json::json!({ "decision_id": decision_id, "reason": reason });
+                Some(Next::Message("retract", decision_id, data.to_string()))
             }
         }
     }
