@@ -151,11 +151,14 @@ impl<D: Definitions> Owner<D> {
         }
     }
 
-    /// Looks whether the log holds more of a partition than was read.
-    pub fn look(&mut self, partition: PartitionId) -> Result<(), LogError> {
+    /// Reads a slice of a partition out of turn, if the log holds more of it than was read.
+    pub fn look(&mut self, partition: PartitionId, now_us: i64) -> Result<(), LogError> {
         let end = self.log.extent(Topic::Behavior, partition)?.end;
-        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.stream.partition() == partition) {
-            slot.behind |= end > slot.next;
+        let index = self.slots.iter().position(|slot| slot.stream.partition() == partition);
+        let Some(index) = index.filter(|index| end > self.slots[*index].next) else { return Ok(()) };
+        self.slots[index].behind = true;
+        if self.pending_bytes < PENDING_BYTES_MAX {
+            self.slice(index, now_us)?;
         }
         Ok(())
     }

@@ -252,9 +252,9 @@ fn run<D: Definitions>(mut owner: Owner<D>, desk: &Desk<D>, clock: &Clock) -> Re
             owner.grew(partition);
         }
         drop(inbox);
-        // Whoever asks after their event was acknowledged finds it counted: look at the log before answering.
+        // Whoever asks after their event was acknowledged finds it counted, whichever partition's turn it is.
         for (partition, _) in &questions {
-            owner.look(*partition)?;
+            owner.look(*partition, clock())?;
         }
         let turn = owner.turn(clock())?;
         let now_ms = clock() / 1000;
