@@ -117,7 +117,10 @@ impl World {
     /// The log has been caught up with: what is still to be shown goes out, from now on at once.
     pub fn release(&self) {
         let held = self.held.lock().take();
-        for (visitor, frame) in held.into_iter().flat_map(HashMap::into_values) {
+        let mut waiting: Vec<_> = held.into_iter().flat_map(HashMap::into_values).collect();
+        // In the order of the decisions, as they would have gone out.
+        waiting.sort_by_key(|(_, frame)| (frame.stamps_us.get("decided").copied(), frame.decision_id));
+        for (visitor, frame) in waiting {
             self.hub.push(&visitor, frame);
         }
     }
