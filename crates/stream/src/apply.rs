@@ -166,15 +166,15 @@ impl Stream {
                     .is_some_and(|session| session.consent.allows(midsession_event::Purpose::Personalization))
                     || self.config.has(Defect::ConsentLate);
                 let still_holds = consents && definitions.still_holds(&view, &shown.rule);
-                if !session.is_some_and(Session::is_live) {
-                    gone.push(shown.decision_id);
-                } else if shown.expires_at_ms > now_ms && !still_holds {
+                // After a logout, say, the page is somebody else's.
+                let is_over = !session.is_some_and(Session::is_live);
+                if shown.expires_at_ms > now_ms && (is_over || !still_holds) {
                     out.push(Effect::Retract {
                         decision_id: shown.decision_id,
                         visitor_id: session.and_then(|session| session.visitor.clone()),
                     });
-                    gone.push(shown.decision_id);
-                } else if shown.expires_at_ms <= now_ms {
+                }
+                if shown.expires_at_ms <= now_ms || is_over || !still_holds {
                     gone.push(shown.decision_id);
                 }
             }

@@ -152,10 +152,10 @@ impl Person {
                 .filter(|shown| shown.decision == decision)
                 .for_each(|shown| shown.until_ms = i64::MAX);
         }
-        let live: Vec<u128> =
-            self.visits.iter().filter(|visit| visit.stand == Stand::Live).map(|visit| visit.id).collect();
-        self.shown.retain(|shown| shown.until_ms > stamp_ms && live.contains(&shown.visit));
-        let is_untrue = |visit: &&Visit| visit.count("transaction") > 0 || !may_be_shown(visit.consent);
+        self.shown.retain(|shown| shown.until_ms > stamp_ms);
+        let is_untrue = |visit: &&Visit| {
+            visit.stand != Stand::Live || visit.count("transaction") > 0 || !may_be_shown(visit.consent)
+        };
         let untrue: Vec<u128> = self.visits.iter().filter(is_untrue).map(|visit| visit.id).collect();
         for shown in self.shown.iter().filter(|shown| untrue.contains(&shown.visit)) {
             follows.retracted.push(shown.decision);
