@@ -2,12 +2,17 @@
 
 use crate::house::{House, Plan};
 use crate::judge::{self, Versions, differ};
-use crate::oracle::{Log, Oracle, Person};
+use crate::oracle::{Log, Oracle, Person, Stand, may_be_shown};
 use crate::storm::partitions;
-use midsession_event::{Decision, PartitionId, PropertyValue, Record, SessionUpdate, Topic, decode};
+use midsession_event::{
+    Decision, DecisionId, EventName, Outcome, PartitionId, PropertyValue, Record, SessionUpdate, Topic, decode,
+};
 use midsession_machine::View;
 use midsession_ports::{Entry, Log as _};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A derived topic as it was read: offset, id, version.
+type Derived = BTreeMap<i64, (u128, i64)>;
 
 /// What was read so far.
 pub struct Audit {
@@ -18,7 +23,13 @@ pub struct Audit {
     in_log: BTreeSet<String>,
     routed: BTreeSet<(u32, i64, u32)>,
     versions: Versions,
-    sessions_next: Vec<i64>,
+    sessions: Vec<Derived>,
+    decisions: Vec<Derived>,
+    decided: BTreeMap<u128, Decision>,
+    served: BTreeMap<u128, Decision>,
+    seen: BTreeSet<u128>,
+    /// The next offsets of sessions and decisions.
+    derived_next: Vec<[i64; 2]>,
 }
 
 impl Audit {
@@ -33,15 +44,71 @@ impl Audit {
             in_log: BTreeSet::new(),
             routed: BTreeSet::new(),
             versions: Versions::new(),
-            sessions_next: vec![0; count],
+            sessions: vec![Derived::new(); count],
+            decisions: vec![Derived::new(); count],
+            decided: BTreeMap::new(),
+            served: BTreeMap::new(),
+            seen: BTreeSet::new(),
+            derived_next: vec![[0; 2]; count],
         }
     }
 
-    /// A new process: the log is read again from its start, to see that it is what it was.
+    /// A new process: what was derived is read again, to see that it is what it was.
     pub fn restarted(&mut self) {
-        let versions = Versions::new();
-        self.versions = versions;
-        self.sessions_next.fill(0);
+        self.derived_next.fill([0; 2]);
+    }
+
+    /// Reads what is new, before retention takes it.
+    pub fn collect(&mut self, house: &House) -> Result<(), String> {
+        for partition in partitions(self.plan) {
+            self.read(house, partition)?;
+            self.derived(house, partition)?;
+        }
+        Ok(())
+    }
+
+    /// The decision to show something, once it is on the log.
+    pub fn served(&self, id: u128) -> Option<&Decision> {
+        self.served.get(&id)
+    }
+
+    /// The decisions that took effect and are to be shown.
+    pub fn decisions(&self) -> impl Iterator<Item = &Decision> {
+        self.decided.values().filter(|decision| decision.outcome == Outcome::Served)
+    }
+
+    /// The log says that it was painted or answered.
+    pub fn is_seen(&self, id: u128) -> bool {
+        self.seen.contains(&id)
+    }
+
+    /// Why what it was decided for is no longer so, as far as the last run of the audit. Unknown or past: none.
+    pub fn untruth(&self, id: u128) -> Option<String> {
+        let decision = self.decided.get(&id)?;
+        let mut session = decision.session_id.0;
+        let all = || self.oracle.people.values().flat_map(|person| &person.visits);
+        let visit = loop {
+            let visit = all().find(|visit| visit.id == session)?;
+            match visit.stand {
+                Stand::Into(other) => session = other,
+                Stand::Closed => return None,
+                Stand::Live | Stand::LoggedOut => break visit,
+            }
+        };
+        let worth = visit.basket().value.unwrap_or(0.0);
+        let is_cart_right = match decision.rule.as_str() {
+            "cart_stalled" => worth > 80.0 && worth <= 200.0,
+            "chat_offer" => worth > 200.0,
+            _ => true,
+        };
+        let orders = visit.count("transaction");
+        let is_true = is_cart_right && orders == 0 && may_be_shown(visit.consent) && visit.stand == Stand::Live;
+        (!is_true).then(|| format!("{:?}, cart {worth}, orders {orders}, consent {}", visit.stand, visit.consent))
+    }
+
+    /// What the log says was painted or answered.
+    pub fn seen(&self) -> &BTreeSet<u128> {
+        &self.seen
     }
 
     /// Everything, while nothing is under way.
@@ -49,16 +116,11 @@ impl Audit {
         if let Some(complaint) = house.complaint() {
             return Err(complaint);
         }
-        for partition in partitions(self.plan) {
-            self.read(house, partition)?;
-        }
+        self.collect(house)?;
         if let Some(lost) = acked.iter().find(|id| !self.in_log.contains(*id)) {
             return Err(format!("L-1: {lost} was acknowledged and is not in the log"));
         }
         self.oracle.follow(&self.logs, &mut self.next)?;
-        for partition in partitions(self.plan) {
-            self.sessions(house, partition)?;
-        }
         for number in house.partitions() {
             let Some(stream) = house.stream(number) else { continue };
             if stream.as_of().0 + 1 != self.logs[number as usize].len() as i64 {
@@ -94,20 +156,13 @@ impl Audit {
             let (end, record) = (log.len(), log.get(*offset as usize));
             return Err(format!("L-4: {partition}/{offset} never arrived; position {position} of {end}: {record:?}"));
         }
-        let mut ids = BTreeSet::new();
         for partition in partitions(self.plan) {
-            for entry in entries(house, Topic::Decision, partition, 0)? {
-                let Some(Ok(decision)) = entry.value.as_deref().map(decode::<Decision>) else { continue };
-                if !ids.insert(decision.decision_id) {
-                    return Err(format!("D-1: decided twice: {decision:?}"));
-                }
-            }
             let pending = house.stream(partition.0).and_then(|stream| stream.pending().next());
             if let Some(pending) = pending {
                 return Err(format!("D-1: never decided: {pending:?}"));
             }
         }
-        Ok(ids.len() as u64)
+        Ok(self.decided.len() as u64)
     }
 
     fn read(&mut self, house: &House, partition: PartitionId) -> Result<(), String> {
@@ -126,6 +181,14 @@ impl Audit {
             let routed = match &record {
                 Record::Event(event) => {
                     self.in_log.insert(event.event_id.to_string());
+                    let id = event.decision_id.as_ref().and_then(|id| id.parse::<DecisionId>().ok());
+                    if matches!(event.name, EventName::Painted | EventName::Dismiss) {
+                        self.seen.extend(id.map(|id| id.0));
+                    }
+                    None
+                }
+                Record::Decision(decision) if decision.outcome == Outcome::Served => {
+                    self.served.insert(decision.decision_id.0, (**decision).clone());
                     None
                 }
                 Record::Handoff(handoff) => Some(handoff.id),
@@ -143,16 +206,33 @@ impl Audit {
         Ok(())
     }
 
-    fn sessions(&mut self, house: &House, partition: PartitionId) -> Result<(), String> {
-        let next = &mut self.sessions_next[partition.0 as usize];
-        for entry in entries(house, Topic::Session, partition, *next)? {
-            *next = entry.offset + 1;
+    /// What comes anew rises; what was read before is what it was.
+    fn derived(&mut self, house: &House, partition: PartitionId) -> Result<(), String> {
+        let index = partition.0 as usize;
+        for entry in entries(house, Topic::Session, partition, self.derived_next[index][0])? {
+            self.derived_next[index][0] = entry.offset + 1;
             let Some(Ok(update)) = entry.value.as_deref().map(decode::<SessionUpdate>) else {
                 return Err(format!("L-5: {partition:?}/{} is no session", entry.offset));
             };
+            let found = (update.session_id.0, update.version);
+            if let Some(before) = self.sessions[index].insert(entry.offset, found) {
+                differ("L-3: a session update", &found, &before)?;
+                continue;
+            }
             let before = self.versions.insert(update.session_id.0, update.version).unwrap_or(0);
             if before >= update.version {
                 return Err(format!("S-2: version {} after {before}: {update:?}", update.version));
+            }
+        }
+        for entry in entries(house, Topic::Decision, partition, self.derived_next[index][1])? {
+            self.derived_next[index][1] = entry.offset + 1;
+            // Reports and answers stand there too.
+            let Some(Ok(decision)) = entry.value.as_deref().map(decode::<Decision>) else { continue };
+            let found = (decision.decision_id.0, decision.asked_at_ms);
+            if let Some(before) = self.decisions[index].insert(entry.offset, found) {
+                differ("L-3: a decision", &found, &before)?;
+            } else if let Some(before) = self.decided.insert(found.0, decision) {
+                return Err(format!("D-1: decided twice: {before:?}"));
             }
         }
         Ok(())
@@ -161,7 +241,8 @@ impl Audit {
 
 fn entries(house: &House, topic: Topic, partition: PartitionId, from: i64) -> Result<Vec<Entry>, String> {
     let mut entries = Vec::new();
-    let mut next = from;
+    let start = house.port.extent(topic, partition).map_err(|error| error.to_string())?.start;
+    let mut next = from.max(start);
     loop {
         let before = entries.len();
         house.port.read(topic, partition, next, 1 << 20, &mut entries).map_err(|error| error.to_string())?;

@@ -4,12 +4,14 @@
 use crate::port::{Fault, Port};
 use midsession::assemble::{Assembly, Desk};
 use midsession::config::Config;
-use midsession::driver::{Decider, Owner, Sink};
+use midsession::driver::{Clock, Decider, Owner, Sink};
 use midsession::switches::Switches;
+use midsession::world::World;
+use midsession_edge::{HubLimits, PushHub, Subscription};
 use midsession_engine_local::{LocalLog, SimDisk};
-use midsession_event::{Decision, Outcome, PartitionId};
+use midsession_event::{Decision, DecisionId, Outcome, PartitionId, Reaction, SessionUpdate, Str, Topic, VisitorId};
 use midsession_ports::{Log, LogError};
-use midsession_stream::Stream;
+use midsession_stream::{Seam, Stream};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -29,22 +31,58 @@ pub struct Plan {
     pub twice: bool,
     /// A journal file is closed at about this size. Bytes.
     pub journal_bytes: u64,
+    /// Records older than this may go. ms.
+    pub keep_ms: i64,
+    /// When there is more than this, the oldest may go. Bytes.
+    pub keep_bytes: u64,
 }
 
-/// What was shown since the start.
-#[derive(Default)]
+/// The product's own sink, and what passed through it since the start.
 struct Notes {
+    world: Arc<World>,
+    fault: Option<Fault>,
     shown: Mutex<BTreeSet<u128>>,
+    retracted: Mutex<BTreeSet<u128>>,
     wrong: Mutex<Option<String>>,
 }
 
 impl Sink for Notes {
-    fn decided(&self, decision: &Decision, _durable_us: i64, replayed: bool) {
+    fn seam(&self, partition: PartitionId, seam: Seam, received_us: i64, now_us: i64) {
+        self.world.seam(partition, seam, received_us, now_us);
+    }
+
+    fn session(&self, update: &SessionUpdate) {
+        self.world.session(update);
+    }
+
+    fn decided(&self, decision: &Decision, durable_us: i64, replayed: bool) {
         let is_new =
             replayed || decision.outcome != Outcome::Served || self.shown.lock().insert(decision.decision_id.0);
         if !is_new {
             *self.wrong.lock() = Some(format!("D-2: shown twice in one life: {decision:?}"));
         }
+        self.world.decided(decision, durable_us, replayed);
+    }
+
+    fn capped(&self, rule: &Str) {
+        self.world.capped(rule);
+    }
+
+    fn retract(&self, decision: DecisionId, visitor: Option<&VisitorId>) {
+        self.retracted.lock().insert(decision.0);
+        if self.fault != Some(Fault::RetractUntold) {
+            self.world.retract(decision, visitor);
+        }
+    }
+
+    fn painted(&self, decision: DecisionId) {
+        if self.fault != Some(Fault::PaintedUntold) {
+            self.world.painted(decision);
+        }
+    }
+
+    fn reacted(&self, reaction: &Reaction, replayed: bool) {
+        self.world.reacted(reaction, replayed);
     }
 }
 
@@ -56,8 +94,12 @@ pub struct House {
     pub assembly: Arc<Assembly>,
     owners: Vec<Owner<Assembly>>,
     notes: Arc<Notes>,
+    hub: Arc<PushHub>,
+    /// What was on the log at the start, by partition, until it has been caught up with.
+    ends: Option<Vec<i64>>,
     grew: Arc<Mutex<Vec<PartitionId>>>,
     partitions: u32,
+    fault: Option<Fault>,
 }
 
 impl House {
@@ -79,20 +121,43 @@ impl House {
         let log_config = midsession_engine_local::Config {
             partitions: plan.partitions,
             journal_bytes: plan.journal_bytes,
+            keep_ms: plan.keep_ms,
+            keep_bytes: plan.keep_bytes,
             ..midsession_engine_local::Config::new("/data")
         };
         let log_clock = Arc::new(move || clock.load(Ordering::Relaxed) / 1000);
         let inner = Arc::new(LocalLog::open_threadless(disk.process(), log_clock, log_config)?);
         let port = Arc::new(Port { inner, fault: plan.fault, twice: plan.twice });
-        let clock = Arc::clone(now_us);
+        let clock: Clock = {
+            let now_us = Arc::clone(now_us);
+            Arc::new(move || now_us.load(Ordering::Relaxed))
+        };
+        let observe = midsession_observe::Observe::new();
         let decider: Arc<dyn Decider> = Arc::new(Desk {
             assembly: Arc::clone(&assembly),
             switches: Arc::new(Switches::default()),
             signing_key: b"simulated".to_vec(),
-            clock: Arc::new(move || clock.load(Ordering::Relaxed)),
-            observe: midsession_observe::Observe::new(),
+            clock: Arc::clone(&clock),
+            observe: Arc::clone(&observe),
         });
-        let notes = Arc::new(Notes::default());
+        // The fault: a clock that stands still since the start.
+        let (hub_clock, started_us) = (Arc::clone(&clock), clock());
+        let stands = plan.fault == Some(Fault::HubClockStands);
+        let hub_clock = Arc::new(move || if stands { started_us } else { hub_clock() } / 1000);
+        let hub = PushHub::with_clock(Arc::clone(&observe), HubLimits::default(), hub_clock);
+        let notes = Arc::new(Notes {
+            world: World::new(Arc::clone(&hub), observe, clock),
+            fault: plan.fault,
+            shown: Mutex::default(),
+            retracted: Mutex::default(),
+            wrong: Mutex::default(),
+        });
+        let ends = (0..plan.partitions)
+            .map(|partition| Ok(port.extent(Topic::Behavior, PartitionId(partition))?.end))
+            .collect::<Result<Vec<_>, LogError>>()?;
+        if plan.fault == Some(Fault::ReleasedEarly) {
+            notes.world.release();
+        }
         let committed_us = Arc::new(AtomicI64::new(now_us.load(Ordering::Relaxed)));
         let owners = (0..plan.owners)
             .map(|number| {
@@ -115,7 +180,8 @@ impl House {
         let grew = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&grew);
         port.on_commit(Box::new(move |partitions| told.lock().extend_from_slice(partitions)));
-        Ok(Self { port, assembly, owners, notes, grew, partitions: plan.partitions })
+        let (partitions, fault, ends) = (plan.partitions, plan.fault, Some(ends));
+        Ok(Self { port, assembly, owners, notes, hub, ends, grew, partitions, fault })
     }
 
     /// One commit of the log.
@@ -143,7 +209,45 @@ impl House {
                 }
             }
         }
+        let is_read = |(partition, end): (u32, &i64)| {
+            *end == 0 || self.stream(partition).is_some_and(|stream| stream.as_of().0 + 1 >= *end)
+        };
+        if self.ends.as_ref().is_some_and(|ends| (0..).zip(ends).all(is_read)) {
+            self.ends = None;
+            self.notes.world.release();
+        }
         Ok(wake_at_ms)
+    }
+
+    /// Housekeeping of the log. What it can't do now it does later.
+    pub fn keep_house(&self) {
+        let _ = self.port.inner.keep_house_now();
+    }
+
+    /// A question to a partition, as the driver answers it: how far has it read?
+    pub fn ask(&mut self, partition: u32, now_us: i64) -> Result<Option<i64>, LogError> {
+        let partition = PartitionId(partition);
+        let mut owners = self.owners.iter_mut();
+        let Some(owner) = owners.find(|owner| owner.stream(partition).is_some()) else { return Ok(None) };
+        if self.fault != Some(Fault::StaleRead) {
+            owner.look(partition, now_us)?;
+        }
+        Ok(owner.stream(partition).map(|stream| stream.as_of().0 + 1))
+    }
+
+    /// Opens a page's connection.
+    pub fn listen(&self, visitor: &VisitorId, last: Option<DecisionId>) -> Subscription {
+        self.hub.subscribe(visitor, last)
+    }
+
+    /// The machine has taken it back.
+    pub fn is_retracted(&self, decision: u128) -> bool {
+        self.notes.retracted.lock().contains(&decision)
+    }
+
+    /// What was on the log at the start has been read.
+    pub fn has_caught_up(&self) -> bool {
+        self.ends.is_none()
     }
 
     /// Nothing is under way anywhere.

@@ -4,6 +4,7 @@
 //! must be. [`world`] runs real partition machines over simulated logs, [`draw`] makes the shoppers. A run is a pure
 //! function of its seed.
 
+pub mod audience;
 pub mod audit;
 pub mod draw;
 pub mod house;

@@ -25,6 +25,24 @@ pub enum Fault {
     TickBack,
     /// A window that is 1 ms too long.
     WindowEdge,
+    /// A hand-off comes after the first event forwarded behind it.
+    HandoffOvertaken,
+    /// Features are read without a look at what the log holds more.
+    StaleRead,
+    /// The log is told that only the last record of a partition is needed.
+    KeepTooLittle,
+    /// The clock of a new process may be behind what an earlier one gave out.
+    ClockForgets,
+    /// The wall clock is followed back.
+    ClockBack,
+    /// What is no longer true is not taken back from pages.
+    RetractUntold,
+    /// The hub is not told what was painted.
+    PaintedUntold,
+    /// The hub does not see time pass.
+    HubClockStands,
+    /// What was decided is let out before the log has been caught up with.
+    ReleasedEarly,
 }
 
 /// The log with a fault, or without.
@@ -72,6 +90,13 @@ impl Log for Port {
                 let late = Unit { records: apart, positions: Vec::new() };
                 let unit = Unit { records, positions: unit.positions };
                 return self.inner.append(unit, self.then(late, done));
+            }
+            Some(Fault::HandoffOvertaken) => {
+                // The sort is stable: all but the hand-offs keep their order.
+                unit.records.sort_by_key(|record| {
+                    let value = record.value.as_deref().filter(|_| record.topic == Topic::Behavior);
+                    matches!(value.map(Record::decode), Some(Ok(Record::Handoff(_))))
+                });
             }
             _ => {}
         }
@@ -128,6 +153,13 @@ impl Log for Port {
     }
 
     fn keep_from(&self, positions: &[Position]) {
-        self.inner.keep_from(positions);
+        if self.fault != Some(Fault::KeepTooLittle) {
+            return self.inner.keep_from(positions);
+        }
+        let last = |position: &Position| {
+            let end = self.extent(Topic::Behavior, position.partition).map_or(position.offset, |extent| extent.end);
+            Position { offset: end, ..*position }
+        };
+        self.inner.keep_from(&positions.iter().map(last).collect::<Vec<_>>());
     }
 }
