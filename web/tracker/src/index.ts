@@ -3,7 +3,7 @@
 import type { Consent, Midsession } from "../midsession.d.ts";
 import { connect, disconnect, handlers, refresh, stop, turn } from "./push.ts";
 import { forget, here, leave, resume, track, view, viewed } from "./queue.ts";
-import { load, Mode, mode, options, readConsent, save, settle, startConsent } from "./state.ts";
+import { adopt, cookie, load, Mode, mode, options, readConsent, save, settle, silent, startConsent } from "./state.ts";
 
 const start = () => {
   resume();
@@ -71,13 +71,22 @@ if (!stub?.length) {
   start();
 
   tabs.onmessage = ({ data }) => commands.consent(data, true);
+  let left: string | undefined;
   addEventListener("pagehide", () => {
+    left = cookie();
     leave();
     disconnect();
   });
   addEventListener("visibilitychange", turn);
   addEventListener("pageshow", (event) => {
     if (!event.persisted) return;
+    // No message reaches a page in the cache. What other pages did about consent is told by the cookie: none any more
+    // means withdrawn, another one given again since.
+    const id = cookie();
+    if (left && !silent && mode == Mode.Full) {
+      if (id) adopt(id);
+      else commands.consent("none", true);
+    }
     if (viewed) view();
     void connect();
   });

@@ -53,10 +53,11 @@ export const prepare = () => {
 };
 
 /**
- * Paints as soon as the slot is free, or not at all once `until` is past; returns how to take the card away. `report`
- * gets `exposure`, `click` and `dismiss` as they happen, `painted` is called when the card is on the page.
+ * Paints as soon as the slot is free, if it is `due` then; returns how to take the card away, which says whether there
+ * was one. `report` gets `exposure`, `click` and `dismiss` as they happen, `painted` is called when the card is on the
+ * page.
  */
-export const paint = (frame: Frame, until: number, report: (name: string) => void, painted: () => void) => {
+export const paint = (frame: Frame, due: () => boolean, report: (name: string) => void, painted: () => void) => {
   const { slot } = frame;
   let remove: (() => void) | undefined;
   const next = () => {
@@ -64,7 +65,7 @@ export const paint = (frame: Frame, until: number, report: (name: string) => voi
     queues.get(slot)?.shift()?.();
   };
   const put = () => {
-    if (performance.now() > until) return next();
+    if (!due()) return next();
     remove = show(frame, report, () => {
       remove = undefined;
       next();
@@ -75,8 +76,10 @@ export const paint = (frame: Frame, until: number, report: (name: string) => voi
   if (crosses.get(slot)?.isConnected) queues.set(slot, [...(queues.get(slot) ?? []), put]);
   else put();
   return () => {
-    remove?.();
     queues.set(slot, (queues.get(slot) ?? []).filter((other) => other != put));
+    const wasThere = !!remove;
+    remove?.();
+    return wasThere;
   };
 };
 

@@ -1,7 +1,7 @@
 //! What comes back: one push connection per visible tab, and one tab that shows each intervention.
 
 import type { Frame, Report } from "../midsession.d.ts";
-import { calls, leave, roundTrip, sendLag, track } from "./queue.ts";
+import { calls, leave, roundTrip, tellConsent, track } from "./queue.ts";
 import { address, adopt, load, Mode, mode, now, options, save, silent, src, visitorId, writeCookie } from "./state.ts";
 
 // A tab nobody looks at gives its connection back: over HTTP/1.1 a browser has six per host for all tabs.
@@ -19,13 +19,16 @@ export const handlers: Record<string, ((frame: Frame, report?: Report) => unknow
 const waiting = new Map<string, () => void>();
 /** What was taken back, also before it could be painted. */
 const retracted = new Set<string>();
-/** What this tab has shown, and how to take it away. */
-const shown = new Map<string, () => void>();
+/** What this tab has shown or will show when its slot is free, and how to take it away. */
+const shown = new Map<string, () => unknown>();
 /** What paints: a module beside this script. One that could not be loaded is asked for again when it is needed. */
 let painter: Promise<typeof import("./paint.ts") | void> | undefined;
+let failures = "";
 const card = () =>
-  (painter ??= import(new URL("midsession-card.js", src).href).catch(() => {
+  (painter ??= import(new URL("midsession-card.js" + failures, src).href).catch(() => {
     painter = undefined;
+    // A browser may remember for as long as the page lives that an address gave no module.
+    failures = (failures || "?") + "+";
   }));
 /** Gives slots that are new to the page their live region. */
 export const refresh = () => source && card().then((painter) => painter?.prepare());
@@ -50,7 +53,10 @@ export const connect = async () => {
     const answer = await fetch(address("token?key=" + options.key), { method: "POST", credentials: "include" });
     const { token, visitor_id } = await answer.json();
     if (mode < Mode.Full || !token) return;
-    if (silent) adopt(visitor_id);
+    if (silent) {
+      adopt(visitor_id);
+      tellConsent();
+    }
     source?.close();
     const next = (source = new EventSource(address("push?token=" + token)));
     next.addEventListener("intervention", (message) => offer(JSON.parse(message.data)));
@@ -78,15 +84,19 @@ export const disconnect = () => {
 /** Takes everything away when consent is withdrawn. */
 export const stop = () => {
   disconnect();
-  shown.forEach((remove) => remove());
+  // The latest first: taking a card away makes room for the one that waits for its slot.
+  [...shown.values()].reverse().forEach((remove) => remove());
 };
 
 const retract = ({ decision_id, reason }: Frame & { reason?: string }) => {
   waiting.delete(decision_id);
   retracted.add(decision_id);
-  // What this tab painted stays when the others are told of it.
+  // What this tab painted stays when the others are told of it; what still waits here for its slot looks again.
   if (reason != "painted") shown.get(decision_id)?.();
 };
+
+/** What any tab has shown. */
+const seen = () => load<string[]>("seen") ?? [];
 
 /** Shows an intervention if it is still due, this tab is in view, and no other tab has it. */
 const offer = (
@@ -95,15 +105,16 @@ const offer = (
   until = now() + frame.expires_at_ms - frame.now_ms,
 ) => {
   const id = frame.decision_id;
+  // A tab that has it asks for no lock, not even for a moment: another one may be free to paint.
+  if (shown.has(id)) return;
   const from = now();
   const claim = async () => {
     // Before it is claimed: what can't be painted here is left to another tab.
     const painter = await card();
     if (!painter && !handlers.intervention) return;
-    const seen = load<string[]>("seen") ?? [];
-    if (now() > until || mode < Mode.Full || seen.includes(id) || shown.has(id) || retracted.has(id)) return;
-    save("seen", [...seen, id].slice(-SEEN_MAX));
-    shown.set(id, show(frame, from, until, painter));
+    const due = () => now() <= until && mode == Mode.Full && !seen().includes(id) && !retracted.has(id);
+    if (!due()) return;
+    shown.set(id, show(frame, from, due, painter));
     // Tabs see each other's storage a little late, but never each other's locks.
     return new Promise((release) => setTimeout(release, LOCK_MS));
   };
@@ -118,7 +129,7 @@ const offer = (
 };
 
 /** Hands an intervention to the page's callback or paints it; returns how to take it away again. */
-const show = (frame: Frame, from: number, until: number, painter: typeof import("./paint.ts") | void) => {
+const show = (frame: Frame, from: number, due: () => boolean, painter: typeof import("./paint.ts") | void) => {
   const reported = new Set<string>();
   const report = (name: string, properties?: Record<string, number | undefined>) => {
     if (reported.has(name)) return;
@@ -126,16 +137,17 @@ const show = (frame: Frame, from: number, until: number, painter: typeof import(
     track(name, { decision_id: frame.decision_id, preview: frame.preview, properties: { rule: frame.rule, ...properties } });
     handlers[name]?.(frame);
   };
+  /** From here on it is nobody's any more; what only waits for its slot may still be shown by the next page. */
+  const take = () => save("seen", [...seen(), frame.decision_id].slice(-SEEN_MAX));
   const painted = () =>
     requestAnimationFrame(() =>
       requestAnimationFrame(() => {
         const at = now();
-        const called = calls.get(frame.cause_event_id!);
-        const properties: Record<string, number | undefined> = { paint_ms: at - from, rtt_ms: roundTrip || undefined };
-        if (called) {
-          properties.sent_to_painted_ms = at - called[0]!;
-          if (called[1]) properties.send_ms = called[1] - called[0]! + sendLag;
-        }
+        const [called, way] = calls.get(frame.cause_event_id!) ?? [];
+        const trip = way?.[2] ?? roundTrip;
+        const properties: Record<string, number | undefined> = { paint_ms: at - from, rtt_ms: trip || undefined };
+        if (called) properties.sent_to_painted_ms = at - called;
+        if (way?.[1] != null) properties.send_ms = way[0] - called! + way[1];
         // Each part by its own clock: the server's up to the write, half a round trip, the browser's to the paint.
         if (frame.deadline_ms) {
           properties.deadline_to_painted_ms = frame.now_ms - frame.deadline_ms + roundTrip / 2 + at - from;
@@ -153,11 +165,17 @@ const show = (frame: Frame, from: number, until: number, painter: typeof import(
   }
   const help = { shown: painted, clicked: () => report("click"), dismissed: () => report("dismiss") };
   const theirs = handlers.intervention;
+  const told = () => handlers.retract?.(frame);
   if (theirs && theirs(frame, help) !== false) {
+    take();
     report("exposure");
-    return () => handlers.retract?.(frame);
+    return told;
   }
-  return painter?.paint(frame, until, report, painted) ?? (() => {});
+  const remove = painter?.paint(frame, due, report, () => {
+    take();
+    painted();
+  });
+  return () => remove?.() && told();
 };
 
 /** The tab came into view, or went out of it. */

@@ -27,20 +27,25 @@ let referrer = document.referrer;
 /** The page last viewed, if any. */
 export let viewed: string | undefined;
 
-/** When each of the last events was tracked, then when its request was made, by its id; ms of the page's clock. */
-export const calls = new Map<string, number[]>();
-/** From the last request's being made to its leaving the browser; ms. */
-export let sendLag = 0;
-/** Round trip of the last POST without the server's own time, where it says so; ms. */
+/** A request: when it was made, how long it took to leave, and its round trip without the server's own time; ms. */
+type Way = [made: number, lag?: number, trip?: number];
+/** When each of the last events was tracked, by the page's clock, and the request that it went with; by its id. */
+export const calls = new Map<string, [at: number, way?: Way]>();
+/** The last requests, oldest first. */
+const ways: Way[] = [];
+/** Round trip of the last POST, for what no event of this page caused; ms. */
 export let roundTrip = 0;
+/** Consent was given before anybody knew whose it is. */
+let untold = false;
 
 /** The page's address without the fragment. */
 export const here = () => location.href.split("#")[0]!;
 
 /** Sends an event; the ones that somebody waits for go at once. */
 export const track = (name: string, fields?: Fields & Record<string, unknown>): string | undefined => {
-  // Beside another tracker only what that one can't know is told.
-  if (!mode || (silent && !(fields?.decision_id || (name == "consent" && isKnown())))) return;
+  if (!mode) return;
+  // Beside another tracker only what that one can't know is told, and only of a visitor with a name.
+  if (silent && !fields?.decision_id && (name != "consent" || (untold = !isKnown()))) return;
   const id = uuid();
   if (calls.size > CALLS_MAX) calls.delete(calls.keys().next().value!);
   calls.set(id, [now()]);
@@ -66,6 +71,9 @@ export const track = (name: string, fields?: Fields & Record<string, unknown>): 
   else later(BATCH_MS);
   return id;
 };
+
+/** Tells the consent that had to wait until the visitor had a name. */
+export const tellConsent = () => untold && track("consent");
 
 /** A page view; what was viewed before on this page is its referrer. */
 export const view = (fields?: Fields) => {
@@ -120,7 +128,12 @@ const flush = async (hot?: boolean) => {
   if (wait > 0) return later(wait);
   chunk.forEach((event) => flying.add(event));
   const text = body(chunk);
-  chunk.forEach((event) => calls.get(JSON.parse(event).event_id)?.push(now()));
+  const way: Way = [now()];
+  if (ways.push(way) > CALLS_MAX) ways.shift();
+  for (const event of chunk) {
+    const call = calls.get(JSON.parse(event).event_id);
+    if (call) call[1] = way;
+  }
   const [status, after] = (await fetch(url, {
     method: "POST",
     body: text,
@@ -128,7 +141,11 @@ const flush = async (hot?: boolean) => {
     keepalive: !text[1.1 * CHUNK_UNITS_MAX],
     signal: AbortSignal.timeout(TIMEOUT_MS),
   }).then(
-    (answer) => [answer.status, +answer.headers.get("retry-after")! * 1e3],
+    (answer) => {
+      // Read, or the browser tells of the request's times only when it gets round to it.
+      answer.text().catch(() => {});
+      return [answer.status, +answer.headers.get("retry-after")! * 1e3];
+    },
     () => [0],
   )) as [number, number];
   chunk.forEach((event) => flying.delete(event));
@@ -171,7 +188,9 @@ addEventListener("online", () => {
 new PerformanceObserver((list) =>
   list.getEntriesByName(url).forEach((entry) => {
     const { startTime, requestStart, responseStart, serverTiming } = entry as PerformanceResourceTiming;
-    sendLag = requestStart - startTime;
     roundTrip = responseStart - requestStart - (serverTiming[0]?.duration ?? 0);
+    // All have one address: what tells them apart is when they were made, whichever is answered first.
+    const way = ways.findLast(([made]) => made <= startTime);
+    if (way) [way[1], way[2]] = [requestStart - startTime, roundTrip];
   }),
 ).observe({ type: "resource" });

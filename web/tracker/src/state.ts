@@ -9,7 +9,6 @@ export const enum Mode {
   Full,
 }
 
-
 /** The script tag's `data-` attributes, and where it came from. */
 export const { dataset: options, src } = document.currentScript as HTMLScriptElement;
 /** Another tracker sends the events; this one only paints, and reports that. */
@@ -44,11 +43,14 @@ export const writeCookie = (value: string, seconds: number) => {
   document.cookie = `_ms_vid=${value};path=/;samesite=lax;max-age=${seconds};domain=${options.domain ?? ""};` + secure;
 };
 
+/** The visitor id that all pages share, if there is one. */
+export const cookie = () => /_ms_vid=([^;]+)/.exec(document.cookie)?.[1];
+
 /** The visitor id: from the cookie under full consent, else new for this page load. */
 export const visitorId = () => {
   if (!visitor) {
     const full = mode == Mode.Full;
-    visitor = (full && /_ms_vid=([^;]+)/.exec(document.cookie)?.[1]) || uuid();
+    visitor = (full && cookie()) || uuid();
     if (full) writeCookie(visitor, 31536e3);
   }
   return visitor;

@@ -182,3 +182,49 @@ test(
     assert.equal(consent.consent!.personalization, false);
   }),
 );
+
+test(
+  "beside another tracker a consent given before the token names the visitor is told once it does",
+  shop({}, async ({ collector, open }) => {
+    collector.pages["/"] = page('data-track="off" data-consent="none"');
+    collector.visitor = "snowplow-duid";
+    const view = await open();
+    await say(view, "consent", "full");
+    const consent = await until(() => collector.named("consent")[0], "the consent");
+    assert.equal(consent.visitor_id, "snowplow-duid");
+    assert.equal(consent.consent!.personalization, true);
+    await until(() => collector.pushes.size == 1, "the push");
+    await view.evaluate(() => dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true })));
+    await until(() => collector.tokens == 2, "the next token");
+    await settle();
+    assert.equal(collector.named("consent").length, 1);
+  }),
+);
+
+for (const [what, cookie, views] of [
+  ["withdrawn", "_ms_vid=;max-age=0", 1],
+  ["withdrawn and given again", "_ms_vid=another", 2],
+] as const) {
+  test(
+    `back/forward cache: consent ${what} on another page holds on the one that comes back`,
+    shop({}, async (all) => {
+      const { collector, listen } = all;
+      collector.pages["/"] = page();
+      collector.pages["/next"] = "<!doctype html><title>Next</title>";
+      const view = await listen();
+      await view.evaluate(() => ((window as { mark?: number }).mark = 1));
+      await view.goto(collector.base + "/next");
+      await until(() => collector.pushes.size == 0, "the push to close");
+      await view.evaluate((cookie) => {
+        document.cookie = cookie + ";path=/";
+        setTimeout(() => history.back());
+      }, cookie);
+      await until(() => view.evaluate(() => (window as { mark?: number }).mark).catch(() => 0), "the page from the cache");
+      await settle();
+      assert.equal(collector.named("page_view").length, views);
+      assert.equal(collector.pushes.size, views - 1);
+      if (views == 2) assert.equal(collector.named("page_view")[1]!.visitor_id, "another");
+      else assert.deepEqual(await stored(all, view), nothing);
+    }),
+  );
+}

@@ -407,14 +407,21 @@ test(
 );
 
 test(
-  "the card can't be loaded: nothing is reported; it is asked for again with the next intervention",
-  shop({}, async ({ collector, listen }) => {
+  "the card can't be loaded: nothing is reported; the next intervention asks under an address that is new to the browser",
+  shop({}, async ({ collector, context, listen }) => {
     collector.pages["/"] = page();
     collector.cardless = true;
+    const asked: string[] = [];
+    context.on("request", (request) => request.url().includes("midsession-card") && asked.push(request.url()));
     const view = await listen();
     const lost = collector.intervene();
     await settle();
     assert.equal(collector.named("painted").length + (await card(view).count()), 0);
     assert.ok(!(await view.evaluate(() => localStorage._ms_seen ?? "")).includes(lost.decision_id), "free for another tab");
+    collector.cardless = false;
+    collector.intervene();
+    await until(() => collector.named("painted").length, "the report");
+    assert.equal(await card(view).count(), 1);
+    assert.equal(new Set(asked).size, asked.length, asked.join());
   }),
 );

@@ -50,6 +50,33 @@ test(
 );
 
 test(
+  "the times are those of the request that carried the event, whichever was answered last",
+  shop({}, async ({ collector, listen }) => {
+    collector.pages["/"] = page();
+    const view = await listen();
+    await until(() => collector.named("page_view").length, "the view");
+    let release = () => {};
+    collector.hold = new Promise<void>((done) => (release = done));
+    const slow = (await say(view, "track", "add_to_cart")) as string;
+    await settle();
+    collector.hold = undefined;
+    // An answer that says it took the server an hour leaves its mark on the round trip of its own request alone.
+    collector.answers = [{ status: 200 }, { status: 200, headers: { "server-timing": "total;dur=3600000" } }];
+    const quick = (await say(view, "track", "transaction")) as string;
+    await until(() => collector.named("transaction").length, "the overtaking");
+    release();
+    await until(() => collector.named("add_to_cart").length, "the slow one");
+    // Until the browser has told of the answer.
+    await settle();
+    collector.intervene({ cause_event_id: quick, rule: "quick" });
+    collector.intervene({ cause_event_id: slow, rule: "slow", slot: "other" });
+    await until(() => collector.named("painted").length == 2, "the reports");
+    const trips = collector.named("painted").map(({ properties }) => [properties!.rule, (properties!.rtt_ms as number) > 0]);
+    assert.deepEqual(Object.fromEntries(trips), { quick: true, slow: false });
+  }),
+);
+
+test(
   "silence: deadline to painted; what another page caused has no way to measure",
   shop({}, async ({ collector, listen }) => {
     collector.pages["/"] = page();
@@ -175,6 +202,59 @@ test(
     collector.send("retract", { decision_id, reason: "overtaken" });
     await until(async () => (await card(view).count()) == 0, "the card to go");
     assert.equal(collector.named("dismiss").length, 0);
+  }),
+);
+
+test(
+  "the page is told when a card is taken back; not of one that was gone already or never came",
+  shop({}, async ({ collector, listen }) => {
+    collector.pages["/"] = page();
+    const view = await listen();
+    await view.evaluate(() => {
+      const told: string[] = [];
+      Object.assign(window, { told });
+      window.midsession!("on", "retract", ({ decision_id }) => told.push(decision_id));
+    });
+    const shown = collector.intervene();
+    const waiting = collector.intervene();
+    const closed = collector.intervene({ slot: "other", payload: { title: "Other" } });
+    await until(() => collector.named("painted").length == 2, "the reports");
+    await view.getByRole("region", { name: "Other" }).getByRole("button", { name: "Close" }).click();
+    for (const { decision_id } of [waiting, closed, shown]) collector.send("retract", { decision_id, reason: "overtaken" });
+    await until(async () => (await card(view).count()) == 0, "the card to go");
+    assert.deepEqual(await view.evaluate(() => (window as unknown as { told: string[] }).told), [shown.decision_id]);
+  }),
+);
+
+test(
+  "what still waited for its slot when the page was left is shown on the next one, or by another tab, once",
+  shop({}, async ({ collector, listen }) => {
+    collector.pages["/"] = page();
+    const view = await listen();
+    collector.intervene();
+    const left = collector.intervene({ payload: { title: "Left" } });
+    await until(() => collector.named("painted").length == 1, "the first");
+    await settle();
+    const pushes = collector.opened.length;
+    await view.reload();
+    await until(() => collector.opened.length > pushes, "the push");
+    collector.intervene({ payload: { title: "Before" } });
+    await until(() => collector.named("painted").length == 2, "the one before it");
+    collector.intervene(left);
+    await settle();
+    const other = await view.context().newPage();
+    await other.goto(collector.base);
+    // Longer than the tab keeps what it has claimed from the others.
+    await new Promise((done) => setTimeout(done, 5_500));
+    await until(() => collector.pushes.size == 2, "the other tab's push");
+    collector.intervene(left);
+    await until(() => collector.named("painted").length == 3, "the one that was left");
+    assert.equal(collector.named("painted")[2]!.decision_id, left.decision_id);
+    assert.equal(await other.getByRole("heading", { name: "Left" }).count(), 1);
+    await view.getByRole("region", { name: "Before" }).getByRole("button", { name: "Close" }).click();
+    await settle();
+    assert.equal(await card(view).count(), 0, "shown elsewhere meanwhile");
+    assert.equal(collector.named("painted").length, 3);
   }),
 );
 

@@ -32,5 +32,5 @@ for (const banned of [
 
 test("one import, of the card, from where the script came from", () => {
   assert.equal(String(script).split("import(").length, 2);
-  assert.match(String(script), /import\(new URL\("midsession-card\.js",/);
+  assert.match(String(script), /import\(new URL\("midsession-card\.js"/);
 });
