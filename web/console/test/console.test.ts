@@ -5,6 +5,7 @@ import { createRequire } from "node:module";
 import { after, before, describe, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 import { launch, until } from "./browser.ts";
+import { fonts, misfits, setIn } from "../../store/test/fit.ts";
 import { startMock, type Mock } from "./mock.ts";
 import { World } from "./world.ts";
 
@@ -79,6 +80,21 @@ describe("every screen", () => {
             await page.context().close();
           }
         }));
+});
+
+describe("a narrow page", () => {
+  for (const font of fonts)
+    test(`has room for everything in ${font}`, () =>
+      withMock(new World(7, 120), async (mock) => {
+        for (const [name, hash] of Object.entries(screens(mock.world))) {
+          const { page } = await open(mock, hash, { width: 390 });
+          await page.locator("h1").first().waitFor({ state: "attached" });
+          await page.locator(".loading").first().waitFor({ state: "detached" });
+          await setIn(page, font);
+          assert.deepEqual(await misfits(page), [], name);
+          await page.context().close();
+        }
+      }));
 });
 
 describe("live", () => {

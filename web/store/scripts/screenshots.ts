@@ -14,49 +14,90 @@ const browser = await launch();
 // A headless browser says that it is one, and the product rightly keeps robots out of its decisions.
 const userAgent = `Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/${browser.version()} Safari/537.36`;
 
-/** The reminder that a stalled cart gets: pushed by the mock, or waited for. */
-async function reminder(page: Page): Promise<boolean> {
+/** What the demo's profile says, for the mock to push. */
+const cards = {
+  reminder: { slot: "nudge", payload: { title: "Still thinking it over?", body: "Your cart is kept as you left it.", label: "Back to your cart", action: "/shop/cart", dismiss: "Not now" } },
+  discount: { slot: "offer", payload: { title: "10 % off today", body: "For your next order within the half hour:", label: "See the sale", action: "/shop/", dismiss: "Close", code: "5D2NG-C7Q8W-0RK4T-XM31Z-9AHBV-E6FYP-JS" } },
+  chat: { slot: "chat", payload: { title: "Can we help you choose?", body: "Somebody who knows these products has time for you.", label: "Talk to us", action: "#contact", dismiss: "No, thank you" } },
+};
+type Card = keyof typeof cards;
+
+/** Waits for a card: pushed by the mock, else for what the real rule asks of a shopper. */
+async function comes(page: Page, card: Card): Promise<boolean> {
+  const { slot, payload } = cards[card];
   if (mock) {
     await page.waitForTimeout(600);
-    const payload = { title: "Still thinking it over?", body: "Your cart is kept as you left it.", label: "Back to your cart", action: "/shop/cart", dismiss: "Not now" };
-    mock.push("intervention", "d-1", { decision_id: "d-1", rule: "cart_stalled", slot: "nudge", payload, expires_at_ms: Date.now() + 60_000, now_ms: Date.now() });
+    mock.push("intervention", card, { decision_id: card, rule: card, slot, payload, expires_at_ms: Date.now() + 60_000, now_ms: Date.now() });
   }
-  const came = await page.getByText("Still thinking").waitFor({ timeout: 45_000 }).then(() => true, () => false);
+  const came = await page.getByText(payload.title).waitFor({ timeout: 45_000 }).then(() => true, () => false);
   await page.waitForTimeout(400);
   return came;
 }
 
-async function visit(scheme: "light" | "dark", width: number): Promise<boolean> {
+async function visit(scheme: "light" | "dark", width: number, run: (page: Page, shoot: (name: string) => Promise<void>) => Promise<boolean>): Promise<boolean> {
   const context = await browser.newContext({ userAgent, colorScheme: scheme, viewport: { width, height: width === 390 ? 844 : 900 } });
   const page = await context.newPage();
   const shoot = async (name: string) => {
     await page.evaluate(() => scrollTo(0, 0));
     await page.waitForTimeout(200);
-    return writeFile(`${out}shop-${name}-${scheme}-${width}.png`, small(await page.screenshot()));
+    await writeFile(`${out}shop-${name}-${scheme}-${width}.png`, small(await page.screenshot()));
   };
   await page.goto(`${base}/shop/`);
   await page.getByRole("button", { name: "Yes, allow" }).click();
   await page.waitForTimeout(500);
-  await shoot("home");
-  await page.goto(`${base}/shop/product/alba-table-lamp`);
-  await page.getByRole("button", { name: "Add to cart" }).click();
-  await page.waitForTimeout(300);
-  await shoot("product");
-  await page.goto(`${base}/shop/category/ceramics`);
-  const came = await reminder(page);
-  await shoot("reminder");
-  await page.goto(`${base}/shop/cart`);
-  await page.waitForTimeout(500);
-  await shoot("cart");
+  const came = await run(page, shoot);
   await context.close();
   return came;
 }
 
-for (const scheme of ["light", "dark"] as const)
-  for (const width of [1440, 390]) {
-    // One shopper in ten is held back for comparison: then another one comes.
-    let tries = 1;
-    while (!(await visit(scheme, width)) && tries < 4) tries++;
-  }
+const product = async (page: Page, id: string) => {
+  await page.goto(`${base}/shop/product/${id}`);
+  await page.getByRole("button", { name: "Add to cart" }).waitFor();
+  await page.waitForTimeout(300);
+};
+
+/** The shop from its door to the cart, with the reminder that a stalled cart gets. */
+const tour: Parameters<typeof visit>[2] = async (page, shoot) => {
+  await shoot("home");
+  await product(page, "alba-table-lamp");
+  await page.getByRole("button", { name: "Add to cart" }).click();
+  await page.waitForTimeout(300);
+  await shoot("product");
+  await page.goto(`${base}/shop/category/ceramics`);
+  const came = await comes(page, "reminder");
+  await shoot("reminder");
+  await page.goto(`${base}/shop/cart`);
+  await page.waitForTimeout(500);
+  await shoot("cart");
+  return came;
+};
+
+/** Somebody who looks at dear things and comes back to a cheap one. */
+const bargain: Parameters<typeof visit>[2] = async (page, shoot) => {
+  for (const id of ["alba-table-lamp", "mist-mug", "mist-mug", "mist-mug"]) await product(page, id);
+  const came = await comes(page, "discount");
+  await shoot("discount");
+  return came;
+};
+
+/** A dear cart, and a shopper who does not know yet. */
+const question: Parameters<typeof visit>[2] = async (page, shoot) => {
+  await product(page, "alba-table-lamp");
+  for (let pieces = 0; pieces < 2; pieces++) await page.getByRole("button", { name: "Add to cart" }).click();
+  const came = await comes(page, "chat");
+  await shoot("chat");
+  return came;
+};
+
+/** One shopper in ten is held back for comparison: then another one comes. */
+async function shown(...args: Parameters<typeof visit>): Promise<void> {
+  for (let tries = 1; !(await visit(...args)); tries++) if (tries > 3) throw new Error(`nothing was shown at ${args[1]} px`);
+}
+
+for (const width of [1440, 390]) {
+  for (const scheme of ["light", "dark"] as const) await shown(scheme, width, tour);
+  await shown("light", width, bargain);
+  await shown("light", width, question);
+}
 await browser.close();
 await mock?.close();

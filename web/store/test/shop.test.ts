@@ -5,6 +5,7 @@ import { createRequire } from "node:module";
 import { after, before, describe, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 import { launch, until } from "./browser.ts";
+import { fonts, misfits, setIn } from "./fit.ts";
 import { startMock, type Mock, type SentEvent } from "./mock.ts";
 
 let browser: Browser;
@@ -280,6 +281,40 @@ describe("every page", () => {
             await page.context().close();
           }
         }));
+});
+
+describe("a narrow page", () => {
+  for (const font of fonts)
+    test(`has room for everything in ${font}`, () =>
+      withMock(async (mock) => {
+        for (const path of pages) {
+          const { page } = await visit(mock, path, { width: 390, cart: { "dune-vase": 1, "mist-mug": 2 } });
+          await page.locator("h1").waitFor();
+          await setIn(page, font);
+          assert.deepEqual(await misfits(page), [], path);
+          await page.context().close();
+        }
+        const { page } = await visit(mock, "cart", { width: 390, cart: { "dune-vase": 1 } });
+        await setIn(page, font);
+        await until(() => mock.listeners() === 1, "the push connection");
+        const code = "5D2NG-C7Q8W-0RK4T-XM31Z-9AHBV-E6FYP-JS";
+        const payload = { title: "10 % off today", body: "For your next order within the half hour:", label: "See the sale", action: "/shop/", dismiss: "Close", code };
+        mock.push("intervention", "d-1", { decision_id: "d-1", rule: "offer", slot: "offer", payload, expires_at_ms: Date.now() + 60_000, now_ms: Date.now() });
+        await page.getByText(code).waitFor();
+        assert.deepEqual(await misfits(page), [], "the discount");
+        const lines = await page.getByText(code).evaluate((element: HTMLElement) => element.offsetHeight / parseFloat(getComputedStyle(element).lineHeight));
+        assert.ok(lines < 3.2, `the code takes ${lines} lines with its padding`);
+      }));
+
+  test("and one that has not is noticed", () =>
+    withMock(async (mock) => {
+      const { page } = await visit(mock, "", { width: 390 });
+      await page.locator("h1").waitFor();
+      await page.evaluate(() => document.querySelector<HTMLElement>(".cats")?.style.setProperty("flex-wrap", "nowrap"));
+      await page.evaluate(() => document.querySelector<HTMLElement>(".cats")?.style.setProperty("letter-spacing", "1em"));
+      await setIn(page, "DejaVu Sans Mono");
+      assert.match((await misfits(page)).join(), /Desk/);
+    }));
 });
 
 test("the shop can be used by keyboard alone", () =>

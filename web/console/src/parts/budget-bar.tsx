@@ -24,7 +24,7 @@ export function BudgetBar({ budget }: { budget: Budget }) {
       <ul class="promise-legend">
         {stages.map((stage, index) => (
           <li key={stage.name} title={stage.what}>
-            <i class={`seg-${index % 8}`} aria-hidden="true" />
+            <i class={`seg-${index % 9}`} aria-hidden="true" />
             {stageWords(stage.name)} <b>{ms(stage.p99_ms)}</b>
           </li>
         ))}
