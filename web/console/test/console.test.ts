@@ -245,6 +245,33 @@ describe("interventions", () => {
       ]);
     }));
 
+  test("a preview says whom it reached, names its failure in red, needs an id and remembers it", () =>
+    withMock(new World(16, 4), async (mock) => {
+      const { page } = await open(mock, "#/interventions");
+      const card = page.locator(".rule", { hasText: "Chat offer" });
+      const button = card.getByRole("button", { name: "Preview there" });
+      const answer = card.getByRole("status");
+      await button.waitFor();
+      assert.equal(await button.isDisabled(), true, "without an id");
+      await card.getByLabel("Visitor id of your browser").fill("  v-7 ");
+      mock.previewPages = 0;
+      await button.click();
+      await answer.getByText("no page open that listens").waitFor();
+      mock.previewPages = 3;
+      await button.click();
+      await answer.getByText("Sent to 3 open pages of that browser").waitFor();
+      assert.equal(await answer.evaluate((element) => element.classList.contains("bad")), false);
+      mock.failWith = 503;
+      await button.click();
+      await answer.getByText("The server is restarting.").waitFor();
+      assert.equal(await answer.evaluate((element) => element.classList.contains("bad")), true);
+      mock.failWith = 0;
+      assert.deepEqual(mock.asked, [1, 2].map(() => ({ method: "POST", path: "/v1/interventions/chat_offer/preview", body: { visitor_id: "v-7" } })));
+      await page.reload();
+      await card.waitFor();
+      assert.equal(await card.getByLabel("Visitor id of your browser").inputValue(), "v-7");
+    }));
+
   test("one's own visitor id is filled in where the browser has been in the shop", () =>
     withMock(new World(16, 4), async (mock) => {
       const { page } = await open(mock, "#/overview");
@@ -256,6 +283,39 @@ describe("interventions", () => {
 });
 
 describe("when things are not well", () => {
+  test("a stage over its share is red and named; over it by too few measurements, it is neither", () =>
+    withMock(new World(17, 3), async (mock) => {
+      const budget = mock.world.budget();
+      const over = { ...budget.stages[2]!, p99_ms: 14, headroom_p99_ms: -4 };
+      mock.world.budget = () => ({ ...budget, stages: [{ ...over, name: "machine", count: 100 }, { ...over, name: "decide", count: 99 }, { ...over, name: "push", headroom_p99_ms: null }] });
+      const { page } = await open(mock, "#/budget");
+      const row = (name: string) => page.locator(".stages tr", { has: page.getByRole("rowheader", { name }) });
+      await row("Understand").waitFor();
+      const red = async (name: string) => [await row(name).locator(".over").count(), await row(name).locator(".minus").count()];
+      assert.deepEqual([await red("Understand"), await red("Decide"), await red("Send")], [[1, 1], [0, 0], [0, 0]]);
+      assert.match((await page.locator(".over-note").textContent()) ?? "", /^Over their share: Understand \(stream\)\.$/);
+      assert.deepEqual(
+        await row("Understand").locator(".minus").evaluate((minus) => {
+          const probe = document.createElement("p");
+          probe.className = "bad";
+          document.body.append(probe);
+          return [getComputedStyle(minus).color === getComputedStyle(probe).color, getComputedStyle(minus).color === getComputedStyle(document.body).color];
+        }),
+        [true, false],
+      );
+    }));
+
+  test("a rule that can't be carried out is marked, and says why", () =>
+    withMock(new World(17, 3), async (mock) => {
+      Object.assign(mock.world.interventions[1]!, { error: "no such feature: user.cart_count" });
+      const { page } = await open(mock, "#/interventions");
+      const card = page.locator(".rule-broken");
+      await card.waitFor();
+      assert.equal(await card.getByRole("heading").textContent(), "Chat offer");
+      assert.equal((await card.getByRole("alert").textContent())?.trim(), "no such feature: user.cart_count");
+      assert.equal(await page.getByRole("alert").count(), 1);
+    }));
+
   test("who is not signed in is told how", () =>
     withMock(new World(17, 3), async (mock) => {
       mock.failWith = 401;

@@ -18,6 +18,8 @@ export interface Mock {
   asked: { method: string; path: string; body: unknown }[];
   /** Every answer from now on has this status, until 0. */
   failWith: number;
+  /** Open pages of the browser that previews go to. */
+  previewPages: number;
   batch(rows: { sessions?: unknown[]; decisions?: unknown[]; dead_letters?: unknown[] }): void;
   /** Cuts every live connection. */
   cut(): void;
@@ -49,7 +51,7 @@ export async function startMock(world: World): Promise<Mock> {
       const rule = world.interventions.find((r) => r.name === first);
       if (!rule) return void problem(response, 404, "No such intervention.");
       if (second === "dry-run") return void json(response, 200, { shoppers: 37, fired: 41, from_ms: Date.now() - 3_600_000, to_ms: Date.now() });
-      if (second === "preview") return void response.writeHead(202, { "content-type": "application/json" }).end('{"connections":1}');
+      if (second === "preview") return void response.writeHead(202, { "content-type": "application/json" }).end(JSON.stringify({ connections: mock.previewPages }));
       Object.assign(rule, asked.at(-1)?.body);
       return void json(response, 200, rule);
     }
@@ -110,6 +112,7 @@ export async function startMock(world: World): Promise<Mock> {
     world,
     asked,
     failWith: 0,
+    previewPages: 1,
     batch: (rows) => send(frame("batch", rows)),
     cut: () => streams.forEach((s) => s.destroy()),
     listeners: () => streams.size,
