@@ -97,6 +97,24 @@ describe("a narrow page", () => {
       }));
 });
 
+test("a rule that came true is not called a silence: an event may have done it", () =>
+  withMock(new World(7, 20), async (mock) => {
+    const { page } = await open(mock, screens(mock.world)["a session"] ?? "");
+    await page.locator(".mark-timer").first().waitFor();
+    assert.equal(await page.locator(".mark-timer").first().textContent(), "rule");
+  }));
+
+test("a session's features have room for a word, or a value before and after, in every window", () =>
+  withMock(new World(7, 20), async (mock) => {
+    const plain = mock.world.features.bind(mock.world);
+    const words = ["", "_5m", "_1h", "_24h"].map((window) => [`top_category${window}`, "Ceramics"]);
+    const prices = (step: number) => ["", "_5m", "_1h", "_24h"].map((window) => [`avg_viewed_price${window}`, 145.5 + step]);
+    mock.world.features = (step) => ({ ...plain(step), ...Object.fromEntries([...words, ...prices(step)]), unique_categories_1h: 3 });
+    const { page } = await open(mock, screens(mock.world)["a session"] ?? "");
+    await page.locator(".features", { hasText: "Cera" }).waitFor();
+    assert.deepEqual(await misfits(page), []);
+  }));
+
 describe("live", () => {
   test("a new session appears on top without a reload, and a reader further down is not moved", () =>
     withMock(new World(8, 300), async (mock) => {
