@@ -134,14 +134,9 @@ impl Stream {
             properties: event.properties.clone(),
             cause,
         })));
-        if is_reaction(&event.name) && self.config.has(Defect::PaintedExpires) {
-            return;
-        }
-        if is_reaction(&event.name) {
-            // It is on the page, and no longer expires: it goes when it is answered, or when it stops being true.
-            let shown = shopper.shown.iter_mut().filter(|shown| shown.decision_id == decision_id);
-            shown.for_each(|shown| shown.expires_at_ms = i64::MAX);
-        } else if !self.config.has(Defect::AnsweredStays) {
+        // A report that it was painted changes nothing: what was shown is taken for painted until it is answered or taken
+        // back, as the report may come late or never.
+        if !is_reaction(&event.name) && !self.config.has(Defect::AnsweredStays) {
             shopper.shown.retain(|shown| shown.decision_id != decision_id);
         }
     }
@@ -168,13 +163,15 @@ impl Stream {
                 let still_holds = consents && definitions.still_holds(&view, &shown.rule);
                 // After a logout, say, the page is somebody else's.
                 let is_over = !session.is_some_and(Session::is_live);
-                if shown.expires_at_ms > now_ms && (is_over || !still_holds) {
+                let is_forgotten = shown.expires_at_ms <= now_ms && self.config.has(Defect::PaintedExpires);
+                if (is_over || !still_holds) && !is_forgotten {
+                    // Also what has expired since: a page may have painted it before that.
                     out.push(Effect::Retract {
                         decision_id: shown.decision_id,
                         visitor_id: session.and_then(|session| session.visitor.clone()),
                     });
                 }
-                if shown.expires_at_ms <= now_ms || is_over || !still_holds {
+                if is_over || !still_holds || is_forgotten {
                     gone.push(shown.decision_id);
                 }
             }

@@ -50,7 +50,7 @@ pub enum Defect {
     CapsAtAsk,
     /// A withdrawal that was overtaken by another event on its way does not reach the session.
     ConsentInOrder,
-    /// What was painted is forgotten when it would have expired.
+    /// What was shown is forgotten when it expires, though it may be on the page.
     PaintedExpires,
     /// What was answered is taken back all the same.
     AnsweredStays,

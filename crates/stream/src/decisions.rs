@@ -6,7 +6,7 @@ use crate::stream::Stream;
 use midsession_event::{CapEntry, Decision, Outcome, Purpose, SessionId};
 use midsession_machine::{Definitions, Effect, Session, View};
 
-/// What is shown to one shopper at a time and may have to be taken back; older ones stay until they are answered.
+/// What is shown to one shopper in live sessions and may have to be taken back; of more than that the oldest is let go.
 const SHOWN_MAX: usize = 16;
 
 impl Stream {
@@ -66,7 +66,6 @@ impl Stream {
             entry.at_ms = now_ms;
         }
         if decision.outcome == Outcome::Served {
-            shopper.shown.retain(|shown| shown.expires_at_ms > now_ms);
             if shopper.shown.len() >= SHOWN_MAX {
                 shopper.shown.remove(0);
             }

@@ -19,7 +19,7 @@ pub struct Shopper {
     pub caps: Vec<CapEntry>,
     /// Candidates whose decision has not been read yet.
     pub pending: Vec<Candidate>,
-    /// Shown and neither painted nor expired yet.
+    /// Shown in a live session and not answered yet.
     pub shown: Vec<Shown>,
     /// Stamp of their last own event. Epoch ms.
     pub last_stamp_ms: i64,
@@ -126,7 +126,7 @@ pub struct Shown {
     pub rule: Str,
     /// Its session.
     pub session_id: SessionId,
-    /// Gone by itself after this. Epoch ms.
+    /// Not painted after this. Epoch ms.
     pub expires_at_ms: i64,
 }
 

@@ -30,8 +30,6 @@ pub struct Shown {
     pub decision: u128,
     /// In which visit.
     pub visit: u128,
-    /// Until. Epoch ms.
-    pub until_ms: i64,
 }
 
 /// A person, or an anonymous visitor.
@@ -143,16 +141,11 @@ impl Person {
         let id = visit.id;
         if let Some(decision) = act.decision.filter(|_| act.is_about_shown()) {
             follows.reacted.push((decision, act.name.clone()));
+            // What is on the page stays until it is answered, and whether it is on the page is not known for sure.
             if act.is_own() {
                 self.shown.retain(|shown| shown.decision != decision);
             }
-            // What is on the page stays until it is answered.
-            self.shown
-                .iter_mut()
-                .filter(|shown| shown.decision == decision)
-                .for_each(|shown| shown.until_ms = i64::MAX);
         }
-        self.shown.retain(|shown| shown.until_ms > stamp_ms);
         let is_untrue = |visit: &&Visit| {
             visit.stand != Stand::Live || visit.count("transaction") > 0 || !may_be_shown(visit.consent)
         };
@@ -290,9 +283,8 @@ impl Person {
         cap.at_ms = now_ms;
         cap.counts = counts && has_place && (holds || served_until_ms.is_none());
         let shows = holds && has_place;
-        if let Some(until_ms) = served_until_ms.filter(|_| shows) {
-            self.shown.retain(|shown| shown.until_ms > now_ms);
-            self.shown.push(Shown { decision, visit: id, until_ms });
+        if served_until_ms.is_some() && shows {
+            self.shown.push(Shown { decision, visit: id });
         }
         Some(shows)
     }
