@@ -77,7 +77,7 @@ impl Default for Limits {
             connections_per_address: 1_000,
             events_per_s_per_network: 5_000,
             events_per_s_per_source: 0,
-            new_visitors_per_s_per_network: 50,
+            new_visitors_per_s_per_network: 200,
             wire_bytes: midsession_collect::Limits::default().wire_bytes,
             in_flight_bytes: 256 << 20,
             timeouts: Timeouts::default(),

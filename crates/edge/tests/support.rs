@@ -96,6 +96,7 @@ impl Rows {
     fn readable(&self) -> Result<(), Unreadable> {
         self.unreadable.lock().expect("lock").clone().map_or(Ok(()), Err)
     }
+}
 
 pub const FEATURES: [&str; 3] = ["product_view_count_5m", "avg_viewed_price_1h", "top_category_24h"];
 
