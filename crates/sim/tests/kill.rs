@@ -9,7 +9,7 @@ use midsession_sim::rng::Rng;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SENDERS: u64 = 3;
 /// Acknowledged since the start before a kill.
@@ -59,8 +59,8 @@ fn held(data: &Path, server: &Server, load: &Arc<Load>) -> Result<String, String
     let journal = load.journal.lock().unwrap();
     // What was under way at the last kill goes on by itself, and the last sessions end.
     std::thread::sleep(Duration::from_secs(5));
-    let mut quiet = None;
-    for _ in 0..120 {
+    let (mut quiet, began) = (None, Instant::now());
+    while began.elapsed() < Duration::from_secs(60) {
         let logs = verify::behavior(data)?;
         verify::acknowledged(&logs, &journal)?;
         verify::routed_once(&logs)?;

@@ -40,6 +40,8 @@ pub struct Journal {
 pub struct Load {
     pub journal: Mutex<Journal>,
     pub made: AtomicU64,
+    /// Events by stretch of event time (its length and number) and visitor.
+    pace: Mutex<BTreeMap<(i64, i64, u64), u32>>,
 }
 
 /// Senders and listeners of one start of the server.
@@ -68,7 +70,6 @@ impl Running {
                     in_flight: Arc::clone(&in_flight),
                     rng: Rng::new(seed * 31 + number),
                     visitors: (0..VISITORS).filter(|visitor| visitor % senders == number).collect(),
-                    pace: BTreeMap::new(),
                 };
                 let address = address.to_owned();
                 std::thread::spawn(move || sender.run(&address))
@@ -91,8 +92,6 @@ struct Sender {
     in_flight: Arc<AtomicUsize>,
     rng: Rng,
     visitors: Vec<u64>,
-    /// Events by stretch of event time (its length and number) and visitor.
-    pace: BTreeMap<(i64, i64, u64), u32>,
 }
 
 impl Sender {
@@ -153,10 +152,12 @@ impl Sender {
             let late_ms = if self.rng.chance(15) { self.rng.between(0, 5_000) } else { 0 };
             let time_ms = now_ms() - late_ms;
             let stretches = PACE.map(|(length_ms, most)| ((length_ms, time_ms.div_euclid(length_ms), visitor), most));
-            if stretches.iter().all(|(stretch, most)| self.pace.get(stretch).is_none_or(|count| count < most)) {
-                stretches.iter().for_each(|(stretch, _)| *self.pace.entry(*stretch).or_default() += 1);
+            let mut pace = self.load.pace.lock().unwrap();
+            if stretches.iter().all(|(stretch, most)| pace.get(stretch).is_none_or(|count| count < most)) {
+                stretches.iter().for_each(|(stretch, _)| *pace.entry(*stretch).or_default() += 1);
                 return (visitor, time_ms);
             }
+            drop(pace);
             std::thread::yield_now();
         }
     }
