@@ -62,7 +62,7 @@ pub struct SessionUpdate {
     pub checkout_step: i32,
     /// Orders.
     pub orders: i64,
-    /// What they were worth.
+    /// What they were worth; not a number (`null` in JSON) when they were paid in several currencies.
     pub revenue: f64,
     /// A cart was filled and nothing bought.
     pub abandoned: bool,

@@ -104,6 +104,9 @@ pub trait Definitions {
     /// Whether the caps leave room for one more of this rule in this session. `view.caps` holds what was decided.
     fn allows(&self, view: &View<'_>, rule: &str, session: SessionId) -> bool;
 
+    /// The version of this rule that is in force; `None` without such a rule.
+    fn version(&self, rule: &str) -> Option<&str>;
+
     /// Whether what this rule showed is still true; if not it is taken back.
     fn still_holds(&self, view: &View<'_>, rule: &str) -> bool;
 }

@@ -1,5 +1,6 @@
 //! Facts: what remains of each event for as long as a window can ask for it, 32 bytes each.
 
+use crate::Cart;
 use midsession_event::EventName;
 
 /// What a fact says. The low 7 bits are the kind, the high bit marks the second and further products of one event,
@@ -94,9 +95,24 @@ impl Facts {
         &self.list[from..to.max(from)]
     }
 
-    /// Drops the oldest so many.
-    pub fn drop_oldest(&mut self, count: usize) {
-        self.list.drain(..count.min(self.list.len()));
+    /// Drops so many: the further products of lists and views first, then what is neither an order nor about the cart,
+    /// then the rest; the oldest first.
+    pub fn drop_least(&mut self, count: usize) {
+        let is_kept_longest = |fact: &Fact| {
+            let money = [FactKind::of(&EventName::Transaction), FactKind::of(&EventName::Refund)];
+            Cart::is_changed_by(fact.kind) || money.contains(&fact.kind.base())
+        };
+        let mut left = count;
+        let mut drop = |list: &mut Vec<Fact>, is_least: &dyn Fn(&Fact) -> bool| {
+            list.retain(|fact| {
+                let goes = left > 0 && is_least(fact);
+                left -= usize::from(goes);
+                !goes
+            });
+        };
+        drop(&mut self.list, &|fact| fact.kind.is_continued() && !is_kept_longest(fact));
+        drop(&mut self.list, &|fact| !is_kept_longest(fact));
+        drop(&mut self.list, &|_| true);
     }
 
     /// Gives the facts of one session to another.
@@ -147,6 +163,25 @@ mod tests {
     #[test]
     fn a_fact_is_32_bytes() {
         assert_eq!(size_of::<Fact>(), 32);
+    }
+
+    #[test]
+    fn orders_and_carts_are_dropped_last() {
+        let of = |time_ms: i64, name: &EventName| Fact { kind: FactKind::of(name), ..at(time_ms, 1) };
+        let mut facts = Facts::default();
+        facts.insert(of(1, &EventName::Transaction));
+        facts.insert(of(2, &EventName::AddToCart));
+        facts.insert(of(3, &EventName::ListView));
+        for time_ms in 4..8 {
+            facts.insert(Fact { kind: FactKind::of(&EventName::ListView).continued(), ..at(time_ms, 1) });
+        }
+        let times = |facts: &Facts| facts.all().iter().map(|fact| fact.time_ms).collect::<Vec<_>>();
+        facts.drop_least(2);
+        assert_eq!(times(&facts), [1, 2, 3, 6, 7]);
+        facts.drop_least(3);
+        assert_eq!(times(&facts), [1, 2]);
+        facts.drop_least(1);
+        assert_eq!(times(&facts), [2]);
     }
 
     #[test]

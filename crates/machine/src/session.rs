@@ -46,7 +46,7 @@ pub struct Session {
     pub checkout_step: i32,
     /// Orders.
     pub orders: i64,
-    /// Their worth.
+    /// Their worth; NaN when they were paid in several currencies.
     pub revenue: f64,
     /// The cart now.
     pub cart: Cart,

@@ -99,6 +99,7 @@ impl App {
         // Before anything reads the clock for shoppers: a wall clock that was ahead in an earlier life must not stop time.
         midsession_edge::clock::not_before(local.last_stamp_ms());
         let log: Arc<dyn Log> = local.clone();
+        crate::folder::keep(log.as_ref(), &config.session, clock() / 1000).await?;
         let partitions = log.partitions(Topic::Behavior);
         let observe = Observe::new();
         let hub = PushHub::new(Arc::clone(&observe), midsession_edge::HubLimits::default());

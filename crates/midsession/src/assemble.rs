@@ -159,6 +159,10 @@ impl Definitions for Assembly {
         self.rules.allows(view, rule, session)
     }
 
+    fn version(&self, rule: &str) -> Option<&str> {
+        self.rules.rule(rule).map(|rule| rule.version.as_str())
+    }
+
     fn still_holds(&self, view: &View<'_>, rule: &str) -> bool {
         self.rules.still_holds(view, rule)
     }

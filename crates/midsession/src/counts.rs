@@ -23,6 +23,8 @@ impl Inner {
         for (metric, now, before) in [
             (Metric::Ticks, now.ticks, before.ticks),
             (Metric::SessionsOpened, now.sessions_opened, before.sessions_opened),
+            (Metric::FactsDropped, now.facts_dropped, before.facts_dropped),
+            (Metric::SessionsDropped, now.sessions_dropped, before.sessions_dropped),
             (Metric::SessionsClosed, now.sessions_closed, before.sessions_closed),
         ] {
             metrics.add(metric, now.saturating_sub(before));

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 mod counts;
 pub mod driver;
+mod folder;
 mod geo;
 pub mod history;
 pub mod keys;

@@ -59,6 +59,8 @@ metrics! {
     EventsBot = Counter "midsession_events_bot" ["source"] "Events accepted from robots";
     EventsDuplicate = Counter "midsession_events_duplicate" "Events read again that took effect once before";
     EventsTooLate = Counter "midsession_events_too_late" "Events that fitted a closed session only";
+    FactsDropped = Counter "midsession_facts_dropped" "Facts forgotten early because their shopper has too many: features of that shopper are too low";
+    SessionsDropped = Counter "midsession_sessions_dropped" "Sessions ended early because their shopper has too many";
     HttpRequests = Counter "midsession_http_requests" ["status"] "HTTP requests answered, by class of status";
     HttpFramingRefused = Counter "midsession_http_framing_refused" ["rule"] "Requests refused before routing because of their framing";
     HttpTimeouts = Counter "midsession_http_timeouts" ["phase"] "Connections closed because a client was too slow";

@@ -56,6 +56,10 @@ impl Definitions for Probe {
         }
     }
 
+    fn version(&self, _rule: &str) -> Option<&str> {
+        Some("1")
+    }
+
     fn allows(&self, view: &View<'_>, rule: &str, session: SessionId) -> bool {
         let counted = || view.caps.iter().filter(|cap| cap.rule == rule && cap.counts);
         counted().all(|cap| cap.session_id != session)

@@ -29,7 +29,7 @@ impl Stream {
         write_facts(shopper, names, currencies, event, time_ms, now_ms, number, definitions);
         if shopper.facts.all().len() > FACTS_MAX {
             // A quarter at a time, so that it costs little per event.
-            shopper.facts.drop_oldest(FACTS_MAX / 4);
+            shopper.facts.drop_least(FACTS_MAX / 4);
             counters.facts_dropped += FACTS_MAX as u64 / 4;
         }
         if !is_reaction(&event.name) {
@@ -71,6 +71,9 @@ impl Stream {
             session.cart_version += u64::from(changed);
             changed
         };
+        if event.name == EventName::Transaction && is_paid_in_two(&shopper.facts, number) {
+            session.revenue = f64::NAN;
+        }
         let opened = session.version == 0;
         let session_id = session.id;
         if let Some(tracker) = &event.tracker_session_id
@@ -264,6 +267,16 @@ fn facts_of(
     until_ms: i64,
 ) -> impl Iterator<Item = &Fact> {
     facts.between(after_ms, until_ms).iter().filter(move |fact| fact.session == number)
+}
+
+/// Whether a session's orders are in more than one currency: then they have no sum.
+pub(crate) fn is_paid_in_two(facts: &midsession_machine::Facts, number: u32) -> bool {
+    let order = FactKind::of(&EventName::Transaction);
+    let mut currencies = facts_of(facts, number, i64::MIN, i64::MAX)
+        .filter(|fact| fact.kind == order && fact.currency != 0)
+        .map(|fact| fact.currency);
+    let first = currencies.next();
+    currencies.any(|currency| Some(currency) != first)
 }
 
 /// Takes an event into a session's counts. Says whether it is about the cart.

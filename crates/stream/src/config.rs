@@ -1,6 +1,7 @@
 //! The numbers that sessions are cut by.
 
-/// Facts of one shopper; over it the oldest go. Only robots have so many within 24 hours.
+/// Facts of one shopper; over it those go first that are about neither orders nor carts. Robots have so many within 24
+/// hours, and people whose pages report long lists of products.
 pub(crate) const FACTS_MAX: usize = 20_000;
 /// Sessions of one shopper that are live or readable; over it the one that ended first goes.
 pub(crate) const SESSIONS_MAX: usize = 256;

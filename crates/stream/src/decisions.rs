@@ -19,15 +19,23 @@ impl Stream {
         let now_ms = self.now_ms;
         // First, as a session that is not known any more is past its time.
         let is_past = decision.expires_at_ms <= now_ms;
-        if decision.outcome == Outcome::Served && !is_past && !self.consents(&decision) {
+        // Decided under other definitions, before a restart: whether its condition held and its caps left room can't be
+        // told by those of today. It counts as it was decided, so that nobody sees more than the caps allow, and it is
+        // not shown any more.
+        let is_foreign = definitions.version(&decision.rule) != Some(decision.rule_version.as_str());
+        if is_foreign {
+            decision.expires_at_ms = decision.expires_at_ms.min(now_ms);
+        } else if decision.outcome == Outcome::Served && !is_past && !self.consents(&decision) {
             // Withdrawn while it was being decided.
             decision.outcome = Outcome::NoConsent;
         }
-        if decision.outcome == Outcome::Served && (is_past || !self.still_holds(&decision, definitions)) {
+        let is_served = decision.outcome == Outcome::Served && !is_foreign;
+        if is_served && (is_past || !self.still_holds(&decision, definitions)) {
             // Bought, say, while it was being decided: nothing is shown that is stale or no longer true.
             decision.outcome = Outcome::Expired;
         }
-        if matches!(decision.outcome, Outcome::Served | Outcome::Holdout) && !self.has_room(&decision, definitions) {
+        let takes_place = matches!(decision.outcome, Outcome::Served | Outcome::Holdout) && !is_foreign;
+        if takes_place && !self.has_room(&decision, definitions) {
             // Another decision has taken the last place since it was asked.
             decision.outcome = Outcome::Capped;
         }

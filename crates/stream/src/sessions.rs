@@ -1,7 +1,7 @@
 //! Which session an event belongs to: opens, extends, bridges.
 
 use crate::Defect;
-use crate::apply::emit;
+use crate::apply::{emit, is_paid_in_two};
 use crate::config::SESSIONS_MAX;
 use crate::shopper::Shopper;
 use crate::stream::Stream;
@@ -135,6 +135,9 @@ impl Stream {
         session.checkout_step = session.checkout_step.max(lost.checkout_step);
         session.orders += lost.orders;
         session.revenue += lost.revenue;
+        if is_paid_in_two(&shopper.facts, session.number) {
+            session.revenue = f64::NAN;
+        }
         session.cart_version += lost.cart_version;
         session.bot |= lost.bot;
         session.user = session.user.take().or(lost.user);

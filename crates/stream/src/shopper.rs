@@ -155,14 +155,16 @@ pub struct Pace {
 }
 
 /// Stretches of event time, and the most events that a person makes in one. Over it a visitor counts as a robot: a page
-/// that reports each of its hundred products at once is none, ten things a second for a whole minute are.
-const HASTY: [(i64, u32); 2] = [(1_000, 100), (60_000, 600)];
+/// that reports each of its hundred products at once is none, thirty things a second for a whole minute are.
+const HASTY: [(i64, u32); 2] = [(1_000, 100), (60_000, 1_800)];
 
 impl Visitor {
     /// The oldest stamp that what is kept beyond the horizon goes back to. Epoch ms.
     pub(crate) fn oldest_stamp_ms(&self) -> i64 {
         let attachments = self.attachments.iter().map(|attachment| attachment.stamp_ms);
-        attachments.chain(self.consent.map(|said| said.stamp_ms)).min().unwrap_or(i64::MAX)
+        // Who allows everything is the same as who was never heard.
+        let said = self.consent.filter(|said| said.consent != Consent::FULL);
+        attachments.chain(said.map(|said| said.stamp_ms)).min().unwrap_or(i64::MAX)
     }
 
     /// Counts an event; whether its visitor acts faster than people do. By event time: a queue that was kept while the
@@ -240,13 +242,14 @@ mod tests {
         assert_eq!(hasty, 1, "from the hundred and first on");
         assert!(robot.is_hasty(9_000_000), "once a robot, always a robot");
         let mut steady = Visitor::default();
-        let hasty = (0..1_200).filter(|count| steady.is_hasty(120_000 + count * 99)).count();
-        // 606 fit into the first minute, and what follows is a robot's.
-        assert_eq!(hasty, 600, "more than six hundred within a minute");
+        let hasty = (0..3_600).filter(|count| steady.is_hasty(120_000 + count * 33)).count();
+        // 1,819 fit into the first minute, and what follows is a robot's.
+        assert_eq!(hasty, 1_800, "more than eighteen hundred within a minute");
         let mut late = Visitor::default();
-        let hasty = (0..1_000).filter(|count| late.is_hasty(120_000 + count * 59 - count % 50 / 49 * 90_000)).count();
-        assert!(hasty > 300, "late events do not make the count start anew: {hasty}");
+        let at_ms = |count: i64| 120_000 + count * 20 - count % 50 / 49 * 90_000;
+        let hasty = (0..3_000).filter(|count| late.is_hasty(at_ms(*count))).count();
+        assert!(hasty > 1_000, "late events do not make the count start anew: {hasty}");
         let mut busy = Visitor::default();
-        assert!(!(0..1_200).any(|count| busy.is_hasty(120_000 + count * 101)), "just under ten a second");
+        assert!(!(0..3_600).any(|count| busy.is_hasty(120_000 + count * 34)), "just under thirty a second");
     }
 }

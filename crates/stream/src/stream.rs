@@ -1,5 +1,6 @@
 //! The state of a partition and the way of a record through it.
 
+use crate::apply::is_reaction;
 use crate::shopper::{Said, Shopper, Tally, Visitor};
 use crate::sweep::Sweep;
 use crate::{Config, Defect};
@@ -371,7 +372,8 @@ impl Stream {
             self.counters.refused += 1;
             return Seam::Refused;
         }
-        event.bot |= state.is_hasty(event.occurred_at_ms);
+        // What the tracker reports by itself is nobody's doing.
+        event.bot |= !is_reaction(&event.name) && state.is_hasty(event.occurred_at_ms);
         match self.home_of(visitor, &key, &event, out) {
             Some(user) => {
                 self.counters.forwarded += 1;

@@ -1,26 +1,10 @@
 //! What one client can make a partition remember has bounds.
 
-use midsession_event::{Event, EventName, PartitionId, Product, Record, SessionId, ShopperId};
-use midsession_machine::{Ask, Definitions, Derived, View};
+mod support;
+
+use midsession_event::{Event, EventName, PartitionId, Product, Record, ShopperId};
 use midsession_stream::{Config, Stream};
-
-/// No rules.
-struct Nothing;
-
-impl Definitions for Nothing {
-    fn derive(&self, _: &Event, _: &mut Vec<Derived>) {}
-    fn idle_thresholds_ms(&self) -> &[i64] {
-        &[]
-    }
-    fn on_event(&self, _: &View<'_>, _: &Event, _: &mut dyn FnMut(Ask)) {}
-    fn on_idle(&self, _: &View<'_>, _: i64, _: &mut dyn FnMut(Ask)) {}
-    fn allows(&self, _: &View<'_>, _: &str, _: SessionId) -> bool {
-        true
-    }
-    fn still_holds(&self, _: &View<'_>, _: &str) -> bool {
-        true
-    }
-}
+use support::Nothing;
 
 /// Views, each of a product and in a currency that nobody has seen before, one every two seconds.
 fn made_up(count: i64) -> Stream {

@@ -57,7 +57,7 @@ export interface Session {
   currency: string | null;
   checkout_step: number;
   orders: number;
-  revenue: number;
+  revenue: number | null;
   abandoned: boolean;
   bot: boolean;
   device_class: string | null;

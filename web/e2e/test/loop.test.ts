@@ -155,6 +155,8 @@ const rounds = async (server: Server, total: number, name: string, count: number
   return lines.map((line) => line.value.properties as Record<string, number>);
 };
 
+/** From event to changed pixel, as the product promises it. */
+const PROMISE_P99_MS = 2_000;
 const figures: Record<string, unknown> = {};
 after(() => {
   if (process.env.MIDSESSION_FIGURES) writeFileSync(process.env.MIDSESSION_FIGURES, JSON.stringify(figures, null, 1));
@@ -174,6 +176,8 @@ test("event to painted, by the browser's clock", async () => {
     }));
     console.log(JSON.stringify(figures.event_to_painted), JSON.stringify(figures.budget));
     for (const stage of budget.stages) assert.ok(stage.count > 0, `stage ${stage.name} was measured`);
+    // Not a measure of speed, which depends on the machine: past the promise itself something is broken on any.
+    assert.ok(percentile(times, 0.99) < PROMISE_P99_MS, `P99 ${percentile(times, 0.99)} ms`);
   } finally {
     await server.stop();
   }
@@ -188,6 +192,7 @@ test("the deadline of a silence to painted", async () => {
     assert.equal(times.length, measured.length);
     figures.deadline_to_painted = { rounds: times.length, p50_ms: percentile(times, 0.5), p95_ms: percentile(times, 0.95), max_ms: Math.max(...times) };
     console.log(JSON.stringify(figures.deadline_to_painted));
+    assert.ok(percentile(times, 0.99) < PROMISE_P99_MS, `P99 ${percentile(times, 0.99)} ms`);
   } finally {
     await server.stop();
   }

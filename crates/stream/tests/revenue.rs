@@ -1,0 +1,34 @@
+//! Orders in several currencies have no sum.
+
+mod support;
+
+use midsession_event::{Event, EventName, Order, PartitionId, Record, ShopperId};
+use midsession_stream::{Config, Stream};
+use support::Nothing;
+
+/// The revenue after these orders.
+fn after(orders: &[(f64, &str)]) -> f64 {
+    let mut stream = Stream::new(PartitionId(0), Config::default());
+    let start_ms = 1_700_000_000_000;
+    for ((revenue, currency), number) in orders.iter().zip(0..) {
+        let name = EventName::Transaction;
+        let mut event = Event::new("shop".into(), format!("e{number}").into(), name, start_ms + number);
+        event.visitor_id = Some("v".into());
+        event.order = Some(Order {
+            revenue: Some(*revenue),
+            currency: Some(*currency).filter(|currency| !currency.is_empty()).map(Into::into),
+            ..Order::default()
+        });
+        stream.on_record(number, start_ms + number, Record::Event(Box::new(event)), &Nothing, &mut Vec::new());
+    }
+    let view = stream.view(&ShopperId::Visitor("v".into()), start_ms + 10).expect("a shopper");
+    view.session.expect("a session").revenue
+}
+
+#[test]
+fn euros_and_yen_are_not_added() {
+    assert_eq!(after(&[(90.0, "EUR"), (10.0, "EUR")]), 100.0);
+    assert_eq!(after(&[(90.0, "EUR"), (1.0, "")]), 91.0, "an order without a currency is in the other's");
+    assert!(after(&[(90.0, "EUR"), (9_000.0, "JPY")]).is_nan());
+    assert!(after(&[(90.0, "EUR"), (9_000.0, "JPY"), (1.0, "EUR")]).is_nan());
+}
