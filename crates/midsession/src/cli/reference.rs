@@ -63,7 +63,9 @@ fn metrics() -> String {
     let mut text = "# Metrics\n\nServed on the admin listener at `/metrics`, in Prometheus' format.\n\n| name | kind | label | what |\n|---|---|---|---|\n".to_owned();
     for row in midsession_observe::METRICS {
         let kind = format!("{:?}", row.kind).to_lowercase();
-        text.push_str(&format!("| `{}` | {kind} | {} | {} |\n", row.name, row.label.unwrap_or(""), row.help));
+        // OpenMetrics names counters with this ending.
+        let ending = if row.kind == midsession_observe::Kind::Counter { "_total" } else { "" };
+        text.push_str(&format!("| `{}{ending}` | {kind} | {} | {} |\n", row.name, row.label.unwrap_or(""), row.help));
     }
     text
 }
