@@ -39,6 +39,8 @@ pub struct Config {
     pub partitions: u32,
     /// Threads that run the partitions.
     pub stream_threads: u32,
+    /// Shoppers held in memory at most; over it visits of one event are forgotten first, carts last.
+    pub shoppers_max: u32,
     /// A MaxMind-format file that places addresses; the address itself is never kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub geo_database: Option<PathBuf>,
@@ -158,6 +160,7 @@ impl Default for Config {
             schemas: Vec::new(),
             partitions: 16,
             stream_threads: 2,
+            shoppers_max: 4_000_000,
             geo_database: None,
             session: Session::default(),
             log: LogConfig::default(),
@@ -272,6 +275,8 @@ impl Config {
             grace_ms: i64::from(self.session.grace_s) * 1000,
             cadence_ms: i64::from(self.session.cadence_ms),
             partitions,
+            // Shoppers are spread by a hash: a quarter more than the even share is room for its unevenness.
+            shoppers_max: (self.shoppers_max / partitions.max(1) * 5 / 4).max(1) as usize,
             defect: defect(),
             ..midsession_stream::Config::default()
         }

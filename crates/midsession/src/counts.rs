@@ -24,6 +24,8 @@ impl Inner {
             (Metric::Ticks, now.ticks, before.ticks),
             (Metric::SessionsOpened, now.sessions_opened, before.sessions_opened),
             (Metric::FactsDropped, now.facts_dropped, before.facts_dropped),
+            (Metric::ShoppersDropped, now.shoppers_dropped, before.shoppers_dropped),
+            (Metric::VisitorsDropped, now.visitors_dropped, before.visitors_dropped),
             (Metric::SessionsDropped, now.sessions_dropped, before.sessions_dropped),
             (Metric::SessionsClosed, now.sessions_closed, before.sessions_closed),
         ] {

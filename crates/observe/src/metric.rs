@@ -61,6 +61,8 @@ metrics! {
     EventsTooLate = Counter "midsession_events_too_late" "Events that fitted a closed session only";
     FactsDropped = Counter "midsession_facts_dropped" "Facts forgotten early because their shopper has too many: features of that shopper are too low";
     SessionsDropped = Counter "midsession_sessions_dropped" "Sessions ended early because their shopper has too many";
+    ShoppersDropped = Counter "midsession_shoppers_dropped" "Shoppers forgotten early because there are too many: visits of one event before others, carts last";
+    VisitorsDropped = Counter "midsession_visitors_dropped" "Visitors forgotten early because there are too many: what they send again counts again";
     HttpRequests = Counter "midsession_http_requests" ["status"] "HTTP requests answered, by class of status";
     HttpFramingRefused = Counter "midsession_http_framing_refused" ["rule"] "Requests refused before routing because of their framing";
     HttpTimeouts = Counter "midsession_http_timeouts" ["phase"] "Connections closed because a client was too slow";

@@ -25,6 +25,8 @@ pub struct Config {
     pub cap_memory_ms: i64,
     /// Partitions of `behavior`.
     pub partitions: u32,
+    /// Shoppers, and visitors, that one partition holds at most.
+    pub shoppers_max: usize,
     /// A fault to be made on purpose, so that tests can show that they would find it. Builds without debug assertions
     /// ignore it.
     pub defect: Option<Defect>,
@@ -79,6 +81,7 @@ impl Default for Config {
             memory_ms: 30 * 24 * HOUR,
             cap_memory_ms: 30 * 24 * HOUR,
             partitions: 16,
+            shoppers_max: 1 << 20,
             defect: None,
         }
     }

@@ -169,7 +169,7 @@ impl Stream {
 
     /// Receives a visitor's state at the user's home.
     pub(crate) fn on_handoff(&mut self, handoff: Handoff, out: &mut Vec<Effect>) {
-        let index = self.shopper_index(&ShopperId::User(handoff.user_id.clone()));
+        let index = self.shopper_index(&ShopperId::User(handoff.user_id.clone()), out);
         let Some(shopper) = self.shoppers[index as usize].as_mut() else { return };
         shopper.sessions.reserve_exact(handoff.sessions.len());
         shopper.pass_over_silences(self.now_ms, &self.idle_thresholds);

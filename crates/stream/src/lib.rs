@@ -8,6 +8,7 @@ mod apply;
 mod config;
 mod decisions;
 mod identity;
+mod room;
 mod seen;
 mod sessions;
 mod shopper;

@@ -1,6 +1,7 @@
 //! The state of a partition and the way of a record through it.
 
 use crate::apply::is_reaction;
+use crate::room::Room;
 use crate::shopper::{Said, Shopper, Tally, Visitor};
 use crate::sweep::Sweep;
 use crate::{Config, Defect};
@@ -28,6 +29,7 @@ pub struct Stream {
     /// Silences that rules wait for, as of the record at hand.
     pub(crate) idle_thresholds: Vec<i64>,
     pub(crate) sweep: Sweep,
+    pub(crate) room: Room,
     pub(crate) counters: Counters,
     pub(crate) tally: Tally,
     /// Place and `now` of the record at hand.
@@ -78,6 +80,10 @@ pub struct Counters {
     pub facts_dropped: u64,
     /// Sessions ended early because their shopper has too many.
     pub sessions_dropped: u64,
+    /// Shoppers forgotten early because a partition has too many.
+    pub shoppers_dropped: u64,
+    /// Visitors forgotten early because a partition has too many.
+    pub visitors_dropped: u64,
 }
 
 /// What the last event record did: for timelines.
@@ -121,6 +127,8 @@ impl Counters {
             bots: self.bots + other.bots,
             facts_dropped: self.facts_dropped + other.facts_dropped,
             sessions_dropped: self.sessions_dropped + other.sessions_dropped,
+            shoppers_dropped: self.shoppers_dropped + other.shoppers_dropped,
+            visitors_dropped: self.visitors_dropped + other.visitors_dropped,
         }
     }
 
@@ -151,6 +159,7 @@ impl Stream {
             timers: Timers::default(),
             idle_thresholds: Vec::new(),
             sweep: Sweep::default(),
+            room: Room::default(),
             counters: Counters::default(),
             tally: Tally::default(),
             offset: -1,
@@ -193,7 +202,7 @@ impl Stream {
             }
             Record::Forward(forward) => self.is_new(forward.id).then(|| {
                 self.counters.arrived += 1;
-                let shopper = self.shopper_index(&ShopperId::User(forward.user_id));
+                let shopper = self.shopper_index(&ShopperId::User(forward.user_id), out);
                 self.apply_event(shopper, &forward.event, definitions, out)
             }),
         };
@@ -382,16 +391,17 @@ impl Stream {
                 Seam::Forwarded
             }
             None => {
-                let shopper = self.shopper_index(&key);
+                let shopper = self.shopper_index(&key, out);
                 self.apply_event(shopper, &event, definitions, out)
             }
         }
     }
 
-    pub(crate) fn shopper_index(&mut self, id: &ShopperId) -> u32 {
+    pub(crate) fn shopper_index(&mut self, id: &ShopperId, out: &mut Vec<Effect>) -> u32 {
         if let Some(index) = self.by_id.get(id) {
             return *index;
         }
+        self.make_room_for_shopper(out);
         let index = self.free.pop().unwrap_or_else(|| {
             self.shoppers.push(None);
             self.shoppers.len() as u32 - 1
@@ -405,6 +415,7 @@ impl Stream {
         if let Some(index) = self.by_visitor.get(id) {
             return *index;
         }
+        self.make_room_for_visitor();
         let index = self.free_visitors.pop().unwrap_or_else(|| {
             self.visitors.push(None);
             self.visitors.len() as u32 - 1

@@ -2,7 +2,8 @@
 
 mod support;
 
-use midsession_event::{Event, EventName, PartitionId, Product, Record, ShopperId};
+use midsession_event::{Event, EventName, PartitionId, Product, Record, SessionState, ShopperId};
+use midsession_machine::Effect;
 use midsession_stream::{Config, Stream};
 use support::Nothing;
 
@@ -45,4 +46,36 @@ fn made_up_names_are_forgotten_with_their_facts() {
 fn made_up_currencies_take_no_memory() {
     let stream = made_up(1_000);
     assert_eq!(stream.currencies().len(), 254);
+}
+
+/// One event each of so many visitors, a cart of another one first.
+#[test]
+fn visits_of_one_event_go_before_carts() {
+    let config = Config { shoppers_max: 100, ..Config::default() };
+    let mut stream = Stream::new(PartitionId(0), config);
+    let start_ms = 1_700_000_000_000;
+    let mut closed = Vec::new();
+    for number in 0..10_000_i64 {
+        let is_cart = number < 5;
+        let name = if is_cart { EventName::AddToCart } else { EventName::PageView };
+        let mut event = Event::new("shop".into(), format!("e{number}").into(), name, start_ms + number);
+        event.visitor_id = Some(format!("v{number}").into());
+        event.products = vec![Product { id: "p".into(), price: Some(1.0), ..Product::default() }];
+        let mut out = Vec::new();
+        stream.on_record(number, start_ms + number, Record::Event(Box::new(event)), &Nothing, &mut out);
+        closed.extend(out.into_iter().filter_map(|effect| match effect {
+            Effect::Session(update) if update.state == SessionState::Closed => update.visitor_id,
+            _ => None,
+        }));
+        assert!(stream.len() <= 100, "{} shoppers", stream.len());
+    }
+    let counters = stream.counters();
+    assert_eq!((counters.shoppers_dropped, counters.visitors_dropped), (9_900, 9_900));
+    assert_eq!(closed.len(), 9_900, "each is told to be over");
+    for number in 0..5 {
+        let id = ShopperId::Visitor(format!("v{number}").as_str().into());
+        assert!(stream.view(&id, start_ms).is_some(), "the cart of v{number} is still there");
+    }
+    assert_eq!(stream.tally().open, 100);
+    assert!(counters.adds_up());
 }

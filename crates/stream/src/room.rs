@@ -1,0 +1,88 @@
+//! Room for one more: over the most shoppers or visitors, the one that is missed least makes it.
+
+use crate::apply::emit;
+use crate::shopper::{Shopper, Visitor};
+use crate::stream::Stream;
+use midsession_event::{Consent, SessionState, ShopperId};
+use midsession_machine::Effect;
+
+/// So many are looked at for the one to go: enough to find a visit of one event if there are any to speak of.
+const LOOKED_AT: usize = 16;
+
+/// How much a shopper is missed; the less the sooner they go.
+fn worth(shopper: &Shopper) -> u8 {
+    let live = || shopper.sessions.iter().filter(|session| session.is_live());
+    if live().any(|session| session.cart.touched) || !shopper.pending.is_empty() || !shopper.shown.is_empty() {
+        3
+    } else if live().any(|session| session.events > 1) {
+        2
+    } else {
+        // Over, and kept for those who read it only.
+        u8::from(live().next().is_some())
+    }
+}
+
+/// How much a visitor is missed. A withdrawn consent must hold, and a login is not to be told again.
+fn worth_of(visitor: &Visitor) -> u8 {
+    let restricts = visitor.consent.is_some_and(|said| said.consent != Consent::FULL);
+    if restricts { 2 } else { u8::from(!visitor.attachments.is_empty()) }
+}
+
+/// The slot to be freed: from `next` on around the slots, the least of the first few that are taken.
+fn least<T, R: Ord>(slots: &[Option<T>], next: &mut usize, rank: impl Fn(&T) -> R) -> Option<usize> {
+    let mut looked_at = Vec::with_capacity(LOOKED_AT);
+    for _ in 0..slots.len() {
+        *next = (*next + 1) % slots.len();
+        if let Some(taken) = &slots[*next] {
+            looked_at.push((rank(taken), *next));
+        }
+        if looked_at.len() == LOOKED_AT {
+            break;
+        }
+    }
+    looked_at.into_iter().min().map(|(_, slot)| slot)
+}
+
+impl Stream {
+    /// Makes room for a shopper. Their live sessions are closed, and told so.
+    pub(crate) fn make_room_for_shopper(&mut self, out: &mut Vec<Effect>) {
+        if self.by_id.len() < self.config.shoppers_max {
+            return;
+        }
+        let rank = |shopper: &Shopper| (worth(shopper), shopper.last_stamp_ms);
+        let Some(slot) = least(&self.shoppers, &mut self.room.shopper, rank) else { return };
+        let Some(mut shopper) = self.shoppers[slot].take() else { return };
+        self.by_id.remove(&shopper.id);
+        self.free.push(slot as u32);
+        self.tally.remove(&shopper);
+        self.counters.shoppers_dropped += 1;
+        for session in &mut shopper.sessions {
+            if session.is_live() {
+                session.state = SessionState::Closed;
+                self.counters.sessions_closed += 1;
+                emit(session, &self.currencies, self.now_ms, out);
+            }
+            self.forget_session(session);
+        }
+    }
+
+    /// Makes room for a visitor: what they send again counts again from now on.
+    pub(crate) fn make_room_for_visitor(&mut self) {
+        if self.by_visitor.len() < self.config.shoppers_max {
+            return;
+        }
+        let rank = |(_, visitor): &(ShopperId, Visitor)| (worth_of(visitor), visitor.last_stamp_ms);
+        let Some(slot) = least(&self.visitors, &mut self.room.visitor, rank) else { return };
+        let Some((id, _)) = self.visitors[slot].take() else { return };
+        self.by_visitor.remove(&id);
+        self.free_visitors.push(slot as u32);
+        self.counters.visitors_dropped += 1;
+    }
+}
+
+/// Where looking for the least goes on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Room {
+    shopper: usize,
+    visitor: usize,
+}
