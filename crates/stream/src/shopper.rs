@@ -160,11 +160,9 @@ const HASTY: [(i64, u32); 2] = [(1_000, 100), (60_000, 1_800)];
 
 impl Visitor {
     /// The oldest stamp that what is kept beyond the horizon goes back to. Epoch ms.
-    pub(crate) fn oldest_stamp_ms(&self) -> i64 {
+    pub(crate) fn oldest_stamp_ms(&self, now_ms: i64, kept_ms: i64) -> i64 {
         let attachments = self.attachments.iter().map(|attachment| attachment.stamp_ms);
-        // Who allows everything is the same as who was never heard.
-        let said = self.consent.filter(|said| said.consent != Consent::FULL);
-        attachments.chain(said.map(|said| said.stamp_ms)).min().unwrap_or(i64::MAX)
+        attachments.chain(self.consent.and_then(|said| said.needs_from_ms(now_ms, kept_ms))).min().unwrap_or(i64::MAX)
     }
 
     /// Counts an event; whether its visitor acts faster than people do. By event time: a queue that was kept while the
@@ -192,6 +190,21 @@ pub struct Said {
     pub time_ms: i64,
     /// Stamp of its record. Epoch ms.
     pub stamp_ms: i64,
+    /// Stamp of the record of what held before it. Epoch ms.
+    pub before_ms: Option<i64>,
+}
+
+impl Said {
+    /// Stamp of the oldest record that what is kept goes back to; `kept_ms` is how long sessions and facts are. What
+    /// held before counts as long as something from then is kept; who allows everything is the same as who was never
+    /// heard. Epoch ms.
+    pub(crate) fn needs_from_ms(&self, now_ms: i64, kept_ms: i64) -> Option<i64> {
+        match self.before_ms {
+            Some(before_ms) if now_ms - self.stamp_ms <= kept_ms => Some(before_ms),
+            _ if self.consent == Consent::FULL => None,
+            _ => Some(self.stamp_ms),
+        }
+    }
 }
 
 /// An interval of event time in which a visitor is a user.

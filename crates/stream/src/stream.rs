@@ -356,7 +356,7 @@ impl Stream {
             }
         };
         let id = midsession_event::hash64(&[event.source.as_str(), event.event_id.as_str()]);
-        let (now_ms, horizon_ms) = (self.now_ms, self.config.duplicate_horizon_ms);
+        let (now_ms, horizon_ms, kept_ms) = (self.now_ms, self.config.duplicate_horizon_ms, self.config.kept_ms());
         let visitor = self.visitor_index(&key);
         let Some((_, state)) = &mut self.visitors[visitor as usize] else { return Seam::Keyless };
         state.last_stamp_ms = now_ms;
@@ -369,7 +369,9 @@ impl Stream {
                 // A later word has overtaken it: that one goes on to hold.
                 Some(said) if said.time_ms > event.occurred_at_ms => event.consent = said.consent,
                 _ => {
-                    let said = Said { consent: event.consent, time_ms: event.occurred_at_ms, stamp_ms: now_ms };
+                    let before_ms = state.consent.and_then(|before| before.needs_from_ms(now_ms, kept_ms));
+                    let (consent, time_ms) = (event.consent, event.occurred_at_ms);
+                    let said = Said { consent, time_ms, stamp_ms: now_ms, before_ms };
                     state.consent = Some(said);
                 }
             }

@@ -24,7 +24,7 @@ pub(crate) struct Sweep {
 #[derive(Clone, Copy, Debug, Default)]
 struct Round {
     next: usize,
-    /// The oldest stamp that something seen in this round goes back to. Epoch ms.
+    /// The oldest stamp that something seen in this round goes back to, or that came since it began. Epoch ms.
     oldest_ms: i64,
     /// The same of the last whole round. Epoch ms.
     last_oldest_ms: Option<i64>,
@@ -32,9 +32,10 @@ struct Round {
 
 impl Round {
     /// The slot to look at, of so many.
-    fn step(&mut self, slots: usize) -> Option<usize> {
+    fn step(&mut self, slots: usize, now_ms: i64) -> Option<usize> {
         if self.next == 0 {
-            self.oldest_ms = i64::MAX;
+            // What a slot takes up after it was looked at is not older than this.
+            self.oldest_ms = now_ms;
         }
         let at = Some(self.next).filter(|next| *next < slots)?;
         self.next += 1;
@@ -73,14 +74,16 @@ impl Stream {
         if self.names.len() >= self.sweep.names_max.max(NAMES_MIN) {
             self.sweep_names();
         }
-        if let Some(index) = self.sweep.shoppers.step(self.shoppers.len()) {
+        if let Some(index) = self.sweep.shoppers.step(self.shoppers.len(), now_ms) {
             self.sweep_shopper(index, now_ms);
             let oldest_ms = self.shoppers[index].as_ref().map_or(i64::MAX, Shopper::oldest_stamp_ms);
             self.sweep.shoppers.saw(oldest_ms, self.shoppers.len());
         }
-        if let Some(index) = self.sweep.visitors.step(self.visitors.len()) {
+        if let Some(index) = self.sweep.visitors.step(self.visitors.len(), now_ms) {
             self.sweep_visitor(index, now_ms);
-            let oldest_ms = self.visitors[index].as_ref().map_or(i64::MAX, |(_, visitor)| visitor.oldest_stamp_ms());
+            let kept_ms = self.config.kept_ms();
+            let oldest_ms =
+                self.visitors[index].as_ref().map_or(i64::MAX, |(_, visitor)| visitor.oldest_stamp_ms(now_ms, kept_ms));
             self.sweep.visitors.saw(oldest_ms, self.visitors.len());
         }
     }
