@@ -394,9 +394,7 @@ fn batch_too_long(limits: &Limits) -> Fault {
 /// Whether a bad event says that its shopper wants nothing kept.
 fn refuses(piece: Piece<'_>, limits: &Limits) -> bool {
     let said = crate::json::parse(piece.bytes, limits).ok();
-    let said = said.as_ref().and_then(|event| event.get("consent"));
-    let said = said.and_then(|value| crate::consent::native(value, midsession_event::Consent::FULL).ok().flatten());
-    said.is_some_and(midsession_event::Consent::is_refusal)
+    said.as_ref().and_then(|event| event.get("consent")).is_some_and(crate::consent::refuses)
 }
 
 /// The event's id, when it can still be read.

@@ -1,7 +1,8 @@
 //! What a shopper allows, from the words of each tracker to purposes.
 
-use crate::Fault;
 use crate::json::Json;
+use crate::{Fault, field};
+use compact_str::format_compact;
 use midsession_event::{Consent, Purpose};
 
 /// The native field: `none`, `cookieless`, `full`, or purposes with true and false; a purpose not named keeps the default.
@@ -9,7 +10,7 @@ pub(crate) fn native(value: &Json<'_>, default: Consent) -> Result<Option<Consen
     let wrong = || {
         Fault::new("consent_invalid", "consent is none, cookieless, full, or an object of purposes")
             .at("consent")
-            .hint("purposes are analytics, personalization, experiments, marketing, each true or false")
+            .hint(PURPOSES)
     };
     match value {
         Json::Null => Ok(None),
@@ -22,18 +23,33 @@ pub(crate) fn native(value: &Json<'_>, default: Consent) -> Result<Option<Consen
         Json::Object(members) => {
             let mut consent = default;
             for (name, value) in members {
-                let purpose = Purpose::ALL.iter().find(|(_, known)| known == name);
-                match (purpose, value) {
-                    (Some((purpose, _)), Json::Bool(allowed)) => consent = consent.with(*purpose, *allowed),
-                    // A purpose that this version does not know grants nothing.
-                    (None, Json::Bool(_)) => {}
-                    _ => return Err(wrong()),
-                }
+                // Read past, a refusal spelled in another way would be taken for the default: for leave.
+                let purpose = Purpose::ALL.iter().find(|(_, known)| known == name).ok_or_else(|| unknown(name))?;
+                let Json::Bool(allowed) = value else { return Err(wrong()) };
+                consent = consent.with(purpose.0, *allowed);
             }
             Ok(Some(consent))
         }
         _ => Err(wrong()),
     }
+}
+
+const PURPOSES: &str = "purposes are analytics, personalization, experiments, marketing, each true or false";
+
+fn unknown(name: &str) -> Fault {
+    let name = field::cut(name, 64);
+    let scored = Purpose::ALL.iter().map(|(_, known)| (strsim::normalized_damerau_levenshtein(&name, known), known));
+    let nearest = scored.filter(|(score, _)| *score >= 0.5).max_by(|a, b| a.0.total_cmp(&b.0));
+    let meant = nearest.map(|(_, known)| format_compact!("; did you mean `{known}`?")).unwrap_or_default();
+    Fault::new("consent_invalid", format_compact!("`{name}` is not a purpose of consent{meant}"))
+        .at("consent")
+        .hint(PURPOSES)
+}
+
+/// Whether the native field says that nothing may be kept, however badly the rest of it is written.
+pub(crate) fn refuses(value: &Json<'_>) -> bool {
+    let denied = |name| matches!(value.get(name), Some(Json::Bool(false)));
+    value.text() == Some("none") || denied("analytics") && denied("personalization")
 }
 
 /// Segment's `context.consent.categoryPreferences` and RudderStack's `consentManagement`, where the shop's categories
@@ -103,13 +119,27 @@ mod tests {
             (r#""cookieless""#, Consent::FULL, Ok(Some(Consent::COOKIELESS))),
             (r#"{"marketing":false}"#, Consent::FULL, Ok(Some(Consent(7)))),
             (r#"{"analytics":true}"#, Consent::NONE, Ok(Some(Consent(1)))),
-            (r#"{"telepathy":true}"#, Consent::NONE, Ok(Some(Consent::NONE))),
+            (r#"{"telepathy":true}"#, Consent::NONE, Err("consent_invalid")),
+            (r#"{"personalisation":false}"#, Consent::FULL, Err("consent_invalid")),
+            (r#"{"analytics":false,"foo":true}"#, Consent::FULL, Err("consent_invalid")),
             ("null", Consent::FULL, Ok(None)),
             (r#""yes""#, Consent::FULL, Err("consent_invalid")),
             (r#"{"analytics":"yes"}"#, Consent::FULL, Err("consent_invalid")),
             ("true", Consent::FULL, Err("consent_invalid")),
         ] {
             assert_eq!(native(&parse(text), default).map_err(|fault| fault.code), expected, "{text}");
+        }
+        let spelled = native(&parse(r#"{"personalisation":false}"#), Consent::FULL).expect_err("refused");
+        assert_eq!(spelled.message, "`personalisation` is not a purpose of consent; did you mean `personalization`?");
+        let far = native(&parse(r#"{"telepathy":true}"#), Consent::FULL).expect_err("refused");
+        assert_eq!((far.message.as_str(), far.hint), ("`telepathy` is not a purpose of consent", Some(PURPOSES)));
+        for (text, expected) in [
+            (r#""none""#, true),
+            (r#""full""#, false),
+            (r#"{"analytics":false,"personalization":false,"x":1}"#, true),
+            (r#"{"analytics":false,"personalisation":false}"#, false),
+        ] {
+            assert_eq!(refuses(&parse(text)), expected, "{text}");
         }
         let segment = parse(r#"{"consent":{"categoryPreferences":{"Advertising":false,"Analytics":true,"X":true}}}"#);
         assert_eq!(categories(&segment, Consent::FULL), Some(Consent(7)));
