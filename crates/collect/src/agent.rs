@@ -77,6 +77,40 @@ impl Agents {
     }
 }
 
+/// Whether this is the agent of a library or tool that programs send with: a crawler reads pages, it sends no events.
+pub(crate) fn is_http_library(agent: &str) -> bool {
+    const PRODUCTS: [&str; 26] = [
+        "python-requests",
+        "python-httpx",
+        "python-urllib",
+        "python-urllib3",
+        "python",
+        "aiohttp",
+        "okhttp",
+        "axios",
+        "node-fetch",
+        "node",
+        "undici",
+        "got",
+        "bun",
+        "deno",
+        "curl",
+        "go-http-client",
+        "java",
+        "java-http-client",
+        "apache-httpclient",
+        "guzzlehttp",
+        "php",
+        "ruby",
+        "faraday",
+        "reqwest",
+        "dart",
+        "postmanruntime",
+    ];
+    let product = agent.split(['/', ' ']).next().unwrap_or_default();
+    PRODUCTS.iter().any(|known| known.eq_ignore_ascii_case(product))
+}
+
 fn keep(kept: &mut (Answers, Answers), text: Str, agent: Arc<Agent>) {
     if kept.0.len() >= GENERATION {
         kept.1 = std::mem::take(&mut kept.0);
@@ -128,6 +162,27 @@ mod tests {
             let agent = agents.read(text);
             assert_eq!((agent.device.class.as_deref(), agent.bot), (Some(class), bot), "{text}");
             assert_eq!(agents.read(text), agent, "kept");
+        }
+    }
+
+    #[test]
+    fn libraries_are_told_from_crawlers() {
+        for (agent, library) in [
+            ("python-requests/2.32.3", true),
+            ("Python/3.12 aiohttp/3.10.5", true),
+            ("okhttp/4.12.0", true),
+            ("axios/1.7.7", true),
+            ("node-fetch/1.0 (+https://github.com/bitinn/node-fetch)", true),
+            ("node", true),
+            ("curl/8.9.1", true),
+            ("Go-http-client/1.1", true),
+            ("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", false),
+            ("Googlebot-Image/1.0", false),
+            ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0", false),
+            ("curlybot/1.0", false),
+            ("", false),
+        ] {
+            assert_eq!(is_http_library(agent), library, "{agent}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! The last step of every protocol: consent, identity, time, personal fields, allow-lists, device and place.
 
-use crate::agent::{Agent, Agents};
+use crate::agent::{Agent, Agents, is_http_library};
 use crate::collected::DropRule;
 use crate::draft::Draft;
 use crate::personal::{self, Treatment};
@@ -64,8 +64,9 @@ pub(crate) struct Finisher<'r> {
 
 impl Finisher<'_> {
     pub fn finish(&self, draft: Draft, events: &mut Vec<Event>) -> Result<Finished, Fault> {
-        let Draft { mut event, clock, consent, anonymous, agent, address, by_server } = draft;
+        let Draft { mut event, clock, consent, anonymous, agent, address, by_server, name_is_personal } = draft;
         let source = &self.prepared.source;
+        let by_server = by_server || self.request.header("user-agent").is_some_and(is_http_library);
         let address = address.or(self.request.peer_ip.filter(|_| !by_server));
 
         event.consent = self.consent(consent, anonymous);
@@ -122,7 +123,7 @@ impl Finisher<'_> {
             return Ok(Finished::Kept);
         }
 
-        self.cut(&mut event)?;
+        self.cut(&mut event, name_is_personal)?;
         let known = match &agent {
             Some(agent) => Some(self.agents.read(agent)),
             None if by_server => None,
@@ -194,7 +195,7 @@ impl Finisher<'_> {
     }
 
     /// Reads the campaign, cuts addresses to the allow-list and takes personal text out of every field.
-    fn cut(&self, event: &mut Event) -> Result<(), Fault> {
+    fn cut(&self, event: &mut Event, name_is_personal: bool) -> Result<(), Fault> {
         let Prepared { allow, treatment, .. } = self.prepared;
         if let EventName::Custom(name) = &mut event.name {
             personal::scrub_emails(name, treatment);
@@ -266,22 +267,20 @@ impl Finisher<'_> {
                 let message = format_compact!("a name is longer than {} bytes", self.limits.key_bytes);
                 return Err(Fault::new("key_too_long", message).at(crate::field::cut(&name, 64)).at("properties"));
             }
+            let of_person = name_is_personal && name.eq_ignore_ascii_case("name");
             let value = match value {
-                PropertyValue::Text(text) => match personal::scrub_value(&name, text, treatment) {
-                    Some(text) => PropertyValue::Text(text),
-                    None => continue,
-                },
+                PropertyValue::Text(text) if of_person => treatment.replace(&text).map(PropertyValue::Text),
+                PropertyValue::Text(text) => personal::scrub_value(&name, text, treatment).map(PropertyValue::Text),
                 // A number under a personal name is a telephone number or the like; a flag is just a flag.
                 PropertyValue::Int(number) if personal::is_personal_name(&name) => {
-                    match treatment.replace(&number.to_string()) {
-                        Some(text) => PropertyValue::Text(text),
-                        None => continue,
-                    }
+                    treatment.replace(&number.to_string()).map(PropertyValue::Text)
                 }
-                PropertyValue::Float(_) if personal::is_personal_name(&name) => continue,
-                other => other,
+                PropertyValue::Float(_) if personal::is_personal_name(&name) => None,
+                other => Some(other),
             };
-            event.properties.insert(name, value);
+            if let Some(value) = value {
+                event.properties.insert(name, value);
+            }
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ mod geo;
 mod iglu;
 mod json;
 mod limits;
+mod number;
 mod personal;
 mod protocol;
 mod reply;

@@ -1,5 +1,6 @@
 //! Finds personal fields by name and personal text by pattern, and drops it or puts a keyed hash in its place.
 
+use crate::number::{IP_BYTES_MIN, find_ip, find_phone};
 use compact_str::format_compact;
 use midsession_event::Str;
 use ring::hmac;
@@ -61,7 +62,7 @@ pub(crate) fn is_personal_name(path: &str) -> bool {
 }
 
 fn is_personal_segment(segment: &str) -> bool {
-    const EXACT: [&str; 41] = [
+    const EXACT: [&str; 42] = [
         "mail",
         "phone",
         "mobile",
@@ -100,6 +101,7 @@ fn is_personal_segment(segment: &str) -> bool {
         "password",
         "passwd",
         "contact",
+        "recipient",
         "nameoncard",
         "nickname",
         "maidenname",
@@ -148,10 +150,13 @@ fn is_personal_segment(segment: &str) -> bool {
         || ENDS.iter().any(|end| plain.ends_with(end) || singular.ends_with(end))
 }
 
-/// Takes e-mail addresses and telephone numbers out of free text.
+/// Takes e-mail addresses, telephone numbers and IP addresses out of free text.
 pub(crate) fn scrub(text: &mut Str, treatment: &Treatment) {
     scrub_emails(text, treatment);
     scrub_phones(text, treatment);
+    if memchr::memchr2(b'.', b':', text.as_bytes()).is_some() {
+        replace_each(text, find_ip, treatment, "[ip]");
+    }
 }
 
 /// Takes e-mail addresses out, also percent-encoded ones.
@@ -210,45 +215,13 @@ fn find_email(text: &str, from: usize) -> Option<(usize, usize)> {
     }
 }
 
-/// Takes telephone numbers out: `+` and 8 to 15 digits, or a leading 0 or bracket with separators between the
-/// digits. Bare digit runs stay: they are article numbers far more often.
+/// Takes telephone numbers out: `+` and 8 to 15 digits, a leading 0 or bracket with separators between the digits, or
+/// the North American form. Bare digit runs stay: they are article numbers far more often.
 fn scrub_phones(text: &mut Str, treatment: &Treatment) {
-    if !text.bytes().any(|byte| matches!(byte, b'+' | b'(' | b'0')) {
+    if !text.bytes().any(|byte| byte.is_ascii_digit()) {
         return;
     }
     replace_each(text, |text, from| find_phone(text.as_bytes(), from), treatment, "[phone]");
-}
-
-fn find_phone(bytes: &[u8], from: usize) -> Option<(usize, usize)> {
-    let mut at = from;
-    while at < bytes.len() {
-        let opens = matches!(bytes[at], b'+' | b'(' | b'0');
-        let fresh = at == 0 || !bytes[at - 1].is_ascii_alphanumeric() && !matches!(bytes[at - 1], b'.' | b'-' | b'+');
-        if !(opens && fresh) {
-            at += 1;
-            continue;
-        }
-        let (mut digits, mut separators, mut end) = (0, 0, at);
-        for (index, byte) in bytes[at..].iter().enumerate().take(32) {
-            match byte {
-                b'0'..=b'9' => {
-                    digits += 1;
-                    end = at + index + 1;
-                }
-                b'+' if index == 0 => {}
-                b' ' | b'-' | b'(' | b')' | b'/' | b'.' => separators += 1,
-                _ => break,
-            }
-        }
-        let followed = bytes.get(end).is_some_and(u8::is_ascii_alphanumeric);
-        let is_date_or_amount = bytes[at] == b'0' && bytes[at..end].contains(&b'.');
-        let enough = if bytes[at] == b'+' { digits >= 8 } else { digits >= 9 && separators >= 1 && !is_date_or_amount };
-        if enough && digits <= 15 && !followed {
-            return Some((at, end));
-        }
-        at = end.max(at + 1);
-    }
-    None
 }
 
 /// Whether an id is a person's address in itself.
@@ -297,11 +270,17 @@ pub(crate) fn scrub_path(path: &mut Str, treatment: &Treatment) {
 
 /// Scrubs the value of a custom field: `None` when the whole value is personal and goes.
 pub(crate) fn scrub_value(name: &str, mut text: Str, treatment: &Treatment) -> Option<Str> {
-    let is_address = text.len() >= 7 && !name.contains("version") && text.parse::<std::net::IpAddr>().is_ok();
+    let is_version = name.contains("version");
+    let is_address = text.len() >= IP_BYTES_MIN && !is_version && text.parse::<std::net::IpAddr>().is_ok();
     if is_address || is_personal_name(name) {
         return treatment.replace(&text);
     }
-    scrub(&mut text, treatment);
+    if is_version {
+        scrub_emails(&mut text, treatment);
+        scrub_phones(&mut text, treatment);
+    } else {
+        scrub(&mut text, treatment);
+    }
     Some(text)
 }
 
@@ -337,6 +316,7 @@ mod tests {
             "password",
             "billing_name",
             "recipient_name",
+            "recipient",
             "cardholder_name",
             "contact_name",
             "shopper.name",
@@ -387,6 +367,29 @@ mod tests {
             ("2026-11-22", "2026-11-22"),
             ("shoes 42.5 +2", "shoes 42.5 +2"),
             ("0.1234567890", "0.1234567890"),
+            ("call 415-555-2671 now", "call [phone] now"),
+            ("1-800-555-0199", "[phone]"),
+            ("415.555.2671, or 415 555-2671.", "[phone], or [phone]."),
+            ("(415) 555-2671", "[phone]"),
+            ("415-555", "415-555"),
+            ("415-555-26", "415-555-26"),
+            ("415-555-2671-01", "415-555-2671-01"),
+            ("A415-555-2671", "A415-555-2671"),
+            ("115-555-2671", "115-555-2671"),
+            ("114-3941689-8398626", "114-3941689-8398626"),
+            ("iphone 256 512 1024", "iphone 256 512 1024"),
+            ("978-3-16-148410", "978-3-16-148410"),
+            ("2026-11-22 2026.11.22 22.11.2026 11-22-2026", "2026-11-22 2026.11.22 22.11.2026 11-22-2026"),
+            ("1.299,95 or 299.95-349.95", "1.299,95 or 299.95-349.95"),
+            ("from 192.0.2.7, at 12:30:45", "from [ip], at 12:30:45"),
+            ("ip:192.0.2.7:8080", "ip:[ip]:8080"),
+            ("[2001:db8::1]:443 and 2001:db8::2.", "[[ip]]:443 and [ip]."),
+            ("2001:0db8:85a3:0000:0000:8a2e:0370:7334", "[ip]"),
+            ("é192.0.2.7é", "é[ip]é"),
+            ("Chrome 120.0.0.0", "Chrome 120.0.0.0"),
+            ("version 4.10.1.0, v4.10.1.1", "version 4.10.1.0, v4.10.1.1"),
+            ("1.2.3 and 1.2.3.4.5 and 300.1.2.3", "1.2.3 and 1.2.3.4.5 and 300.1.2.3"),
+            ("size 1:2:3, deco::bar, 00:1B:44:11:3A:B7", "size 1:2:3, deco::bar, 00:1B:44:11:3A:B7"),
             ("@", "@"),
             ("%", "%"),
             ("é@ü.ö", "[email]"),

@@ -29,7 +29,11 @@ impl Reply {
 
     /// `application/problem+json` (RFC 9457) with the stable code.
     pub(crate) fn problem(fault: &Fault) -> Self {
-        let status = fault.status();
+        Self::problem_as(fault.status(), fault)
+    }
+
+    /// The same under another status, for SDKs that know fewer.
+    pub(crate) fn problem_as(status: u16, fault: &Fault) -> Self {
         let mut value = json!({ "type": "about:blank", "status": status, "code": fault.code, "title": fault.message });
         if let Some(field) = &fault.field {
             value["field"] = field.as_str().into();

@@ -356,6 +356,34 @@ fn robots_are_marked() {
 }
 
 #[test]
+fn a_servers_library_is_no_robot() {
+    let body = r#"{"event_id":"e","name":"x","visitor_id":"v1"}"#;
+    for agent in ["python-requests/2.32.3", "okhttp/4.12.0", "axios/1.7.7", "node-fetch/1.0", "curl/8.9.1"] {
+        let collected = native(body).header("user-agent", agent).send();
+        let event = one(&collected);
+        assert_eq!((event.bot, &event.device), (false, &None), "{agent}");
+    }
+    let said = body.replace('}', r#","device":{"class":"mobile"}}"#);
+    let collected = native(&said).header("user-agent", "python-requests/2.32.3").send();
+    let device = one(&collected).device.clone().expect("what the event says");
+    assert_eq!((device.class.as_deref(), one(&collected).bot), (Some("mobile"), false));
+}
+
+#[test]
+fn people_and_addresses_are_in_no_text() {
+    let body = r#"{"event_id":"e","name":"x","visitor_id":"v1","query":"call 415-555-2671",
+        "device":{"os":"Linux 192.0.2.7","browser":"Chrome 120.0.0.0 2001:db8::1"},
+        "properties":{"name":"Jane Doe","recipient":"Jane Doe","product":{"name":"Lamp"},"note":"from 192.0.2.7"}}"#;
+    let collected = native(body).send();
+    let event = one(&collected);
+    let device = event.device.clone().expect("a device");
+    assert_eq!(event.query.as_deref(), Some("call [phone]"));
+    assert_eq!((device.os.as_deref(), device.browser.as_deref()), (Some("Linux [ip]"), Some("Chrome 120.0.0.0 [ip]")));
+    let left: Vec<&str> = event.properties.keys().map(|name| name.as_str()).collect();
+    assert_eq!(left, ["note", "product.name"]);
+}
+
+#[test]
 fn samples_keep_whole_visitors() {
     let half = collector_of(vec![Source { sample: 0.5, ..source() }]);
     let mut kept = 0;

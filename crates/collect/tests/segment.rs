@@ -4,6 +4,12 @@ use crate::help::*;
 use midsession_collect::{Collected, Protocol};
 use midsession_event::{Campaign, Consent, EventName, PropertyValue};
 
+/// The status that the problem in a reply's body tells.
+fn body_status(reply: &midsession_collect::Reply) -> u16 {
+    let problem: serde_json::Value = serde_json::from_slice(&reply.body).expect("JSON");
+    problem["status"].as_u64().and_then(|status| u16::try_from(status).ok()).expect("a status")
+}
+
 /// The journey of the captures in native words.
 const JOURNEY: [&str; 11] = [
     "search",
@@ -180,8 +186,12 @@ fn paths_keys_and_bodies() {
     for (body, status) in
         [("{", 400), ("", 400), ("3", 400), (&" ".repeat((1 << 20) + 1), 400), (r#"{"batch":[]}"#, 200)]
     {
-        assert_eq!(track("/v1/batch", body).reply.status, status);
+        let reply = track("/v1/batch", body).reply;
+        assert_eq!(reply.status, status);
+        assert!(status == 200 || body_status(&reply) == status, "the body says the same");
     }
+    let deflated = Call::post("/v1/batch", batch).header("content-encoding", "deflate").send().reply;
+    assert_eq!((deflated.status, body_status(&deflated)), (415, 415));
     let bad = r#"{"batch":[{"type":"track","event":"","anonymousId":"a"},{"type":"dance","anonymousId":"a"},{"type":"track","event":"x"},{"type":"track","event":"x","anonymousId":"null"},{"type":"track","event":"x","anonymousId":"a","userId":""}]}"#;
     let collected = track("/v1/batch", bad);
     assert_eq!(
@@ -195,6 +205,22 @@ fn paths_keys_and_bodies() {
     );
     assert_eq!((collected.events.len(), collected.reply.status), (1, 200));
     assert!(uuid::Uuid::try_parse(collected.events[0].event_id.as_str()).is_ok(), "an id of its own");
+}
+
+#[test]
+fn a_servers_batch_makes_no_robot() {
+    let call = |context: &str| {
+        let body =
+            format!(r#"{{"batch":[{{"type":"track","event":"x","messageId":"1","anonymousId":"a"{context}}}]}}"#);
+        let call = Call::post("/v1/batch?writeKey=wk_shop", body).header("user-agent", "python-requests/2.32.3");
+        let event = one(&call.send()).clone();
+        (event.bot, event.device.and_then(|device| device.class))
+    };
+    assert_eq!(call(""), (false, None));
+    let said = |agent: &str| format!(r#","context":{{"userAgent":"{agent}"}}"#);
+    assert_eq!(call(&said(DESKTOP)), (false, Some("desktop".into())));
+    assert_eq!(call(&said("Googlebot/2.1 (+http://www.google.com/bot.html)")), (true, Some("bot".into())));
+    assert_eq!(call(&said("python-requests/2.32.3")).0, true, "the shop's own visitor was a program");
 }
 
 #[test]

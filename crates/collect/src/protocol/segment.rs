@@ -245,13 +245,11 @@ pub(super) fn is_server_library(name: &str) -> bool {
     ends.iter().any(|end| name.ends_with(end))
 }
 
-/// Segment knows two refusals: 400 for what can't be read, 401 for the key.
+/// Segment's SDKs give up at 400 and try again at most others: what a second try can't mend is 400, but for the key, the
+/// origin and a coding that none of the SDKs sends.
 fn refuse(_: &Request<'_>, fault: &Fault) -> Reply {
-    let mut reply = Reply::problem(fault);
-    if !matches!(reply.status, 401 | 403) {
-        reply.status = 400;
-    }
-    reply
+    let status = fault.status();
+    Reply::problem_as(if matches!(status, 401 | 403 | 415) { status } else { 400 }, fault)
 }
 
 fn ask(request: &Request<'_>, kind: &'static str, _: Option<&Source>) -> Reply {

@@ -1,0 +1,92 @@
+//! Finds telephone numbers and IP addresses in free text.
+
+/// A telephone number from `from` on: where it begins and ends.
+pub(crate) fn find_phone(bytes: &[u8], from: usize) -> Option<(usize, usize)> {
+    let mut at = from;
+    while at < bytes.len() {
+        let opens = matches!(bytes[at], b'+' | b'(' | b'0');
+        let fresh = at == 0 || !bytes[at - 1].is_ascii_alphanumeric() && !matches!(bytes[at - 1], b'.' | b'-' | b'+');
+        if let Some(length) = fresh.then(|| north_american(&bytes[at..])).flatten() {
+            return Some((at, at + length));
+        }
+        if !(opens && fresh) {
+            at += 1;
+            continue;
+        }
+        let (mut digits, mut separators, mut end) = (0, 0, at);
+        for (index, byte) in bytes[at..].iter().enumerate().take(32) {
+            match byte {
+                b'0'..=b'9' => {
+                    digits += 1;
+                    end = at + index + 1;
+                }
+                b'+' if index == 0 => {}
+                b' ' | b'-' | b'(' | b')' | b'/' | b'.' => separators += 1,
+                _ => break,
+            }
+        }
+        let followed = bytes.get(end).is_some_and(u8::is_ascii_alphanumeric);
+        let is_date_or_amount = bytes[at] == b'0' && bytes[at..end].contains(&b'.');
+        let enough = if bytes[at] == b'+' { digits >= 8 } else { digits >= 9 && separators >= 1 && !is_date_or_amount };
+        if enough && digits <= 15 && !followed {
+            return Some((at, end));
+        }
+        at = end.max(at + 1);
+    }
+    None
+}
+
+/// The length of a number like `415-555-2671` or `1-800-555-0199` at the begin. Spaces alone don't make one: sizes and
+/// capacities stand in rows like that.
+fn north_american(bytes: &[u8]) -> Option<usize> {
+    let is_any = |at: usize, of: &[u8]| bytes.get(at).is_some_and(|byte| of.contains(byte));
+    let are_digits =
+        |at: usize, count: usize| bytes.get(at..at + count).is_some_and(|d| d.iter().all(u8::is_ascii_digit));
+    let area = if is_any(0, b"1") && is_any(1, b"-. ") { 2 } else { 0 };
+    let (exchange, line, end) = (area + 4, area + 8, area + 12);
+    let formed = are_digits(area, 3) && are_digits(exchange, 3) && are_digits(line, 4);
+    let separated = is_any(exchange - 1, b"-. ") && is_any(line - 1, b"-.");
+    // Neither an area code nor an exchange begins with 0 or 1.
+    let assigned = !is_any(area, b"01") && !is_any(exchange, b"01");
+    let goes_on = are_digits(end, 1) || is_any(end, b"-.") && are_digits(end + 1, 1);
+    let followed = bytes.get(end).is_some_and(u8::is_ascii_alphanumeric);
+    (formed && separated && assigned && !goes_on && !followed).then_some(end)
+}
+
+/// An IPv4 or IPv6 address. What ends in `.0.0` is a browser's version, and so is what is called one.
+pub(crate) fn find_ip(text: &str, from: usize) -> Option<(usize, usize)> {
+    let bytes = text.as_bytes();
+    let mut next = from;
+    while next < bytes.len() {
+        let start = next;
+        let is_part = |byte: &&u8| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':');
+        let end = start + bytes[start..].iter().take_while(is_part).count();
+        next = end + 1;
+        let is_word = |byte: &u8| byte.is_ascii_alphanumeric();
+        let glued = start > 0 && is_word(&bytes[start - 1]);
+        let alone = !(glued && bytes[start] != b':' || bytes.get(end).is_some_and(is_word));
+        if end - start < IP_BYTES_MIN || !alone || ends_with_version(&bytes[..start]) {
+            continue;
+        }
+        let run = text[start..end].trim_end_matches('.');
+        let is_v6 = |run: &&str| !glued && run.parse::<std::net::Ipv6Addr>().is_ok();
+        let v6 = [run, run.trim_end_matches(':')].into_iter().find(is_v6);
+        let is_v4 = |part: &&str| {
+            part.len() >= IP_BYTES_MIN && !part.ends_with(".0.0") && part.parse::<std::net::Ipv4Addr>().is_ok()
+        };
+        // A label before it or a port behind it is no part of it.
+        if let Some(found) = v6.or_else(|| run.split(':').map(|part| part.trim_matches('.')).find(is_v4)) {
+            let start = start + run.find(found)?;
+            return Some((start, start + found.len()));
+        }
+    }
+    None
+}
+
+/// `1.1.1.1`; a shorter one is a number or names this machine.
+pub(crate) const IP_BYTES_MIN: usize = 7;
+
+fn ends_with_version(before: &[u8]) -> bool {
+    let word = before.trim_ascii_end();
+    word.len() >= 7 && word[word.len() - 7..].eq_ignore_ascii_case(b"version")
+}
