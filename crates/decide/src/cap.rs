@@ -29,6 +29,11 @@ impl Cap {
             return Err(format!("`{text}` is not a cap: write it like `1 per session` or `2 per 7d`"));
         };
         let count = count.parse().map_err(|_| format!("`{count}` is not a whole number, in the cap `{text}`"))?;
+        if count == 0 {
+            return Err(format!(
+                "`{text}` never lets anything be shown: a cap takes at least 1; `enabled = false` switches off"
+            ));
+        }
         let per = if per == "session" { Per::Session } else { Per::Time(parse_duration_ms(per)?) };
         Ok(Self { count, per })
     }
@@ -83,14 +88,16 @@ mod tests {
         assert!(allows("1 per session", 3, 9_000));
         assert!(!allows("2 per 2s", 3, 2_999), "both within two seconds");
         assert!(allows("2 per 2s", 3, 3_000), "the older one is exactly two seconds old: outside");
-        assert!(!allows("0 per session", 3, 0));
     }
 
     #[test]
     fn mistakes_are_named() {
-        for (text, said) in
-            [("twice", "is not a cap"), ("x per session", "`x` is not a whole number"), ("1 per 7x", "7x")]
-        {
+        for (text, said) in [
+            ("twice", "is not a cap"),
+            ("x per session", "`x` is not a whole number"),
+            ("1 per 7x", "7x"),
+            ("0 per 7d", "takes at least 1"),
+        ] {
             let error = Cap::parse(text).expect_err(text);
             assert!(error.contains(said), "{error}");
         }

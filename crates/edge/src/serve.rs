@@ -186,21 +186,29 @@ impl Running {
     }
 }
 
+impl Config {
+    /// What is refused before anything listens.
+    pub fn check(&self) -> Result<(), ServeError> {
+        if self.admin_token.len() < 16 {
+            return Err(ServeError::WeakToken);
+        }
+        if !self.admin.ip().is_loopback() && self.admin_hosts.is_empty() {
+            let instead = "put a proxy with TLS in front and name its host in admin_hosts";
+            return Err(ServeError::Exposed { what: "the admin listener", addr: self.admin, instead });
+        }
+        if let Some(addr) = self.redis
+            && !addr.ip().is_loopback()
+            && self.redis_password.is_none()
+        {
+            return Err(ServeError::Exposed { what: "the Redis listener", addr, instead: "set a password" });
+        }
+        Ok(())
+    }
+}
+
 /// Starts the listeners.
 pub async fn serve(config: Config, handles: Handles) -> Result<Running, ServeError> {
-    if config.admin_token.len() < 16 {
-        return Err(ServeError::WeakToken);
-    }
-    if !config.admin.ip().is_loopback() && config.admin_hosts.is_empty() {
-        let instead = "put a proxy with TLS in front and name its host in admin_hosts";
-        return Err(ServeError::Exposed { what: "the admin listener", addr: config.admin, instead });
-    }
-    if let Some(addr) = config.redis
-        && !addr.ip().is_loopback()
-        && config.redis_password.is_none()
-    {
-        return Err(ServeError::Exposed { what: "the Redis listener", addr, instead: "set a password" });
-    }
+    config.check()?;
     let public = bind("the collector", config.public, "--port").await?;
     let admin = bind("the console", config.admin, "--admin-port").await?;
     let redis = match config.redis {

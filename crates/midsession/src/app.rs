@@ -122,6 +122,9 @@ impl App {
         let driver = Driver::start(&log, stream_config, config.stream_threads, &assembly, &decider, &sink, &clock)
             .map_err(Failure::new)?;
         let sources = sources(&config, &keys, demo);
+        if keys.write_key_given && !sources.iter().any(|source| source.write_key == keys.write_key) {
+            tracing::warn!("MIDSESSION_WRITE_KEY is not used: each [[source]] has a write_key of its own");
+        }
         let settings = midsession_collect::Settings {
             limits: midsession_collect::Limits::default(),
             secret: secret(&keys.signing_key),
@@ -150,18 +153,7 @@ impl App {
             data: config.data.clone(),
             admin: std::sync::OnceLock::new(),
         });
-        let edge = midsession_edge::Config {
-            public: SocketAddr::new(config.bind, config.port),
-            admin: SocketAddr::new(config.admin_bind, config.admin_port),
-            redis: Some(SocketAddr::new(config.admin_bind, config.redis_port)),
-            admin_token: inner.keys.admin_token.clone(),
-            admin_hosts: config.admin_hosts.clone(),
-            redis_password: Some(config.redis_password.0.clone()).filter(|password| !password.is_empty()),
-            secret: secret(&inner.keys.signing_key),
-            trusted_proxies: config.trusted_proxies,
-            salt_file: Some(config.data.join("salt")),
-            limits: config.limits.of_edge(),
-        };
+        let edge = listeners(&config, &inner.keys.admin_token, secret(&inner.keys.signing_key));
         let handles = midsession_edge::Handles {
             collector,
             log,
@@ -206,6 +198,11 @@ impl App {
     /// The write key of a source.
     pub fn write_key_of(&self, source: &str) -> String {
         self.inner.write_key_of(source)
+    }
+
+    /// The write keys in force with their sources, the installation's first; the demo's own senders are left out.
+    pub fn write_keys(&self) -> Vec<(&str, &str)> {
+        in_force(&self.inner.sources, &self.inner.keys)
     }
 
     /// The console's address; as a link that signs in for the demo, and once where the token was made just now.
@@ -348,6 +345,29 @@ fn sources(config: &Config, keys: &Keys, demo: bool) -> Vec<Source> {
     sources
 }
 
+fn in_force<'s>(sources: &'s [Source], keys: &Keys) -> Vec<(&'s str, &'s str)> {
+    let named = sources.iter().map(|source| (source.name.as_str(), source.write_key.as_str()));
+    let mut named: Vec<_> = named.filter(|(name, _)| ![SIMULATED, REPLAYED].contains(name)).collect();
+    named.sort_by_key(|(_, key)| *key != keys.write_key);
+    named
+}
+
+/// The listeners of a configuration.
+pub(crate) fn listeners(config: &Config, admin_token: &str, secret: [u8; 32]) -> midsession_edge::Config {
+    midsession_edge::Config {
+        public: SocketAddr::new(config.bind, config.port),
+        admin: SocketAddr::new(config.admin_bind, config.admin_port),
+        redis: Some(SocketAddr::new(config.admin_bind, config.redis_port)),
+        admin_token: admin_token.to_owned(),
+        admin_hosts: config.admin_hosts.clone(),
+        redis_password: Some(config.redis_password.0.clone()).filter(|password| !password.is_empty()),
+        secret,
+        trusted_proxies: config.trusted_proxies,
+        salt_file: Some(config.data.join("salt")),
+        limits: config.limits.of_edge(),
+    }
+}
+
 /// A key of the right size from the installation's secret.
 fn secret(signing_key: &str) -> [u8; 32] {
     let mut secret = [0; 32];
@@ -401,4 +421,31 @@ async fn watch(inner: Arc<Inner>) {
 /// What is wrong with the file that places addresses.
 pub(crate) fn geo_failure(cause: String) -> Failure {
     Failure::new(format!("geo_database {cause}")).hint("a file in MaxMind's format is needed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_told_are_the_keys_taken() {
+        let keys = Keys {
+            write_key: "own".into(),
+            admin_token: String::new(),
+            signing_key: String::new(),
+            fresh: false,
+            write_key_given: false,
+        };
+        let told = |text: &str, demo: bool| {
+            let config = Config::parse(text, Path::new("x.toml")).expect("valid");
+            let sources = sources(&config, &keys, demo);
+            let told = in_force(&sources, &keys);
+            told.iter().map(|(name, key)| format!("{name} {key}")).collect::<Vec<_>>()
+        };
+        let source = |name: &str, key: &str| format!("[[source]]\nname = \"{name}\"\nwrite_key = \"{key}\"\n");
+        assert_eq!(told("", false), ["default own"]);
+        assert_eq!(told(&(source("a", "ka") + &source("b", "kb")), false), ["a ka", "b kb"]);
+        assert_eq!(told(&(source("a", "ka") + &source("b", "")), false), ["b own", "a ka"]);
+        assert_eq!(told(&source("a", "ka"), true), ["shop own", "a ka"]);
+    }
 }

@@ -41,8 +41,12 @@ impl Assembly {
         let sources: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         let features = Arc::new(FeatureSet::load(&sources)?);
         let mut interventions = Interventions::default();
-        let mistakes: Vec<Diagnostic> =
-            sources.iter().flat_map(|(name, text)| interventions.add(name, text, &features)).collect();
+        let mut mistakes = Vec::new();
+        for (name, text) in &sources {
+            let before = interventions.rules.len();
+            mistakes.extend(interventions.add(name, text, &features));
+            mistakes.extend(interventions.rules[before..].iter().filter_map(|rule| never(config, rule, name, text)));
+        }
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
@@ -166,6 +170,23 @@ impl Definitions for Assembly {
     fn still_holds(&self, view: &View<'_>, rule: &str) -> bool {
         self.rules.still_holds(view, rule)
     }
+}
+
+/// Says so when a rule waits for a silence that no session lasts.
+fn never(config: &Config, rule: &midsession_decide::Rule, file: &str, text: &str) -> Option<Diagnostic> {
+    let longest_s = i64::from(config.session.gap_s) + i64::from(config.session.grace_s);
+    let midsession_decide::Trigger::Idle(idle_ms) = rule.trigger else { return None };
+    let (line, column) = crate::config::place_of(text, &format!("\"{}\"", rule.name));
+    (idle_ms > longest_s * 1000).then(|| Diagnostic {
+        file: file.to_owned(),
+        line,
+        column,
+        message: format!(
+            "`{}` can never fire: a session ends after {longest_s} s of silence, before its trigger",
+            rule.name
+        ),
+        hint: Some("shorten the silence, or raise session.gap_s".into()),
+    })
 }
 
 /// The definition files of a configuration: the profile, what it names, and itself.

@@ -1,5 +1,6 @@
 //! The keys of an installation: from the environment, else made once and kept in the data folder.
 
+use crate::cli::Failure;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::Path;
@@ -16,6 +17,9 @@ pub struct Keys {
     /// They were made just now: the admin token is shown this once.
     #[serde(skip)]
     pub fresh: bool,
+    /// The write key is the environment's.
+    #[serde(skip)]
+    pub write_key_given: bool,
 }
 
 impl std::fmt::Debug for Keys {
@@ -26,24 +30,34 @@ impl std::fmt::Debug for Keys {
 
 impl Keys {
     /// Reads the folder's keys, or makes them. `MIDSESSION_WRITE_KEY` and `MIDSESSION_ADMIN_TOKEN` go first.
-    pub fn load(folder: &Path) -> Result<Self, String> {
+    pub fn load(folder: &Path) -> Result<Self, Failure> {
         let path = folder.join("keys.toml");
+        let unusable = |cause| {
+            Failure::new(format!("the data folder can't be used: {}: {cause}", path.display()))
+                .hint("pass --data with a folder that this user may make, read and write")
+        };
         let mut keys = match std::fs::read_to_string(&path) {
             Ok(text) => {
                 private(&path)?;
                 toml::from_str(&text).map_err(|error| format!("{}: {}", path.display(), error.message()))?
             }
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
-                let keys =
-                    Self { write_key: random(16), admin_token: random(32), signing_key: random(32), fresh: true };
-                keys.write(folder, &path).map_err(|cause| format!("{}: {cause}", path.display()))?;
+                let keys = Self {
+                    write_key: random(16),
+                    admin_token: random(32),
+                    signing_key: random(32),
+                    fresh: true,
+                    write_key_given: false,
+                };
+                keys.write(folder, &path).map_err(unusable)?;
                 keys
             }
-            Err(cause) => return Err(format!("{}: {cause}", path.display())),
+            Err(cause) => return Err(unusable(cause)),
         };
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         if let Some(key) = variable("MIDSESSION_WRITE_KEY") {
             keys.write_key = key;
+            keys.write_key_given = true;
         }
         if let Some(token) = variable("MIDSESSION_ADMIN_TOKEN") {
             keys.admin_token = token;
@@ -81,4 +95,16 @@ fn random(bytes: usize) -> String {
     }
     text.truncate(bytes * 2);
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_can_not_be_says_what_to_do() {
+        let failure = Keys::load(Path::new("/dev/null/x")).expect_err("no folder");
+        assert!(failure.cause.contains("/dev/null/x/keys.toml"), "{}", failure.cause);
+        assert!(failure.hint.is_some_and(|hint| hint.contains("--data")));
+    }
 }

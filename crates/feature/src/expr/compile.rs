@@ -133,7 +133,7 @@ impl Compiler<'_> {
                 }
                 let known = nearest(name, set.names(key));
                 let hint = known.map_or_else(
-                    || "its features are in the profile; `midsession features --help` lists them".to_owned(),
+                    || "`midsession check --config /dev/null` lists the built-in ones".to_owned(),
                     |known| format!("did you mean `{root}.{known}`?"),
                 );
                 self.fault(tree, format!("`{root}.{name}` is not a feature"), Some(hint))

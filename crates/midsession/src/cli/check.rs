@@ -2,6 +2,7 @@
 
 use super::{Failure, Global, out};
 use crate::assemble::Assembly;
+use crate::config::Config;
 use clap::Args;
 use serde_json::json;
 
@@ -10,6 +11,18 @@ pub(super) struct Options {
     /// Checks what `demo` adds as well
     #[arg(long)]
     demo: bool,
+}
+
+/// All beside the definitions that a start would refuse; the schemas' addresses.
+fn readable(config: &Config) -> Result<Vec<String>, Failure> {
+    if let Some(path) = &config.geo_database {
+        crate::geo::open(path).map_err(crate::app::geo_failure)?;
+    }
+    // The token of a data folder is made long enough; one from the environment may not be.
+    let token = std::env::var("MIDSESSION_ADMIN_TOKEN").ok().filter(|token| !token.is_empty());
+    let token = token.unwrap_or_else(|| "0".repeat(64));
+    crate::app::listeners(config, &token, [0; 32]).check().map_err(Failure::new)?;
+    Ok(crate::schemas::load(config)?.1)
 }
 
 pub(super) fn run(global: &Global, options: &Options) -> Result<(), Failure> {
@@ -21,16 +34,13 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<(), Failure> {
         }
         Err(failure) => return Err(failure),
     };
-    if let Some(path) = &config.geo_database {
-        crate::geo::open(path).map_err(crate::app::geo_failure)?;
-    }
-    let schemas = match crate::schemas::load(&config) {
-        Ok((_, addresses)) => addresses,
-        Err(cause) => {
+    let schemas = match readable(&config) {
+        Ok(schemas) => schemas,
+        Err(failure) => {
             if global.json {
-                out(&json!({"ok": false, "message": cause}).to_string());
+                out(&json!({"ok": false, "message": failure.cause, "hint": failure.hint}).to_string());
             }
-            return Err(Failure::new(cause));
+            return Err(failure);
         }
     };
     match Assembly::compile(&config, options.demo) {
@@ -63,5 +73,41 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<(), Failure> {
             }
             Err(Failure::new(format!("{} mistakes in the definitions", diagnostics.len())))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn what_a_start_refuses_is_refused() {
+        let refused = |text: &str| {
+            let config = Config::parse(text, Path::new("x.toml")).expect("reads");
+            readable(&config).err().map(|failure| failure.cause).unwrap_or_default()
+        };
+        assert_eq!(refused(""), "");
+        let open = "admin_bind = \"0.0.0.0\"\n";
+        assert!(refused(open).contains("admin listener would be open in clear text"), "{}", refused(open));
+        let hosted = format!("{open}admin_hosts = [\"admin.example\"]\n");
+        assert!(refused(&hosted).contains("Redis listener would be open"), "{}", refused(&hosted));
+        assert_eq!(refused(&format!("{hosted}redis_password = \"long enough\"\n")), "");
+    }
+
+    #[test]
+    fn a_rule_that_can_never_fire_is_a_mistake() {
+        let mistakes = |idle: &str, cap: &str| {
+            let text = format!(
+                "[session]\ngap_s = 60\ngrace_s = 10\n[[intervention]]\nname = \"late\"\ntrigger = {{ idle = \"{idle}\" }}\n\
+                 cap = [\"{cap}\"]\nslot = \"nudge\"\npayload = {{ title = \"x\" }}\n"
+            );
+            let config = Config::parse(&text, Path::new("x.toml")).expect("reads");
+            let found = Assembly::compile(&config, false).err().unwrap_or_default();
+            found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        };
+        assert_eq!(mistakes("70s", "1 per session"), "");
+        assert!(mistakes("71s", "1 per session").starts_with("x.toml:5:8: `late` can never fire"));
+        assert!(mistakes("20s", "0 per session").contains("a cap takes at least 1"));
     }
 }

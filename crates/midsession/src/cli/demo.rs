@@ -7,6 +7,12 @@ use clap::Args;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Each holds two connections of which this process has both ends, and the collector takes 20,000.
+const SHOPPERS_MAX: i64 = 10_000;
+const FILES_PER_SHOPPER: u64 = 4;
+/// The log, the listeners and the browsers that come by.
+const FILES_ELSE: u64 = 256;
+
 #[derive(Args, Debug)]
 pub(super) struct DemoOptions {
     #[command(flatten)]
@@ -15,8 +21,8 @@ pub(super) struct DemoOptions {
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     for_: Option<Duration>,
     /// Simulated shoppers in the shop at a time
-    #[arg(long, default_value_t = 24)]
-    shoppers: usize,
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u16).range(..=SHOPPERS_MAX))]
+    shoppers: u16,
     /// The replay of real clicks: pauses between visits shrink by this, gaps inside a visit stay real; 0 leaves it out
     #[arg(long, default_value_t = 60.0)]
     replay_speed: f64,
@@ -28,6 +34,14 @@ pub(super) struct DemoOptions {
 pub(super) fn run(global: &Global, options: DemoOptions) -> Result<(), Failure> {
     if !options.replay_speed.is_finite() || options.replay_speed < 0.0 {
         return Err(Failure::usage("--replay-speed takes 0 or a positive number"));
+    }
+    let files = u64::from(options.shoppers) * FILES_PER_SHOPPER + FILES_ELSE;
+    if let Some(most) = files_max().filter(|most| *most < files) {
+        return Err(Failure::usage(format!(
+            "--shoppers {} needs {files} open files; {most} are allowed",
+            options.shoppers
+        ))
+        .hint(format!("ulimit -n {files}, or fewer shoppers")));
     }
     let config = options.serve.apply(global.load()?);
     let start = Start { config, accept_any_key: true, demo: true };
@@ -41,7 +55,7 @@ pub(super) fn run(global: &Global, options: DemoOptions) -> Result<(), Failure> 
             catalog: Arc::new(shoppers::catalog()?),
         };
         let seed = options.seed ^ app.keys().write_key.len() as u64 ^ app.now_ms().unsigned_abs();
-        let shoppers = tokio::spawn(shoppers::run(shop, options.shoppers, seed, stopped.clone()));
+        let shoppers = tokio::spawn(shoppers::run(shop, options.shoppers.into(), seed, stopped.clone()));
         let replayer = (options.replay_speed > 0.0).then(|| {
             let (collector, key) = (app.addresses().public, app.write_key_of(crate::app::REPLAYED));
             let (folder, clock) = (app.data().to_owned(), app.clock());
@@ -70,4 +84,10 @@ pub(super) fn run(global: &Global, options: DemoOptions) -> Result<(), Failure> 
         }
         app.drain().await
     })
+}
+
+/// How many files this process may have open, where the system tells.
+fn files_max() -> Option<u64> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    limits.lines().find_map(|line| line.strip_prefix("Max open files"))?.split_whitespace().next()?.parse().ok()
 }

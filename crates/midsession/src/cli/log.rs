@@ -12,6 +12,9 @@ use std::time::Duration;
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// The topics with their partitions, offsets and sizes
+    #[command(
+        after_help = "Examples:\n  midsession log topics\n  midsession log topics --data /var/lib/midsession --json"
+    )]
     Topics {
         /// The data folder
         #[arg(long, value_name = "DIR")]

@@ -5,6 +5,7 @@ use crate::app::{App, Start};
 use crate::config::Config;
 use clap::Args;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Options of `serve` and `demo`.
@@ -64,11 +65,12 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 pub(super) fn announce(app: &App, as_json: bool) {
     let addresses = app.addresses();
     let console = app.console_url();
+    let keys = app.write_keys();
     if as_json {
         let line = json!({
             "collector": format!("http://{}", addresses.public), "admin": format!("http://{}", addresses.admin),
             "redis": format!("redis://{}", addresses.redis), "console": console, "data": app.data(),
-            "write_key": app.keys().write_key, "shop": app.shop_url(),
+            "write_key": keys.first().map(|(_, key)| key), "write_keys": keys.iter().copied().collect::<BTreeMap<_, _>>(), "shop": app.shop_url(),
         });
         out(&line.to_string());
         return;
@@ -77,7 +79,13 @@ pub(super) fn announce(app: &App, as_json: bool) {
         out(&format!("shop       {shop}"));
     }
     out(&format!("console    {console}"));
-    out(&format!("collector  http://{}   write key {}", addresses.public, app.keys().write_key));
+    match keys[..] {
+        [(_, key)] => out(&format!("collector  http://{}   write key {key}", addresses.public)),
+        _ => {
+            out(&format!("collector  http://{}", addresses.public));
+            keys.iter().for_each(|(name, key)| out(&format!("write key  {key}   of source {name}")));
+        }
+    }
     out(&format!("features   redis-cli -p {}", addresses.redis.port()));
     out(&format!("data       {}", app.data().display()));
     out("Ctrl-C drains and stops.");

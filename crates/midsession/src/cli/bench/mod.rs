@@ -20,17 +20,26 @@ pub(super) struct Options {
 #[derive(Debug, Subcommand)]
 enum Bench {
     /// HTTP batches of events → validated → encoded → durable answer; CPU of the server process
+    #[command(
+        after_help = "Examples:\n  midsession bench ingest\n  midsession bench ingest --format snowplow --batch 1 --for 30s --json"
+    )]
     Ingest(Load),
     /// HTTP in → log → machine → decide → push out; latencies at a fixed rate
+    #[command(
+        after_help = "Examples:\n  midsession bench loop\n  midsession bench loop --events-per-s 5000 --for 20s --listeners 500"
+    )]
     Loop(Load),
     /// Durable log → partition machines → features readable; input written beforehand
+    #[command(
+        after_help = "Examples:\n  midsession bench peak\n  midsession bench peak --events 2000000 --threads 4 --json"
+    )]
     Peak(Peak),
 }
 
 /// An open-loop load on a server of its own.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Load {
-    /// Events per second offered; 0 for as many as the server takes
+    /// Events per second offered; with 0 `ingest` sends as many as the server takes, `loop` 50,000
     #[arg(long, default_value_t = 0)]
     events_per_s: u64,
     /// For how long
@@ -87,12 +96,13 @@ pub(super) struct Peak {
     seed: u64,
 }
 
-pub(super) fn run(_global: &Global, options: Options) -> Result<(), Failure> {
+pub(super) fn run(global: &Global, options: Options) -> Result<(), Failure> {
     let figures = match options.bench {
         Bench::Ingest(load) => ingest::run(&load)?,
         Bench::Loop(load) => rounds::run(&load)?,
         Bench::Peak(peak) => peak::run(&peak)?,
     };
-    out(&serde_json::to_string_pretty(&figures).map_err(Failure::new)?);
+    let pretty = || serde_json::to_string_pretty(&figures).map_err(Failure::new);
+    out(&if global.json { figures.to_string() } else { pretty()? });
     Ok(())
 }
