@@ -220,7 +220,7 @@ fn a_servers_batch_makes_no_robot() {
     let said = |agent: &str| format!(r#","context":{{"userAgent":"{agent}"}}"#);
     assert_eq!(call(&said(DESKTOP)), (false, Some("desktop".into())));
     assert_eq!(call(&said("Googlebot/2.1 (+http://www.google.com/bot.html)")), (true, Some("bot".into())));
-    assert_eq!(call(&said("python-requests/2.32.3")).0, true, "the shop's own visitor was a program");
+    assert!(call(&said("python-requests/2.32.3")).0, "the shop's own visitor was a program");
 }
 
 #[test]
