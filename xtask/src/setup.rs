@@ -4,8 +4,8 @@ use crate::counts::Counts;
 use crate::shell::{program, read, run, works};
 use std::process::Command;
 
-/// The oldest Node.js that the web tools accept.
-const NODE_MAJOR_MIN: u32 = 20;
+/// The oldest Node.js that the web tools accept: `engines` in web/package.json.
+const NODE_MIN: (u32, u32) = (20, 19);
 
 /// What is needed: how one sees that it is there, and the Debian package that brings it.
 const NEEDS: &[(&str, &[&str], &str)] = &[
@@ -36,11 +36,20 @@ pub fn install() -> Result<(), String> {
         arguments.extend(missing);
         run(apt(&arguments), &mut Counts::default())?;
     }
-    let version = read(program("node", ".", &["--version"]))?;
-    match major(&version) {
-        Some(major) if major >= NODE_MAJOR_MIN => Ok(()),
-        _ => Err(format!("Node.js is {}; version {NODE_MAJOR_MIN} or newer is needed, install it", version.trim())),
+    node_is_new_enough(&read(program("node", ".", &["--version"]))?)
+}
+
+fn node_is_new_enough(version: &str) -> Result<(), String> {
+    if parts(version).is_some_and(|version| version >= NODE_MIN) {
+        return Ok(());
     }
+    let (major, minor) = NODE_MIN;
+    Err(format!(
+        "Node.js is {}; {major}.{minor} or newer is needed. Debian 13 has it (apt-get install nodejs npm). On an older one, \
+         Debian 12 among them, remove apt's and take it from https://nodejs.org/en/download, so that `node --version` says v{major}.{minor} \
+         or newer; then run this again",
+        version.trim()
+    ))
 }
 
 /// A Python that can import redis-py.
@@ -55,15 +64,24 @@ fn apt(arguments: &[&str]) -> Command {
     command
 }
 
-fn major(version: &str) -> Option<u32> {
-    version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
+/// Major and minor version.
+fn parts(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.trim().strip_prefix('v')?.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::node_is_new_enough;
+
     #[test]
-    fn reads_the_major_version_of_node() {
-        assert_eq!(super::major("v20.20.2\n"), Some(20));
-        assert_eq!(super::major("20"), None);
+    fn an_old_node_is_refused_with_what_to_do() {
+        for version in ["v20.19.0\n", "v20.20.2", "v22.1.0", "v24.0.0"] {
+            assert_eq!(node_is_new_enough(version), Ok(()), "{version}");
+        }
+        for version in ["v18.19.0\n", "v20.18.3", "20.20.2", ""] {
+            let said = node_is_new_enough(version).expect_err(version);
+            assert!(said.contains("20.19") && said.contains("Debian 13"), "{said}");
+        }
     }
 }
