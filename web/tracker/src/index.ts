@@ -80,6 +80,8 @@ if (!stub?.length) {
   addEventListener("visibilitychange", turn);
   addEventListener("pageshow", (event) => {
     if (!event.persisted) return;
+    // What was on show when it was left may have been taken back since; a page that is loaded shows it no more either.
+    stop();
     // No message reaches a page in the cache. What other pages did about consent is told by the cookie: none any more
     // means withdrawn, another one given again since.
     const id = cookie();

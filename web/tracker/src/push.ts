@@ -19,8 +19,12 @@ export const handlers: Record<string, ((frame: Frame, report?: Report) => unknow
 const waiting = new Map<string, () => void>();
 /** What was taken back, also before it could be painted. */
 const retracted = new Set<string>();
-/** What this tab has shown or will show when its slot is free, and how to take it away. */
-const shown = new Map<string, () => unknown>();
+/** Takes away what is shown or waits for its slot; asked to `look`, it only says whether it is on show. */
+type Remove = (look?: boolean) => unknown;
+/** What this tab has shown or will show when its slot is free, oldest first. */
+const shown = new Map<string, Remove>();
+/** What a new connection says it knows: the server answers with what was taken back meanwhile, and what came after. */
+let last: string | undefined;
 /** What paints: a module beside this script. One that could not be loaded is asked for again when it is needed. */
 let painter: Promise<typeof import("./paint.ts") | void> | undefined;
 let failures = "";
@@ -45,6 +49,7 @@ const after = (ms: number, then: () => unknown) => {
 export const connect = async () => {
   if (mode < Mode.Full || options.push == "off" || document.hidden) return;
   after(RETRY_MS, connect);
+  if (!source) drop(true);
   // The token is for the name in the cookie, so ours must be there; where Snowplow names the visitor, an older name of
   // ours would go before it.
   if (!silent) visitorId();
@@ -58,12 +63,18 @@ export const connect = async () => {
       tellConsent();
     }
     source?.close();
-    const next = (source = new EventSource(address("push?token=" + token)));
-    next.addEventListener("intervention", (message) => offer(JSON.parse(message.data)));
+    const next = (source = new EventSource(address("push?token=" + token + (last ? "&last=" + last : ""))));
+    next.addEventListener("intervention", (message) => {
+      last = message.lastEventId;
+      offer(JSON.parse(message.data));
+    });
     next.addEventListener("retract", (message) => retract(JSON.parse(message.data)));
     // A refused token closes for good; everything else the browser reconnects by itself.
     next.onerror = () => {
-      if (next.readyState == 2) after(RETRY_MS, connect);
+      if (next.readyState == 2 && next == source) {
+        source = undefined;
+        after(RETRY_MS, connect);
+      }
     };
     after(RENEW_MS, connect);
     void refresh();
@@ -81,11 +92,26 @@ export const disconnect = () => {
   source = undefined;
 };
 
-/** Takes everything away when consent is withdrawn. */
+/**
+ * Takes away what may have been taken back while nobody listened: all but the newest card, as the server can be asked
+ * about one.
+ */
+const drop = (keep?: boolean) => {
+  // The latest first: taking a card away makes room for the one that waits for its slot.
+  const all = [...shown].reverse();
+  last = keep ? all.find(([, remove]) => remove(true))?.[0] : undefined;
+  for (const [id, remove] of all) {
+    if (id == last) continue;
+    remove();
+    // What only waited comes again if it is still true.
+    if (!seen().includes(id)) shown.delete(id);
+  }
+};
+
+/** Takes everything away: when consent is withdrawn, and from a page that comes back. */
 export const stop = () => {
   disconnect();
-  // The latest first: taking a card away makes room for the one that waits for its slot.
-  [...shown.values()].reverse().forEach((remove) => remove());
+  drop();
 };
 
 const retract = ({ decision_id, reason }: Frame & { reason?: string }) => {
@@ -129,7 +155,12 @@ const offer = (
 };
 
 /** Hands an intervention to the page's callback or paints it; returns how to take it away again. */
-const show = (frame: Frame, from: number, due: () => boolean, painter: typeof import("./paint.ts") | void) => {
+const show = (
+  frame: Frame,
+  from: number,
+  due: () => boolean,
+  painter: typeof import("./paint.ts") | void,
+): Remove => {
   const reported = new Set<string>();
   const report = (name: string, properties?: Record<string, number | undefined>) => {
     if (reported.has(name)) return;
@@ -169,13 +200,13 @@ const show = (frame: Frame, from: number, due: () => boolean, painter: typeof im
   if (theirs && theirs(frame, help) !== false) {
     take();
     report("exposure");
-    return told;
+    return (look) => (look ? !reported.has("click") && !reported.has("dismiss") : told());
   }
   const remove = painter?.paint(frame, due, report, () => {
     take();
     painted();
   });
-  return () => remove?.() && told();
+  return (look) => remove?.(look) && (look || told());
 };
 
 /** The tab came into view, or went out of it. */
