@@ -13,27 +13,34 @@ const start = () => {
 /** A choice made in one tab holds in all of them. */
 const tabs = new BroadcastChannel("_ms");
 
+/** Who said before it was allowed to tell. */
+let user: string | undefined;
+
 const commands = {
   track,
   page(fields?: Parameters<typeof view>[0]) {
     void refresh();
     return view(fields);
   },
-  identify(user: string) {
+  identify(id: string) {
+    user = id;
     // A page may say this on every load; only a change is a login.
-    if (mode < Mode.Full || load("user") == user) return;
-    save("user", user);
-    track("login", { user_id: user });
+    if (mode < Mode.Full || load("user") == id) return;
+    save("user", id);
+    track("login", { user_id: id });
   },
   logout() {
+    user = undefined;
     track("logout");
     save("user");
   },
   consent(consent: Consent, told?: boolean) {
     if (!told) tabs.postMessage(consent);
-    const before = mode;
     const next = readConsent(consent);
-    if (told && next == before) return;
+    if (told && next == mode) return;
+    // A page that only waited for the answer withdraws what was allowed on an earlier one.
+    if (!next && !mode && cookie()) settle(Mode.Full);
+    const before = mode;
     if (next < before) {
       // The withdrawal is the last thing sent under the old id; without any consent even what waited is not.
       if (!next) forget();
@@ -45,6 +52,7 @@ const commands = {
     settle(next);
     if (next >= before) {
       if (!told) track("consent");
+      if (user) commands.identify(user);
       start();
     }
   },

@@ -94,9 +94,10 @@ export const settle = (next: Mode) => {
 };
 
 /**
- * The page's first word on consent; without one everything is allowed as far as the source allows it. Nothing is
- * removed yet: a page that starts with "none" may only be waiting for its consent banner.
+ * The page's first word on consent; without one everything is allowed as far as the source allows it. A page that
+ * starts with "none" removes nothing yet: it may only be waiting for its consent banner.
  */
 export const startConsent = () => {
   mode = options.consent ? readConsent(options.consent as Consent) : Mode.Full;
+  if (mode == Mode.Cookieless) settle(mode);
 };

@@ -228,3 +228,63 @@ for (const [what, cookie, views] of [
     }),
   );
 }
+
+test(
+  "who identified before the answer is known once it comes; who logged out meanwhile is not",
+  shop({}, async ({ collector, open }) => {
+    collector.pages["/"] = page('data-consent="none"');
+    const view = await open();
+    await say(view, "identify", "u0");
+    await say(view, "identify", "u1");
+    await say(view, "consent", "full");
+    await until(() => collector.named("login").length, "the login");
+    assert.deepEqual(collector.named("login").map(({ user_id }) => user_id), ["u1"]);
+    const other = await open();
+    await say(other, "identify", "u2");
+    await say(other, "logout");
+    await say(other, "consent", "full");
+    await until(() => collector.named("consent").length == 2, "the consent");
+    await settle();
+    assert.equal(collector.named("login").length, 1);
+  }),
+);
+
+test(
+  "none as the answer on a page that waited for it: what an earlier page was allowed is withdrawn, told and removed",
+  shop({}, async (all) => {
+    const { collector, context, open } = all;
+    collector.pages["/"] = page('data-auto="page" data-consent="none"');
+    await context.addCookies([{ name: "_ms_vid", value: "earlier", url: collector.base }]);
+    const view = await open();
+    await view.evaluate(() => (localStorage._ms_user = '"u1"'));
+    await settle();
+    assert.deepEqual((await stored(all, view)).cookies, ["_ms_vid"], "no answer yet");
+    await say(view, "consent", "none");
+    const withdrawal = await until(() => collector.named("consent")[0], "the withdrawal");
+    assert.equal(withdrawal.visitor_id, "earlier");
+    assert.deepEqual(Object.values(withdrawal.consent!), [false, false, false, false]);
+    assert.deepEqual(await stored(all, view), nothing);
+    await say(view, "consent", "none");
+    await settle();
+    assert.deepEqual(collector.events.map(({ name }) => name), ["consent"]);
+    assert.equal(collector.tokens, 0);
+  }),
+);
+
+test(
+  "a page that starts cookieless removes an older visitor's cookie before anything is sent",
+  shop({}, async (all) => {
+    const { collector, context, open } = all;
+    collector.pages["/"] = page('data-auto="page" data-consent="cookieless"');
+    await context.addCookies([{ name: "_ms_vid", value: "earlier", url: collector.base }]);
+    const sent: (string | undefined)[] = [];
+    context.on("request", async (request) => {
+      if (request.url().includes("/v1/")) sent.push((await request.allHeaders()).cookie);
+    });
+    const view = await open();
+    await until(() => collector.named("page_view").length && sent.length, "the view");
+    assert.notEqual(collector.events[0]!.visitor_id, "earlier");
+    assert.deepEqual(sent, [undefined]);
+    assert.deepEqual(await stored(all, view), nothing);
+  }),
+);
