@@ -114,7 +114,7 @@ export interface Midsession {
   (command: "identify", userId: string): void;
   (command: "logout"): void;
   (command: "consent", consent: Consent): void;
-  /** Takes over painting, unless the callback returns `false`. */
+  /** Takes over painting, unless the callback returns `false`, or a promise of it, or throws. */
   (command: "on", event: "intervention", callback: (frame: Frame, report: Report) => unknown): void;
   /** Told of what happens to interventions; `retract` means: take it away again. */
   (command: "on", event: "exposure" | "painted" | "click" | "dismiss", callback: (frame: Frame) => void): void;

@@ -9,6 +9,8 @@ const SLOT_WIDTH_MIN = 240;
 
 /** The close button of the card in each slot, in the order in which they came. */
 const crosses = new Map<string, HTMLElement>();
+/** The close buttons of the cards that are in view. */
+const inView = new Set<HTMLElement>();
 /** What waits until its slot is free again. */
 const queues = new Map<string, (() => void)[]>();
 const sheet = new CSSStyleSheet();
@@ -146,14 +148,22 @@ const show = ({ slot, payload, lang }: Frame, report: (name: string) => void, go
     float().appendChild(card);
   }
 
-  new IntersectionObserver(([entry]) => entry!.isIntersecting && report("exposure"), {
-    threshold: 0.5,
-  }).observe(card);
+  new IntersectionObserver(
+    ([entry]) => {
+      inView.delete(cross);
+      if (entry!.isIntersecting) {
+        inView.add(cross);
+        report("exposure");
+      }
+    },
+    { threshold: 0.5 },
+  ).observe(card);
   return remove;
 };
 
 addEventListener("keydown", (event) => {
-  if (event.key == "Escape" && !event.defaultPrevented) {
-    [...crosses.values()].findLast((cross) => cross.isConnected)?.click();
+  // A dialog or popover of the page comes first. Browsers that don't know a selector pass over it inside `:is`.
+  if (event.key == "Escape" && !event.defaultPrevented && !document.querySelector(":is(:modal,:popover-open)")) {
+    [...crosses.values()].findLast((cross) => cross.isConnected && inView.has(cross))?.click();
   }
 });

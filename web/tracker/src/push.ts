@@ -15,6 +15,16 @@ const SEEN_MAX = 99;
 /** The page's own callbacks, by the event they are for. */
 export const handlers: Record<string, ((frame: Frame, report?: Report) => unknown) | undefined> = {};
 
+/** Calls one of them; what it throws is the page's to see, and costs nothing here. */
+const call = async (name: string, frame: Frame, report?: Report) => {
+  try {
+    return await handlers[name]?.(frame, report);
+  } catch (error) {
+    reportError(error);
+    return false;
+  }
+};
+
 /** What a hidden tab will try to show once it is looked at. */
 const waiting = new Map<string, () => void>();
 /** What was taken back, also before it could be painted. */
@@ -140,7 +150,10 @@ const offer = (
     if (!painter && !handlers.intervention) return;
     const due = () => now() <= until && mode == Mode.Full && !seen().includes(id) && !retracted.has(id);
     if (!due()) return;
-    shown.set(id, show(frame, from, due, painter));
+    const remove = await show(frame, from, due, painter);
+    shown.set(id, remove);
+    // A callback may take its time.
+    if (retracted.has(id)) remove();
     // Tabs see each other's storage a little late, but never each other's locks.
     return new Promise((release) => setTimeout(release, LOCK_MS));
   };
@@ -155,18 +168,18 @@ const offer = (
 };
 
 /** Hands an intervention to the page's callback or paints it; returns how to take it away again. */
-const show = (
+const show = async (
   frame: Frame,
   from: number,
   due: () => boolean,
   painter: typeof import("./paint.ts") | void,
-): Remove => {
+): Promise<Remove> => {
   const reported = new Set<string>();
   const report = (name: string, properties?: Record<string, number | undefined>) => {
     if (reported.has(name)) return;
     reported.add(name);
     track(name, { decision_id: frame.decision_id, preview: frame.preview, properties: { rule: frame.rule, ...properties } });
-    handlers[name]?.(frame);
+    void call(name, frame);
   };
   /** From here on it is nobody's any more; what only waits for its slot may still be shown by the next page. */
   const take = () => save("seen", [...seen(), frame.decision_id].slice(-SEEN_MAX));
@@ -195,9 +208,8 @@ const show = (
     frame.payload = { ...frame.payload, ...texts![lang] };
   }
   const help = { shown: painted, clicked: () => report("click"), dismissed: () => report("dismiss") };
-  const theirs = handlers.intervention;
-  const told = () => handlers.retract?.(frame);
-  if (theirs && theirs(frame, help) !== false) {
+  const told = () => call("retract", frame);
+  if (handlers.intervention && (await call("intervention", frame, help)) !== false) {
     take();
     report("exposure");
     return (look) => (look ? !reported.has("click") && !reported.has("dismiss") : told());

@@ -99,3 +99,10 @@ export const say = (page: Page, ...args: unknown[]) =>
 /** The events that the browser keeps for later, serialised. */
 export const spooled = (page: Page) =>
   page.evaluate(() => JSON.parse(localStorage._ms_queue ?? "[]") as string[]);
+
+/** Makes a page believe that it is in view or not. */
+export const look = (view: Page, hidden: boolean) =>
+  view.evaluate((hidden) => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+    document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
+  }, hidden);

@@ -160,9 +160,9 @@ test(
     const view = await listen();
     await view.locator("#add").focus();
     const older = collector.intervene({ slot: "a", payload: full });
-    await painted(view, 1);
+    await until(() => collector.named("exposure").length == 1, "the first in view");
     const newer = collector.intervene({ slot: "b", payload: full });
-    await painted(view, 2);
+    await until(() => collector.named("exposure").length == 2, "the second in view");
     await card(view).last().getByRole("link").focus();
     await view.keyboard.press("Escape");
     await until(() => collector.named("dismiss").length == 1, "the first dismissal");
@@ -184,10 +184,56 @@ test(
     const view = await listen();
     await view.evaluate(() => document.addEventListener("keydown", (event) => event.preventDefault()));
     collector.intervene();
-    await painted(view);
+    await until(() => collector.named("exposure").length, "the card in view");
     await view.keyboard.press("Escape");
     await settle();
     assert.equal(await card(view).count(), 1);
+  }),
+);
+
+test(
+  "an Esc that closes the page's dialog or popover leaves the card; the next one closes it",
+  shop({}, async ({ collector, listen }) => {
+    collector.pages["/"] = page('data-auto="page"', "<dialog>One moment</dialog><div popover id='menu'>Menu</div>");
+    const view = await listen();
+    collector.intervene();
+    await until(() => collector.named("exposure").length, "the card in view");
+    await view.evaluate(() => document.querySelector("dialog")!.showModal());
+    await view.keyboard.press("Escape");
+    await until(() => view.evaluate(() => !document.querySelector("dialog")!.open), "the dialog to close");
+    assert.equal(await card(view).count(), 1);
+    await view.evaluate(() => document.getElementById("menu")!.showPopover());
+    await view.keyboard.press("Escape");
+    await until(() => view.evaluate(() => !document.querySelector(":popover-open")), "the popover to close");
+    assert.equal(await card(view).count(), 1);
+    await view.keyboard.press("Escape");
+    await until(async () => !(await card(view).count()), "the card to close");
+  }),
+);
+
+test(
+  "an Esc closes no card that is out of view",
+  shop({}, async ({ collector, listen }) => {
+    collector.pages["/style.css"] = style;
+    collector.pages["/"] = page('data-auto="page"', `${text.repeat(20)}<div data-midsession-slot="nudge"></div>`, reserved);
+    const view = await listen();
+    collector.intervene();
+    await painted(view);
+    await settle();
+    await view.keyboard.press("Escape");
+    await settle();
+    assert.equal(await card(view).count(), 1);
+    await card(view).scrollIntoViewIfNeeded();
+    await until(() => collector.named("exposure").length, "the exposure");
+    await view.evaluate(() => scrollTo(0, 0));
+    await settle();
+    await view.keyboard.press("Escape");
+    await settle();
+    assert.equal(await card(view).count(), 1, "out of view again");
+    await card(view).scrollIntoViewIfNeeded();
+    await settle();
+    await view.keyboard.press("Escape");
+    await until(async () => !(await card(view).count()), "the card to close");
   }),
 );
 
