@@ -222,6 +222,52 @@ describe("interventions", () => {
         assert.deepEqual(faults, []);
       }));
 
+  /** Which of them something else lies over. */
+  const covered = (page: Page, selector: string): Promise<string[]> =>
+    page.locator(selector).evaluateAll((elements) =>
+      elements
+        .filter((element) => {
+          // The card's own are found too, but not by their place.
+          if (element.getRootNode() !== document) return false;
+          element.scrollIntoView({ block: "end" });
+          const { x, y, width, height } = element.getBoundingClientRect();
+          const top = document.elementFromPoint(x + width / 2, y + height / 2);
+          return top !== element && !element.contains(top);
+        })
+        .map((element) => element.textContent ?? ""),
+    );
+
+  for (const width of [1440, 390]) {
+    test(`the privacy choice lies above a card, ${width} px`, () =>
+      withMock(async (mock) => {
+        const { page } = await visit(mock, "", { width });
+        await until(() => mock.listeners() === 1, "the push connection");
+        mock.push("intervention", "d-1", frame({ title: "Still thinking it over?", body: "Your cart is kept. ".repeat(3), code: "AUTUMN-10", label: "To the cart", dismiss: "Not now" }));
+        await page.getByText("Still thinking it over?").waitFor();
+        await page.getByRole("button", { name: "Change privacy choice" }).click();
+        await page.locator(".consent").waitFor();
+        assert.deepEqual(await covered(page, ".consent button"), []);
+        await page.getByRole("button", { name: "No, nothing" }).click();
+        await page.getByText("Still thinking it over?").waitFor({ state: "detached" });
+      }));
+
+    for (const slot of ["nudge", "chat"])
+      test(`the cart has room for a card (${slot}), which covers nothing there, ${width} px`, () =>
+        withMock(async (mock) => {
+          const { page, faults } = await visit(mock, "cart", { width, cart: { "dune-vase": 1, "mist-mug": 2 } });
+          await until(() => mock.listeners() === 1, "the push connection");
+          mock.push("intervention", "d-1", frame({ title: "Noch unentschlossen?", body: "Ihr Warenkorb ist noch so, wie Sie ihn verlassen haben.", label: "Zum Warenkorb", action: "#contact", dismiss: "Nicht jetzt" }, slot));
+          const card = page.getByRole("region", { name: "Noch unentschlossen?" });
+          await card.waitFor();
+          assert.equal(await card.evaluate((card) => (card.getRootNode() as ShadowRoot).host.parentElement?.className), "cart-slots");
+          assert.deepEqual(await covered(page, ".cart a, .cart button, .cart select, .cart input"), []);
+          await card.getByRole("button", { name: "Nicht jetzt" }).first().click();
+          await card.waitFor({ state: "detached" });
+          await page.getByText("Your cart is kept as you leave it").waitFor();
+          assert.deepEqual(faults, []);
+        }));
+  }
+
   test("the chat offer opens how to reach people, the discount fills its code in", () =>
     withMock(async (mock) => {
       const { page } = await visit(mock, "product/oak-board", { cart: { "oak-board": 2 } });

@@ -4,6 +4,7 @@ import { money } from "../catalog.ts";
 import { Art } from "../parts/art.tsx";
 import { Icon } from "../parts/icon.tsx";
 import { usePage } from "../parts/page.ts";
+import { CartSlots } from "../parts/slots.tsx";
 import { CodeField, Totals } from "../parts/totals.tsx";
 import { lines, setQuantity, type Line } from "../state.ts";
 import { cartNow, track, tracked } from "../tracking/index.ts";
@@ -33,33 +34,36 @@ export function CartPage({ offeredCode }: { offeredCode: string }) {
     <section class="wrap section">
       <h1>Cart</h1>
       <div class="cart">
-        <ul class="cart-lines">
-          {lines.value.map((line) => (
-            <li key={line.product.id}>
-              <Art id={line.product.id} />
-              <div>
-                <a class="plain" href={`/shop/product/${line.product.id}`}>
-                  {line.product.name}
-                </a>
-                <p class="small">{money(line.product.price)} each</p>
-              </div>
-              <label class="hidden" for={`n-${line.product.id}`}>
-                Quantity of {line.product.name}
-              </label>
-              <select id={`n-${line.product.id}`} value={line.quantity} onChange={(event) => change(line, Number(event.currentTarget.value))}>
-                {Array.from({ length: Math.max(9, line.quantity) }, (_, i) => (
-                  <option key={i + 1} value={i + 1}>
-                    {i + 1}
-                  </option>
-                ))}
-              </select>
-              <b class="price">{money(line.product.price * line.quantity)}</b>
-              <button type="button" class="tool" aria-label={`Remove ${line.product.name}`} onClick={() => change(line, 0)}>
-                <Icon name="close" />
-              </button>
-            </li>
-          ))}
-        </ul>
+        <div>
+          <ul class="cart-lines">
+            {lines.value.map((line) => (
+              <li key={line.product.id}>
+                <Art id={line.product.id} />
+                <div>
+                  <a class="plain" href={`/shop/product/${line.product.id}`}>
+                    {line.product.name}
+                  </a>
+                  <p class="small">{money(line.product.price)} each</p>
+                </div>
+                <label class="hidden" for={`n-${line.product.id}`}>
+                  Quantity of {line.product.name}
+                </label>
+                <select id={`n-${line.product.id}`} value={line.quantity} onChange={(event) => change(line, Number(event.currentTarget.value))}>
+                  {Array.from({ length: Math.max(9, line.quantity) }, (_, i) => (
+                    <option key={i + 1} value={i + 1}>
+                      {i + 1}
+                    </option>
+                  ))}
+                </select>
+                <b class="price">{money(line.product.price * line.quantity)}</b>
+                <button type="button" class="tool" aria-label={`Remove ${line.product.name}`} onClick={() => change(line, 0)}>
+                  <Icon name="close" />
+                </button>
+              </li>
+            ))}
+          </ul>
+          <CartSlots />
+        </div>
         <div class="cart-sum">
           <CodeField offered={offeredCode} />
           <Totals />
