@@ -10,6 +10,9 @@ interface Batch {
 }
 
 const sessionsMax = 5_000;
+const openMax = 1_000;
+/** A page that nobody looks at gives its connection back: over HTTP/1.1 a browser has six per host for all its tabs. */
+const hiddenMax_ms = 5_000;
 const decisionsMax = 500;
 const deadLettersMax = 500;
 
@@ -57,6 +60,15 @@ export function applySessions(rows: readonly Session[]): void {
   while (order.length > sessionsMax) byId.delete(order.pop() as string);
 }
 
+/** Forgets of some sessions those that are not among the others. */
+function forget(ids: readonly string[], but: ReadonlySet<string>): void {
+  const gone = new Set(ids.filter((id) => !but.has(id)));
+  if (gone.size === 0) return;
+  gone.forEach((id) => byId.delete(id));
+  order.splice(0, order.length, ...order.filter((id) => !gone.has(id)));
+  sessionsVersion.value++;
+}
+
 /** The newest word on each id wins and stands first in the order of `at`. */
 function merge<T>(before: readonly T[], rows: readonly T[], id: (row: T) => string | number, at: (row: T) => number, most: number): T[] {
   const all = new Map<string | number, T>();
@@ -98,10 +110,13 @@ function takeOverview(next: Overview): void {
 
 /** Loads what there is now; the stream only says what changes. */
 async function load(): Promise<void> {
+  const before = order.filter((id) => /open|idle/.test(byId.get(id)?.state ?? ""));
   const done = (what: Partial<typeof loaded.value>) => (loaded.value = { ...loaded.peek(), ...what });
   await Promise.allSettled([
     get<Overview>("/v1/overview").then(takeOverview),
-    get<{ sessions: Session[] }>("/v1/sessions?open=true&limit=1000").then(({ sessions }) => {
+    get<{ sessions: Session[] }>(`/v1/sessions?open=true&limit=${openMax}`).then(({ sessions }) => {
+      // Over by now, and nobody said so here.
+      if (sessions.length < openMax) forget(before, new Set(sessions.map((s) => s.session_id)));
       take({ sessions });
       done({ sessions: true });
     }),
@@ -118,8 +133,10 @@ async function load(): Promise<void> {
 
 export function connect(): void {
   let retry_ms = 1_000;
+  let current: EventSource | null = null;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const open = () => {
-    const stream = new EventSource("/v1/live");
+    const stream = (current = new EventSource("/v1/live"));
     stream.onopen = () => {
       retry_ms = 1_000;
       link.value = "live";
@@ -131,12 +148,21 @@ export function connect(): void {
       link.value = "lost";
       // The browser reconnects by itself, except after an HTTP error.
       if (stream.readyState !== EventSource.CLOSED) return;
-      setTimeout(open, retry_ms);
+      timer = setTimeout(open, retry_ms);
       retry_ms = Math.min(retry_ms * 2, 10_000);
     };
     stream.addEventListener("overview", (event) => takeOverview(JSON.parse(event.data as string) as Overview));
     stream.addEventListener("batch", (event) => take(JSON.parse(event.data as string) as Batch));
   };
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(timer);
+    if (document.hidden)
+      timer = setTimeout(() => {
+        current?.close();
+        current = null;
+      }, hiddenMax_ms);
+    else if (!current || current.readyState === EventSource.CLOSED) open();
+  });
   open();
   void load();
 }

@@ -179,9 +179,10 @@ export const summaryWords = (summary: string): string => outcomes[summary] ?? su
 export type Tone = "good" | "calm" | "quiet" | "warn";
 
 /** What became of a decision, by the furthest it got. */
-export function outcome(d: Decision): { text: string; tone: Tone } {
+export function outcome(d: Decision, simulated = false): { text: string; tone: Tone } {
   if (d.clicked_at_ms) return { text: "clicked", tone: "good" };
   if (d.dismissed_at_ms) return { text: "dismissed", tone: "calm" };
+  if (d.painted_at_ms && simulated) return { text: "simulated as painted", tone: "calm" };
   if (d.painted_at_ms) return { text: "on the shopper’s screen", tone: "good" };
   return { text: outcomes[d.outcome] ?? d.outcome.replaceAll("_", " "), tone: d.outcome === "served" ? "calm" : "quiet" };
 }

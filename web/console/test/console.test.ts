@@ -97,6 +97,50 @@ describe("a narrow page", () => {
       }));
 });
 
+for (const width of [1440, 390])
+  test(`whose decision and session it is stands in each row, whole and in sight, ${width} px`, () =>
+    withMock(new World(7, 120), async (mock) => {
+      const labels = new Map(mock.world.overview(Date.now()).sources.map(({ name, label }) => [name, label]));
+      for (const [hash, rows] of [
+        ["#/overview", ".decisions tbody tr"],
+        ["#/interventions", ".decisions tbody tr"],
+        ["#/sessions", ".list .row"],
+      ] as const) {
+        const { page } = await open(mock, hash, { width });
+        await page.locator(rows).first().waitFor();
+        await page.locator(rows, { hasText: "simulated shoppers" }).first().waitFor();
+        const tags = await page.locator(rows).evaluateAll((rows) =>
+          rows.map((row) => {
+            const tag = row.querySelector(".source");
+            const [inner, outer] = [tag?.getBoundingClientRect(), row.getBoundingClientRect()];
+            const whole = tag && inner && inner.width > 0 && tag.scrollWidth <= tag.clientWidth && inner.left >= outer.left && inner.right <= outer.right && inner.bottom <= outer.bottom;
+            return whole ? tag.textContent : `missing or cut in ${row.textContent}`;
+          }),
+        );
+        assert.ok(tags.length > 5, hash);
+        for (const tag of tags) assert.ok([...labels.values()].includes(tag ?? ""), `${hash}: ${tag}`);
+        await page.context().close();
+      }
+    }));
+
+test("what a simulation reports as painted is not called seen, and has no time to the screen; nor has what no browser timed", () =>
+  withMock(new World(7, 0), async (mock) => {
+    mock.world.sessions.push(mock.world.newSession(Date.now()));
+    const painted = (rule: string, source: string, sent_to_painted_ms: number | null) => {
+      const at_ms = Date.now();
+      return { ...mock.world.newDecision(at_ms), rule, source, outcome: "served", painted_at_ms: at_ms + 3_770, clicked_at_ms: null, sent_to_painted_ms };
+    };
+    mock.world.decisions.push(painted("real", "shop", 42), painted("untimed", "shop", null), painted("made_up", "shoppers", 3_770));
+    const { page } = await open(mock, "#/overview");
+    const row = (name: string) => page.locator(".decisions tr", { hasText: name });
+    await row("Real").waitFor();
+    const cells = async (name: string) => [await row(name).locator(".d-outcome").textContent(), await row(name).locator(".d-screen").textContent()];
+    assert.deepEqual(await cells("Real"), ["on the shopper’s screen", "42 ms"]);
+    assert.deepEqual(await cells("Untimed"), ["on the shopper’s screen", "–"]);
+    assert.deepEqual(await cells("Made up"), ["simulated as painted", "–"]);
+    await page.locator(".figure", { hasText: "Interventions painted" }).getByText("simulated ones counted in").waitFor();
+  }));
+
 test("a rule that came true is not called a silence: an event may have done it", () =>
   withMock(new World(7, 20), async (mock) => {
     const { page } = await open(mock, screens(mock.world)["a session"] ?? "");
@@ -133,6 +177,27 @@ describe("live", () => {
       assert.equal(await page.locator("#s-50 .row-who").textContent(), text);
       await page.getByRole("button", { name: "1 new" }).click();
       await page.locator(".row", { hasText: "newer-still" }).waitFor();
+    }));
+
+  test("a page that nobody looks at gives its connection back, and reads all again when somebody does", () =>
+    withMock(new World(9, 30), async (mock) => {
+      const { page } = await open(mock, "#/sessions");
+      await page.locator(".row").first().waitFor();
+      await until(() => mock.listeners() === 1, "the live connection");
+      const look = (hidden: boolean) =>
+        page.evaluate((hidden) => {
+          Object.defineProperty(document, "hidden", { configurable: true, value: hidden });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }, hidden);
+      await look(true);
+      await until(() => mock.listeners() === 0, "the connection to close");
+      const now = mock.world.sessions.filter((s) => s.state === "open" || s.state === "idle");
+      const over = now.sort((a, b) => b.started_at_ms - a.started_at_ms)[0];
+      mock.world.sessions.splice(mock.world.sessions.indexOf(over as (typeof now)[0]), 1, { ...mock.world.newSession(Date.now()), session_id: "meanwhile", user_id: "meanwhile", state: "open" });
+      await look(false);
+      await until(() => mock.listeners() === 1, "the connection again");
+      await page.locator(".row", { hasText: "meanwhile" }).waitFor();
+      await page.getByText(`${now.length} sessions`).waitFor();
     }));
 
   test("only the rows in sight are in the page", () =>

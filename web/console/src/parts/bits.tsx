@@ -84,6 +84,9 @@ export function Figure({ label, value, note }: { label: string; value: Component
 /** What a source is, in the server's words. */
 export const sourceLabel = (name: string): string => overview.value?.sources.find((s) => s.name === name)?.label ?? name;
 
+/** Whether nobody is behind it: what it reports as painted was on no screen. */
+export const isSimulated = (name: string): boolean => sourceTone(sourceLabel(name)) === "simulated";
+
 export function SourceTag({ name }: { name: string }) {
   const label = sourceLabel(name);
   return (

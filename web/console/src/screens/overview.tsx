@@ -2,7 +2,7 @@
 import { isOver, type Budget, type Overview, type Source } from "../api.ts";
 import { bytes, count, ms, rate, span, time } from "../format.ts";
 import { decisions, link, overview } from "../live.ts";
-import { Figure, Loading, Panel, SourceTag, Title } from "../parts/bits.tsx";
+import { Figure, Loading, Panel, isSimulated, SourceTag, Title } from "../parts/bits.tsx";
 import { BudgetBar } from "../parts/budget-bar.tsx";
 import { RateChart } from "../parts/chart.tsx";
 import { DecisionRows } from "../parts/decision-rows.tsx";
@@ -63,7 +63,7 @@ function Sources({ sources }: { sources: Source[] }) {
   );
 }
 
-function Path({ counts }: { counts: Overview["interventions"] }) {
+function Path({ counts, simulated }: { counts: Overview["interventions"]; simulated: boolean }) {
   const steps = [
     { label: "a rule applied", value: counts.candidates },
     { label: "sent", value: counts.served },
@@ -83,6 +83,7 @@ function Path({ counts }: { counts: Overview["interventions"] }) {
         ))}
       </ol>
       <p class="note">
+        {simulated && "Simulated shoppers are counted in, and report as painted what no screen has shown. "}
         Held back: {count(counts.holdout)} for comparison, {count(counts.capped)} by a cap. Dismissed: {count(counts.dismissed)}.
       </p>
     </>
@@ -100,6 +101,7 @@ export function OverviewScreen() {
       </>
     );
   const { tone, text } = verdict(o, budget);
+  const simulated = o.sources.some((source) => isSimulated(source.name));
   return (
     <>
       <Title title="Overview">
@@ -111,7 +113,7 @@ export function OverviewScreen() {
       <dl class="figures">
         <Figure label="Events per second" value={rate(o.events_per_s)} note={`${count(o.accepted)} accepted in ${span(o.now_ms - o.started_at_ms)}`} />
         <Figure label="Shoppers in session" value={count(o.sessions.open)} note={`${count(o.sessions.idle)} gone quiet, ${count(o.sessions.closed)} over`} />
-        <Figure label="Interventions painted" value={count(o.interventions.painted)} note={`${count(o.interventions.served)} sent, ${count(o.push.connections)} browsers listening`} />
+        <Figure label="Interventions painted" value={count(o.interventions.painted)} note={`${count(o.interventions.served)} sent, ${simulated ? "simulated ones counted in" : `${count(o.push.connections)} browsers listening`}`} />
         <Figure label="Event to feature" value={ms(o.freshness_ms.p50)} note={`99 of 100 within ${ms(o.freshness_ms.p99)}`} />
       </dl>
       <Panel
@@ -133,7 +135,7 @@ export function OverviewScreen() {
           </p>
         </Panel>
         <Panel title="From rule to screen">
-          <Path counts={o.interventions} />
+          <Path counts={o.interventions} simulated={simulated} />
         </Panel>
       </div>
       <Panel title="From click to painted change" note={<a href={href("budget")}>All stages</a>}>

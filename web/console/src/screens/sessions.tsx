@@ -10,7 +10,7 @@ import { eventWords } from "../words.ts";
 import { TimelinePane } from "./timeline.tsx";
 
 type StateFilter = "now" | "all";
-const rowPx = 68;
+const rowPx = 84;
 
 export function matches(s: Session, text: string, source: string, state: StateFilter): boolean {
   if (source && s.source !== source) return false;
@@ -36,7 +36,6 @@ function Row({ s, now_ms }: { s: Session; now_ms: number }) {
       <span class={`state state-${s.state}`} title={s.state} />
       <span class="row-who">
         <b>{s.user_id ? who(s) : shortId(who(s))}</b>
-        <SourceTag name={s.source} />
       </span>
       <span class="row-money">{s.orders > 0 ? money(s.revenue, s.currency) : (s.cart_value ?? 0) > 0 ? money(s.cart_value, s.currency) : ""}</span>
       <span class="row-what">
@@ -45,6 +44,7 @@ function Row({ s, now_ms }: { s: Session; now_ms: number }) {
         {` · ${count(s.events)} ${s.events === 1 ? "event" : "events"}`}
         {s.bot ? " · robot" : ""}
       </span>
+      <SourceTag name={s.source} />
       <span class="row-when">{s.state === "closed" ? "over" : `${span(idle_ms)} ago`}</span>
     </>
   );
