@@ -39,13 +39,20 @@ function lay(value: unknown, path: string[], indent: number, prefix: string, com
   push(`${pad}${close}${comma}`);
 }
 
-/** Finds the field where it stands; where it is missing, nothing is marked. Bytes that are no JSON stay as they came. */
+/** Whether reading and writing it again says the same: repeated keys, long numbers and escapes may not. */
+const isFaithful = (payload: string, value: unknown): boolean => payload.replaceAll(/("(?:[^"\\]|\\.)*")|\s+/g, "$1") === JSON.stringify(value);
+
+/**
+ * Finds the field where it stands; where it is missing, nothing is marked. Bytes that are no JSON, or would look different
+ * laid out, stay as they came.
+ */
 export function lines(payload: string, field: string | null): Line[] {
   const fault = field ? pathOf(field) : [];
   let value: unknown;
   try {
     value = JSON.parse(payload);
-  } catch {
+  } catch {}
+  if (value === undefined || !isFaithful(payload, value)) {
     const needle = fault.at(-1);
     return payload
       .split("\n")

@@ -141,6 +141,20 @@ test("what a simulation reports as painted is not called seen, and has no time t
     await page.locator(".figure", { hasText: "Interventions painted" }).getByText("simulated ones counted in").waitFor();
   }));
 
+test("long values break, shoppers' text keeps its direction to itself, and the form follows the address", () =>
+  withMock(new World(7, 20), async (mock) => {
+    const long = "u".repeat(300);
+    const { page } = await open(mock, `#/features/${long}`, { width: 390 });
+    await page.locator("h2", { hasText: long }).waitFor();
+    assert.deepEqual(await misfits(page), []);
+    await page.goto(`${mock.url}/#/features/u-bo?kind=session`);
+    await page.locator("h2", { hasText: "u-bo" }).waitFor();
+    assert.deepEqual(await page.locator(".lookup").locator("input, select").evaluateAll((fields) => fields.map((field) => (field as HTMLInputElement).value)), ["session", "u-bo"]);
+    await page.goto(`${mock.url}/#/sessions`);
+    const directions = await page.locator(".row").first().locator("b, bdi").evaluateAll((all) => all.map((element) => getComputedStyle(element).unicodeBidi));
+    assert.deepEqual(directions, ["isolate", "isolate"]);
+  }));
+
 test("a rule that came true is not called a silence: an event may have done it", () =>
   withMock(new World(7, 20), async (mock) => {
     const { page } = await open(mock, screens(mock.world)["a session"] ?? "");

@@ -82,6 +82,9 @@ test("the field at fault is found however its path is written", () => {
   }
   assert.deepEqual(pathOf(""), []);
   assert.equal(lines(payload, "cart.id").some((l) => l.fault), false);
+  for (const raw of ['{"a":1,"a":2}', '{"a":12345678901234567890}', '{"a":1.0}', '{"a":"\\u0041"}'])
+    assert.deepEqual(lines(raw, "a"), [{ text: raw, fault: true }], "not as laid out again");
+  assert.equal(lines('{ "a b" :\n"c  d" }', null).length, 3, "spaces alone make no difference");
   assert.deepEqual(lines('{"name', "name"), [{ text: '{"name', fault: true }]);
   assert.equal(lines(payload, null).map((l) => l.text.trim()).join("").replaceAll('": ', '":'), payload);
 });

@@ -1,5 +1,5 @@
 //! What is known of one shopper or session at this instant, by id.
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { FeatureAnswer } from "../api.ts";
 import { count, timeMs } from "../format.ts";
 import { Failed, Loading, Message, Panel, Title } from "../parts/bits.tsx";
@@ -37,6 +37,11 @@ export function FeaturesScreen() {
   const initial: Kind = query.get("kind") === "session" ? "session" : "user";
   const [kind, setKind] = useState<Kind>(initial);
   const [text, setText] = useState(id ?? "");
+  // Another link changes what stands in the form; whoever types keeps the focus.
+  useEffect(() => {
+    setKind(initial);
+    setText(id ?? "");
+  }, [initial, id]);
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const wanted = text.trim();

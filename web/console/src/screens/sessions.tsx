@@ -39,7 +39,8 @@ function Row({ s, now_ms }: { s: Session; now_ms: number }) {
       </span>
       <span class="row-money">{s.orders > 0 ? money(s.revenue, s.currency) : (s.cart_value ?? 0) > 0 ? money(s.cart_value, s.currency) : ""}</span>
       <span class="row-what">
-        {s.last_event ? `${eventWords(s.last_event)} · ` : ""}
+        {s.last_event && <bdi>{eventWords(s.last_event)}</bdi>}
+        {s.last_event ? " · " : ""}
         {stage(s)}
         {` · ${count(s.events)} ${s.events === 1 ? "event" : "events"}`}
         {s.bot ? " · robot" : ""}
