@@ -471,3 +471,21 @@ test(
     assert.equal(new Set(asked).size, asked.length, asked.join());
   }),
 );
+
+test(
+  "a slot that is too narrow gets no card; who looks elsewhere when a card closes keeps the focus there",
+  shop({}, async ({ collector, listen }) => {
+    collector.pages["/style.css"] = "div[data-midsession-slot] { height: 900px; width: 200px }";
+    const body = '<div data-midsession-slot="nudge"></div><button id="one">1</button><button id="two">2</button>';
+    collector.pages["/"] = page('data-auto="page"', body, reserved);
+    const view = await listen();
+    await view.locator("#one").focus();
+    collector.intervene({ payload: { title: "Hi" } });
+    await until(() => collector.named("exposure").length, "the card in view");
+    assert.equal(await view.locator("midsession-card section").count(), 1);
+    await view.locator("#two").focus();
+    await view.keyboard.press("Escape");
+    await until(async () => !(await card(view).count()), "the card to close");
+    assert.equal(await view.evaluate(() => document.activeElement!.id), "two");
+  }),
+);

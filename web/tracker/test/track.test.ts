@@ -301,6 +301,8 @@ test(
     await view.goBack();
     await view.goBack();
     await until(() => collector.named("page_view").length == 3, "the way back");
+    await view.evaluate(() => history.replaceState({}, "", "/p/2"));
+    await until(() => collector.named("page_view").length == 4, "the replaced one");
     const pages = collector.named("page_view").map((event) => event.page);
     assert.deepEqual(
       pages.map(({ url, title, referrer }) => [url, title, referrer].map((text) => text.replace(collector.base, ""))),
@@ -308,6 +310,7 @@ test(
         ["/", "Shop", ""],
         ["/p/1", "Product 1", "/"],
         ["/", "Product 1", "/p/1"],
+        ["/p/2", "Product 1", "/"],
       ],
     );
   }),
@@ -379,5 +382,52 @@ test(
     await until(() => collector.named("search").length, "the search");
     assert.equal(collector.named("page_view").length, 1);
     assert.equal(collector.named("search").length, 1);
+  }),
+);
+
+test(
+  "requests outlive their page, unless one is too long for that; the cookie has the domain it was told",
+  shop({}, async ({ collector, open, context }) => {
+    collector.pages["/"] = page(`${quiet} data-domain="shop.localhost"`);
+    collector.base = collector.base.replace("127.0.0.1", "www.shop.localhost");
+    await context.addInitScript(() => {
+      const { fetch } = window;
+      const kept: unknown[] = [];
+      Object.assign(window, {
+        kept,
+        fetch(url: string, options: RequestInit) {
+          if (url.includes("/v1/events")) kept.push([options.keepalive, !!options.signal]);
+          return fetch(url, options);
+        },
+      });
+    });
+    const view = await open();
+    await say(view, "track", "first");
+    await until(() => collector.events.length == 1, "the first");
+    await say(view, "track", "add_to_cart", { properties: { text: "x".repeat(70_000) } });
+    await until(() => collector.events.length == 2, "the long one");
+    assert.deepEqual(await view.evaluate(() => (window as unknown as { kept: unknown }).kept), [
+      [true, true],
+      [false, true],
+    ]);
+    assert.deepEqual(
+      (await context.cookies()).map(({ name, domain, sameSite }) => [name, domain, sameSite]),
+      [["_ms_vid", ".shop.localhost", "Lax"]],
+    );
+  }),
+);
+
+test(
+  "back online, what waited goes at once, however long it was to wait",
+  shop({}, async ({ collector, open }) => {
+    collector.answers = [{ status: 503, headers: { "retry-after": "600" } }];
+    collector.pages["/"] = page(quiet);
+    const view = await open();
+    await say(view, "track", "product_view");
+    await until(async () => (await spooled(view)).length == 1, "the refusal");
+    await settle();
+    assert.equal(collector.events.length, 0);
+    await view.evaluate(() => dispatchEvent(new Event("online")));
+    await until(() => collector.events.length == 1, "the retry");
   }),
 );
