@@ -29,6 +29,8 @@ export interface LogLine {
   value: Record<string, any>;
 }
 
+const BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+
 export class Server {
   private constructor(
     private child: ChildProcess,
@@ -82,7 +84,8 @@ export class Server {
   async send(events: unknown): Promise<Response> {
     return fetch(`${this.collector}/v1/events`, {
       method: "POST",
-      headers: { authorization: `Bearer ${this.writeKey}` },
+      // As a browser does: a server's HTTP library has no device.
+      headers: { authorization: `Bearer ${this.writeKey}`, "user-agent": BROWSER },
       body: JSON.stringify(events),
     });
   }
