@@ -88,6 +88,12 @@ fn write_text(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(text.as_bytes());
 }
 
+/// One branch of a union.
+fn write_branch<T: Datum>(branch: i64, value: &T, out: &mut Vec<u8>) {
+    write_long(branch, out);
+    value.write(out);
+}
+
 macro_rules! datum {
     // A record: its fields in the order of its schema.
     (record $type:ident { $($field:ident),* $(,)? }) => {
@@ -220,11 +226,8 @@ impl<T: Datum> Datum for Option<T> {
     }
     fn write(&self, out: &mut Vec<u8>) {
         match self {
-            None => out.push(0),
-            Some(value) => {
-                write_long(1, out);
-                value.write(out);
-            }
+            None => write_long(0, out),
+            Some(value) => write_branch(1, value, out),
         }
     }
 }
@@ -243,22 +246,10 @@ impl Datum for PropertyValue {
     fn write(&self, out: &mut Vec<u8>) {
         match self {
             Self::Null => write_long(0, out),
-            Self::Bool(value) => {
-                write_long(1, out);
-                value.write(out);
-            }
-            Self::Int(value) => {
-                write_long(2, out);
-                value.write(out);
-            }
-            Self::Float(value) => {
-                write_long(3, out);
-                value.write(out);
-            }
-            Self::Text(value) => {
-                write_long(4, out);
-                value.write(out);
-            }
+            Self::Bool(value) => write_branch(1, value, out),
+            Self::Int(value) => write_branch(2, value, out),
+            Self::Float(value) => write_branch(3, value, out),
+            Self::Text(value) => write_branch(4, value, out),
         }
     }
 }

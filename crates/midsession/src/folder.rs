@@ -2,9 +2,7 @@
 
 use crate::cli::Failure;
 use crate::config::Session;
-use bytes::Bytes;
-use midsession_event::{Definition, PartitionId, Topic, decode, encode};
-use midsession_ports::{Append, Log, Unit};
+use midsession_ports::Log;
 
 const KIND: &str = "session-rules";
 
@@ -15,13 +13,7 @@ const KIND: &str = "session-rules";
 /// The folder has other rules, or can't be read or written.
 pub(crate) async fn keep(log: &dyn Log, rules: &Session, now_ms: i64) -> Result<(), Failure> {
     let mut known: Option<Session> = None;
-    crate::history::for_each(log, Topic::Definition, PartitionId(0), 0, |entry| {
-        if let Some(Ok(definition)) = entry.value.as_deref().map(decode::<Definition>)
-            && definition.kind == KIND
-        {
-            known = serde_json::from_str(&definition.body).ok().or(known);
-        }
-    })?;
+    crate::records::of_kind(log, KIND, |_, rules| known = Some(rules))?;
     match known {
         Some(known) if known == *rules => Ok(()),
         Some(Session { gap_s, grace_s, cadence_ms }) => Err(Failure::new(format!(
@@ -29,21 +21,7 @@ pub(crate) async fn keep(log: &dyn Log, rules: &Session, now_ms: i64) -> Result<
              [session], and what it knows of past visits comes from them"
         ))
         .hint("put these back, or start with a new --data folder")),
-        None => {
-            let body = serde_json::to_string(rules).map_err(Failure::new)?;
-            let definition = Definition { kind: KIND.into(), name: "session".into(), body: body.into(), at_ms: now_ms };
-            let value = Some(Bytes::from(encode(&definition).map_err(Failure::new)?));
-            let key = Bytes::from_static(b"session-rules/session");
-            let record = Append { topic: Topic::Definition, partition: PartitionId(0), key, value };
-            let (sender, receiver) = tokio::sync::oneshot::channel();
-            let done = Box::new(move |result| {
-                // Whoever starts has given up: nobody to tell.
-                let _ = sender.send(result);
-            });
-            log.append(Unit { records: vec![record], positions: Vec::new() }, done);
-            receiver.await.map_err(|_| Failure::new("the log is closing"))??;
-            Ok(())
-        }
+        None => Ok(crate::records::put(log, KIND, "session", rules, now_ms).await?),
     }
 }
 

@@ -13,6 +13,7 @@ mod geo;
 pub mod history;
 pub mod keys;
 pub mod load;
+mod records;
 pub mod schemas;
 pub mod shop;
 pub mod switches;

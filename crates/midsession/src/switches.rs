@@ -1,9 +1,8 @@
 //! The live switches of interventions: on or off, dry run, holdout. Turned at run time, kept on `definition`.
 
-use bytes::Bytes;
 use midsession_edge::Change;
-use midsession_event::{Definition, PartitionId, Str, Topic, decode, encode};
-use midsession_ports::{Append, Log, LogError, Unit};
+use midsession_event::Str;
+use midsession_ports::{Log, LogError};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -33,13 +32,8 @@ impl Switches {
     /// Reads what was turned before.
     pub fn load(log: &dyn Log) -> Result<Self, LogError> {
         let mut by_rule = BTreeMap::new();
-        crate::history::for_each(log, Topic::Definition, PartitionId(0), 0, |entry| {
-            if let Some(Ok(definition)) = entry.value.as_deref().map(decode::<Definition>)
-                && definition.kind == KIND
-                && let Ok(switch) = serde_json::from_str(&definition.body)
-            {
-                by_rule.insert(definition.name, switch);
-            }
+        crate::records::of_kind(log, KIND, |rule, switch| {
+            by_rule.insert(rule, switch);
         })?;
         Ok(Self { by_rule: RwLock::new(by_rule) })
     }
@@ -59,21 +53,6 @@ impl Switches {
             switch.holdout = change.holdout.or(switch.holdout);
             *switch
         };
-        let body = serde_json::to_string(&switch).map_err(|error| error.to_string())?;
-        let definition = Definition { kind: KIND.into(), name: rule.into(), body: body.into(), at_ms: now_ms };
-        let value = Some(Bytes::from(encode(&definition).map_err(|error| error.to_string())?));
-        let key = Bytes::from(format!("{KIND}/{rule}"));
-        let record = Append { topic: Topic::Definition, partition: PartitionId(0), key, value };
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        let done = Box::new(move |result| {
-            // Whoever turned it has gone: it is turned all the same.
-            let _ = sender.send(result);
-        });
-        log.append(Unit { records: vec![record], positions: Vec::new() }, done);
-        match receiver.await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("the log is closing".to_owned()),
-        }
+        crate::records::put(log.as_ref(), KIND, rule, &switch, now_ms).await
     }
 }

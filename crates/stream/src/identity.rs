@@ -98,10 +98,8 @@ impl Stream {
         login: &Event,
         visitor_id: &midsession_event::VisitorId,
     ) -> Option<Handoff> {
-        let index = self.by_id.remove(key)?;
-        let shopper = self.shoppers[index as usize].take()?;
-        self.free.push(index);
-        self.tally.remove(&shopper);
+        let index = *self.by_id.get(key)?;
+        let shopper = self.take_out(index)?;
         for session in &shopper.sessions {
             self.forget_session(session);
         }

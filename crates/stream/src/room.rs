@@ -51,10 +51,7 @@ impl Stream {
         }
         let rank = |shopper: &Shopper| (worth(shopper), shopper.last_stamp_ms);
         let Some(slot) = least(&self.shoppers, &mut self.room.shopper, rank) else { return };
-        let Some(mut shopper) = self.shoppers[slot].take() else { return };
-        self.by_id.remove(&shopper.id);
-        self.free.push(slot as u32);
-        self.tally.remove(&shopper);
+        let Some(mut shopper) = self.take_out(slot as u32) else { return };
         self.counters.shoppers_dropped += 1;
         for session in &mut shopper.sessions {
             if session.is_live() {

@@ -356,7 +356,7 @@ impl Stream {
             }
         };
         let id = midsession_event::hash64(&[event.source.as_str(), event.event_id.as_str()]);
-        let (now_ms, horizon_ms, kept_ms) = (self.now_ms, self.config.duplicate_horizon_ms, self.config.kept_ms());
+        let (now_ms, horizon_ms) = (self.now_ms, self.config.duplicate_horizon_ms);
         let visitor = self.visitor_index(&key);
         let Some((_, state)) = &mut self.visitors[visitor as usize] else { return Seam::Keyless };
         state.last_stamp_ms = now_ms;
@@ -369,6 +369,7 @@ impl Stream {
                 // A later word has overtaken it: that one goes on to hold.
                 Some(said) if said.time_ms > event.occurred_at_ms => event.consent = said.consent,
                 _ => {
+                    let kept_ms = self.config.kept_ms();
                     let before_ms = state.consent.and_then(|before| before.needs_from_ms(now_ms, kept_ms));
                     let (consent, time_ms) = (event.consent, event.occurred_at_ms);
                     let said = Said { consent, time_ms, stamp_ms: now_ms, before_ms };
@@ -397,6 +398,15 @@ impl Stream {
                 self.apply_event(shopper, &event, definitions, out)
             }
         }
+    }
+
+    /// Takes a shopper out of this partition; what leads to their sessions stays.
+    pub(crate) fn take_out(&mut self, index: u32) -> Option<Shopper> {
+        let shopper = self.shoppers[index as usize].take()?;
+        self.by_id.remove(&shopper.id);
+        self.free.push(index);
+        self.tally.remove(&shopper);
+        Some(shopper)
     }
 
     pub(crate) fn shopper_index(&mut self, id: &ShopperId, out: &mut Vec<Effect>) -> u32 {

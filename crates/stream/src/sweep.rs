@@ -118,9 +118,7 @@ impl Stream {
             && shopper.pending.is_empty()
             && shopper.last_stamp_ms <= now_ms - WINDOW_MAX_MS;
         if is_empty {
-            self.by_id.remove(&shopper.id);
-            self.shoppers[index] = None;
-            self.free.push(index as u32);
+            self.take_out(index as u32);
         }
     }
 
