@@ -5,6 +5,7 @@
 //!   It gets its name only when head and snapshot are durable, and is never changed but at its end.
 //! - `N.compact`: the live records of keyed topics of all journals up to N; it counts once it has its name.
 //! - `*.index`: where the batches of a file are, and the state at its end. Derived: made again when missing or broken.
+//! - `snapshots/PARTITION-OFFSET.state`: the state of a partition, see [`LocalSnapshots`].
 //! - `lock`: held by the process that writes, with its id.
 //!
 //! Appends wait in a bounded queue. The writer takes all that waits, makes one frame of it, writes once, syncs once, and
@@ -39,6 +40,7 @@ mod part;
 mod recover;
 mod sim;
 mod snapshot;
+mod states;
 mod store;
 mod view;
 mod writer;
@@ -47,4 +49,5 @@ pub use config::Config;
 pub use disk::{Disk, DiskFile, Lock, LockError, RealDisk};
 pub use log::{Clock, LocalLog, Stats, UNIT_BYTES};
 pub use sim::{Image, SimDisk};
+pub use states::LocalSnapshots;
 pub use view::View;

@@ -30,8 +30,8 @@ pub(crate) static BUILT_INS: &[BuiltIn] = rows! { view, session:
     "bounce" Bool Val::Bool(session.page_views < 2);
     "idle_ms" Int idle_ms(view);
     "cart_view_ratio" Float cart_view_ratio(session);
-    "device_class" Text Val::text(session.device_class.as_ref().map(|(_, class)| class));
-    "campaign" Text Val::text(session.campaign.as_ref().map(|(_, name)| name));
+    "device_class" Text Val::text(session.device_class.as_ref().map(|said| &said.text));
+    "campaign" Text Val::text(session.campaign.as_ref().map(|said| &said.text));
 };
 
 /// Silence so far; absent before the shopper's first own event.

@@ -2,9 +2,10 @@
 
 use crate::{Fact, FactKind};
 use midsession_event::EventName;
+use serde::{Deserialize, Serialize};
 
 /// What is in the cart. Compared in its own currency; a mixed cart has no value.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cart {
     /// What it is worth; `None` when a price was missing or currencies are mixed.
     pub value: Option<f64>,

@@ -5,6 +5,7 @@ use midsession_event::{
     Decision, DecisionId, Event, Forward, Handoff, OutputId, PropertyValue, Reaction, SessionId, SessionUpdate,
     ShopperId, Str, VisitorId,
 };
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Something to be done, in the order asked.
@@ -37,7 +38,7 @@ pub enum Effect {
 }
 
 /// A rule's condition came true for a shopper: `decide` is asked. It stays pending until its decision is read.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
     /// The decision it will be.
     pub decision_id: DecisionId,

@@ -2,10 +2,29 @@
 
 use crate::Cart;
 use midsession_event::EventName;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// What a fact says. The low 7 bits are the kind, the high bit marks the second and further products of one event,
 /// so that an event with twelve products counts once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+)]
+#[serde(transparent)]
+#[repr(transparent)]
 pub struct FactKind(pub u8);
 
 impl FactKind {
@@ -43,7 +62,10 @@ impl FactKind {
 
 /// One fact. `value` is the price (product events), the revenue (`transaction`, `refund`) or the total (cart); NaN
 /// when absent. `product`, `category` and `currency` are the partition's numbers for the names, 0 for none.
-#[derive(Clone, Copy, Debug)]
+///
+/// In memory as in a snapshot: facts are most of a partition's state, and go there as they are.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
 pub struct Fact {
     /// Event time. Epoch ms.
     pub time_ms: i64,
@@ -140,6 +162,37 @@ impl Facts {
     /// Bytes held.
     pub fn heap_bytes(&self) -> usize {
         self.list.capacity() * size_of::<Fact>()
+    }
+}
+
+#[cfg(target_endian = "big")]
+compile_error!("facts are kept in snapshots as little-endian numbers");
+
+/// As bytes: 32 per fact.
+impl Serialize for Facts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.list.as_bytes())
+    }
+}
+
+impl<'de> Deserialize<'de> for Facts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl serde::de::Visitor<'_> for Bytes {
+            type Value = Facts;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("32 bytes per fact")
+            }
+            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Facts, E> {
+                let (facts, rest) = bytes.as_chunks::<32>();
+                if !rest.is_empty() {
+                    return Err(E::invalid_length(bytes.len(), &self));
+                }
+                // Copied one by one: the bytes may lie anywhere.
+                Ok(Facts { list: facts.iter().map(|fact| zerocopy::transmute!(*fact)).collect() })
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
     }
 }
 

@@ -13,7 +13,7 @@ pub use cart::Cart;
 pub use effect::{Ask, Candidate, Definitions, Derived, Effect};
 pub use fact::{Fact, FactKind, Facts};
 pub use names::Names;
-pub use session::Session;
+pub use session::{Earliest, Session};
 pub use timer::Timers;
 pub use view::View;
 

@@ -46,6 +46,11 @@ impl Names {
         renamed
     }
 
+    /// All of them, by number: the first has 1.
+    pub fn all(&self) -> &[Str] {
+        &self.names
+    }
+
     /// How many names.
     pub fn len(&self) -> usize {
         self.names.len()

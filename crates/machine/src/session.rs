@@ -2,9 +2,19 @@
 
 use crate::{Cart, FactKind, Names};
 use midsession_event::{Consent, SessionId, SessionState, SessionUpdate, Str, UserId, VisitorId};
+use serde::{Deserialize, Serialize};
+
+/// What the earliest event that says it says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Earliest {
+    /// That event's time. Epoch ms.
+    pub time_ms: i64,
+    /// What it says.
+    pub text: Str,
+}
 
 /// A session of a shopper.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Session {
     /// Its id: never changes.
     pub id: SessionId,
@@ -28,8 +38,6 @@ pub struct Session {
     pub started_at_ms: i64,
     /// Event time of the last event. Epoch ms.
     pub ended_at_ms: i64,
-    /// Stamp of the record that it came into this partition with. Epoch ms.
-    pub first_stamp_ms: i64,
     /// Stamp of the last record that changed it. Epoch ms.
     pub last_stamp_ms: i64,
     /// Kind of the event that came last.
@@ -55,9 +63,9 @@ pub struct Session {
     /// Changes of the cart so far.
     pub cart_version: u64,
     /// Device class of the earliest event that has one.
-    pub device_class: Option<(i64, Str)>,
+    pub device_class: Option<Earliest>,
     /// Campaign of the earliest event that has one.
-    pub campaign: Option<(i64, Str)>,
+    pub campaign: Option<Earliest>,
     /// Sent by a robot.
     pub bot: bool,
     /// Consent of the latest event.
@@ -108,8 +116,8 @@ impl Session {
             revenue: self.revenue,
             abandoned: self.is_abandoned(),
             bot: self.bot,
-            device_class: self.device_class.as_ref().map(|(_, class)| class.clone()),
-            campaign: self.campaign.as_ref().map(|(_, name)| name.clone()),
+            device_class: self.device_class.as_ref().map(|said| said.text.clone()),
+            campaign: self.campaign.as_ref().map(|said| said.text.clone()),
         }
     }
 }

@@ -1,56 +1,32 @@
-//! Timers of a partition: deadlines in order, equal deadlines in the order of arming.
+//! Timers of a partition: deadlines in order, equal deadlines in the order of their targets.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// Armed deadlines with their targets. A target decides itself whether a deadline that comes up still matters, so
 /// that moving one later costs nothing: let the old one come up, look at the real one, arm again.
+///
+/// The order says nothing of when something was armed: timers that are armed again after a restart come up the same.
 #[derive(Clone, Debug)]
-pub struct Timers<T> {
-    heap: BinaryHeap<Reverse<Entry<T>>>,
-    armed: u64,
+pub struct Timers<T: Ord> {
+    heap: BinaryHeap<Reverse<(i64, T)>>,
 }
 
-#[derive(Clone, Debug)]
-struct Entry<T> {
-    deadline_ms: i64,
-    order: u64,
-    target: T,
-}
-
-impl<T> PartialEq for Entry<T> {
-    fn eq(&self, other: &Self) -> bool {
-        (self.deadline_ms, self.order) == (other.deadline_ms, other.order)
-    }
-}
-impl<T> Eq for Entry<T> {}
-impl<T> PartialOrd for Entry<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl<T> Ord for Entry<T> {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.deadline_ms, self.order).cmp(&(other.deadline_ms, other.order))
-    }
-}
-
-impl<T> Default for Timers<T> {
+impl<T: Ord> Default for Timers<T> {
     fn default() -> Self {
-        Self { heap: BinaryHeap::new(), armed: 0 }
+        Self { heap: BinaryHeap::new() }
     }
 }
 
-impl<T> Timers<T> {
+impl<T: Ord> Timers<T> {
     /// Arms a deadline.
     pub fn arm(&mut self, deadline_ms: i64, target: T) {
-        self.armed += 1;
-        self.heap.push(Reverse(Entry { deadline_ms, order: self.armed, target }));
+        self.heap.push(Reverse((deadline_ms, target)));
     }
 
     /// The next deadline.
     pub fn next_deadline_ms(&self) -> Option<i64> {
-        self.heap.peek().map(|Reverse(entry)| entry.deadline_ms)
+        self.heap.peek().map(|Reverse((deadline_ms, _))| *deadline_ms)
     }
 
     /// Takes the next timer due at or before `now_ms`.
@@ -58,7 +34,7 @@ impl<T> Timers<T> {
         if self.next_deadline_ms()? > now_ms {
             return None;
         }
-        self.heap.pop().map(|Reverse(entry)| (entry.deadline_ms, entry.target))
+        self.heap.pop().map(|Reverse(entry)| entry)
     }
 
     /// How many are armed.

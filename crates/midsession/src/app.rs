@@ -4,14 +4,14 @@ use crate::assemble::Assembly;
 use crate::backend::AppBackend;
 use crate::cli::Failure;
 use crate::config::Config;
-use crate::driver::{Clock, Decider, Driver, Sink};
+use crate::driver::{Around, Clock, Decider, Driver, Sink, SnapshotRule};
 use crate::keys::Keys;
 use crate::shop::DemoShop;
 use crate::switches::Switches;
 use crate::world::World;
 use midsession_collect::{Collector, Source};
 use midsession_edge::{Frame, PushHub, Running};
-use midsession_engine_local::{LocalLog, RealDisk};
+use midsession_engine_local::{LocalLog, LocalSnapshots, RealDisk};
 use midsession_event::{DecisionId, PartitionId, Reject, Topic, decode};
 use midsession_observe::Observe;
 use midsession_ports::Log;
@@ -112,6 +112,7 @@ impl App {
             clock: Arc::clone(&clock),
             observe: Arc::clone(&observe),
         });
+        world.recall(log.as_ref())?;
         let sink: Arc<dyn Sink> = world.clone();
         let mut stream_config = config.stream(partitions);
         stream_config.cap_memory_ms = assembly.longest_cap_ms();
@@ -119,8 +120,16 @@ impl App {
             .map(|partition| log.extent(Topic::Behavior, PartitionId(partition)))
             .map(|extent| extent.map(|extent| if extent.start == extent.end { 0 } else { extent.end }))
             .collect::<Result<_, _>>()?;
-        let driver = Driver::start(&log, stream_config, config.stream_threads, &assembly, &decider, &sink, &clock)
-            .map_err(Failure::new)?;
+        let snapshots = LocalSnapshots::open(Arc::new(RealDisk), &config.data)?;
+        let around = Around {
+            log: Arc::clone(&log),
+            snapshots: Arc::new(snapshots),
+            snapshot_rule: SnapshotRule::default(),
+            definitions: Arc::clone(&assembly),
+            decider,
+            sink,
+        };
+        let driver = Driver::start(&around, stream_config, config.stream_threads, &clock).map_err(Failure::new)?;
         let sources = sources(&config, &keys, demo);
         if keys.write_key_given && !sources.iter().any(|source| source.write_key == keys.write_key) {
             tracing::warn!("MIDSESSION_WRITE_KEY is not used: each [[source]] has a write_key of its own");
@@ -388,7 +397,9 @@ async fn release(inner: Arc<Inner>, ends: Vec<i64>) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
-    inner.world.release();
+    let shown = inner.driver.look_all(|seen| seen.stream.shown().collect::<Vec<_>>()).await;
+    // A partition that does not answer has stopped, and nothing more is shown.
+    inner.world.release(&shown.into_iter().filter_map(Result::ok).flatten().collect());
 }
 
 /// Follows the dead letters for the console, and keeps the gauges.

@@ -1,20 +1,24 @@
-//! What the console and the browsers are told: the driver's sink. Everything here is derived from the log and built
-//! anew by the replay; nothing here decides anything.
+//! What the console and the browsers are told: the driver's sink. Everything here is derived from the log, and at the start
+//! taken from its topic `decision`; nothing here decides anything.
 
-use crate::driver::Sink;
+use crate::driver::{Sink, SnapshotTold};
 use midsession_edge::{Frame, LiveRow, PushHub};
 use midsession_event::{
-    Decision, DecisionId, EventName, Outcome, PartitionId, Reaction, Reject, SessionUpdate, Str, VisitorId, hash64,
+    Decision, DecisionId, EventName, Outcome, PartitionId, Reaction, Reject, SessionUpdate, Str, Topic, VisitorId,
+    decode, hash64,
 };
 use midsession_observe::{Metric, Observe, Stage};
+use midsession_ports::{Log, LogError};
 use midsession_stream::Seam;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::broadcast;
 
+/// How far back decisions and what came of them are taken up at the start. ms.
+const RECALLED_MS: i64 = 24 * 3_600_000;
 /// Decisions kept for the console; older ones are on the log.
 const DECISIONS_MAX: usize = 5_000;
 /// Dead letters kept for the console.
@@ -35,9 +39,17 @@ pub struct World {
     clock: crate::driver::Clock,
     freshness: Mutex<hdrhistogram::Histogram<u64>>,
     /// While the log is being caught up with: what would be shown, unless a later record says that it was.
-    held: Mutex<Option<HashMap<DecisionId, (VisitorId, Frame)>>>,
+    held: Mutex<Option<HashMap<DecisionId, Waits>>>,
     /// Session updates seen, for rates.
     updates: AtomicU64,
+}
+
+/// A frame that waits for the log to be caught up with.
+struct Waits {
+    visitor: VisitorId,
+    frame: Frame,
+    /// Decided before the start: whether it is still true, the machines know.
+    is_recalled: bool,
 }
 
 #[derive(Default)]
@@ -58,7 +70,7 @@ struct Seen {
     sent_to_painted_ms: Option<f64>,
 }
 
-/// What came of one rule since the log begins. Robots and previews are left out.
+/// What came of one rule since a day before the start. Robots and previews are left out.
 #[derive(Clone, Debug, Default)]
 pub struct RuleCounts {
     /// By outcome.
@@ -114,13 +126,69 @@ impl World {
         })
     }
 
-    /// The log has been caught up with: what is still to be shown goes out, from now on at once.
-    pub fn release(&self) {
+    /// Takes up what was decided and done before the start.
+    pub fn recall(&self, log: &dyn Log) -> Result<(), LogError> {
+        let now_ms = (self.clock)() / 1000;
+        let partitions = log.partitions(Topic::Decision);
+        // The last of each, for the console: it shows the last of all.
+        let most = (4 * DECISIONS_MAX / partitions.max(1) as usize).max(64);
+        let mut last: Vec<(i64, Recalled)> = Vec::new();
+        for partition in (0..partitions).map(PartitionId) {
+            let mut window: VecDeque<(i64, Recalled)> = VecDeque::new();
+            let from = log.offset_at(Topic::Decision, partition, now_ms - RECALLED_MS)?;
+            crate::history::for_each(log, Topic::Decision, partition, from, |entry| {
+                let Some(value) = entry.value.as_deref() else { return };
+                let told = match decode::<Decision>(value) {
+                    Ok(decision) => {
+                        self.tally(&decision);
+                        if decision.expires_at_ms > now_ms {
+                            self.hold(&decision, None);
+                        }
+                        Recalled::Decision(Box::new(decision))
+                    }
+                    Err(_) => match decode::<Reaction>(value) {
+                        Ok(reaction) => {
+                            if matches!(reaction.name, EventName::Painted | EventName::Dismiss) {
+                                self.painted(reaction.decision_id);
+                            }
+                            self.tally_reaction(&reaction);
+                            Recalled::Reaction(Box::new(reaction))
+                        }
+                        Err(error) => {
+                            tracing::warn!(partition = partition.0, offset = entry.offset, %error, "not a decision");
+                            return;
+                        }
+                    },
+                };
+                if window.len() >= most {
+                    window.pop_front();
+                }
+                window.push_back((entry.stamp_ms, told));
+            })?;
+            last.extend(window);
+        }
+        // Partition by partition they came, and are looked at from the last one back.
+        self.rules.lock().values_mut().for_each(|counts| counts.reached.make_contiguous().sort_unstable());
+        // A reaction stands behind its decision, in the same partition: the sort is stable.
+        last.sort_by_key(|(stamp_ms, _)| *stamp_ms);
+        for (_, told) in last {
+            match told {
+                Recalled::Decision(decision) => self.list(&decision),
+                Recalled::Reaction(reaction) => self.list_reaction(&reaction),
+            }
+        }
+        Ok(())
+    }
+
+    /// The log has been caught up with: what is still to be shown goes out, from now on at once. `shown`: what was decided
+    /// to be shown and is still true, by the machines.
+    pub fn release(&self, shown: &HashSet<DecisionId>) {
         let held = self.held.lock().take();
-        let mut waiting: Vec<_> = held.into_iter().flat_map(HashMap::into_values).collect();
+        let mut waiting: Vec<Waits> = held.into_iter().flat_map(HashMap::into_values).collect();
+        waiting.retain(|waits| !waits.is_recalled || shown.contains(&waits.frame.decision_id));
         // In the order of the decisions, as they would have gone out.
-        waiting.sort_by_key(|(_, frame)| (frame.stamps_us.get("decided").copied(), frame.decision_id));
-        for (visitor, frame) in waiting {
+        waiting.sort_by_key(|waits| (waits.frame.stamps_us.get("decided").copied(), waits.frame.decision_id));
+        for Waits { visitor, frame, .. } in waiting {
             self.hub.push(&visitor, frame);
         }
     }
@@ -128,7 +196,7 @@ impl World {
     /// A rule was switched off: what waits of it is not shown.
     pub fn stop(&self, rule: &str) {
         if let Some(held) = self.held.lock().as_mut() {
-            held.retain(|_, (_, frame)| frame.rule != rule);
+            held.retain(|_, waits| waits.frame.rule != rule);
         }
         self.hub.retract_rule(rule);
     }
@@ -203,12 +271,112 @@ impl World {
         (ms(0.5), ms(0.99))
     }
 
+    /// Counts a decision.
+    fn tally(&self, decision: &Decision) {
+        let mut rules = self.rules.lock();
+        let counts = rules.entry(decision.rule.clone()).or_default();
+        *counts.outcomes.entry(outcome_name(decision.outcome)).or_default() += 1;
+        if matches!(decision.outcome, Outcome::Served | Outcome::DryRun) {
+            if counts.reached.len() >= REACHED_MAX {
+                counts.reached.pop_front();
+            }
+            counts.reached.push_back((decision.asked_at_ms, hash64(&[decision.shopper.as_str()])));
+        }
+    }
+
+    /// Takes a decision among those that the console shows.
+    fn list(&self, decision: &Decision) {
+        let seen = Seen {
+            decided_at_ms: decision.stamps_us.get("decided").map_or(decision.asked_at_ms, |us| us / 1000),
+            source: decision.inputs.get("source").and_then(text_of).unwrap_or_default(),
+            decision: decision.clone(),
+            painted_at_ms: None,
+            clicked_at_ms: None,
+            dismissed_at_ms: None,
+            sent_to_painted_ms: None,
+        };
+        let row = seen.clone();
+        {
+            let mut decisions = self.decisions.lock();
+            if decisions.order.len() >= DECISIONS_MAX
+                && let Some(oldest) = decisions.order.pop_front()
+            {
+                decisions.by_id.remove(&oldest);
+            }
+            if decisions.by_id.insert(decision.decision_id, seen).is_none() {
+                decisions.order.push_back(decision.decision_id);
+            }
+        }
+        self.tell(|| LiveRow::Decision(Arc::new(row.row())));
+    }
+
+    /// Shows it, if it is to be shown; or keeps it until the log has been caught up with, as the record that it was painted
+    /// may still be to come. `durable_us`: when it became so, in this life.
+    fn hold(&self, decision: &Decision, durable_us: Option<i64>) {
+        let Some(visitor) = decision.visitor_id.as_ref().filter(|_| decision.outcome == Outcome::Served) else {
+            return;
+        };
+        let mut frame = Frame::of(decision);
+        frame.cause_event_id.clone_from(&decision.cause_event_id);
+        frame.deadline_ms = decision.by_silence.then_some(decision.asked_at_ms);
+        if let Some(durable_us) = durable_us {
+            frame.stamps_us.insert("decision_durable".into(), durable_us);
+        }
+        let mut held = self.held.lock();
+        match held.as_mut() {
+            Some(held) => {
+                let waits = Waits { visitor: visitor.clone(), frame, is_recalled: durable_us.is_none() };
+                held.insert(decision.decision_id, waits);
+            }
+            None => {
+                drop(held);
+                self.hub.push(visitor, frame);
+            }
+        }
+    }
+
+    /// Counts a reaction.
+    fn tally_reaction(&self, reaction: &Reaction) {
+        if !reaction.preview && !reaction.bot && !reaction.rule.is_empty() {
+            let mut rules = self.rules.lock();
+            let counts = rules.entry(reaction.rule.clone()).or_default();
+            *counts.reactions.entry(reaction.name.as_str().into()).or_default() += 1;
+        }
+    }
+
+    /// Takes a reaction to its decision, among those that the console shows.
+    fn list_reaction(&self, reaction: &Reaction) {
+        let mut decisions = self.decisions.lock();
+        let Some(seen) = decisions.by_id.get_mut(&reaction.decision_id) else { return };
+        let at = match &reaction.name {
+            EventName::Painted => {
+                seen.sent_to_painted_ms = ["sent_to_painted_ms", "deadline_to_painted_ms"]
+                    .into_iter()
+                    .find_map(|name| number_of(reaction.properties.get(name)?));
+                &mut seen.painted_at_ms
+            }
+            EventName::Click => &mut seen.clicked_at_ms,
+            EventName::Dismiss => &mut seen.dismissed_at_ms,
+            _ => return,
+        };
+        at.get_or_insert(reaction.occurred_at_ms);
+        let row = seen.clone();
+        drop(decisions);
+        self.tell(|| LiveRow::Decision(Arc::new(row.row())));
+    }
+
     fn tell(&self, row: impl FnOnce() -> LiveRow) {
         if self.live.receiver_count() > 0 {
             // Nobody listening any more is no error.
             let _ = self.live.send(row());
         }
     }
+}
+
+/// From the topic `decision`.
+enum Recalled {
+    Decision(Box<Decision>),
+    Reaction(Box<Reaction>),
 }
 
 impl Seen {
@@ -245,77 +413,24 @@ impl Sink for World {
         self.tell(|| LiveRow::Session(Arc::new(session_row(update))));
     }
 
-    fn decided(&self, decision: &Decision, durable_us: i64, replayed: bool) {
-        let now_us = (self.clock)();
-        let shopper = hash64(&[decision.shopper.as_str()]);
-        {
-            let mut rules = self.rules.lock();
-            let counts = rules.entry(decision.rule.clone()).or_default();
-            *counts.outcomes.entry(outcome_name(decision.outcome)).or_default() += 1;
-            if matches!(decision.outcome, Outcome::Served | Outcome::DryRun) {
-                if counts.reached.len() >= REACHED_MAX {
-                    counts.reached.pop_front();
-                }
-                counts.reached.push_back((decision.asked_at_ms, shopper));
+    fn decided(&self, decision: &Decision, durable_us: i64) {
+        self.tally(decision);
+        self.list(decision);
+        self.observe.metrics.add_by(Metric::Decisions, outcome_name(decision.outcome), 1);
+        let stamp = |name: &str| decision.stamps_us.get(name).copied();
+        for (stage, from, to) in [
+            (Stage::Machine, stamp("durable"), stamp("machine")),
+            (Stage::Decide, stamp("machine"), stamp("decided")),
+            (Stage::LogDecision, stamp("decided"), Some(durable_us)),
+        ] {
+            if let (Some(from), Some(to)) = (from, to) {
+                self.observe.record(stage, to - from);
             }
         }
-        let seen = Seen {
-            decided_at_ms: decision.stamps_us.get("decided").map_or(decision.asked_at_ms, |us| us / 1000),
-            source: decision.inputs.get("source").and_then(text_of).unwrap_or_default(),
-            decision: decision.clone(),
-            painted_at_ms: None,
-            clicked_at_ms: None,
-            dismissed_at_ms: None,
-            sent_to_painted_ms: None,
-        };
-        let row = seen.clone();
-        {
-            let mut decisions = self.decisions.lock();
-            if decisions.order.len() >= DECISIONS_MAX
-                && let Some(oldest) = decisions.order.pop_front()
-            {
-                decisions.by_id.remove(&oldest);
-            }
-            if decisions.by_id.insert(decision.decision_id, seen).is_none() {
-                decisions.order.push_back(decision.decision_id);
-            }
+        if decision.outcome == Outcome::Served && decision.visitor_id.is_some() {
+            self.observe.interventions((self.clock)() / 1000, 1);
         }
-        self.tell(|| LiveRow::Decision(Arc::new(row.row())));
-        if !replayed {
-            self.observe.metrics.add_by(Metric::Decisions, outcome_name(decision.outcome), 1);
-            let stamp = |name: &str| decision.stamps_us.get(name).copied();
-            for (stage, from, to) in [
-                (Stage::Machine, stamp("durable"), stamp("machine")),
-                (Stage::Decide, stamp("machine"), stamp("decided")),
-                (Stage::LogDecision, stamp("decided"), Some(durable_us)),
-            ] {
-                if let (Some(from), Some(to)) = (from, to) {
-                    self.observe.record(stage, to - from);
-                }
-            }
-        }
-        if decision.outcome == Outcome::Served
-            && let Some(visitor) = &decision.visitor_id
-        {
-            if !replayed {
-                self.observe.interventions(now_us / 1000, 1);
-            }
-            let mut frame = Frame::of(decision);
-            frame.cause_event_id.clone_from(&decision.cause_event_id);
-            frame.deadline_ms = decision.by_silence.then_some(decision.asked_at_ms);
-            frame.stamps_us.insert("decision_durable".into(), durable_us);
-            // Before the log is caught up with, the record that it was painted may still be to come.
-            let mut held = self.held.lock();
-            match held.as_mut() {
-                Some(held) => {
-                    held.insert(frame.decision_id, (visitor.clone(), frame));
-                }
-                None => {
-                    drop(held);
-                    self.hub.push(visitor, frame);
-                }
-            }
-        }
+        self.hold(decision, Some(durable_us));
     }
 
     fn capped(&self, rule: &Str) {
@@ -334,38 +449,30 @@ impl Sink for World {
         self.hub.painted(decision);
     }
 
-    fn reacted(&self, reaction: &Reaction, replayed: bool) {
-        let counted = !reaction.preview && !reaction.bot;
-        if counted {
-            if !reaction.rule.is_empty() {
-                let mut rules = self.rules.lock();
-                let counts = rules.entry(reaction.rule.clone()).or_default();
-                *counts.reactions.entry(reaction.name.as_str().into()).or_default() += 1;
-            }
-            if !replayed {
-                self.observe.metrics.add_by(Metric::Reactions, reaction.name.as_str(), 1);
-                if reaction.name == EventName::Painted {
-                    self.observe.painted(&reaction.properties);
-                }
+    fn reacted(&self, reaction: &Reaction) {
+        if !reaction.preview && !reaction.bot {
+            self.observe.metrics.add_by(Metric::Reactions, reaction.name.as_str(), 1);
+            if reaction.name == EventName::Painted {
+                self.observe.painted(&reaction.properties);
             }
         }
-        let mut decisions = self.decisions.lock();
-        let Some(seen) = decisions.by_id.get_mut(&reaction.decision_id) else { return };
-        let at = match &reaction.name {
-            EventName::Painted => {
-                seen.sent_to_painted_ms = ["sent_to_painted_ms", "deadline_to_painted_ms"]
-                    .into_iter()
-                    .find_map(|name| number_of(reaction.properties.get(name)?));
-                &mut seen.painted_at_ms
-            }
-            EventName::Click => &mut seen.clicked_at_ms,
-            EventName::Dismiss => &mut seen.dismissed_at_ms,
-            _ => return,
-        };
-        at.get_or_insert(reaction.occurred_at_ms);
-        let row = seen.clone();
-        drop(decisions);
-        self.tell(|| LiveRow::Decision(Arc::new(row.row())));
+        self.tally_reaction(reaction);
+        self.list_reaction(reaction);
+    }
+
+    fn snapshot(&self, told: &SnapshotTold) {
+        self.observe.metrics.add(Metric::Snapshots, 1);
+        self.observe.metrics.add(Metric::SnapshotBytes, told.bytes);
+        let SnapshotTold { partition, next, bytes, took_ms } = *told;
+        tracing::debug!(partition = partition.0, next, bytes, took_ms, "a snapshot is whole");
+    }
+
+    fn snapshot_failed(&self) {
+        self.observe.metrics.add(Metric::SnapshotsFailed, 1);
+    }
+
+    fn snapshot_piece(&self, took_us: i64) {
+        self.observe.metrics.raise(Metric::SnapshotPieceMaxUs, took_us);
     }
 }
 

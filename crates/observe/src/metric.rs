@@ -84,6 +84,10 @@ metrics! {
     Candidates = Counter "midsession_candidates" ["rule"] "Interventions that a machine asked about";
     Decisions = Counter "midsession_decisions" ["outcome"] "Decisions made durable, by outcome";
     Reactions = Counter "midsession_reactions" ["name"] "What shoppers did with interventions shown";
+    Snapshots = Counter "midsession_snapshots" "Snapshots of partitions written";
+    SnapshotBytes = Counter "midsession_snapshot_bytes" "Bytes of snapshots written";
+    SnapshotsFailed = Counter "midsession_snapshots_failed" "Snapshots that could not be written; another is tried later";
+    SnapshotPieceMaxUs = Gauge "midsession_snapshot_piece_max_us" "Longest time that a piece of a snapshot held up its partition since the start, in µs";
     LogBytes = Gauge "midsession_log_bytes" "Bytes that the log holds";
     LogErrors = Counter "midsession_log_errors" ["cause"] "Appends that the log refused or lost";
 }
@@ -180,6 +184,13 @@ impl Metrics {
     pub fn set(&self, metric: Metric, value: i64) {
         if let Instrument::Gauge(gauge) = self.instrument(metric) {
             gauge.set(value);
+        }
+    }
+
+    /// Raises a gauge to `value` if it is lower.
+    pub fn raise(&self, metric: Metric, value: i64) {
+        if let Instrument::Gauge(gauge) = self.instrument(metric) {
+            gauge.inner().fetch_max(value, Relaxed);
         }
     }
 

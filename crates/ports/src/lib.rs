@@ -3,5 +3,7 @@
 #[cfg(feature = "exam")]
 pub mod exam;
 mod log;
+mod snapshots;
 
 pub use log::{Append, Done, Entry, Extent, Log, LogError, Position, Receipt, Unit, Wake};
+pub use snapshots::{SnapshotDone, SnapshotPiece, Snapshots};

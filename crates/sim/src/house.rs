@@ -4,19 +4,19 @@
 use crate::port::{Fault, Port};
 use midsession::assemble::{Assembly, Desk};
 use midsession::config::Config;
-use midsession::driver::{Clock, Decider, Owner, Sink};
+use midsession::driver::{Around, Clock, Decider, Owner, Sink, SnapshotRule, SnapshotTold};
 use midsession::switches::Switches;
 use midsession::world::World;
 use midsession_edge::{HubLimits, PushHub, Subscription};
-use midsession_engine_local::{LocalLog, SimDisk};
+use midsession_engine_local::{LocalLog, LocalSnapshots, SimDisk};
 use midsession_event::{Decision, DecisionId, Outcome, PartitionId, Reaction, SessionUpdate, Str, Topic, VisitorId};
 use midsession_ports::{Log, LogError};
 use midsession_stream::{Seam, Stream};
 use parking_lot::Mutex;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// How the house is built.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +35,8 @@ pub struct Plan {
     pub keep_ms: i64,
     /// When there is more than this, the oldest may go. Bytes.
     pub keep_bytes: u64,
+    /// When snapshots are due.
+    pub snapshot: SnapshotRule,
 }
 
 /// The product's own sink, and what passed through it since the start.
@@ -44,6 +46,7 @@ struct Notes {
     shown: Mutex<BTreeSet<u128>>,
     retracted: Mutex<BTreeSet<u128>>,
     wrong: Mutex<Option<String>>,
+    snapshots: AtomicU64,
 }
 
 impl Sink for Notes {
@@ -55,13 +58,12 @@ impl Sink for Notes {
         self.world.session(update);
     }
 
-    fn decided(&self, decision: &Decision, durable_us: i64, replayed: bool) {
-        let is_new =
-            replayed || decision.outcome != Outcome::Served || self.shown.lock().insert(decision.decision_id.0);
+    fn decided(&self, decision: &Decision, durable_us: i64) {
+        let is_new = decision.outcome != Outcome::Served || self.shown.lock().insert(decision.decision_id.0);
         if !is_new {
             *self.wrong.lock() = Some(format!("D-2: shown twice in one life: {decision:?}"));
         }
-        self.world.decided(decision, durable_us, replayed);
+        self.world.decided(decision, durable_us);
     }
 
     fn capped(&self, rule: &Str) {
@@ -81,9 +83,26 @@ impl Sink for Notes {
         }
     }
 
-    fn reacted(&self, reaction: &Reaction, replayed: bool) {
-        self.world.reacted(reaction, replayed);
+    fn reacted(&self, reaction: &Reaction) {
+        self.world.reacted(reaction);
     }
+
+    fn snapshot(&self, told: &SnapshotTold) {
+        self.snapshots.fetch_add(1, Ordering::Relaxed);
+        self.world.snapshot(told);
+    }
+}
+
+/// Every decision on the log: what a start would show that asks nobody what is still true.
+fn everything(log: &dyn Log) -> Result<HashSet<DecisionId>, LogError> {
+    let mut all = HashSet::new();
+    for partition in (0..log.partitions(Topic::Decision)).map(PartitionId) {
+        midsession::history::for_each(log, Topic::Decision, partition, 0, |entry| {
+            let decision = entry.value.as_deref().map(midsession_event::decode::<Decision>);
+            all.extend(decision.and_then(Result::ok).map(|decision| decision.decision_id));
+        })?;
+    }
+    Ok(all)
 }
 
 /// The running assembly.
@@ -151,13 +170,16 @@ impl House {
             shown: Mutex::default(),
             retracted: Mutex::default(),
             wrong: Mutex::default(),
+            snapshots: AtomicU64::new(0),
         });
+        notes.world.recall(port.as_ref())?;
         let ends = (0..plan.partitions)
             .map(|partition| Ok(port.extent(Topic::Behavior, PartitionId(partition))?.end))
             .collect::<Result<Vec<_>, LogError>>()?;
         if plan.fault == Some(Fault::ReleasedEarly) {
-            notes.world.release();
+            notes.world.release(&everything(port.as_ref())?);
         }
+        let snapshots = Arc::new(LocalSnapshots::open_threadless(disk.process(), Path::new("/data"))?);
         let committed_us = Arc::new(AtomicI64::new(now_us.load(Ordering::Relaxed)));
         let owners = (0..plan.owners)
             .map(|number| {
@@ -165,16 +187,15 @@ impl House {
                     .filter(|partition| partition % plan.owners == number)
                     .map(PartitionId)
                     .collect();
-                Owner::new(
-                    Arc::clone(&port) as Arc<dyn Log>,
-                    &partitions,
-                    stream,
-                    Arc::clone(&assembly),
-                    Arc::clone(&decider),
-                    Arc::clone(&notes) as Arc<dyn Sink>,
-                    Arc::clone(&committed_us),
-                    Arc::new(|| ()),
-                )
+                let around = Around {
+                    log: Arc::clone(&port) as Arc<dyn Log>,
+                    snapshots: Arc::clone(&snapshots) as Arc<dyn midsession_ports::Snapshots>,
+                    snapshot_rule: plan.snapshot,
+                    definitions: Arc::clone(&assembly),
+                    decider: Arc::clone(&decider),
+                    sink: Arc::clone(&notes) as Arc<dyn Sink>,
+                };
+                Owner::new(around, &partitions, stream, Arc::clone(&committed_us), Arc::new(|| ()))
             })
             .collect::<Result<_, _>>()?;
         let grew = Arc::new(Mutex::new(Vec::new()));
@@ -204,7 +225,9 @@ impl House {
             loop {
                 let turn = owner.turn(now_us)?;
                 if !turn.worked {
-                    wake_at_ms = wake_at_ms.into_iter().chain(turn.wake_at_ms).min();
+                    // One piece a turn, so that records come between them.
+                    let more = owner.snapshot(now_us).then_some(now_us / 1000 + 1);
+                    wake_at_ms = wake_at_ms.into_iter().chain(turn.wake_at_ms).chain(more).min();
                     break;
                 }
             }
@@ -214,7 +237,8 @@ impl House {
         };
         if self.ends.as_ref().is_some_and(|ends| (0..).zip(ends).all(is_read)) {
             self.ends = None;
-            self.notes.world.release();
+            let shown = self.partitions().filter_map(|partition| self.stream(partition)).flat_map(Stream::shown);
+            self.notes.world.release(&shown.collect());
         }
         Ok(wake_at_ms)
     }
@@ -243,6 +267,11 @@ impl House {
     /// The machine has taken it back.
     pub fn is_retracted(&self, decision: u128) -> bool {
         self.notes.retracted.lock().contains(&decision)
+    }
+
+    /// Snapshots that became whole since the start.
+    pub fn snapshots(&self) -> u64 {
+        self.notes.snapshots.load(Ordering::Relaxed)
     }
 
     /// What was on the log at the start has been read.

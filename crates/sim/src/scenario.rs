@@ -2,7 +2,7 @@
 
 use crate::draw::Shoppers;
 use crate::judge::{self, Versions, differ};
-use crate::oracle::{Act, Fate, Oracle};
+use crate::oracle::{Act, Fate, Log, Oracle};
 use crate::rng::Rng;
 use crate::world::{Step, Ticks, Ways, World};
 use midsession_event::{Outcome, PartitionId, Record, partition_of};
@@ -128,6 +128,9 @@ pub fn run(seed: u64, steps: usize, change: impl Fn(&mut Config)) -> Result<Reac
         return Err(format!("a candidate was never decided: {candidate:?}"));
     }
     replay(&world, config)?;
+    for (partition, log) in world.logs.iter().enumerate() {
+        restart(&mut rng, partition, log, &world, config)?;
+    }
     let mut reached = check.reached;
     reached.simulated_ms = world.now_ms - start_ms;
     for counters in world.streams.iter().map(Stream::counters) {
@@ -306,6 +309,76 @@ fn replay(world: &World, config: Config) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// A snapshot that is written while the log goes on is the state as it was when it was begun; what is restored from it
+/// goes on as if nothing had been.
+fn restart(rng: &mut Rng, partition: usize, log: &Log, world: &World, config: Config) -> Result<(), String> {
+    let number = PartitionId(partition as u32);
+    let mut stream = Stream::new(number, config);
+    let mut effects = Vec::new();
+    let mut read = |stream: &mut Stream, offset: usize| {
+        effects.clear();
+        let (stamp_ms, record) = &log[offset];
+        stream.on_record(offset as i64, *stamp_ms, record.clone(), &world.probe, &mut effects);
+        format!("{effects:?}")
+    };
+    let begin = rng.below(log.len() as u64 + 1) as usize;
+    for offset in 0..begin {
+        read(&mut stream, offset);
+    }
+    let told = |error: midsession_stream::SnapshotError| format!("partition {partition} at {begin}: {error}");
+    let expected = whole(&mut stream).map_err(told)?;
+    stream.begin_snapshot().map_err(told)?;
+    let (mut found, mut after) = (Vec::new(), Vec::new());
+    let mut is_whole = false;
+    let often = rng.pick(&[2, 20, 90]);
+    for offset in begin..log.len() {
+        while !is_whole && rng.chance(often) {
+            let bytes = rng.pick(&[1, 100, 1_000_000]);
+            let piece = stream.snapshot_some(bytes).map_err(told)?.ok_or("the snapshot was given up")?;
+            found.extend_from_slice(&piece.bytes);
+            is_whole = piece.is_last;
+        }
+        after.push(read(&mut stream, offset));
+    }
+    while !is_whole {
+        let piece = stream.snapshot_some(1_000).map_err(told)?.ok_or("the snapshot was given up")?;
+        found.extend_from_slice(&piece.bytes);
+        is_whole = piece.is_last;
+    }
+    let mut restored = Stream::restore(number, config, found.as_slice()).map_err(told)?;
+    if restored.as_of() != (begin as i64 - 1, if begin == 0 { i64::MIN } else { log[begin - 1].0 }) && begin > 0 {
+        return Err(format!("partition {partition}: restored as of {:?}, not {begin}", restored.as_of()));
+    }
+    if whole(&mut restored).map_err(told)? != expected {
+        return Err(format!("partition {partition}: what is restored is not the state at {begin}"));
+    }
+    for (offset, expected) in (begin..).zip(&after) {
+        differ(
+            &format!("partition {partition}: {offset} after a restart at {begin}"),
+            &read(&mut restored, offset),
+            expected,
+        )?;
+        if restored.tally() != stream.tally() && offset + 1 == log.len() {
+            return Err(format!("partition {partition}: {:?} sessions after a restart", restored.tally()));
+        }
+    }
+    if whole(&mut restored).map_err(told)? != whole(&mut stream).map_err(told)? {
+        return Err(format!("partition {partition}: another state at the end after a restart at {begin}"));
+    }
+    // Cut anywhere it is refused: half a state must not pass for one.
+    found.truncate(rng.below(found.len() as u64) as usize);
+    match Stream::restore(number, config, found.as_slice()) {
+        Ok(_) => Err(format!("partition {partition}: a snapshot cut at {} was taken", found.len())),
+        Err(_) => Ok(()),
+    }
+}
+
+/// All of the state, in one go.
+fn whole(stream: &mut Stream) -> Result<Vec<u8>, midsession_stream::SnapshotError> {
+    stream.begin_snapshot()?;
+    Ok(stream.snapshot_some(usize::MAX)?.map(|piece| piece.bytes).unwrap_or_default())
 }
 
 /// An effect without the place of the record at hand.

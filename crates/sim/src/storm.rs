@@ -15,6 +15,7 @@ use crate::port::Fault;
 use crate::rng::Rng;
 use crate::scenario::START_MS;
 use bytes::Bytes;
+use midsession::driver::SnapshotRule;
 use midsession_edge::clock::Steady;
 use midsession_engine_local::SimDisk;
 use midsession_event::{Event, PartitionId, Topic, encode, partition_of};
@@ -42,6 +43,8 @@ pub struct Weathered {
     pub refused: u64,
     /// Times that retention took something.
     pub shortened: u64,
+    /// Snapshots that became whole.
+    pub snapshots: u64,
     /// Frames written to pages.
     pub written: u64,
     /// Frames taken back because they were no longer true.
@@ -60,6 +63,7 @@ impl Weathered {
         self.decisions += other.decisions;
         self.refused += other.refused;
         self.shortened += other.shortened;
+        self.snapshots += other.snapshots;
         self.written += other.written;
         self.retracted += other.retracted;
         self.resumed += other.resumed;
@@ -108,6 +112,11 @@ pub fn run(seed: u64, steps: usize, fault: Option<Fault>) -> Result<Weathered, S
         journal_bytes: rng.pick(&[4_000, 20_000, 200_000, 10_000_000]),
         keep_ms: rng.pick(&[7 * 24 * 3_600_000, 24 * 3_600_000, 3_600_000, 0]),
         keep_bytes: rng.pick(&[10 << 30, 30_000, 0]),
+        snapshot: SnapshotRule {
+            bytes: rng.pick(&[0, 1_000, 20_000, u64::MAX]),
+            every_ms: rng.pick(&[1_000, 600_000, 24 * 3_600_000]),
+            piece_bytes: rng.pick(&[1, 1_000, 256 << 10]),
+        },
     };
     let mut due = BTreeMap::new();
     let mut order = 0;
@@ -420,6 +429,7 @@ impl Storm {
     /// The process or the power goes; a new process starts on what is left.
     fn crash(&mut self, house: House) -> Result<House, String> {
         self.weathered.crashes += 1;
+        self.weathered.snapshots += house.snapshots();
         if self.rng.chance(50) {
             self.disk.lose_power(self.rng.bits());
         } else {

@@ -32,7 +32,7 @@ fn machines_equal_the_oracle() {
 /// A change that breaks the machine, by name.
 type Fault = (&'static str, fn(&mut Config));
 
-const FAULTS: [Fault; 18] = [
+const FAULTS: [Fault; 20] = [
     ("dedupe off", |config| config.defect = Some(Defect::DedupeOff)),
     ("merge of one neighbour only", |config| config.defect = Some(Defect::MergesOne)),
     ("hand-off applied twice", |config| config.defect = Some(Defect::HandoffTwice)),
@@ -44,6 +44,8 @@ const FAULTS: [Fault; 18] = [
     ("an overtaken withdrawal is missed", |config| config.defect = Some(Defect::ConsentInOrder)),
     ("what was painted expires", |config| config.defect = Some(Defect::PaintedExpires)),
     ("what was answered is taken back", |config| config.defect = Some(Defect::AnsweredStays)),
+    ("a snapshot is blurred", |config| config.defect = Some(Defect::SnapshotBlurred)),
+    ("timers are not restored", |config| config.defect = Some(Defect::TimersForgotten)),
     ("exactly the gap splits", |config| config.gap_ms -= 1),
     ("a gap too long joins", |config| config.gap_ms += 1),
     ("grace too short", |config| config.grace_ms -= 1),

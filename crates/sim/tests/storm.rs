@@ -26,12 +26,12 @@ fn the_assembly_weathers_every_storm() {
     }
     let hours = total.simulated_ms as f64 / 3_600_000.0;
     println!("{total:?}: {hours:.0} hours, {:.0} per second", hours / began.elapsed().as_secs_f64());
-    let Weathered { crashes, decisions, shortened, written, retracted, resumed, .. } = total;
-    let least = [crashes, decisions, shortened, written, retracted, resumed].into_iter().min();
+    let Weathered { crashes, decisions, shortened, snapshots, written, retracted, resumed, .. } = total;
+    let least = [crashes, decisions, shortened, snapshots, written, retracted, resumed].into_iter().min();
     assert!(replay.is_some() || least >= Some(10), "too calm: {total:?}");
 }
 
-const FAULTS: [(&str, Fault); 21] = [
+const FAULTS: [(&str, Fault); 23] = [
     ("dedupe off", Fault::Machine(Defect::DedupeOff)),
     ("merge of one neighbour only", Fault::Machine(Defect::MergesOne)),
     ("hand-off applied twice", Fault::Machine(Defect::HandoffTwice)),
@@ -47,6 +47,8 @@ const FAULTS: [(&str, Fault); 21] = [
     ("hand-off overtaken by a forward", Fault::HandoffOvertaken),
     ("stale feature read", Fault::StaleRead),
     ("retention passes what is needed", Fault::KeepTooLittle),
+    ("a snapshot is blurred", Fault::Machine(Defect::SnapshotBlurred)),
+    ("timers are not restored", Fault::Machine(Defect::TimersForgotten)),
     ("clock behind an earlier life's", Fault::ClockForgets),
     ("clock steps back", Fault::ClockBack),
     ("not taken back from pages", Fault::RetractUntold),

@@ -6,7 +6,7 @@ use crate::shopper::Shopper;
 use crate::stream::{Seam, Stream};
 use midsession_event::{CapEntry, DecisionId, Event, EventName, Product, Reaction, SessionState};
 use midsession_machine::{
-    Ask, Candidate, Cart, Definitions, Derived, Effect, Fact, FactKind, Names, Session, View, WINDOW_MAX_MS,
+    Ask, Candidate, Cart, Definitions, Derived, Earliest, Effect, Fact, FactKind, Names, Session, View, WINDOW_MAX_MS,
 };
 
 impl Stream {
@@ -299,11 +299,11 @@ fn count_in(session: &mut Session, event: &Event, time_ms: i64, now_ms: i64, gap
         }
         _ => {}
     }
-    let earliest = |slot: &mut Option<(i64, midsession_event::Str)>, value: Option<&midsession_event::Str>| {
-        if let Some(value) = value
-            && slot.as_ref().is_none_or(|(at, _)| time_ms < *at)
+    let earliest = |slot: &mut Option<Earliest>, value: Option<&midsession_event::Str>| {
+        if let Some(text) = value
+            && slot.as_ref().is_none_or(|known| time_ms < known.time_ms)
         {
-            *slot = Some((time_ms, value.clone()));
+            *slot = Some(Earliest { time_ms, text: text.clone() });
         }
     };
     earliest(&mut session.device_class, event.device.as_ref().and_then(|device| device.class.as_ref()));

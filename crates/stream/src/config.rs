@@ -1,7 +1,5 @@
 //! The numbers that sessions are cut by.
 
-use midsession_machine::WINDOW_MAX_MS;
-
 /// Facts of one shopper; over it those go first that are about neither orders nor carts. Robots have so many within 24
 /// hours, and people whose pages report long lists of products.
 pub(crate) const FACTS_MAX: usize = 20_000;
@@ -61,14 +59,13 @@ pub enum Defect {
     AnsweredStays,
     /// The owner replays aloud after a restart.
     ReplayAloud,
+    /// What changes while a snapshot is written goes into it as it is by then.
+    SnapshotBlurred,
+    /// Timers are not armed again from a snapshot.
+    TimersForgotten,
 }
 
 impl Config {
-    /// How long after an event something is kept that comes from it, unless its session goes on.
-    pub(crate) fn kept_ms(&self) -> i64 {
-        (self.gap_ms + self.grace_ms + self.readable_ms).max(self.duplicate_horizon_ms).max(WINDOW_MAX_MS)
-    }
-
     /// Whether this fault is to be made.
     pub fn has(&self, defect: Defect) -> bool {
         cfg!(debug_assertions) && self.defect == Some(defect)

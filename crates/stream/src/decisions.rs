@@ -46,10 +46,12 @@ impl Stream {
             shopper.caps.iter().all(|entry| entry.decision_id != decision.decision_id)
                 && shopper.sessions.iter().any(|session| session.id == decision.session_id)
         };
-        let shopper = self
-            .by_id
-            .get(&decision.shopper)
-            .and_then(|index| self.shoppers[*index as usize].as_mut())
+        let index = self.by_id.get(&decision.shopper).copied();
+        if let Some(index) = index {
+            self.keep_shopper(index);
+        }
+        let shopper = index
+            .and_then(|index| self.shoppers[index as usize].as_mut())
             .filter(|shopper| twice || is_pending(shopper) || is_new(shopper));
         let Some(shopper) = shopper else {
             // Decided before (the first one won), or the shopper has moved to another home since.

@@ -8,7 +8,7 @@ use midsession_event::{
     CarriedCandidate, CarriedFact, CarriedSession, CarriedShown, Event, EventName, Handoff, OutputId, SessionState,
     ShopperId, UserId,
 };
-use midsession_machine::{Candidate, Cart, Effect, Fact, FactKind, Session};
+use midsession_machine::{Candidate, Cart, Earliest, Effect, Fact, FactKind, Session};
 
 impl Stream {
     /// The user whose home this event belongs to; `None` while it stays with the visitor here. At a login the
@@ -50,10 +50,7 @@ impl Stream {
         let has_left = time_ms <= oldest_ms
             || attachments.iter().any(|a| a.user == *user && a.to_ms.is_some_and(|to_ms| time_ms <= to_ms));
         match attachments.last_mut().filter(|attachment| attachment.to_ms.is_none()) {
-            Some(open) if open.user == *user => {
-                open.heard(self.now_ms, self.config.duplicate_horizon_ms);
-                return Some(user.clone());
-            }
+            Some(open) if open.user == *user => return Some(user.clone()),
             // A late event of somebody who has left since: it goes to them, and changes nothing here.
             Some(open) if time_ms < open.from_ms.max(oldest_ms) => return Some(user.clone()),
             None if has_left => return Some(user.clone()),
@@ -74,13 +71,7 @@ impl Stream {
         // What belongs to an earlier attachment stays there.
         let from_ms = live_from_ms.min(time_ms).saturating_sub(gap_ms).max(floor_ms(attachments, oldest_ms));
         attachments.reserve_exact(1);
-        attachments.push(Attachment {
-            user: user.clone(),
-            from_ms,
-            to_ms: None,
-            stamp_ms: self.now_ms,
-            next_stamp_ms: self.now_ms,
-        });
+        attachments.push(Attachment { user: user.clone(), from_ms, to_ms: None });
         if attachments.len() > 16 {
             attachments.remove(0);
         }
@@ -175,7 +166,7 @@ impl Stream {
         for carried in &handoff.sessions {
             shopper.last_session += 1;
             numbers.push(shopper.last_session);
-            let session = session_of(carried, shopper.last_session, &handoff.user_id, self.now_ms);
+            let session = session_of(carried, shopper.last_session, &handoff.user_id);
             if session.is_live() && carried.last_stamp_ms > shopper.last_stamp_ms {
                 shopper.last_stamp_ms = carried.last_stamp_ms;
                 shopper.idle_fired_ms = carried.idle_fired_ms;
@@ -283,9 +274,10 @@ fn floor_ms(before: &[Attachment], oldest_ms: i64) -> i64 {
 }
 
 /// A session as it was carried, under its new number.
-fn session_of(carried: &CarriedSession, number: u32, user: &UserId, now_ms: i64) -> Session {
+fn session_of(carried: &CarriedSession, number: u32, user: &UserId) -> Session {
     let update = &carried.update;
     let is_live = matches!(update.state, SessionState::Open | SessionState::Idle);
+    let as_of_start = |text| Earliest { time_ms: update.started_at_ms, text };
     Session {
         id: update.session_id,
         number,
@@ -299,7 +291,6 @@ fn session_of(carried: &CarriedSession, number: u32, user: &UserId, now_ms: i64)
         version: update.version,
         started_at_ms: update.started_at_ms,
         ended_at_ms: update.ended_at_ms,
-        first_stamp_ms: now_ms,
         last_stamp_ms: carried.last_stamp_ms,
         last_kind: FactKind::CUSTOM,
         events: update.events,
@@ -312,8 +303,8 @@ fn session_of(carried: &CarriedSession, number: u32, user: &UserId, now_ms: i64)
         cart: Cart { value: update.cart_value, touched: update.cart_value.is_some(), ..Cart::default() },
         cart_until_ms: update.ended_at_ms,
         cart_version: u64::try_from(carried.cart_version).unwrap_or(0),
-        device_class: update.device_class.clone().map(|class| (update.started_at_ms, class)),
-        campaign: update.campaign.clone().map(|name| (update.started_at_ms, name)),
+        device_class: update.device_class.clone().map(as_of_start),
+        campaign: update.campaign.clone().map(as_of_start),
         bot: update.bot,
         consent: carried.consent,
         emitted_at_ms: i64::MIN,

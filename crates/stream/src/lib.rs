@@ -12,10 +12,12 @@ mod room;
 mod seen;
 mod sessions;
 mod shopper;
+mod snapshot;
 mod stream;
 mod sweep;
 mod timers;
 
 pub use config::{Config, Defect};
 pub use shopper::Shopper;
+pub use snapshot::{Piece, SnapshotError};
 pub use stream::{Counters, Seam, Stream};

@@ -5,6 +5,7 @@ use crate::shopper::{Shopper, Visitor};
 use crate::stream::Stream;
 use midsession_event::{Consent, SessionState, ShopperId};
 use midsession_machine::Effect;
+use serde::{Deserialize, Serialize};
 
 /// So many are looked at for the one to go: enough to find a visit of one event if there are any to speak of.
 const LOOKED_AT: usize = 16;
@@ -70,6 +71,7 @@ impl Stream {
         }
         let rank = |(_, visitor): &(ShopperId, Visitor)| (worth_of(visitor), visitor.last_stamp_ms);
         let Some(slot) = least(&self.visitors, &mut self.room.visitor, rank) else { return };
+        self.keep_visitor(slot as u32);
         let Some((id, _)) = self.visitors[slot].take() else { return };
         self.by_visitor.remove(&id);
         self.free_visitors.push(slot as u32);
@@ -78,7 +80,7 @@ impl Stream {
 }
 
 /// Where looking for the least goes on.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Room {
     shopper: usize,
     visitor: usize,

@@ -1,6 +1,8 @@
 //! The duplicate filter: an event id of a source takes effect once within the horizon.
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::VecDeque;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Hashes of the event ids of one visitor, in order of arrival, with the second they arrived in.
 #[derive(Clone, Debug, Default)]
@@ -10,8 +12,9 @@ pub struct Seen {
     set: Option<Box<machine_set::Set>>,
 }
 
-/// An id, with the second it arrived in.
-#[derive(Clone, Copy, Debug)]
+/// An id, with the second it arrived in. Packed, as there are millions of them.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C, packed(4))]
 struct Arrival {
     id: u64,
     at_s: u32,
@@ -30,7 +33,7 @@ impl Seen {
         self.expire(stamp_ms, horizon_ms);
         let known = match &self.set {
             Some(set) => set.contains(&id),
-            None => self.ids.iter().any(|arrival| arrival.id == id),
+            None => self.ids.iter().any(|arrival| { arrival.id } == id),
         };
         if known {
             return false;
@@ -43,12 +46,16 @@ impl Seen {
             Some(set) => {
                 set.insert(id);
             }
-            None if self.ids.len() >= SET_FROM => {
-                self.set = Some(Box::new(self.ids.iter().map(|arrival| arrival.id).collect()));
-            }
-            None => {}
+            None => self.index(),
         }
         true
+    }
+
+    /// Makes the set if it is worth one.
+    fn index(&mut self) {
+        if self.ids.len() >= SET_FROM {
+            self.set = Some(Box::new(self.ids.iter().map(|arrival| arrival.id).collect()));
+        }
     }
 
     /// Forgets what is older than the horizon.
@@ -56,7 +63,7 @@ impl Seen {
         let before_s = seconds(stamp_ms - horizon_ms);
         while let Some(arrival) = self.ids.pop_front_if(|arrival| arrival.at_s < before_s) {
             if let Some(set) = &mut self.set {
-                set.remove(&arrival.id);
+                set.remove(&{ arrival.id });
             }
         }
     }
@@ -69,6 +76,39 @@ impl Seen {
     /// Bytes held.
     pub fn heap_bytes(&self) -> usize {
         self.ids.capacity() * size_of::<Arrival>() + self.set.as_ref().map_or(0, |set| set.capacity() * 9)
+    }
+}
+
+/// As bytes: 12 per id, in order of arrival.
+impl Serialize for Seen {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (front, back) = self.ids.as_slices();
+        if back.is_empty() {
+            return serializer.serialize_bytes(front.as_bytes());
+        }
+        serializer.serialize_bytes(&[front.as_bytes(), back.as_bytes()].concat())
+    }
+}
+
+impl<'de> Deserialize<'de> for Seen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl serde::de::Visitor<'_> for Bytes {
+            type Value = Seen;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("12 bytes per id")
+            }
+            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Seen, E> {
+                let (ids, rest) = bytes.as_chunks::<12>();
+                if !rest.is_empty() {
+                    return Err(E::invalid_length(bytes.len(), &self));
+                }
+                let mut seen = Seen { ids: ids.iter().map(|id| zerocopy::transmute!(*id)).collect(), set: None };
+                seen.index();
+                Ok(seen)
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
     }
 }
 

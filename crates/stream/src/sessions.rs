@@ -53,7 +53,7 @@ impl Stream {
                 let number = shopper.last_session;
                 // Most shoppers have one session within a day: no room for four.
                 shopper.sessions.reserve_exact(1);
-                shopper.sessions.push(opened(event, time_ms, now_ms, number, &shopper.id));
+                shopper.sessions.push(opened(event, time_ms, number, &shopper.id));
                 Some(shopper.sessions.len() - 1)
             }
         }
@@ -122,7 +122,6 @@ impl Stream {
         let session = &mut shopper.sessions[kept];
         session.version = session.version.max(lost.version);
         session.started_at_ms = session.started_at_ms.min(lost.started_at_ms);
-        session.first_stamp_ms = session.first_stamp_ms.min(lost.first_stamp_ms);
         if lost.ended_at_ms > session.ended_at_ms {
             session.ended_at_ms = lost.ended_at_ms;
             session.consent = lost.consent;
@@ -149,7 +148,7 @@ impl Stream {
         }
         for (slot, value) in [(&mut session.device_class, lost.device_class), (&mut session.campaign, lost.campaign)] {
             if let Some(value) = value
-                && slot.as_ref().is_none_or(|known| value.0 < known.0)
+                && slot.as_ref().is_none_or(|known| value.time_ms < known.time_ms)
             {
                 *slot = Some(value);
             }
@@ -172,7 +171,7 @@ fn ended_by_logout(facts: &Facts, session: &Session) -> bool {
 }
 
 /// The session that this event opens.
-fn opened(event: &Event, time_ms: i64, now_ms: i64, number: u32, shopper: &midsession_event::ShopperId) -> Session {
+fn opened(event: &Event, time_ms: i64, number: u32, shopper: &midsession_event::ShopperId) -> Session {
     Session {
         id: SessionId::opened_by(&event.source, &event.event_id),
         number,
@@ -188,7 +187,6 @@ fn opened(event: &Event, time_ms: i64, now_ms: i64, number: u32, shopper: &midse
         version: 0,
         started_at_ms: time_ms,
         ended_at_ms: time_ms,
-        first_stamp_ms: now_ms,
         last_stamp_ms: i64::MIN,
         last_kind: FactKind::of(&event.name),
         events: 0,

@@ -3,9 +3,10 @@
 use crate::seen::Seen;
 use midsession_event::{CapEntry, Consent, DecisionId, SessionId, SessionState, ShopperId, Str, UserId};
 use midsession_machine::{Candidate, Facts, Session};
+use serde::{Deserialize, Serialize};
 
 /// A shopper at home: all that is known of them is here.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Shopper {
     /// Who.
     pub id: ShopperId,
@@ -28,6 +29,7 @@ pub struct Shopper {
     /// The deadline that counts; others that come up are old.
     pub armed_ms: Option<i64>,
     /// How many of their sessions are open, idle and closed, as counted into the partition's sum.
+    #[serde(skip)]
     pub(crate) tally: Tally,
 }
 
@@ -96,14 +98,6 @@ impl Shopper {
         }
     }
 
-    /// The oldest stamp that what is kept beyond the windows goes back to. Epoch ms.
-    pub(crate) fn oldest_stamp_ms(&self) -> i64 {
-        let sessions = self.sessions.iter().map(|session| session.first_stamp_ms);
-        let caps = self.caps.iter().map(|entry| entry.at_ms);
-        let pending = self.pending.iter().map(|candidate| candidate.asked_at_ms);
-        sessions.chain(caps).chain(pending).min().unwrap_or(i64::MAX)
-    }
-
     /// Silences that were due by now are told or over: a session that is live from now on does not bring them back.
     pub(crate) fn pass_over_silences(&mut self, now_ms: i64, idle_thresholds_ms: &[i64]) {
         let silent_ms = now_ms.saturating_sub(self.last_stamp_ms);
@@ -118,7 +112,7 @@ impl Shopper {
 }
 
 /// A served decision that may still have to be taken back.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shown {
     /// Which.
     pub decision_id: DecisionId,
@@ -131,7 +125,7 @@ pub struct Shown {
 }
 
 /// A visitor at the partition where their events enter.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Visitor {
     /// Event ids that took effect.
     pub seen: Seen,
@@ -139,8 +133,10 @@ pub struct Visitor {
     pub attachments: Vec<Attachment>,
     /// What was last said in a `consent` event: nothing but another one widens it.
     pub consent: Option<Said>,
-    /// How many events were in the last second and the last minute that there was one in.
-    pub pace: [Pace; 2],
+    /// How many events were in the last second that there was one in.
+    pub in_second: Pace,
+    /// In the last minute.
+    pub in_minute: Pace,
     /// Once they were too many.
     pub hasty: bool,
     /// Stamp of the last event. Epoch ms.
@@ -148,7 +144,7 @@ pub struct Visitor {
 }
 
 /// Events within a stretch of event time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pace {
     stretch: i64,
     count: u32,
@@ -159,16 +155,10 @@ pub struct Pace {
 const HASTY: [(i64, u32); 2] = [(1_000, 100), (60_000, 1_800)];
 
 impl Visitor {
-    /// The oldest stamp that what is kept beyond the horizon goes back to. Epoch ms.
-    pub(crate) fn oldest_stamp_ms(&self, now_ms: i64, kept_ms: i64) -> i64 {
-        let attachments = self.attachments.iter().map(|attachment| attachment.stamp_ms);
-        attachments.chain(self.consent.and_then(|said| said.needs_from_ms(now_ms, kept_ms))).min().unwrap_or(i64::MAX)
-    }
-
     /// Counts an event; whether its visitor acts faster than people do. By event time: a queue that was kept while the
     /// network was away comes at once too.
     pub(crate) fn is_hasty(&mut self, time_ms: i64) -> bool {
-        for (pace, (stretch_ms, most)) in self.pace.iter_mut().zip(HASTY) {
+        for (pace, (stretch_ms, most)) in [&mut self.in_second, &mut self.in_minute].into_iter().zip(HASTY) {
             let stretch = time_ms.div_euclid(stretch_ms);
             if stretch > pace.stretch {
                 *pace = Pace { stretch, count: 0 };
@@ -182,33 +172,16 @@ impl Visitor {
 }
 
 /// A consent as it was said.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Said {
     /// What.
     pub consent: Consent,
     /// Event time. Epoch ms.
     pub time_ms: i64,
-    /// Stamp of its record. Epoch ms.
-    pub stamp_ms: i64,
-    /// Stamp of the record of what held before it. Epoch ms.
-    pub before_ms: Option<i64>,
-}
-
-impl Said {
-    /// Stamp of the oldest record that what is kept goes back to; `kept_ms` is how long sessions and facts are. What
-    /// held before counts as long as something from then is kept; who allows everything is the same as who was never
-    /// heard. Epoch ms.
-    pub(crate) fn needs_from_ms(&self, now_ms: i64, kept_ms: i64) -> Option<i64> {
-        match self.before_ms {
-            Some(before_ms) if now_ms - self.stamp_ms <= kept_ms => Some(before_ms),
-            _ if self.consent == Consent::FULL => None,
-            _ => Some(self.stamp_ms),
-        }
-    }
 }
 
 /// An interval of event time in which a visitor is a user.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attachment {
     /// Who.
     pub user: UserId,
@@ -216,22 +189,9 @@ pub struct Attachment {
     pub from_ms: i64,
     /// Up to this one; open while signed in. Epoch ms.
     pub to_ms: Option<i64>,
-    /// Stamp of a record that it can be had from again: the login, or a later event with the user's id from before the
-    /// horizon. Epoch ms.
-    pub stamp_ms: i64,
-    /// Stamp of the next such record, once it is older than the horizon. Epoch ms.
-    pub next_stamp_ms: i64,
 }
 
 impl Attachment {
-    /// An event with the user's id came: records from before the horizon are not needed to know the user again.
-    pub(crate) fn heard(&mut self, now_ms: i64, horizon_ms: i64) {
-        if now_ms - self.next_stamp_ms > horizon_ms {
-            self.stamp_ms = self.next_stamp_ms;
-            self.next_stamp_ms = now_ms;
-        }
-    }
-
     /// Whether this instant of event time lies in it.
     pub fn holds(&self, time_ms: i64) -> bool {
         self.from_ms <= time_ms && self.to_ms.is_none_or(|to_ms| time_ms <= to_ms)

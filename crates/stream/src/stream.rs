@@ -3,10 +3,12 @@
 use crate::apply::is_reaction;
 use crate::room::Room;
 use crate::shopper::{Said, Shopper, Tally, Visitor};
+use crate::snapshot::Snapshot;
 use crate::sweep::Sweep;
 use crate::{Config, Defect};
-use midsession_event::{Event, EventName, OutputId, PartitionId, Record, SessionId, ShopperId, Str};
+use midsession_event::{DecisionId, Event, EventName, OutputId, PartitionId, Record, SessionId, ShopperId, Str};
 use midsession_machine::{Candidate, Definitions, Effect, Map, Names, Session, Timers, View};
+use serde::{Deserialize, Serialize};
 
 /// One partition's sessions, identities, duplicates, facts and timers.
 #[derive(Debug)]
@@ -36,11 +38,14 @@ pub struct Stream {
     pub(crate) offset: i64,
     pub(crate) now_ms: i64,
     pub(crate) ordinal: u32,
+    /// The snapshot under way.
+    pub(crate) snapshot: Option<Box<Snapshot>>,
 }
 
 /// What happened so far, counted. On time + late + too late + duplicates + forwarded + keyless + refused =
 /// events + forwards read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Counters {
     /// Event records read (first copies and repeats).
     pub events: u64,
@@ -165,6 +170,7 @@ impl Stream {
             offset: -1,
             now_ms: i64::MIN,
             ordinal: 0,
+            snapshot: None,
         }
     }
 
@@ -274,6 +280,11 @@ impl Stream {
         self.shoppers.iter().flatten().flat_map(|shopper| &shopper.pending)
     }
 
+    /// What was shown, or is to be, and is still true.
+    pub fn shown(&self) -> impl Iterator<Item = DecisionId> {
+        self.shoppers.iter().flatten().flat_map(|shopper| &shopper.shown).map(|shown| shown.decision_id)
+    }
+
     /// The partition's currencies, for [`Session::update`].
     pub fn currencies(&self) -> &Names {
         &self.currencies
@@ -368,13 +379,7 @@ impl Stream {
             match state.consent {
                 // A later word has overtaken it: that one goes on to hold.
                 Some(said) if said.time_ms > event.occurred_at_ms => event.consent = said.consent,
-                _ => {
-                    let kept_ms = self.config.kept_ms();
-                    let before_ms = state.consent.and_then(|before| before.needs_from_ms(now_ms, kept_ms));
-                    let (consent, time_ms) = (event.consent, event.occurred_at_ms);
-                    let said = Said { consent, time_ms, stamp_ms: now_ms, before_ms };
-                    state.consent = Some(said);
-                }
+                _ => state.consent = Some(Said { consent: event.consent, time_ms: event.occurred_at_ms }),
             }
         } else if let Some(said) = state.consent {
             // Another tab, a server, a source's default: none of them brings back what was withdrawn.
@@ -402,6 +407,7 @@ impl Stream {
 
     /// Takes a shopper out of this partition; what leads to their sessions stays.
     pub(crate) fn take_out(&mut self, index: u32) -> Option<Shopper> {
+        self.keep_shopper(index);
         let shopper = self.shoppers[index as usize].take()?;
         self.by_id.remove(&shopper.id);
         self.free.push(index);
@@ -410,28 +416,32 @@ impl Stream {
     }
 
     pub(crate) fn shopper_index(&mut self, id: &ShopperId, out: &mut Vec<Effect>) -> u32 {
-        if let Some(index) = self.by_id.get(id) {
-            return *index;
+        if let Some(index) = self.by_id.get(id).copied() {
+            self.keep_shopper(index);
+            return index;
         }
         self.make_room_for_shopper(out);
         let index = self.free.pop().unwrap_or_else(|| {
             self.shoppers.push(None);
             self.shoppers.len() as u32 - 1
         });
+        self.keep_shopper(index);
         self.shoppers[index as usize] = Some(Shopper::new(id.clone()));
         self.by_id.insert(id.clone(), index);
         index
     }
 
     pub(crate) fn visitor_index(&mut self, id: &ShopperId) -> u32 {
-        if let Some(index) = self.by_visitor.get(id) {
-            return *index;
+        if let Some(index) = self.by_visitor.get(id).copied() {
+            self.keep_visitor(index);
+            return index;
         }
         self.make_room_for_visitor();
         let index = self.free_visitors.pop().unwrap_or_else(|| {
             self.visitors.push(None);
             self.visitors.len() as u32 - 1
         });
+        self.keep_visitor(index);
         self.visitors[index as usize] = Some((id.clone(), Visitor::default()));
         self.by_visitor.insert(id.clone(), index);
         index

@@ -1,9 +1,9 @@
 //! Forgetting: each record looks at one shopper and one visitor, in turn, and drops what no read can ask for.
 
-use crate::shopper::Shopper;
 use crate::stream::Stream;
 use midsession_event::SessionState;
 use midsession_machine::{Fact, FactKind, Session, WINDOW_MAX_MS};
+use serde::{Deserialize, Serialize};
 
 /// Records per look at one shopper and one visitor.
 const SWEEP_EVERY: i64 = 4;
@@ -11,59 +11,25 @@ const SWEEP_EVERY: i64 = 4;
 /// Fewer names than this are not worth looking through.
 const NAMES_MIN: usize = 1 << 16;
 
-/// Where forgetting is, and what it has seen.
-#[derive(Clone, Copy, Debug, Default)]
+/// Where forgetting is.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Sweep {
-    shoppers: Round,
-    visitors: Round,
+    /// The shopper's slot that is looked at next.
+    shopper: usize,
+    /// The visitor's.
+    visitor: usize,
     /// So many names make it worth looking which are still used.
     names_max: usize,
 }
 
-/// A walk over all slots, again and again.
-#[derive(Clone, Copy, Debug, Default)]
-struct Round {
-    next: usize,
-    /// The oldest stamp that something seen in this round goes back to, or that came since it began. Epoch ms.
-    oldest_ms: i64,
-    /// The same of the last whole round. Epoch ms.
-    last_oldest_ms: Option<i64>,
-}
-
-impl Round {
-    /// The slot to look at, of so many.
-    fn step(&mut self, slots: usize, now_ms: i64) -> Option<usize> {
-        if self.next == 0 {
-            // What a slot takes up after it was looked at is not older than this.
-            self.oldest_ms = now_ms;
-        }
-        let at = Some(self.next).filter(|next| *next < slots)?;
-        self.next += 1;
-        Some(at)
-    }
-
-    /// What the slot just looked at goes back to.
-    fn saw(&mut self, oldest_ms: i64, slots: usize) {
-        self.oldest_ms = self.oldest_ms.min(oldest_ms);
-        if self.next >= slots {
-            self.last_oldest_ms = Some(self.oldest_ms);
-            self.next = 0;
-        }
-    }
+/// The slot to look at, of so many; after the last comes the first.
+fn step(next: &mut usize, slots: usize) -> Option<usize> {
+    let at = if *next < slots { *next } else { 0 };
+    *next = at + 1;
+    (at < slots).then_some(at)
 }
 
 impl Stream {
-    /// The state comes from records with stamps from this one on; older ones may go. Everything is needed until all
-    /// slots have been looked at once. Epoch ms.
-    pub fn needs_from_ms(&self) -> i64 {
-        let of =
-            |round: &Round, slots: usize| if slots == 0 { i64::MAX } else { round.last_oldest_ms.unwrap_or(i64::MIN) };
-        let looked_back_ms = self.config.duplicate_horizon_ms.max(WINDOW_MAX_MS);
-        of(&self.sweep.shoppers, self.shoppers.len())
-            .min(of(&self.sweep.visitors, self.visitors.len()))
-            .min(self.now_ms.saturating_sub(looked_back_ms))
-    }
-
     /// Looks at the next shopper and the next visitor. Driven by records, so replay forgets at the same places; not by
     /// each, since what is looked at is seldom in the processor's cache.
     pub(crate) fn sweep_some(&mut self) {
@@ -74,17 +40,13 @@ impl Stream {
         if self.names.len() >= self.sweep.names_max.max(NAMES_MIN) {
             self.sweep_names();
         }
-        if let Some(index) = self.sweep.shoppers.step(self.shoppers.len(), now_ms) {
+        if let Some(index) = step(&mut self.sweep.shopper, self.shoppers.len()) {
+            self.keep_shopper(index as u32);
             self.sweep_shopper(index, now_ms);
-            let oldest_ms = self.shoppers[index].as_ref().map_or(i64::MAX, Shopper::oldest_stamp_ms);
-            self.sweep.shoppers.saw(oldest_ms, self.shoppers.len());
         }
-        if let Some(index) = self.sweep.visitors.step(self.visitors.len(), now_ms) {
+        if let Some(index) = step(&mut self.sweep.visitor, self.visitors.len()) {
+            self.keep_visitor(index as u32);
             self.sweep_visitor(index, now_ms);
-            let kept_ms = self.config.kept_ms();
-            let oldest_ms =
-                self.visitors[index].as_ref().map_or(i64::MAX, |(_, visitor)| visitor.oldest_stamp_ms(now_ms, kept_ms));
-            self.sweep.visitors.saw(oldest_ms, self.visitors.len());
         }
     }
 
@@ -135,6 +97,8 @@ impl Stream {
     /// Forgets the names that no fact has any more. It looks at every fact, so it waits until the names have doubled:
     /// that way it costs each new name the same, and names cost no more memory than the facts do.
     fn sweep_names(&mut self) {
+        // The numbers in it would be the old ones. It is seldom, and another one is begun.
+        self.snapshot = None;
         let Self { shoppers, names, .. } = self;
         let mut is_used = vec![false; names.len() + 1];
         let derived = |fact: &Fact| fact.kind.base() == FactKind::DERIVED;

@@ -15,6 +15,7 @@ impl Stream {
                 continue; // Armed again since, or gone.
             }
             self.now_ms = self.now_ms.max(deadline_ms);
+            self.keep_shopper(index);
             self.fire(index, deadline_ms, definitions, out);
             if let Some(shopper) = self.shoppers[index as usize].as_mut() {
                 shopper.armed_ms = None;

@@ -36,7 +36,6 @@ impl Shopper {
                 version: 1,
                 started_at_ms: 0,
                 ended_at_ms: 0,
-                first_stamp_ms: 0,
                 last_stamp_ms: 0,
                 last_kind: FactKind::CUSTOM,
                 events: 1,

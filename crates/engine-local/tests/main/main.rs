@@ -6,3 +6,4 @@ mod basics;
 mod real;
 mod rig;
 mod simulated;
+mod snapshots;

@@ -116,7 +116,6 @@ pub fn session(number: u32, started_at_ms: i64, ended_at_ms: i64) -> Session {
         version: 1,
         started_at_ms,
         ended_at_ms,
-        first_stamp_ms: 0,
         last_stamp_ms: ended_at_ms,
         last_kind: FactKind::CUSTOM,
         events: 1,

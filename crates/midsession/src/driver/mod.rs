@@ -1,11 +1,15 @@
 //! The driver: turns the pure machine's effects into appends, pushes and answers. One owner per partition, slices of
 //! records, one unit per slice; no lock and no channel per event.
 
+mod around;
 mod owner;
 mod read;
 mod slot;
+mod state;
 mod threads;
 
-pub use owner::{Cause, Decider, Owner, Sink, Turn};
+pub use around::{Around, Cause, Decider, Sink, SnapshotTold};
+pub use owner::{Owner, Turn};
 pub use slot::Progress;
+pub use state::SnapshotRule;
 pub use threads::{Clock, Driver, DriverError, Seen};

@@ -2,15 +2,13 @@
 //!
 //! `turn` has no clock and no thread of its own, so that a simulator can drive it; [`super::Driver`] gives it both.
 
+use super::around::{Around, Cause};
 use super::slot::{Progress, Slot};
 use bytes::BytesMut;
-use midsession_event::{
-    Decision, DecisionId, EventName, PartitionId, Reaction, Record, Schematic, SessionUpdate, Stamps, Str, Tick, Topic,
-    VisitorId, encode_into, partition_of,
-};
+use midsession_event::{EventName, PartitionId, Record, Schematic, Tick, Topic, encode_into, partition_of};
 use midsession_machine::{Candidate, Definitions, Effect};
-use midsession_ports::{Append, Entry, Log, LogError, Position, Receipt, Unit};
-use midsession_stream::{Config, Defect, Seam, Stream};
+use midsession_ports::{Append, Entry, LogError, Position, Receipt, Unit};
+use midsession_stream::{Config, Defect, Stream};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -19,46 +17,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 const TICK_EVERY_MS: i64 = 20;
 /// Bytes of records read from one partition before the next has its turn.
 const SLICE_BYTES: usize = 64 * 1024;
-/// How often the log is told what it must keep.
-const KEEP_EVERY_MS: i64 = 60_000;
 /// Bytes of output that may wait for the log before reading pauses.
 const PENDING_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// A unit refused by a busy or full log is offered again after this.
 const RETRY_AFTER_MS: i64 = 20;
-
-/// Answers a candidate. `now_us` is the clock; `stamps` are those of the event that caused it.
-pub trait Decider: Send + Sync {
-    /// The decision, ready to be appended.
-    fn decide(&self, candidate: &Candidate, now_us: i64, cause: Option<Cause>) -> Decision;
-}
-
-/// Where the event behind a candidate has been so far. Epoch µs.
-#[derive(Clone, Copy, Debug)]
-pub struct Cause {
-    /// By the collector.
-    pub stamps: Stamps,
-    /// Durable on the log.
-    pub durable_us: i64,
-}
-
-/// Learns what happened, in the order of the partition. Calls come from the owner's thread: hand over and return.
-pub trait Sink: Send + Sync {
-    /// An event took effect (or did not); `received_us` is when its first byte came in.
-    fn seam(&self, _partition: PartitionId, _seam: Seam, _received_us: i64, _now_us: i64) {}
-    /// A session's next version.
-    fn session(&self, _update: &SessionUpdate) {}
-    /// A decision took effect. Served ones are to be shown. `durable_us`: when its record became durable.
-    fn decided(&self, _decision: &Decision, _durable_us: i64, _replayed: bool) {}
-    /// A cap held a rule back before anybody was asked.
-    fn capped(&self, _rule: &Str) {}
-    /// What was shown is to be taken back.
-    fn retract(&self, _decision: DecisionId, _visitor: Option<&VisitorId>) {}
-    /// A browser reports that it has painted this, or that it was dismissed. Told where the report enters, before it
-    /// has reached the user's home: what a restart finds pending elsewhere must not be shown again.
-    fn painted(&self, _decision: DecisionId) {}
-    /// A shopper reacted.
-    fn reacted(&self, _reaction: &Reaction, _replayed: bool) {}
-}
 
 /// What a turn came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,12 +33,10 @@ pub struct Turn {
 
 /// An owner of some partitions.
 pub struct Owner<D> {
-    log: Arc<dyn Log>,
-    definitions: Arc<D>,
-    decider: Arc<dyn Decider>,
-    sink: Arc<dyn Sink>,
+    pub(super) around: Around<D>,
     partitions: u32,
-    slots: Vec<Slot>,
+    pub(super) config: Config,
+    pub(super) slots: Vec<Slot>,
     /// Whose turn it is.
     turn_of: usize,
     /// When the log last told of a commit. Epoch µs.
@@ -87,11 +47,13 @@ pub struct Owner<D> {
     /// Keys and values of the unit are slices of this: one piece of memory for hundreds of them.
     output: BytesMut,
     flight: Flight,
+    /// A snapshot waits for the position to become durable.
+    pub(super) wants_position: bool,
     entries: Vec<Entry>,
     effects: Vec<Effect>,
     dead: u64,
     /// Called when an answer of the log is there.
-    wake: Arc<dyn Fn() + Send + Sync>,
+    pub(super) wake: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// The unit under way. One at a time: a refused unit is offered again before anything that came after it.
@@ -102,33 +64,28 @@ enum Flight {
 }
 
 impl<D: Definitions> Owner<D> {
-    /// Takes over partitions: each starts at the first record the log still holds and replays silently up to its
-    /// durable position.
-    #[expect(clippy::too_many_arguments, reason = "the assembly, part by part")]
+    /// Takes over partitions. The first turns take up their last snapshots; each partition goes on from there, silently up
+    /// to its durable position.
     pub fn new(
-        log: Arc<dyn Log>,
+        around: Around<D>,
         partitions: &[PartitionId],
         config: Config,
-        definitions: Arc<D>,
-        decider: Arc<dyn Decider>,
-        sink: Arc<dyn Sink>,
         committed_us: Arc<AtomicI64>,
         wake: Arc<dyn Fn() + Send + Sync>,
     ) -> Result<Self, LogError> {
         let slots = partitions
             .iter()
             .map(|partition| {
-                let start = log.extent(Topic::Behavior, *partition)?.start;
-                let aloud_from = if config.has(Defect::ReplayAloud) { start } else { log.position(*partition) };
+                let start = around.log.extent(Topic::Behavior, *partition)?.start;
+                let position = around.log.position(*partition);
+                let aloud_from = if config.has(Defect::ReplayAloud) { start } else { position };
                 Ok(Slot::new(*partition, config, start, aloud_from))
             })
             .collect::<Result<_, LogError>>()?;
         Ok(Self {
-            log,
-            definitions,
-            decider,
-            sink,
+            around,
             partitions: config.partitions,
+            config,
             slots,
             turn_of: 0,
             committed_us,
@@ -137,6 +94,7 @@ impl<D: Definitions> Owner<D> {
             scratch: Vec::new(),
             output: BytesMut::new(),
             flight: Flight::None,
+            wants_position: false,
             entries: Vec::new(),
             effects: Vec::new(),
             dead: 0,
@@ -153,9 +111,10 @@ impl<D: Definitions> Owner<D> {
 
     /// Reads a slice of a partition out of turn, if the log holds more of it than was read.
     pub fn look(&mut self, partition: PartitionId, now_us: i64) -> Result<(), LogError> {
-        let end = self.log.extent(Topic::Behavior, partition)?.end;
+        let end = self.around.log.extent(Topic::Behavior, partition)?.end;
         let index = self.slots.iter().position(|slot| slot.stream.partition() == partition);
-        let Some(index) = index.filter(|index| end > self.slots[*index].next) else { return Ok(()) };
+        let is_due = |slot: &Slot| slot.restored && end > slot.next;
+        let Some(index) = index.filter(|index| is_due(&self.slots[*index])) else { return Ok(()) };
         self.slots[index].behind = true;
         if self.pending_bytes < PENDING_BYTES_MAX {
             self.slice(index, now_us)?;
@@ -175,7 +134,7 @@ impl<D: Definitions> Owner<D> {
 
     /// The definitions in force.
     pub fn definitions(&self) -> &D {
-        &self.definitions
+        &self.around.definitions
     }
 
     /// Records that could not be read as what they should be; counted, never a stop.
@@ -198,6 +157,11 @@ impl<D: Definitions> Owner<D> {
     /// One round over the partitions. An error means: stop, restart, recover from the log.
     pub fn turn(&mut self, now_us: i64) -> Result<Turn, LogError> {
         let now_ms = now_us / 1000;
+        if let Some(index) = self.slots.iter().position(|slot| !slot.restored) {
+            // One at a time: questions learn meanwhile that the state is not there yet.
+            self.restore(index, now_ms)?;
+            return Ok(Turn { worked: true, wake_at_ms: None });
+        }
         for slot in self.slots.iter_mut().filter(|slot| slot.behind) {
             slot.behind_since_ms.get_or_insert(now_ms);
         }
@@ -248,24 +212,25 @@ impl<D: Definitions> Owner<D> {
         slot.behind = false;
         self.entries.clear();
         let mut entries = std::mem::take(&mut self.entries);
-        match self.log.read(Topic::Behavior, partition, slot.next, SLICE_BYTES, &mut entries) {
+        match self.around.log.read(Topic::Behavior, partition, slot.next, SLICE_BYTES, &mut entries) {
             Err(LogError::OutOfRange { start, .. }) if slot.next < start => {
-                // Retention passed by while this owner was away; what it removed is no longer needed.
-                slot.next = start;
-                slot.behind = true;
-                self.entries = entries;
-                return Ok(true);
+                let (partition, next) = (partition.0, slot.next);
+                let cause = format!(
+                    "records {next} to {start} of behavior partition {partition} are gone, though its state needs them"
+                );
+                return Err(LogError::Failed { cause });
             }
             other => other?,
         }
         let durable_us = self.committed_us.load(Ordering::Acquire);
         for entry in entries.drain(..) {
+            self.slots[index].unsaved_bytes += entry.value.as_ref().map_or(0, |value| value.len() as u64);
             self.record(index, entry, durable_us, now_us);
         }
         self.entries = entries;
         let slot = &mut self.slots[index];
         let moved = slot.next > slot.aloud_from || !slot.resumed;
-        if self.log.extent(Topic::Behavior, partition)?.end > slot.next {
+        if self.around.log.extent(Topic::Behavior, partition)?.end > slot.next {
             slot.behind = true;
         } else {
             slot.behind_since_ms = None;
@@ -301,27 +266,27 @@ impl<D: Definitions> Owner<D> {
                 return;
             }
         };
-        let cause = match &record {
-            Record::Event(event) => {
-                let is_seen = matches!(event.name, EventName::Painted | EventName::Dismiss);
-                if let Some(decision) = event.decision_id.as_ref().filter(|_| is_seen).and_then(|id| id.parse().ok()) {
-                    self.sink.painted(decision);
-                }
-                Some(event.stamps)
-            }
-            Record::Forward(forward) => Some(forward.event.stamps),
+        let event = match &record {
+            Record::Event(event) => Some(event),
+            Record::Forward(forward) => Some(&forward.event),
             Record::Tick(_) => {
                 slot.tick_under_way = false;
                 None
             }
             Record::Decision(_) | Record::Handoff(_) => None,
+        };
+        if let Some(event) = event.filter(|event| matches!(event.name, EventName::Painted | EventName::Dismiss))
+            && let Some(decision) = event.decision_id.as_ref().and_then(|id| id.parse().ok())
+        {
+            self.around.sink.painted(decision);
         }
-        .map(|stamps| Cause { stamps, durable_us });
+        let cause = event.map(|event| Cause { stamps: event.stamps, durable_us });
         let mut effects = std::mem::take(&mut self.effects);
-        let seam = slot.stream.on_record(entry.offset, entry.stamp_ms, record, self.definitions.as_ref(), &mut effects);
+        let seam =
+            slot.stream.on_record(entry.offset, entry.stamp_ms, record, self.around.definitions.as_ref(), &mut effects);
         if let (Some(seam), true) = (seam, aloud) {
             let received_us = cause.map_or(0, |cause| cause.stamps.received_at_us);
-            self.sink.seam(slot.stream.partition(), seam, received_us, now_us);
+            self.around.sink.seam(slot.stream.partition(), seam, received_us, now_us);
         }
         for effect in effects.drain(..) {
             self.effect(index, effect, aloud, cause, durable_us, now_us);
@@ -339,47 +304,43 @@ impl<D: Definitions> Owner<D> {
         now_us: i64,
     ) {
         match effect {
+            Effect::Retract { decision_id, visitor_id } => {
+                self.around.sink.retract(decision_id, visitor_id.as_ref());
+            }
+            // What a silent replay makes is on the log already, for whoever wants to know.
+            _ if !aloud => {}
             Effect::Session(update) => {
-                self.sink.session(&update);
-                if aloud {
-                    let key = update.session_id.to_hex();
-                    self.append(Topic::Session, partition_of(&key, self.partitions), &key, update.as_ref());
-                }
+                self.around.sink.session(&update);
+                let key = update.session_id.to_hex();
+                self.append(Topic::Session, partition_of(&key, self.partitions), &key, update.as_ref());
             }
-            Effect::Candidate(candidate) if aloud => self.decide(index, &candidate, cause, now_us),
-            Effect::Candidate(_) => {}
+            Effect::Candidate(candidate) => self.decide(index, &candidate, cause, now_us),
             Effect::Decided(decision) => {
-                self.sink.decided(&decision, durable_us, !aloud);
-                if aloud {
-                    let key = decision.decision_id.to_hex();
-                    self.append(Topic::Decision, partition_of(&key, self.partitions), &key, decision.as_ref());
-                }
+                self.around.sink.decided(&decision, durable_us);
+                let key = decision.decision_id.to_hex();
+                self.append(Topic::Decision, partition_of(&key, self.partitions), &key, decision.as_ref());
             }
-            Effect::Capped { rule } => self.sink.capped(&rule),
-            Effect::Retract { decision_id, visitor_id } => self.sink.retract(decision_id, visitor_id.as_ref()),
+            Effect::Capped { rule } => self.around.sink.capped(&rule),
             Effect::Reaction(reaction) => {
-                self.sink.reacted(&reaction, !aloud);
-                if aloud {
-                    let key = reaction.decision_id.to_hex();
-                    self.append(Topic::Decision, partition_of(&key, self.partitions), &key, reaction.as_ref());
-                }
+                self.around.sink.reacted(&reaction);
+                let key = reaction.decision_id.to_hex();
+                self.append(Topic::Decision, partition_of(&key, self.partitions), &key, reaction.as_ref());
             }
-            Effect::Handoff(handoff) if aloud => {
+            Effect::Handoff(handoff) => {
                 let (key, partition) =
                     (handoff.user_id.clone(), partition_of(handoff.user_id.as_str(), self.partitions));
                 self.append(Topic::Behavior, partition, key.as_str(), handoff.as_ref());
             }
-            Effect::Forward(forward) if aloud => {
+            Effect::Forward(forward) => {
                 let (key, partition) =
                     (forward.user_id.clone(), partition_of(forward.user_id.as_str(), self.partitions));
                 self.append(Topic::Behavior, partition, key.as_str(), forward.as_ref());
             }
-            Effect::Handoff(_) | Effect::Forward(_) => {}
         }
     }
 
     fn decide(&mut self, index: usize, candidate: &Candidate, cause: Option<Cause>, now_us: i64) {
-        let decision = self.decider.decide(candidate, now_us, cause);
+        let decision = self.around.decider.decide(candidate, now_us, cause);
         let partition = self.slots[index].stream.partition();
         let key = candidate.shopper.as_str();
         self.append(Topic::Behavior, partition, key, &decision);
@@ -425,19 +386,7 @@ impl<D: Definitions> Owner<D> {
         let Some(answer) = answer else { return Ok(false) };
         let Flight::Waiting { unit, .. } = std::mem::replace(&mut self.flight, Flight::None) else { return Ok(false) };
         match answer {
-            Ok(()) => {
-                // What the state comes from must be there at the next start, whatever the retention says.
-                let mut needed = Vec::new();
-                for slot in self.slots.iter_mut().filter(|slot| now_ms - slot.kept_at_ms >= KEEP_EVERY_MS) {
-                    slot.kept_at_ms = now_ms;
-                    let partition = slot.stream.partition();
-                    let offset = self.log.offset_at(Topic::Behavior, partition, slot.stream.needs_from_ms())?;
-                    needed.push(Position { partition, offset: offset.min(slot.next) });
-                }
-                if !needed.is_empty() {
-                    self.log.keep_from(&needed);
-                }
-            }
+            Ok(()) => {}
             Err(error) if error.is_retryable() => {
                 self.flight = Flight::Refused { unit, retry_at_ms: now_ms + RETRY_AFTER_MS };
             }
@@ -449,9 +398,11 @@ impl<D: Definitions> Owner<D> {
     /// Hands the next unit to the log.
     fn take_off(&mut self, now_ms: i64) -> bool {
         let unit = match std::mem::replace(&mut self.flight, Flight::None) {
-            // A position alone is not worth an fsync: what was read since made nothing, and makes nothing again.
-            Flight::None if self.pending.records.is_empty() => return false,
+            // A position alone is not worth an fsync, unless a snapshot waits for it: what was read since made nothing, and
+            // makes nothing again.
+            Flight::None if self.pending.records.is_empty() && !self.wants_position => return false,
             Flight::None => {
+                self.wants_position = false;
                 self.pending_bytes = 0;
                 std::mem::take(&mut self.pending)
             }
@@ -465,7 +416,7 @@ impl<D: Definitions> Owner<D> {
         let (done, wake) = (Arc::clone(&answer), Arc::clone(&self.wake));
         // The copy is of handles: keys and values are shared bytes.
         self.flight = Flight::Waiting { unit: unit.clone(), answer };
-        self.log.append(
+        self.around.log.append(
             unit,
             Box::new(move |result: Result<Vec<Receipt>, LogError>| {
                 *done.lock() = Some(result.map(|_| ()));

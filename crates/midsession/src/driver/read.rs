@@ -82,8 +82,9 @@ mod tests {
     use super::*;
     use crate::assemble::Assembly;
     use crate::config::Config;
-    use crate::driver::{Cause, Clock, Decider, Sink};
+    use crate::driver::{Around, Cause, Clock, Decider, Sink, SnapshotRule};
     use futures_util::FutureExt;
+    use midsession_engine_local::{LocalSnapshots, SimDisk};
     use midsession_event::{Decision, Topic};
     use midsession_machine::Candidate;
     use midsession_ports::{Done, Entry, Extent, Log, LogError, Position, Unit, Wake};
@@ -156,8 +157,17 @@ mod tests {
         let assembly = Arc::new(Assembly::load(&config, false).expect("loads"));
         let clock: Clock = Arc::new(|| 1_000_000);
         let (decider, sink): (Arc<dyn Decider>, Arc<dyn Sink>) = (Arc::new(Nobody), Arc::new(Nobody));
-        let port: Arc<dyn Log> = log.clone();
-        let driver = Driver::start(&port, config.stream(2), 1, &assembly, &decider, &sink, &clock).expect("starts");
+        let snapshots = LocalSnapshots::open_threadless(SimDisk::default().process(), std::path::Path::new("/data"))
+            .expect("opens");
+        let around = Around {
+            log: log.clone(),
+            snapshots: Arc::new(snapshots),
+            snapshot_rule: SnapshotRule::default(),
+            definitions: assembly,
+            decider,
+            sink,
+        };
+        let driver = Driver::start(&around, config.stream(2), 1, &clock).expect("starts");
         (log, driver)
     }
 

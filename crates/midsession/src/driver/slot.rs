@@ -1,5 +1,6 @@
 //! One partition under its owner: where it stands in the log, and what it still has to do.
 
+use super::state::Walk;
 use midsession_event::PartitionId;
 use midsession_stream::{Config, Stream};
 
@@ -15,8 +16,20 @@ pub(super) struct Slot {
     pub(super) behind: bool,
     /// Since when the log has held more than was read. Epoch ms.
     pub(super) behind_since_ms: Option<i64>,
-    /// When the log was last told what must be kept. Epoch ms.
-    pub(super) kept_at_ms: i64,
+    /// The state of the last snapshot has been taken up, or there is none.
+    pub(super) restored: bool,
+    /// The snapshot under way.
+    pub(super) walk: Option<Walk>,
+    /// Where the last snapshots stand, the newest first.
+    pub(super) snapshots: Vec<i64>,
+    /// Bytes of the last one.
+    pub(super) snapshot_bytes: u64,
+    /// When the last one was begun. Epoch ms.
+    pub(super) snapshot_at_ms: i64,
+    /// No other is begun before this. Epoch ms.
+    pub(super) snapshot_not_before_ms: i64,
+    /// Bytes of records read since then: what a restart would replay.
+    pub(super) unsaved_bytes: u64,
     /// Candidates left over by the replay have been asked again.
     pub(super) resumed: bool,
     /// A tick is on its way through the log.
@@ -33,7 +46,13 @@ impl Slot {
             aloud_from,
             behind: true,
             behind_since_ms: None,
-            kept_at_ms: 0,
+            restored: false,
+            walk: None,
+            snapshots: Vec::new(),
+            snapshot_bytes: 0,
+            snapshot_at_ms: i64::MIN,
+            snapshot_not_before_ms: i64::MIN,
+            unsaved_bytes: 0,
             resumed: false,
             tick_under_way: false,
             ticked_at_ms: i64::MIN,

@@ -1,10 +1,11 @@
 //! Owners on threads of their own, woken by the log, by deadlines and by questions.
 
-use super::owner::{Decider, Owner, Sink};
+use super::around::Around;
+use super::owner::Owner;
 use super::slot::Progress;
 use midsession_event::PartitionId;
 use midsession_machine::Definitions;
-use midsession_ports::{Log, LogError};
+use midsession_ports::LogError;
 use midsession_stream::{Config, Stream};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
@@ -94,15 +95,7 @@ impl<D> Desk<D> {
 
 impl<D: Definitions + Send + Sync + 'static> Driver<D> {
     /// Starts `threads` owners over all partitions of `behavior`.
-    pub fn start(
-        log: &Arc<dyn Log>,
-        config: Config,
-        threads: u32,
-        definitions: &Arc<D>,
-        decider: &Arc<dyn Decider>,
-        sink: &Arc<dyn Sink>,
-        clock: &Clock,
-    ) -> Result<Arc<Self>, DriverError> {
+    pub fn start(around: &Around<D>, config: Config, threads: u32, clock: &Clock) -> Result<Arc<Self>, DriverError> {
         let threads = threads.clamp(1, config.partitions.max(1));
         let failure = Arc::new(Mutex::new(None));
         let committed_us = Arc::new(AtomicI64::new(clock()));
@@ -123,16 +116,7 @@ impl<D: Definitions + Send + Sync + 'static> Driver<D> {
                 let desk = Arc::clone(&desk);
                 Arc::new(move || desk.ring([]))
             };
-            let owner = Owner::new(
-                Arc::clone(log),
-                &partitions,
-                config,
-                Arc::clone(definitions),
-                Arc::clone(decider),
-                Arc::clone(sink),
-                Arc::clone(&committed_us),
-                wake,
-            )?;
+            let owner = Owner::new(around.clone(), &partitions, config, Arc::clone(&committed_us), wake)?;
             let (clock, failure) = (Arc::clone(clock), Arc::clone(&failure));
             let desk_of_thread = Arc::clone(&desk);
             let handle = std::thread::Builder::new()
@@ -159,7 +143,7 @@ impl<D: Definitions + Send + Sync + 'static> Driver<D> {
         {
             let desks = desks.clone();
             let clock = Arc::clone(clock);
-            log.on_commit(Box::new(move |grew| {
+            around.log.on_commit(Box::new(move |grew| {
                 committed_us.store(clock(), Ordering::Release);
                 for (index, desk) in desks.iter().enumerate() {
                     let mut own = grew.iter().copied().filter(|p| p.0 as usize % desks.len() == index).peekable();
@@ -257,6 +241,11 @@ fn run<D: Definitions>(mut owner: Owner<D>, desk: &Desk<D>, clock: &Clock) -> Re
             owner.look(*partition, clock())?;
         }
         let turn = owner.turn(clock())?;
+        let begun_us = clock();
+        let saved = owner.snapshot(begun_us);
+        if saved {
+            owner.around.sink.snapshot_piece(clock() - begun_us);
+        }
         let now_ms = clock() / 1000;
         for (partition, question) in questions.drain(..) {
             if let Some(stream) = owner.stream(partition) {
@@ -271,7 +260,7 @@ fn run<D: Definitions>(mut owner: Owner<D>, desk: &Desk<D>, clock: &Clock) -> Re
             return Ok(());
         }
         let mut inbox = desk.state.lock();
-        if !turn.worked && !inbox.rung {
+        if !turn.worked && !saved && !inbox.rung {
             let now_us = clock();
             let sleep_us = turn.wake_at_ms.map_or(SLEEP_MAX_MS * 1000, |at_ms| at_ms * 1000 - now_us);
             let sleep_us = sleep_us.clamp(0, SLEEP_MAX_MS * 1000).unsigned_abs();

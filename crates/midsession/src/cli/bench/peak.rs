@@ -5,9 +5,9 @@ use super::figures::{cpu_s, histogram, latency, resident_bytes, surroundings};
 use crate::assemble::Assembly;
 use crate::cli::Failure;
 use crate::config::Config;
-use crate::driver::{Cause, Clock, Decider, Driver, Seen, Sink};
+use crate::driver::{Around, Cause, Clock, Decider, Driver, Seen, Sink, SnapshotRule, SnapshotTold};
 use bytes::Bytes;
-use midsession_engine_local::{LocalLog, RealDisk};
+use midsession_engine_local::{LocalLog, LocalSnapshots, RealDisk};
 use midsession_event::{
     Cart, Decision, Event, EventName, Outcome, PartitionId, Product, Record, ShopperId, Topic, partition_of,
 };
@@ -162,8 +162,15 @@ fn pass(options: &Peak, folder: &std::path::Path, stamp: &Arc<AtomicI64>) -> Res
     let config = midsession_stream::Config { partitions: options.partitions, ..Default::default() };
     let pid = std::process::id();
     let (memory, cpu, began) = (resident_bytes(pid), cpu_s(pid), Instant::now());
-    let driver =
-        Driver::start(&shared, config, options.threads, &assembly, &decider, &sink, &clock).map_err(Failure::new)?;
+    let around = Around {
+        log: shared,
+        snapshots: Arc::new(LocalSnapshots::open(Arc::new(RealDisk), folder)?),
+        snapshot_rule: SnapshotRule::default(),
+        definitions: assembly,
+        decider,
+        sink,
+    };
+    let driver = Driver::start(&around, config, options.threads, &clock).map_err(Failure::new)?;
     let mut reads = histogram();
     let mut rng = fastrand::Rng::with_seed(options.seed);
     let held = loop {
@@ -198,6 +205,9 @@ fn pass(options: &Peak, folder: &std::path::Path, stamp: &Arc<AtomicI64>) -> Res
         "resident_bytes_per_shopper": memory / held.shoppers.max(1),
         "forwarded": held.counters.forwarded, "duplicates": held.counters.duplicates, "late": held.counters.late,
         "session_updates": counts.sessions.load(Ordering::Relaxed), "applied": counts.applied.load(Ordering::Relaxed),
+        "snapshots": counts.snapshots.load(Ordering::Relaxed),
+        "snapshot_mb": counts.snapshot_bytes.load(Ordering::Relaxed) as f64 / 1e6,
+        "snapshot_piece_max_ms": counts.snapshot_piece_max_us.load(Ordering::Relaxed) as f64 / 1e3,
         "read_meanwhile": latency(&reads),
     }))
 }
@@ -299,6 +309,9 @@ impl Decider for Refuses {
 struct Counts {
     sessions: AtomicU64,
     applied: AtomicU64,
+    snapshots: AtomicU64,
+    snapshot_bytes: AtomicU64,
+    snapshot_piece_max_us: AtomicI64,
 }
 
 impl Sink for Counts {
@@ -309,6 +322,13 @@ impl Sink for Counts {
     }
     fn session(&self, _: &midsession_event::SessionUpdate) {
         self.sessions.fetch_add(1, Ordering::Relaxed);
+    }
+    fn snapshot(&self, told: &SnapshotTold) {
+        self.snapshots.fetch_add(1, Ordering::Relaxed);
+        self.snapshot_bytes.fetch_add(told.bytes, Ordering::Relaxed);
+    }
+    fn snapshot_piece(&self, took_us: i64) {
+        self.snapshot_piece_max_us.fetch_max(took_us, Ordering::Relaxed);
     }
 }
 

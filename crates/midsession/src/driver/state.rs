@@ -1,0 +1,231 @@
+//! An owner's snapshots: taken up at the start, written piece by piece between slices.
+
+use super::around::SnapshotTold;
+use super::owner::Owner;
+use super::slot::Slot;
+use midsession_machine::Definitions;
+use midsession_ports::{LogError, Position, SnapshotPiece};
+use midsession_stream::{Defect, Stream};
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// After one that failed, the next is tried no sooner.
+const RETRY_AFTER_MS: i64 = 60_000;
+
+/// When a partition's next snapshot is due.
+#[derive(Clone, Copy, Debug)]
+pub struct SnapshotRule {
+    /// When a restart would replay as many bytes of records as the last snapshot has, but not for fewer than these. So
+    /// snapshots write no more than the log does, and a restart takes no longer than twice the state.
+    pub bytes: u64,
+    /// After this long, whatever little has come. ms.
+    pub every_ms: i64,
+    /// Written at once, between two slices of records: about a millisecond's work.
+    pub piece_bytes: usize,
+}
+
+impl Default for SnapshotRule {
+    fn default() -> Self {
+        Self { bytes: 16 << 20, every_ms: 600_000, piece_bytes: 256 << 10 }
+    }
+}
+
+impl SnapshotRule {
+    fn is_due(&self, slot: &Slot, now_ms: i64) -> bool {
+        let age_ms = now_ms.saturating_sub(slot.snapshot_at_ms);
+        let is_much = slot.unsaved_bytes >= self.bytes.max(slot.snapshot_bytes);
+        let is_new = slot.unsaved_bytes > 0 && now_ms >= slot.snapshot_not_before_ms;
+        slot.resumed && is_new && (is_much || age_ms >= self.every_ms)
+    }
+}
+
+/// A snapshot under way.
+#[derive(Debug)]
+pub(super) struct Walk {
+    next: i64,
+    begun_ms: i64,
+    bytes: u64,
+    is_first: bool,
+    /// The last piece; it waits for the position to be durable.
+    last: Option<Vec<u8>>,
+    /// The answer to the piece on its way, and whether it is the last one.
+    on_its_way: Option<(Answer, bool)>,
+}
+
+type Answer = Arc<Mutex<Option<Result<(), LogError>>>>;
+
+impl<D: Definitions> Owner<D> {
+    /// Takes up the newest snapshot that can be read.
+    pub(super) fn restore(&mut self, index: usize, now_ms: i64) -> Result<(), LogError> {
+        let config = self.config;
+        let slot = &mut self.slots[index];
+        let partition = slot.stream.partition();
+        slot.restored = true;
+        slot.snapshot_at_ms = now_ms;
+        let position = self.around.log.position(partition);
+        let mut found = self.around.snapshots.list(partition)?;
+        // What was read and did not become durable before a crash may come again another way.
+        found.retain(|next| *next <= position);
+        let mut damaged = Vec::new();
+        for next in found.clone() {
+            let read = self.around.snapshots.open(partition, next).map_err(|error| error.to_string());
+            let restored = read
+                .and_then(|input| Stream::restore(partition, config, input).map_err(|error| error.to_string()))
+                .and_then(|stream| match stream.as_of().0 + 1 {
+                    as_of if as_of == next => Ok(stream),
+                    as_of => Err(format!("it is as of {as_of}")),
+                });
+            match restored {
+                Ok(stream) => {
+                    slot.stream = stream;
+                    slot.next = next;
+                    break;
+                }
+                Err(cause) => {
+                    tracing::error!(partition = partition.0, next, cause, "a snapshot is not used");
+                    damaged.push(format!("as of {next}: {cause}"));
+                }
+            }
+        }
+        if !damaged.is_empty() && damaged.len() == found.len() && slot.next > 0 {
+            let cause = format!(
+                "no snapshot of behavior partition {} can be read, and the log begins at {}: {}. What is still in the log \
+                 is replayed when these files are taken out of the folder; what was before it is lost",
+                partition.0,
+                slot.next,
+                damaged.join("; ")
+            );
+            return Err(LogError::Failed { cause });
+        }
+        for next in found.drain(..damaged.len()) {
+            self.around.snapshots.set_aside(partition, next)?;
+        }
+        slot.snapshots = found;
+        if config.has(Defect::ReplayAloud) {
+            slot.aloud_from = slot.next;
+        }
+        self.keep(index);
+        Ok(())
+    }
+
+    /// Writes on at a snapshot, or begins one that is due. Says whether something was done; there may be more at once.
+    pub fn snapshot(&mut self, now_us: i64) -> bool {
+        let now_ms = now_us / 1000;
+        if let Some(index) = self.slots.iter().position(|slot| slot.walk.is_some()) {
+            return self.walk(index, now_ms);
+        }
+        let rule = self.around.snapshot_rule;
+        // One at a time, the one first that has waited longest.
+        let due = (0..self.slots.len()).filter(|index| rule.is_due(&self.slots[*index], now_ms));
+        let Some(index) = due.min_by_key(|index| self.slots[*index].snapshot_at_ms) else { return false };
+        let slot = &mut self.slots[index];
+        slot.snapshot_at_ms = now_ms;
+        if let Err(error) = slot.stream.begin_snapshot() {
+            tracing::error!(partition = slot.stream.partition().0, %error, "no snapshot could be begun");
+            slot.snapshot_not_before_ms = now_ms.saturating_add(RETRY_AFTER_MS);
+            return false;
+        }
+        slot.unsaved_bytes = 0;
+        slot.walk =
+            Some(Walk { next: slot.next, begun_ms: now_ms, bytes: 0, is_first: true, last: None, on_its_way: None });
+        true
+    }
+
+    fn walk(&mut self, index: usize, now_ms: i64) -> bool {
+        let slot = &mut self.slots[index];
+        let Some(walk) = &mut slot.walk else { return false };
+        if let Some((answer, is_last)) = &walk.on_its_way {
+            let is_last = *is_last;
+            let Some(answer) = answer.lock().take() else { return false };
+            walk.on_its_way = None;
+            match answer {
+                Err(error) => self.give_up(index, now_ms, &error),
+                Ok(()) if is_last => self.finish(index, now_ms),
+                Ok(()) => {}
+            }
+            return true;
+        }
+        let partition = slot.stream.partition();
+        let bytes = match walk.last.take() {
+            Some(bytes) => bytes,
+            None => match slot.stream.snapshot_some(self.around.snapshot_rule.piece_bytes) {
+                Ok(Some(piece)) if piece.is_last => {
+                    walk.last = Some(piece.bytes);
+                    return true;
+                }
+                Ok(Some(piece)) => {
+                    self.send(index, piece.bytes, false);
+                    return true;
+                }
+                Ok(None) => {
+                    // The machine gave it up, as its names have new numbers: another one at once.
+                    slot.walk = None;
+                    slot.snapshot_at_ms = i64::MIN;
+                    return true;
+                }
+                Err(error) => {
+                    self.give_up(index, now_ms, &error);
+                    return true;
+                }
+            },
+        };
+        // It counts once all that it comes from has taken effect for good: after a crash nothing before it is run again.
+        if self.around.log.position(partition) < walk.next {
+            walk.last = Some(bytes);
+            return !std::mem::replace(&mut self.wants_position, true);
+        }
+        self.send(index, bytes, true);
+        true
+    }
+
+    fn send(&mut self, index: usize, bytes: Vec<u8>, is_last: bool) {
+        let slot = &mut self.slots[index];
+        let Some(walk) = &mut slot.walk else { return };
+        let answer = Answer::default();
+        let (told, wake) = (Arc::clone(&answer), Arc::clone(&self.wake));
+        walk.on_its_way = Some((answer, is_last));
+        walk.bytes += bytes.len() as u64;
+        let is_first = std::mem::replace(&mut walk.is_first, false);
+        let piece = SnapshotPiece { partition: slot.stream.partition(), next: walk.next, bytes, is_first, is_last };
+        let done = Box::new(move |result| {
+            *told.lock() = Some(result);
+            wake();
+        });
+        self.around.snapshots.write(piece, done);
+    }
+
+    fn give_up(&mut self, index: usize, now_ms: i64, error: &dyn std::fmt::Display) {
+        let slot = &mut self.slots[index];
+        tracing::error!(partition = slot.stream.partition().0, %error, "a snapshot was given up; another one is tried later");
+        slot.stream.drop_snapshot();
+        slot.walk = None;
+        slot.snapshot_not_before_ms = now_ms.saturating_add(RETRY_AFTER_MS);
+        // What it would have saved is still to be saved.
+        slot.unsaved_bytes = slot.unsaved_bytes.saturating_add(slot.snapshot_bytes).max(1);
+        self.around.sink.snapshot_failed();
+    }
+
+    fn finish(&mut self, index: usize, now_ms: i64) {
+        let slot = &mut self.slots[index];
+        let Some(walk) = slot.walk.take() else { return };
+        slot.snapshot_bytes = walk.bytes;
+        slot.snapshots.insert(0, walk.next);
+        slot.snapshots.truncate(2);
+        self.around.sink.snapshot(&SnapshotTold {
+            partition: slot.stream.partition(),
+            next: walk.next,
+            bytes: walk.bytes,
+            took_ms: now_ms - walk.begun_ms,
+        });
+        self.keep(index);
+    }
+
+    /// Tells the log what it must keep: all since the snapshot before the last, should the last be damaged. Until there are
+    /// two, everything.
+    fn keep(&self, index: usize) {
+        let slot = &self.slots[index];
+        if let [_, offset] = slot.snapshots[..] {
+            self.around.log.keep_from(&[Position { partition: slot.stream.partition(), offset }]);
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! Snapshots: the whole state of a partition as of one record, written while records go on being applied.
+//!
+//! A snapshot is begun between two records and written in pieces, so that no piece holds up the records for long. What a
+//! record is about to change and has not been written yet is written first: all of it is as of the beginning. A piece is
+//! a part of an Avro object container file (Avro specification 1.11) with `schemas/state.avsc`; the schema stands in the
+//! file, so fields can be added later and old files stay readable. What can be told from the rest is left out: the ways
+//! from an id to its slot, and timers.
+
+use crate::room::Room;
+use crate::shopper::{Shopper, Visitor};
+use crate::stream::{Counters, Stream};
+use crate::sweep::Sweep;
+use crate::{Config, Defect};
+use midsession_event::{OutputId, PartitionId, SessionId, ShopperId, Str};
+use midsession_machine::Map;
+use serde::{Deserialize, Serialize};
+use serde_avro_fast::object_container_file_encoding::{Reader, Writer, WriterBuilder};
+use serde_avro_fast::ser::SerializerConfig;
+use std::io::BufRead;
+use std::sync::LazyLock;
+
+/// Invariant: the file parses; every snapshot of a test uses it.
+static SCHEMA: LazyLock<serde_avro_fast::Schema> =
+    LazyLock::new(|| include_str!("../schemas/state.avsc").parse().expect("state.avsc"));
+
+/// Names per item.
+const NAMES_AT_ONCE: usize = 256;
+
+/// Why a snapshot could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// It does not fit its schema.
+    #[error("the snapshot can't be encoded: {0}")]
+    Encode(String),
+    /// The bytes are no snapshot of this kind.
+    #[error("the snapshot can't be read: {0}")]
+    Decode(String),
+    /// It is one, and what it says can't be.
+    #[error("the snapshot contradicts itself: {0}")]
+    Broken(&'static str),
+}
+
+/// Some of a snapshot's bytes.
+#[derive(Debug)]
+pub struct Piece {
+    /// They follow those of the piece before.
+    pub bytes: Vec<u8>,
+    /// It is whole with these.
+    pub is_last: bool,
+}
+
+/// A snapshot under way.
+pub(crate) struct Snapshot {
+    /// The next record's offset when it was begun.
+    next: i64,
+    writer: Writer<'static, 'static, Vec<u8>>,
+    names: std::ops::Range<usize>,
+    shoppers: Walk,
+    visitors: Walk,
+    failed: Option<serde_avro_fast::ser::SerError>,
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot").field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+/// A walk over slots, with what was looked at out of turn.
+#[derive(Debug)]
+struct Walk {
+    next: usize,
+    is_kept: Vec<bool>,
+    written: u64,
+}
+
+impl Walk {
+    fn over(slots: usize) -> Self {
+        Self { next: 0, is_kept: vec![false; slots], written: 0 }
+    }
+
+    /// Whether this slot is still to be looked at; from now on it is not. Slots made since it began hold nothing of it.
+    fn claim(&mut self, slot: usize) -> bool {
+        self.is_kept.get_mut(slot).is_some_and(|is_kept| !std::mem::replace(is_kept, true))
+    }
+
+    fn step(&mut self) -> Option<usize> {
+        let slot = (self.next < self.is_kept.len()).then_some(self.next)?;
+        self.next += 1;
+        Some(slot)
+    }
+}
+
+#[derive(Serialize)]
+enum Item<'a> {
+    Head(Box<Head>),
+    Names { names: &'a [Str] },
+    ShopperSlot { slot: usize, resolves: Vec<SessionId>, shopper: &'a Shopper },
+    VisitorSlot { slot: usize, id: &'a ShopperId, visitor: &'a Visitor },
+    End { shoppers: u64, visitors: u64 },
+}
+
+#[derive(Deserialize)]
+enum Read {
+    Head(Box<Head>),
+    Names { names: Vec<Str> },
+    ShopperSlot { slot: usize, resolves: Vec<SessionId>, shopper: Box<Shopper> },
+    VisitorSlot { slot: usize, id: ShopperId, visitor: Box<Visitor> },
+    End { shoppers: u64, visitors: u64 },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    partition: PartitionId,
+    next: i64,
+    now_ms: i64,
+    shopper_slots: usize,
+    visitor_slots: usize,
+    names: usize,
+    free: Vec<u32>,
+    free_visitors: Vec<u32>,
+    received: Vec<OutputId>,
+    currencies: Vec<Str>,
+    sweep: Sweep,
+    room: Room,
+    counters: Counters,
+}
+
+impl Snapshot {
+    fn write(&mut self, item: &Item<'_>) {
+        if self.failed.is_none() {
+            self.failed = self.writer.serialize(item).err();
+        }
+    }
+
+    fn shopper(&mut self, slot: usize, shopper: Option<&Shopper>, tracker_sessions: &Map<Str, SessionId>) {
+        let Some(shopper) = shopper.filter(|_| self.shoppers.claim(slot)) else {
+            self.shoppers.claim(slot);
+            return;
+        };
+        // The same id from two trackers leads to the one that came last.
+        let resolves = shopper
+            .sessions
+            .iter()
+            .filter_map(|session| Some((session.tracker_session_id.as_ref()?, session.id)))
+            .filter(|(tracker, id)| tracker_sessions.get(*tracker) == Some(id))
+            .map(|(_, id)| id)
+            .collect();
+        self.shoppers.written += 1;
+        self.write(&Item::ShopperSlot { slot, resolves, shopper });
+    }
+
+    fn visitor(&mut self, slot: usize, entry: Option<&(ShopperId, Visitor)>) {
+        if let (true, Some((id, visitor))) = (self.visitors.claim(slot), entry) {
+            self.visitors.written += 1;
+            self.write(&Item::VisitorSlot { slot, id, visitor });
+        }
+    }
+}
+
+impl Stream {
+    /// Begins a snapshot of the state as it is now. One that is under way is given up.
+    pub fn begin_snapshot(&mut self) -> Result<(), SnapshotError> {
+        let mut sync = [0; 16];
+        sync[..8].copy_from_slice(&u64::from(self.partition.0).to_le_bytes());
+        sync[8..].copy_from_slice(&self.offset.to_le_bytes());
+        let writer = WriterBuilder::with_owned_config(SerializerConfig::new(&SCHEMA))
+            .sync_marker(sync)
+            .build(Vec::new())
+            .map_err(|cause| SnapshotError::Encode(cause.to_string()))?;
+        let mut received: Vec<OutputId> = self
+            .received
+            .iter()
+            .map(|(partition, (offset, ordinal))| OutputId {
+                partition: *partition,
+                offset: *offset,
+                ordinal: *ordinal,
+            })
+            .collect();
+        received.sort_unstable_by_key(|id| id.partition);
+        let head = Head {
+            partition: self.partition,
+            next: self.offset + 1,
+            now_ms: self.now_ms,
+            shopper_slots: self.shoppers.len(),
+            visitor_slots: self.visitors.len(),
+            names: self.names.len(),
+            free: self.free.clone(),
+            free_visitors: self.free_visitors.clone(),
+            received,
+            currencies: self.currencies.all().to_vec(),
+            sweep: self.sweep,
+            room: self.room,
+            counters: self.counters,
+        };
+        let mut snapshot = Snapshot {
+            next: head.next,
+            writer,
+            names: 0..self.names.len(),
+            shoppers: Walk::over(self.shoppers.len()),
+            visitors: Walk::over(self.visitors.len()),
+            failed: None,
+        };
+        snapshot.write(&Item::Head(Box::new(head)));
+        self.snapshot = Some(Box::new(snapshot));
+        Ok(())
+    }
+
+    /// Writes on until there are about so many bytes more, or it is whole. `None` when none is under way: it may have been
+    /// given up since.
+    pub fn snapshot_some(&mut self, bytes: usize) -> Result<Option<Piece>, SnapshotError> {
+        let Self { snapshot, shoppers, visitors, names, tracker_sessions, .. } = self;
+        let Some(under_way) = snapshot else { return Ok(None) };
+        let mut is_last = false;
+        while under_way.writer.inner().len() < bytes && !is_last {
+            if !under_way.names.is_empty() {
+                let from = under_way.names.start;
+                let to = under_way.names.end.min(from + NAMES_AT_ONCE);
+                under_way.names.start = to;
+                under_way.write(&Item::Names { names: &names.all()[from..to] });
+            } else if let Some(slot) = under_way.shoppers.step() {
+                under_way.shopper(slot, shoppers[slot].as_ref(), tracker_sessions);
+            } else if let Some(slot) = under_way.visitors.step() {
+                under_way.visitor(slot, visitors[slot].as_ref());
+            } else {
+                let (shoppers, visitors) = (under_way.shoppers.written, under_way.visitors.written);
+                under_way.write(&Item::End { shoppers, visitors });
+                if under_way.failed.is_none() {
+                    under_way.failed = under_way.writer.finish_block().err();
+                }
+                is_last = true;
+            }
+        }
+        let bytes = std::mem::take(under_way.writer.inner_mut());
+        let failed = under_way.failed.take();
+        if is_last || failed.is_some() {
+            *snapshot = None;
+        }
+        match failed {
+            Some(cause) => Err(SnapshotError::Encode(cause.to_string())),
+            None => Ok(Some(Piece { bytes, is_last })),
+        }
+    }
+
+    /// Gives up the snapshot under way.
+    pub fn drop_snapshot(&mut self) {
+        self.snapshot = None;
+    }
+
+    /// The offset that replay goes on with after the snapshot under way.
+    pub fn snapshot_next(&self) -> Option<i64> {
+        self.snapshot.as_ref().map(|snapshot| snapshot.next)
+    }
+
+    /// What this slot holds goes into the snapshot under way before it changes.
+    #[inline]
+    pub(crate) fn keep_shopper(&mut self, index: u32) {
+        let Self { snapshot, shoppers, tracker_sessions, config, .. } = self;
+        if let Some(snapshot) = snapshot
+            && !config.has(Defect::SnapshotBlurred)
+        {
+            snapshot.shopper(index as usize, shoppers[index as usize].as_ref(), tracker_sessions);
+        }
+    }
+
+    /// The same of a visitor's.
+    #[inline]
+    pub(crate) fn keep_visitor(&mut self, index: u32) {
+        if let Some(snapshot) = &mut self.snapshot
+            && !self.config.has(Defect::SnapshotBlurred)
+        {
+            snapshot.visitor(index as usize, self.visitors[index as usize].as_ref());
+        }
+    }
+
+    /// The state as it was when a snapshot was begun. The next record is the one at `as_of().0 + 1`.
+    pub fn restore(partition: PartitionId, config: Config, input: impl BufRead) -> Result<Self, SnapshotError> {
+        let decode = |cause: &dyn std::fmt::Display| SnapshotError::Decode(cause.to_string());
+        let mut reader = Reader::from_reader(input).map_err(|cause| decode(&cause))?;
+        let Some(Read::Head(head)) = reader.deserialize_next::<Read>().map_err(|cause| decode(&cause))? else {
+            return Err(SnapshotError::Broken("it does not begin with its head"));
+        };
+        if head.partition != partition {
+            return Err(SnapshotError::Broken("it is another partition's"));
+        }
+        let mut stream = Self::new(partition, config);
+        stream.offset = head.next - 1;
+        stream.now_ms = head.now_ms;
+        stream.received = head.received.iter().map(|id| (id.partition, (id.offset, id.ordinal))).collect();
+        (stream.sweep, stream.room, stream.counters) = (head.sweep, head.room, head.counters);
+        (stream.free, stream.free_visitors) = (head.free, head.free_visitors);
+        head.currencies.iter().for_each(|name| _ = stream.currencies.number(name));
+        // A file that passed its checksums has as many slots as it says; made-up numbers must not take the memory.
+        let slots = |count: usize| u32::try_from(count).map_err(|_| SnapshotError::Broken("too many slots"));
+        stream.shoppers.resize_with(slots(head.shopper_slots)? as usize, || None);
+        stream.visitors.resize_with(slots(head.visitor_slots)? as usize, || None);
+        let (mut shoppers, mut visitors) = (0, 0);
+        loop {
+            match reader.deserialize_next::<Read>().map_err(|cause| decode(&cause))? {
+                Some(Read::Names { names }) => names.iter().for_each(|name| _ = stream.names.number(name)),
+                Some(Read::ShopperSlot { slot, resolves, shopper }) => {
+                    shoppers += 1;
+                    stream.restore_shopper(slot, *shopper, &resolves)?;
+                }
+                Some(Read::VisitorSlot { slot, id, visitor }) => {
+                    visitors += 1;
+                    let place = stream.visitors.get_mut(slot).filter(|place| place.is_none());
+                    let place = place.ok_or(SnapshotError::Broken("two visitors in a slot"))?;
+                    stream.by_visitor.insert(id.clone(), slot as u32);
+                    *place = Some((id, *visitor));
+                }
+                Some(Read::End { shoppers: all_shoppers, visitors: all_visitors }) => {
+                    if (shoppers, visitors, stream.names.len()) != (all_shoppers, all_visitors, head.names) {
+                        return Err(SnapshotError::Broken("not all of it is there"));
+                    }
+                    // To the end of the input: damage may show there only.
+                    return match reader.deserialize_next::<Read>().map_err(|cause| decode(&cause))? {
+                        None => Ok(stream),
+                        Some(_) => Err(SnapshotError::Broken("something follows its end")),
+                    };
+                }
+                Some(Read::Head(_)) => return Err(SnapshotError::Broken("a second head")),
+                None => return Err(SnapshotError::Broken("it is cut short")),
+            }
+        }
+    }
+
+    fn restore_shopper(
+        &mut self,
+        slot: usize,
+        mut shopper: Shopper,
+        resolves: &[SessionId],
+    ) -> Result<(), SnapshotError> {
+        let place = self.shoppers.get_mut(slot).filter(|place| place.is_none());
+        let place = place.ok_or(SnapshotError::Broken("two shoppers in a slot"))?;
+        let index = slot as u32;
+        self.by_id.insert(shopper.id.clone(), index);
+        for session in &shopper.sessions {
+            self.sessions.insert(session.id, index);
+            if let Some(tracker) = session.tracker_session_id.as_ref().filter(|_| resolves.contains(&session.id)) {
+                self.tracker_sessions.insert(tracker.clone(), session.id);
+            }
+        }
+        if let Some(armed_ms) = shopper.armed_ms
+            && !self.config.has(Defect::TimersForgotten)
+        {
+            self.timers.arm(armed_ms, index);
+        }
+        self.tally.update(&mut shopper);
+        *place = Some(shopper);
+        Ok(())
+    }
+}
