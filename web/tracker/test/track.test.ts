@@ -224,13 +224,14 @@ test(
     const view = await open();
     await say(view, "track", "first");
     await until(() => collector.events.length == 1, "the first");
-    const id = await view.evaluate(() => {
+    const [id, stored] = await view.evaluate(() => {
       navigator.sendBeacon = () => false;
       const id = window.midsession!("track", "product_view");
       dispatchEvent(new PageTransitionEvent("pagehide"));
-      return id;
+      // The same turn, so that no batch can have gone.
+      return [id, JSON.parse(localStorage._ms_queue).length];
     });
-    assert.equal((await spooled(view)).length, 1);
+    assert.equal(stored, 1);
     await until(() => collector.named("product_view").length, "the batch");
     assert.equal(collector.named("product_view")[0]!.event_id, id);
     await until(async () => (await spooled(view)).length == 0, "an empty storage");
@@ -416,6 +417,28 @@ test(
     );
   }),
 );
+
+for (const scheme of ["http", "https"]) {
+  test(
+    `over ${scheme} the visitor's cookie ${scheme == "https" ? "goes over https alone" : "works too"}`,
+    shop({}, async ({ collector, context }) => {
+      collector.pages["/"] = page(quiet);
+      // What stands before a shop ends TLS; the collector behind it is the same.
+      await context.route(`${scheme}://shop.example/**`, async (route) => {
+        const url = new URL(route.request().url());
+        await route.fulfill({ response: await route.fetch({ url: collector.base + url.pathname + url.search }) });
+      });
+      const view = await context.newPage();
+      await view.goto(`${scheme}://shop.example/`);
+      await say(view, "track", "first");
+      const cookies = await until(async () => ((await context.cookies())[0] ? context.cookies() : null), "the cookie");
+      assert.deepEqual(
+        cookies.map(({ name, secure }) => [name, secure]),
+        [["_ms_vid", scheme == "https"]],
+      );
+    }),
+  );
+}
 
 test(
   "back online, what waited goes at once, however long it was to wait",
