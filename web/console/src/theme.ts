@@ -1,5 +1,5 @@
 //! Light, dark, or as the system says; remembered in this browser.
-import { effect, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 
 export type Theme = "system" | "light" | "dark";
 const key = "midsession.theme";
@@ -15,21 +15,25 @@ const read = (): Theme => {
 
 export const theme = signal<Theme>(read());
 const darkSystem = matchMedia("(prefers-color-scheme: dark)");
+const systemIsDark = signal(darkSystem.matches);
+const isDark = computed(() => theme.value === "dark" || (theme.value === "system" && systemIsDark.value));
 /** Goes up whenever the colours on screen change. */
 export const painted = signal(0);
 
 export function followTheme(): void {
+  darkSystem.addEventListener("change", () => (systemIsDark.value = darkSystem.matches));
+  // The page is told what it comes to, so that the style sheet has each palette once.
   effect(() => {
-    document.documentElement.dataset["theme"] = theme.value;
+    document.documentElement.dataset["theme"] = isDark.value ? "dark" : "light";
     painted.value = painted.peek() + 1;
+  });
+  effect(() => {
     try {
       localStorage.setItem(key, theme.value);
     } catch {}
   });
-  darkSystem.addEventListener("change", () => painted.value++);
 }
 
 export function nextTheme(): void {
-  const dark = theme.peek() === "dark" || (theme.peek() === "system" && darkSystem.matches);
-  theme.value = dark ? "light" : "dark";
+  theme.value = isDark.peek() ? "light" : "dark";
 }

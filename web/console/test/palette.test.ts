@@ -28,7 +28,9 @@ const eyes: Record<string, number[][]> = {
   "no blue": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
 };
 
-const themes = { light: css.slice(0, css.indexOf("[data-theme")), dark: css.slice(css.indexOf('[data-theme="dark"]'), css.indexOf("@media (prefers")), system: css.slice(css.indexOf('[data-theme="system"]')) };
+const begin = css.indexOf('[data-theme="dark"]');
+const themes = { light: css.slice(0, begin), dark: css.slice(begin, css.indexOf("}", begin)) };
+test("each palette stands in the style sheet once", () => assert.equal(css.match(/--panel:/g)?.length, 2));
 for (const [theme, text] of Object.entries(themes)) {
   const panel = linear(/--panel: (#\w{6})/.exec(text)?.[1] ?? "");
   const stages = [...text.matchAll(/--seg-\d: (#\w{6})/g)].map(([, hex = ""]) => linear(hex));
