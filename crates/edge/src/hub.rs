@@ -122,10 +122,7 @@ struct State {
 
 #[derive(Default)]
 struct Mailbox {
-    pending: VecDeque<(u64, Arc<Frame>)>,
-    /// Order of the last frames, the gone ones included, to resume after one of them.
-    recent: VecDeque<(u64, DecisionId)>,
-    frames_taken: u64,
+    pending: VecDeque<Arc<Frame>>,
     connections: Vec<(u64, mpsc::Sender<Message>)>,
 }
 
@@ -158,11 +155,11 @@ impl PushHub {
         }
         let state = &mut *state;
         let mailbox = state.mailboxes.entry(visitor.clone()).or_default();
-        if mailbox.recent.iter().any(|(_, id)| *id == decision) {
+        if mailbox.pending.iter().any(|waiting| waiting.decision_id == decision) {
             return;
         }
         if mailbox.pending.len() >= self.limits.frames_per_visitor
-            && let Some((_, oldest)) = mailbox.pending.pop_front()
+            && let Some(oldest) = mailbox.pending.pop_front()
         {
             state.owners.remove(&oldest.decision_id);
             state.expiries.remove(&(oldest.expires_at_ms, oldest.decision_id));
@@ -170,13 +167,8 @@ impl PushHub {
         }
         state.owners.insert(decision, visitor.clone());
         state.expiries.insert((frame.expires_at_ms, decision));
-        mailbox.frames_taken += 1;
-        if mailbox.recent.len() >= self.limits.frames_per_visitor {
-            mailbox.recent.pop_front();
-        }
-        mailbox.recent.push_back((mailbox.frames_taken, decision));
         let frame = Arc::new(frame);
-        mailbox.pending.push_back((mailbox.frames_taken, frame.clone()));
+        mailbox.pending.push_back(frame.clone());
         self.send(mailbox, &Message::Frame(frame));
     }
 
@@ -194,8 +186,8 @@ impl PushHub {
     /// Takes back all that waits for a rule that was switched off.
     pub fn retract_rule(&self, rule: &str) {
         let of_rule = |mailbox: &Mailbox| {
-            let frames = mailbox.pending.iter().filter(|(_, frame)| frame.rule == rule && !frame.preview);
-            frames.map(|(_, frame)| frame.decision_id).collect::<Vec<_>>()
+            let frames = mailbox.pending.iter().filter(|frame| frame.rule == rule && !frame.preview);
+            frames.map(|frame| frame.decision_id).collect::<Vec<_>>()
         };
         let waiting: Vec<DecisionId> = self.state.lock().mailboxes.values().flat_map(of_rule).collect();
         waiting.into_iter().for_each(|decision| self.retract(decision, None));
@@ -211,9 +203,10 @@ impl PushHub {
         self.state.lock().mailboxes.get(visitor).map_or(0, |mailbox| mailbox.connections.len())
     }
 
-    /// Opens a connection of a visitor: what was taken back of what it may have seen, what came after the frame it saw
-    /// last (everything that waits, if it saw none or that one is forgotten), then what comes.
-    pub fn subscribe(self: &Arc<Self>, visitor: &VisitorId, last: Option<DecisionId>) -> Subscription {
+    /// Opens a connection of a visitor: what was taken back of what the page knows, then what waits and the page does
+    /// not know, then what comes. The page says itself what it knows, so a hub that was just started, or has forgotten
+    /// the mailbox, answers it as well as any other.
+    pub fn subscribe(self: &Arc<Self>, visitor: &VisitorId, known: &[DecisionId]) -> Subscription {
         let mut state = self.state.lock();
         state.sweep((self.clock)());
         let state = &mut *state;
@@ -224,20 +217,15 @@ impl PushHub {
             mailbox.connections.remove(0);
             self.dropped("too_many_connections");
         }
-        let seen = last.and_then(|last| mailbox.recent.iter().find(|(_, decision)| *decision == last));
-        let seen = seen.map_or(0, |(order, _)| *order);
-        // The page may have been away when it was taken back.
-        let known = mailbox.recent.iter().filter(|(order, _)| *order <= seen).map(|(_, decision)| *decision);
-        let gone = last.filter(|_| seen == 0).into_iter().chain(known);
-        let gone: Vec<_> = gone.filter(|decision| state.gone.get(decision) == Some(&Reason::Overtaken)).collect();
+        let is_overtaken = |decision: &&DecisionId| state.gone.get(*decision) == Some(&Reason::Overtaken);
+        let gone: Vec<_> =
+            known.iter().filter(is_overtaken).map(|id| Message::Retract(*id, Reason::Overtaken)).collect();
         let (sender, receiver) = mpsc::channel(self.limits.queue.max(self.limits.frames_per_visitor) + gone.len());
+        let unknown = mailbox.pending.iter().filter(|frame| !known.contains(&frame.decision_id));
         let mut backlog = 0;
         // Room for all of it, and for a whole mailbox, has just been made.
-        for decision in gone {
-            backlog += usize::from(sender.try_send(Message::Retract(decision, Reason::Overtaken)).is_ok());
-        }
-        for (_, frame) in mailbox.pending.iter().filter(|(order, _)| *order > seen) {
-            backlog += usize::from(sender.try_send(Message::Frame(frame.clone())).is_ok());
+        for message in gone.into_iter().chain(unknown.map(|frame| Message::Frame(frame.clone()))) {
+            backlog += usize::from(sender.try_send(message).is_ok());
         }
         mailbox.connections.push((id, sender));
         self.observe.metrics.shift(Metric::PushConnections, 1);
@@ -298,8 +286,8 @@ impl State {
     fn forget(&mut self, decision: DecisionId) -> Option<VisitorId> {
         let visitor = self.owners.remove(&decision)?;
         if let Some(mailbox) = self.mailboxes.get_mut(&visitor)
-            && let Some(at) = mailbox.pending.iter().position(|(_, frame)| frame.decision_id == decision)
-            && let Some((_, frame)) = mailbox.pending.remove(at)
+            && let Some(at) = mailbox.pending.iter().position(|frame| frame.decision_id == decision)
+            && let Some(frame) = mailbox.pending.remove(at)
         {
             self.expiries.remove(&(frame.expires_at_ms, decision));
         }
@@ -414,9 +402,9 @@ mod tests {
     #[test]
     fn every_connection_of_the_visitor_gets_it_once() {
         let (hub, visitor) = hub(HubLimits::default());
-        let mut one = hub.subscribe(&visitor, None);
-        let mut two = hub.subscribe(&visitor, None);
-        let mut other = hub.subscribe(&"v2".into(), None);
+        let mut one = hub.subscribe(&visitor, &[]);
+        let mut two = hub.subscribe(&visitor, &[]);
+        let mut other = hub.subscribe(&"v2".into(), &[]);
         hub.push(&visitor, frame(1, 60_000));
         hub.push(&visitor, frame(1, 60_000));
         hub.painted(DecisionId(1));
@@ -439,30 +427,39 @@ mod tests {
         for id in 2..=4 {
             hub.push(&visitor, frame(id, 60_000));
         }
-        assert_eq!(received(&mut hub.subscribe(&visitor, None)), ["+4"]);
+        assert_eq!(received(&mut hub.subscribe(&visitor, &[])), ["+4"]);
         assert_eq!(hub.state.lock().gone.len(), 2, "bounded");
     }
 
     #[test]
-    fn a_late_connection_gets_what_still_waits() {
+    fn a_late_connection_gets_what_still_waits_and_what_was_taken_back() {
         let (hub, visitor) = hub(HubLimits::default());
         for id in 1..=4 {
             hub.push(&visitor, frame(id, 60_000));
         }
         hub.retract(DecisionId(2), None);
         hub.push(&visitor, frame(5, 0));
-        assert_eq!(received(&mut hub.subscribe(&visitor, None)), ["+1", "+3", "+4"]);
-        assert_eq!(received(&mut hub.subscribe(&visitor, Some(DecisionId(1)))), ["+3", "+4"]);
-        // The last seen is gone from the mailbox, its place in the order is not.
-        assert_eq!(received(&mut hub.subscribe(&visitor, Some(DecisionId(2)))), ["-2 Overtaken", "+3", "+4"]);
-        assert_eq!(received(&mut hub.subscribe(&visitor, Some(DecisionId(3)))), ["-2 Overtaken", "+4"]);
-        assert_eq!(received(&mut hub.subscribe(&visitor, Some(DecisionId(99)))), ["+1", "+3", "+4"]);
+        let told = |hub: &Arc<PushHub>, known: &[u128]| {
+            let known: Vec<_> = known.iter().map(|id| DecisionId(*id)).collect();
+            received(&mut hub.subscribe(&visitor, &known))
+        };
+        assert_eq!(told(&hub, &[]), ["+1", "+3", "+4"]);
+        assert_eq!(told(&hub, &[1]), ["+3", "+4"]);
+        assert_eq!(told(&hub, &[1, 2, 4]), ["-2 Overtaken", "+3"]);
+        assert_eq!(told(&hub, &[99]), ["+1", "+3", "+4"]);
         hub.retract(DecisionId(3), None);
-        assert_eq!(received(&mut hub.subscribe(&visitor, Some(DecisionId(4)))), ["-2 Overtaken", "-3 Overtaken"]);
+        hub.painted(DecisionId(4));
+        assert_eq!(told(&hub, &[1, 2, 3, 4]), ["-2 Overtaken", "-3 Overtaken"]);
         (1..=5).for_each(|id| hub.retract(DecisionId(id), None));
         assert!(hub.state.lock().mailboxes.is_empty() && hub.state.lock().expiries.is_empty());
-        assert_eq!(received(&mut hub.subscribe(&visitor, Some(DecisionId(5)))), ["-5 Overtaken"]);
-        assert_eq!(received(&mut hub.subscribe(&visitor, Some(DecisionId(6)))), [""; 0]);
+        assert_eq!(told(&hub, &[5, 1]), ["-5 Overtaken", "-1 Overtaken"]);
+        assert_eq!(told(&hub, &[6]), [""; 0]);
+        // A process that was started again hears of it from the log, before or after the page is back.
+        let (hub, _) = self::hub(HubLimits::default());
+        hub.retract(DecisionId(1), Some(&visitor));
+        let mut page = hub.subscribe(&visitor, &[DecisionId(1), DecisionId(2)]);
+        hub.retract(DecisionId(2), Some(&visitor));
+        assert_eq!(received(&mut page), ["-1 Overtaken", "-2 Overtaken"]);
     }
 
     #[test]
@@ -471,7 +468,7 @@ mod tests {
         hub.push(&visitor, frame(1, 60_000));
         hub.push(&visitor, frame(2, 120_000));
         hub.state.lock().sweep(clock::now_ms() + 90_000);
-        assert_eq!(received(&mut hub.subscribe(&visitor, None)), ["+2"]);
+        assert_eq!(received(&mut hub.subscribe(&visitor, &[])), ["+2"]);
         hub.state.lock().sweep(clock::now_ms() + 200_000);
         let state = hub.state.lock();
         assert!(state.owners.is_empty() && state.expiries.is_empty() && state.mailboxes.is_empty());
@@ -481,14 +478,14 @@ mod tests {
     fn full_queues_drop_and_count() {
         let limits = HubLimits { frames_per_visitor: 2, connections_per_visitor: 2, frames: 3, queue: 2 };
         let (hub, visitor) = hub(limits);
-        let mut slow = hub.subscribe(&visitor, None);
+        let mut slow = hub.subscribe(&visitor, &[]);
         for id in 1..=3 {
             hub.push(&visitor, frame(id, 60_000));
         }
         assert_eq!(received(&mut slow), ["+1", "+2"]);
         assert_eq!(hub.connections(), 0, "the slow one is closed");
-        assert_eq!(received(&mut hub.subscribe(&visitor, None)), ["+2", "+3"]);
-        let kept: Vec<_> = (0..3).map(|_| hub.subscribe(&visitor, None)).collect();
+        assert_eq!(received(&mut hub.subscribe(&visitor, &[])), ["+2", "+3"]);
+        let kept: Vec<_> = (0..3).map(|_| hub.subscribe(&visitor, &[])).collect();
         assert_eq!(hub.connections(), 2);
         hub.push(&"v2".into(), frame(4, 60_000));
         hub.push(&"v3".into(), frame(5, 60_000));

@@ -180,9 +180,9 @@ async fn a_reconnect_resumes_and_nothing_stale_is_sent() {
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     let mut resumed = stream(&server, &token, &format!("Last-Event-ID: {:032x}\r\n", 1)).await;
     server.hub.push(&visitor, frame(5, 60_000));
-    assert!(resumed.until(&format!("id: {:032x}", 5)).await);
+    assert!(resumed.until(&format!(",{:032x}", 5)).await);
     let ids: Vec<&str> = resumed.text.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
-    assert_eq!(ids, [format!("{:032x}", 3), format!("{:032x}", 5)]);
+    assert_eq!(ids, [format!("{:032x}", 3), format!("{:032x},{:032x}", 3, 5)]);
     assert_eq!(server.observe.stage(Stage::Push).count, 1, "the wait for a page is not the push's time");
     // Another visitor's page gets none of it.
     let other =
@@ -191,6 +191,37 @@ async fn a_reconnect_resumes_and_nothing_stale_is_sent() {
     server.hub.push(&"v2".into(), frame(9, 60_000));
     assert!(other.until(&format!("id: {:032x}", 9)).await);
     assert_eq!(other.text.matches("event: intervention").count(), 1);
+}
+
+/// The address says what a page knew when it asked, the browser's header what it got since: both count, also at a
+/// process that was started meanwhile and hears of the retractions from its log.
+#[tokio::test]
+async fn a_page_learns_what_was_taken_back_while_the_process_was_away() {
+    let server = start().await;
+    let visitor = VisitorId::from("v1");
+    let answer = token(&server, "_ms_vid=v1", None).await;
+    let mut before = stream(&server, &answer, "").await;
+    for id in 3..=40 {
+        server.hub.push(&visitor, frame(id, 60_000));
+        server.hub.painted(DecisionId(id));
+        assert!(before.until(&format!("{id:032x}\ndata")).await, "{}", before.text);
+    }
+    let last = before.text.lines().filter_map(|line| line.strip_prefix("id: ")).next_back().expect("an id").to_owned();
+    assert_eq!(last.split(',').count(), 32, "bounded: {last}");
+    drop(before);
+
+    let server = start().await;
+    let answer = token(&server, "_ms_vid=v1", None).await;
+    let overtaken = [1, 2, 3, 20, 39];
+    overtaken.iter().for_each(|id| server.hub.retract(DecisionId(*id), Some(&visitor)));
+    let target =
+        format!("/v1/push?token={}&last=junk,{:032x},{:032x}", answer["token"].as_str().expect("a token"), 1, 41);
+    let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\nLast-Event-ID: {last}\r\n\r\n");
+    let mut after = Open::send(server.running.public, &head).await;
+    server.hub.push(&visitor, frame(50, 60_000));
+    assert!(after.until(&format!("id: {:032x}\n", 50)).await, "{}", after.text);
+    let told = |id: u128| after.text.contains(&format!("\"decision_id\":\"{id:032x}\",\"reason\":\"overtaken\""));
+    assert_eq!([1, 2, 3, 9, 20, 39, 41].map(told), [true, false, false, false, true, true, false], "{}", after.text);
 }
 
 #[tokio::test]

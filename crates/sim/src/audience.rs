@@ -2,7 +2,7 @@
 //!
 //! D-2: a page is not written the same twice. D-3: only what is durable is written. D-4: nothing is written that has
 //! expired or was painted, and what is on a page and no longer true is taken back. D-7: whoever listens has all that is
-//! to be shown.
+//! to be shown. A page says what it knows when it comes back, so all of this holds across restarts.
 
 use crate::audit::Audit;
 use crate::house::House;
@@ -16,14 +16,13 @@ use std::collections::{BTreeMap, BTreeSet};
 struct Held {
     expires_at_ms: i64,
     painted: bool,
-    /// It was answered; or taken back, perhaps, while the page was away, and the hub could not know that the page has it.
-    excused: bool,
+    /// It was answered: what becomes of it is the page's own affair.
+    answered: bool,
 }
 
 struct Tab {
     visitor: VisitorId,
     line: Option<Subscription>,
-    last: Option<DecisionId>,
     got: BTreeSet<u128>,
     holds: BTreeMap<u128, Held>,
 }
@@ -35,7 +34,7 @@ pub struct Watched {
     pub written: u64,
     /// Frames taken back because they were no longer true.
     pub retracted: u64,
-    /// Connections that went on after a frame.
+    /// Connections of pages that knew a frame already.
     pub resumed: u64,
 }
 
@@ -59,7 +58,6 @@ impl Audience {
             .map(|_| Tab {
                 visitor: format!("v{}", rng.below(4)).into(),
                 line: None,
-                last: None,
                 got: BTreeSet::new(),
                 holds: BTreeMap::new(),
             })
@@ -76,13 +74,7 @@ impl Audience {
 
     /// The process is gone, and every connection with it.
     pub fn cut_off(&mut self) {
-        for tab in &mut self.tabs {
-            tab.line = None;
-            tab.got.clear();
-            // A new process knows of what it is told of, the last one.
-            let last = tab.last.map(|last| last.0);
-            tab.holds.retain(|id, _| Some(*id) == last);
-        }
+        self.tabs.iter_mut().for_each(|tab| tab.line = None);
     }
 
     /// A process has been started, and pages come back before it has read its log.
@@ -119,8 +111,7 @@ impl Audience {
                         if !tab.got.insert(id.0) {
                             return Err(format!("D-2: written twice to a page of {}: {frame:?}", tab.visitor));
                         }
-                        tab.last = Some(id);
-                        let held = Held { expires_at_ms: frame.expires_at_ms, painted: false, excused: false };
+                        let held = Held { expires_at_ms: frame.expires_at_ms, painted: false, answered: false };
                         tab.holds.entry(id.0).or_insert(held);
                         fresh.insert(id.0);
                     }
@@ -172,7 +163,7 @@ impl Audience {
                     return Err(format!("D-7: not written to {}: {decision:?}", tab.visitor));
                 }
             }
-            for (id, held) in tab.holds.iter().filter(|(_, held)| !held.excused) {
+            for (id, held) in tab.holds.iter().filter(|(_, held)| !held.answered) {
                 let is_others = !held.painted && self.claimed.contains(id);
                 if let Some(why) = audit.untruth(*id).filter(|_| !is_others) {
                     let decision = audit.served(*id);
@@ -188,8 +179,6 @@ impl Audience {
         if tab.line.is_some() {
             if self.rng.chance(4) {
                 tab.line = None;
-                let last = tab.last.map(|last| last.0);
-                tab.holds.iter_mut().for_each(|(id, held)| held.excused |= Some(*id) != last);
             }
             return;
         }
@@ -198,12 +187,12 @@ impl Audience {
         }
         if self.rng.chance(25) {
             // Another page.
-            tab.last = None;
             tab.got.clear();
             tab.holds.clear();
         }
-        self.watched.resumed += u64::from(tab.last.is_some());
-        tab.line = Some(house.listen(&tab.visitor, tab.last));
+        self.watched.resumed += u64::from(!tab.got.is_empty());
+        let known: Vec<_> = tab.got.iter().copied().map(DecisionId).collect();
+        tab.line = Some(house.listen(&tab.visitor, &known));
     }
 
     /// The page paints it, says so, and is answered; or not.
@@ -219,8 +208,7 @@ impl Audience {
             1 => Some(EventName::Click),
             _ => None,
         };
-        // What was answered is the page's own to keep.
-        held.excused |= answer.is_some();
+        held.answered = answer.is_some();
         let mut delay_ms = 0;
         for name in [Some(EventName::Painted), answer].into_iter().flatten() {
             delay_ms += self.rng.pick(&[0, 5, 300, 3_000, 60_000]);

@@ -259,9 +259,9 @@ impl House {
         Ok(owner.stream(partition).map(|stream| stream.as_of().0 + 1))
     }
 
-    /// Opens a page's connection.
-    pub fn listen(&self, visitor: &VisitorId, last: Option<DecisionId>) -> Subscription {
-        self.hub.subscribe(visitor, last)
+    /// Opens a page's connection; the page says what it knows.
+    pub fn listen(&self, visitor: &VisitorId, known: &[DecisionId]) -> Subscription {
+        self.hub.subscribe(visitor, known)
     }
 
     /// The machine has taken it back.

@@ -56,7 +56,7 @@ export const prepare = () => {
 
 /**
  * Paints as soon as the slot is free, if it is `due` then; returns how to take the card away, which says whether there
- * was one, and only that when asked to `look`. `report` gets `exposure`, `click` and `dismiss` as they happen, `painted` is called when the card is on the
+ * was one. `report` gets `exposure`, `click` and `dismiss` as they happen, `painted` is called when the card is on the
  * page.
  */
 export const paint = (frame: Frame, due: () => boolean, report: (name: string) => void, painted: () => void) => {
@@ -77,12 +77,10 @@ export const paint = (frame: Frame, due: () => boolean, report: (name: string) =
   // A card that went with its part of the page is gone too.
   if (crosses.get(slot)?.isConnected) queues.set(slot, [...(queues.get(slot) ?? []), put]);
   else put();
-  return (look?: boolean) => {
-    const wasThere = !!remove;
-    if (!look) {
-      queues.set(slot, (queues.get(slot) ?? []).filter((other) => other != put));
-      remove?.();
-    }
+  return () => {
+    const wasThere = remove;
+    queues.set(slot, (queues.get(slot) ?? []).filter((other) => other != put));
+    remove?.();
     return wasThere;
   };
 };

@@ -11,6 +11,7 @@ const RETRY_MS = 5e3;
 const RENEW_MS = 12e5;
 const LOCK_MS = 5e3;
 const SEEN_MAX = 99;
+const KNOWN_MAX = 32;
 
 /** The page's own callbacks, by the event they are for. */
 export const handlers: Record<string, ((frame: Frame, report?: Report) => unknown) | undefined> = {};
@@ -29,12 +30,10 @@ const call = async (name: string, frame: Frame, report?: Report) => {
 const waiting = new Map<string, () => void>();
 /** What was taken back, also before it could be painted. */
 const retracted = new Set<string>();
-/** Takes away what is shown or waits for its slot; asked to `look`, it only says whether it is on show. */
-type Remove = (look?: boolean) => unknown;
+/** Takes away what is shown or waits for its slot. */
+type Remove = () => unknown;
 /** What this tab has shown or will show when its slot is free, oldest first. */
 const shown = new Map<string, Remove>();
-/** What a new connection says it knows: the server answers with what was taken back meanwhile, and what came after. */
-let last: string | undefined;
 /** What paints: a module beside this script. One that could not be loaded is asked for again when it is needed. */
 let painter: Promise<typeof import("./paint.ts") | void> | undefined;
 let failures = "";
@@ -59,7 +58,6 @@ const after = (ms: number, then: () => unknown) => {
 export const connect = async () => {
   if (mode < Mode.Full || options.push == "off" || document.hidden) return;
   after(RETRY_MS, connect);
-  if (!source) drop(true);
   // The token is for the name in the cookie, so ours must be there; where Snowplow names the visitor, an older name of
   // ours would go before it.
   if (!silent) visitorId();
@@ -73,11 +71,10 @@ export const connect = async () => {
       tellConsent();
     }
     source?.close();
-    const next = (source = new EventSource(address("push?token=" + token + (last ? "&last=" + last : ""))));
-    next.addEventListener("intervention", (message) => {
-      last = message.lastEventId;
-      offer(JSON.parse(message.data));
-    });
+    // What this page knows: the server answers with what of it was taken back meanwhile, and what it does not know.
+    const known = [...shown.keys()].slice(-KNOWN_MAX);
+    const next = (source = new EventSource(address(`push?token=${token}&last=${known}`)));
+    next.addEventListener("intervention", (message) => offer(JSON.parse(message.data)));
     next.addEventListener("retract", (message) => retract(JSON.parse(message.data)));
     // A refused token closes for good; everything else the browser reconnects by itself.
     next.onerror = () => {
@@ -102,26 +99,13 @@ export const disconnect = () => {
   source = undefined;
 };
 
-/**
- * Takes away what may have been taken back while nobody listened: all but the newest card, as the server can be asked
- * about one.
- */
-const drop = (keep?: boolean) => {
-  // The latest first: taking a card away makes room for the one that waits for its slot.
-  const all = [...shown].reverse();
-  last = keep ? all.find(([, remove]) => remove(true))?.[0] : undefined;
-  for (const [id, remove] of all) {
-    if (id == last) continue;
-    remove();
-    // What only waited comes again if it is still true.
-    if (!seen().includes(id)) shown.delete(id);
-  }
-};
-
 /** Takes everything away: when consent is withdrawn, and from a page that comes back. */
 export const stop = () => {
   disconnect();
-  drop();
+  // The latest first: taking a card away makes room for the one that waits for its slot.
+  [...shown.values()].reverse().forEach((remove) => remove());
+  // What only waited comes again if it is still true; what was shown is known to have been.
+  shown.clear();
 };
 
 const retract = ({ decision_id, reason }: Frame & { reason?: string }) => {
@@ -212,13 +196,13 @@ const show = async (
   if (handlers.intervention && (await call("intervention", frame, help)) !== false) {
     take();
     report("exposure");
-    return (look) => (look ? !reported.has("click") && !reported.has("dismiss") : told());
+    return told;
   }
   const remove = painter?.paint(frame, due, report, () => {
     take();
     painted();
   });
-  return (look) => remove?.(look) && (look || told());
+  return () => remove?.() && told();
 };
 
 /** The tab came into view, or went out of it. */

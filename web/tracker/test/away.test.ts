@@ -8,14 +8,14 @@ import { card, look, shops, until } from "./browser.ts";
 const shop = shops();
 
 test(
-  "connected again, a tab asks about the newest card on show; what else it showed or kept waiting may be stale and goes",
+  "connected again, a tab keeps what it showed and asks about all of it; what was taken back meanwhile goes",
   shop({}, async ({ collector, listen }) => {
     collector.pages["/"] = page();
     const view = await listen();
-    collector.intervene({ slot: "a", payload: { title: "Older" } });
+    const older = collector.intervene({ slot: "a", payload: { title: "Older" } });
     const waiting = collector.intervene({ slot: "a", payload: { title: "Waiting" } });
-    const { decision_id } = collector.intervene({ slot: "b", payload: { title: "Newest" } });
-    collector.intervene({ slot: "c", payload: { title: "Closed" } });
+    const newest = collector.intervene({ slot: "b", payload: { title: "Newest" } });
+    const closed = collector.intervene({ slot: "c", payload: { title: "Closed" } });
     await until(() => collector.named("painted").length == 3, "the reports");
     await view.getByRole("region", { name: "Closed" }).getByRole("button", { name: "Close" }).click();
     await look(view, true);
@@ -23,16 +23,29 @@ test(
     await until(() => collector.pushes.size == 0, "the push to close");
     await look(view, false);
     await until(() => collector.opened.length == 2, "a new connection");
-    assert.equal(collector.opened[1], decision_id);
-    assert.deepEqual(await view.getByRole("heading", { level: 2 }).allTextContents(), ["Newest"]);
+    const ids = (frames: { decision_id: string }[]) => frames.map(({ decision_id }) => decision_id).sort();
+    assert.deepEqual(collector.opened[1]!.split(",").sort(), ids([older, waiting, newest, closed]));
+    const titles = async () => (await view.getByRole("heading", { level: 2 }).allTextContents()).sort();
+    assert.deepEqual(await titles(), ["Newest", "Older"]);
     await until(() => collector.pushes.size == 1, "the push");
-    collector.send("retract", { decision_id, reason: "overtaken" });
-    await until(async () => (await card(view).count()) == 0, "the card to go");
-    // Longer than the tab keeps what it has claimed from the others.
-    await new Promise((done) => setTimeout(done, 5_500));
-    collector.intervene(waiting);
-    await until(() => collector.named("painted").length == 4, "what waited, still true");
+    for (const { decision_id } of [older, newest]) collector.send("retract", { decision_id, reason: "overtaken" });
+    await until(async () => `${await titles()}` == "Waiting", "the cards to go, and the one that waited to come");
+    await until(() => collector.named("painted").length == 4, "its report");
     assert.equal(collector.named("dismiss").length, 1);
+  }),
+);
+
+test(
+  "only the last 32 are asked about: an address has an end",
+  shop({}, async ({ collector, listen }) => {
+    collector.pages["/"] = page();
+    const view = await listen();
+    const frames = Array.from({ length: 40 }, (_, n) => collector.intervene({ slot: `s${n}` }));
+    await until(() => collector.named("painted").length == 40, "the reports");
+    await view.evaluate(() => dispatchEvent(new PageTransitionEvent("pagehide")));
+    await look(view, false);
+    await until(() => collector.opened.length == 2, "a new connection");
+    assert.deepEqual(collector.opened[1]!.split(",").sort(), frames.slice(8).map((frame) => frame.decision_id).sort());
   }),
 );
 

@@ -38,7 +38,7 @@ export class Collector {
   /** What each POST of events carried, in order, with the answer it got. */
   posts: Post[] = [];
   tokens = 0;
-  /** Every push connection ever opened, by its Last-Event-ID, or else what its address says was last seen. */
+  /** Every push connection ever opened, by its Last-Event-ID, or else what its address says is known. */
   opened: (string | undefined)[] = [];
   pushes = new Set<ServerResponse>();
   /** The next answers to events; then 200. */
@@ -138,7 +138,7 @@ export class Collector {
     }
     if (path == "/v1/push") {
       if (this.refuse-- > 0) return response.writeHead(401).end();
-      const last = request.headers["last-event-id"] ?? url.searchParams.get("last") ?? undefined;
+      const last = request.headers["last-event-id"] ?? (url.searchParams.get("last") || undefined);
       this.opened.push(last as string | undefined);
       response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
       response.write("retry: 50\n\n");

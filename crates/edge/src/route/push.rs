@@ -15,7 +15,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use midsession_event::{DecisionId, Str};
 use midsession_observe::{Metric, Stage};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,14 +26,20 @@ pub(super) const ROUTES: &[Route] = &[Route {
     method: Method::GET,
     path: "/v1/push",
     access: Access::PushToken,
-    summary: "Server-Sent Events (or a WebSocket) of interventions for one shopper, resumed by Last-Event-ID or ?last=",
+    summary: "Server-Sent Events (or a WebSocket) of interventions for one shopper, resumed by Last-Event-ID and ?last=",
     query: &[
         ("token", "from /v1/token"),
-        ("last", "id of the last message seen, where no Last-Event-ID can be sent: what came after it is sent again"),
+        (
+            "last",
+            "decisions that the page knows, with commas, or the id of the last message seen: those of them that were taken \
+             back meanwhile are told, the rest is not sent again",
+        ),
     ],
     handler: |call, _| Box::pin(push(call)),
 }];
 
+/// Decisions that a page may say it knows, and that a message's id names: the newest.
+const KNOWN_MAX: usize = 32;
 /// Between comments that keep the way through proxies open.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
@@ -45,10 +51,10 @@ async fn push(mut call: Call) -> Response {
             return *refused;
         }
     };
-    // A browser repeats the header by itself when a stream breaks; the page's own `last` is then the older one.
+    // What the page knew when it asked; and what came since, which a browser says by itself when a stream breaks.
     let resumed = call.header(header::HeaderName::from_static("last-event-id")).map(str::to_owned);
-    let last = resumed.or_else(|| call.query("last")).and_then(|id| id.parse().ok());
-    let subscription = call.app.hub.subscribe(&claims.visitor_id, last);
+    let known = [call.query("last"), resumed].into_iter().flatten().flat_map(|ids| known(&ids)).collect::<Vec<_>>();
+    let subscription = call.app.hub.subscribe(&claims.visitor_id, &known);
     let life = Duration::from_millis(u64::try_from(claims.expires_at_ms - clock::now_ms()).unwrap_or(0));
     let mut keep_alive = interval_at(Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
     keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -56,6 +62,7 @@ async fn push(mut call: Call) -> Response {
         subscription,
         keep_alive,
         ends_at: Instant::now() + life,
+        written: VecDeque::new(),
         stop: call.app.stop.clone(),
         app: call.app.clone(),
     };
@@ -99,6 +106,11 @@ async fn push(mut call: Call) -> Response {
     response
 }
 
+/// The newest of the decisions that a page names; what is none is passed over.
+fn known(ids: &str) -> Vec<DecisionId> {
+    ids.rsplit(',').take(KNOWN_MAX).filter_map(|id| id.parse().ok()).collect()
+}
+
 /// The token's claims, where the request comes from the origin that it was given to.
 fn authorized(call: &Call) -> Result<Claims, Box<Response>> {
     let claims = call.query("token").and_then(|token| call.app.signer.check(&token, clock::now_ms()));
@@ -123,6 +135,8 @@ struct Stream {
     keep_alive: Interval,
     /// A token is good for its time, and so is what was opened with it.
     ends_at: Instant,
+    /// What the page got here, oldest first.
+    written: VecDeque<DecisionId>,
     stop: Stop,
     app: Arc<App>,
 }
@@ -130,8 +144,9 @@ struct Stream {
 enum Next {
     /// Nothing to say for a while.
     Quiet,
-    /// Name, decision and data (JSON on one line).
-    Message(&'static str, DecisionId, String),
+    /// Name, id and data (JSON on one line). A frame's id names all that was written here: who comes back with the last
+    /// one has said everything.
+    Message(&'static str, String, String),
 }
 
 impl Stream {
@@ -153,12 +168,17 @@ impl Stream {
                     self.app.observe.record(Stage::Push, pushed_us - durable_us);
                 }
                 metrics.add_by(Metric::PushFrames, "intervention", 1);
-                Some(Next::Message("intervention", frame.decision_id, written(&frame, pushed_us)))
+                if self.written.len() >= KNOWN_MAX {
+                    self.written.pop_front();
+                }
+                self.written.push_back(frame.decision_id);
+                let ids = self.written.iter().map(DecisionId::to_string).collect::<Vec<_>>().join(",");
+                Some(Next::Message("intervention", ids, written(&frame, pushed_us)))
             }
             Message::Retract(decision_id, reason) => {
                 metrics.add_by(Metric::PushFrames, "retract", 1);
                 let data = serde_json::json!({ "decision_id": decision_id, "reason": reason });
-                Some(Next::Message("retract", decision_id, data.to_string()))
+                Some(Next::Message("retract", decision_id.to_string(), data.to_string()))
             }
         }
     }
