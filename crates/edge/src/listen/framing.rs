@@ -2,6 +2,9 @@
 //!
 //! The library is lenient where two readers of one connection could disagree on where a request ends (a length beside
 //! chunks, two hosts, folded headers, bare line feeds). Here such a request is refused, and nothing after it is read.
+//! What the library would refuse by itself, without a word of why, is refused here too.
+
+use super::rule::Rule;
 
 /// Longest request head. Bytes.
 pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
@@ -9,49 +12,12 @@ pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Most header fields.
 pub(crate) const FIELDS_MAX: usize = 64;
 
-/// What was broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rule {
-    BareLineFeed,
-    BareCarriageReturn,
-    FoldedHeader,
-    HeaderName,
-    HostMissing,
-    HostTwice,
-    HostValue,
-    LengthTwice,
-    LengthValue,
-    LengthAndChunked,
-    TransferEncoding,
-    Chunk,
-}
-
-impl Rule {
-    /// As counted.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::BareLineFeed => "bare_lf",
-            Self::BareCarriageReturn => "bare_cr",
-            Self::FoldedHeader => "obs_fold",
-            Self::HeaderName => "header_name",
-            Self::HostMissing => "host_missing",
-            Self::HostTwice => "host_twice",
-            Self::HostValue => "host_value",
-            Self::LengthTwice => "length_twice",
-            Self::LengthValue => "length_value",
-            Self::LengthAndChunked => "length_and_chunked",
-            Self::TransferEncoding => "transfer_encoding",
-            Self::Chunk => "chunk",
-        }
-    }
-}
-
 /// What to do with bytes just read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Hand them on.
-    Pass,
-    /// Hand on the first `keep`; what follows is the head of a request that is refused.
+    /// Hand on the first `keep`; what follows is the begin of a head.
+    Pass { keep: usize },
+    /// Hand on the first `keep`; what follows, and the begin of a head before, is a request that is refused.
     RefuseHead { keep: usize, rule: Rule },
     /// The body that is being read is broken.
     RefuseBody { rule: Rule },
@@ -67,7 +33,7 @@ enum State {
     ChunkData(u64),
     ChunkEnd,
     Trailer,
-    /// No longer HTTP, or about to be answered with an error: everything passes.
+    /// No longer HTTP: everything passes.
     Raw,
 }
 
@@ -91,6 +57,7 @@ struct Head {
     length: Option<u64>,
     chunked: bool,
     upgrade: bool,
+    fields: usize,
 }
 
 impl Framing {
@@ -141,9 +108,7 @@ impl Framing {
                     self.head.bytes += taken;
                     if self.head.bytes > HEAD_BYTES_MAX {
                         if self.state == State::Head {
-                            // The library answers 431 to it and closes.
-                            self.state = State::Raw;
-                            break;
+                            return Verdict::RefuseHead { keep: head_from, rule: Rule::HeadTooLong };
                         }
                         return Verdict::RefuseBody { rule: Rule::Chunk };
                     }
@@ -168,7 +133,7 @@ impl Framing {
                 }
             }
         }
-        Verdict::Pass
+        Verdict::Pass { keep: if self.is_in_head() { head_from } else { bytes.len() } }
     }
 
     /// Takes one whole line, its end included, and tells the state after it.
@@ -197,10 +162,9 @@ impl Framing {
                 }
             }
             _ if !head.requested => {
-                // Its syntax is the library's to judge.
                 head.requested = true;
                 head.is_http_10 = line.ends_with(b" HTTP/1.0");
-                Ok(State::Head)
+                if is_request_line(line) { Ok(State::Head) } else { Err(Rule::RequestLine) }
             }
             _ if line.is_empty() => head.end(),
             _ => {
@@ -209,6 +173,25 @@ impl Framing {
             }
         }
     }
+}
+
+/// A method, a target and a version, with one space between them.
+fn is_request_line(line: &[u8]) -> bool {
+    let mut parts = line.split(|byte| *byte == b' ');
+    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return false;
+    };
+    let is_visible = |byte: &u8| *byte > b' ' && *byte != 0x7f;
+    matches!(version, b"HTTP/1.1" | b"HTTP/1.0")
+        && is_token(method)
+        && target.iter().all(is_visible)
+        && http::Uri::try_from(target).is_ok()
+}
+
+/// What methods and names of headers are made of.
+fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
 /// At most eight hexadecimal digits and nothing else.
@@ -226,8 +209,15 @@ impl Head {
         }
         let colon = memchr::memchr(b':', line).ok_or(Rule::HeaderName)?;
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        if name.is_empty() || name.iter().any(|byte| byte.is_ascii_whitespace()) {
+        if !is_token(name) {
             return Err(Rule::HeaderName);
+        }
+        if value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+            return Err(Rule::HeaderValue);
+        }
+        self.fields += 1;
+        if self.fields > FIELDS_MAX {
+            return Err(Rule::FieldsTooMany);
         }
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
@@ -293,7 +283,7 @@ mod tests {
     fn feed_bytes(text: &str) -> Option<Rule> {
         let mut framing = Framing::new();
         text.bytes().find_map(|byte| match framing.feed(&[byte]) {
-            Verdict::Pass => None,
+            Verdict::Pass { .. } => None,
             Verdict::RefuseHead { rule, .. } | Verdict::RefuseBody { rule } => Some(rule),
         })
     }
@@ -306,16 +296,32 @@ mod tests {
             "GET / HTTP/1.0\r\n\r\n",
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na\nbGET / HTTP/1.1\r\nHost: a\r\n\r\n",
             "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: Chunked\r\n\r\n3;x=y\r\na\nb\r\n0\r\nT: v\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "OPTIONS * HTTP/1.1\r\nHost: a\r\n!#$%&'*+-.^_`|~9: \t ü\u{80}\r\n\r\n",
             "GET /w HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n\x01\n\n\n",
         ] {
-            assert_eq!(feed_whole(text), Verdict::Pass, "{text:?}");
+            assert_eq!(feed_whole(text), Verdict::Pass { keep: text.len() }, "{text:?}");
             assert_eq!(feed_bytes(text), None, "{text:?}");
         }
     }
 
     #[test]
     fn each_rule_refuses() {
+        let fields = (0..FIELDS_MAX).map(|field| format!("X-{field}: y\r\n")).collect::<String>();
         for (rule, text) in [
+            (Rule::FieldsTooMany, format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n").as_str()),
+            (Rule::HeadTooLong, &format!("GET /{} HTTP/1.1\r\n", "x".repeat(HEAD_BYTES_MAX))),
+            (Rule::RequestLine, "GET /\r\n"),
+            (Rule::RequestLine, "GET  / HTTP/1.1\r\n"),
+            (Rule::RequestLine, "GET / HTTP/2.0\r\n"),
+            (Rule::RequestLine, "GET / HTTP/1.1 \r\n"),
+            (Rule::RequestLine, "G(T / HTTP/1.1\r\n"),
+            (Rule::RequestLine, " / HTTP/1.1\r\n"),
+            (Rule::RequestLine, "GET /\t HTTP/1.1\r\n"),
+            (Rule::RequestLine, "GET /\0 HTTP/1.1\r\n"),
+            (Rule::RequestLine, "GET http:// HTTP/1.1\r\n"),
+            (Rule::HeaderName, "GET / HTTP/1.1\r\nHost: a\r\nä: b\r\n\r\n"),
+            (Rule::HeaderValue, "GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n"),
+            (Rule::HeaderValue, "GET / HTTP/1.1\r\nHost: a\r\nX: a\u{7f}b\r\n\r\n"),
             (Rule::BareLineFeed, "GET / HTTP/1.1\nHost: a\r\n\r\n"),
             (Rule::BareLineFeed, "GET / HTTP/1.1\r\nHost: a\n\r\n"),
             (Rule::BareLineFeed, "GET / HTTP/1.1\r\nHost: a\r\n\n"),
@@ -348,7 +354,7 @@ mod tests {
                 Rule::TransferEncoding,
                 "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
             ),
-            (Rule::TransferEncoding, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \u{b}chunked\r\n\r\n"),
+            (Rule::HeaderValue, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \u{b}chunked\r\n\r\n"),
             (Rule::TransferEncoding, "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"),
             (Rule::Chunk, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n+1\r\nx\r\n"),
             (Rule::Chunk, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\r\n"),
@@ -368,10 +374,12 @@ mod tests {
     #[test]
     fn what_precedes_a_refused_head_is_kept() {
         let good = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
+        let begun = feed_whole(&format!("{good}GET / HTTP/1.1\r\n"));
+        assert_eq!(begun, Verdict::Pass { keep: good.len() });
         let verdict = feed_whole(&format!("{good}GET / HTTP/1.1\r\n\r\n"));
         assert_eq!(verdict, Verdict::RefuseHead { keep: good.len(), rule: Rule::HostMissing });
         let mut framing = Framing::new();
-        assert_eq!(framing.feed(b"GET / HTTP/1.1\r\nX: "), Verdict::Pass);
+        assert_eq!(framing.feed(b"GET / HTTP/1.1\r\nX: "), Verdict::Pass { keep: 0 });
         assert!(framing.is_in_head() && !framing.is_idle());
         assert_eq!(framing.feed(b"y\r\n\r\n"), Verdict::RefuseHead { keep: 0, rule: Rule::HostMissing });
     }
@@ -380,14 +388,18 @@ mod tests {
     fn endless_heads_and_trailers_end() {
         let mut framing = Framing::new();
         framing.feed(b"GET / HTTP/1.1\r\nX: ");
-        for _ in 0..40 {
-            assert_eq!(framing.feed(&[b'x'; 1024]), Verdict::Pass, "left to the library, which answers 431");
-        }
+        let ended = (0..40).find_map(|round| match framing.feed(&[b'x'; 1024]) {
+            Verdict::Pass { keep: 0 } => None,
+            other => Some((round, other)),
+        });
+        assert_eq!(ended, Some((31, Verdict::RefuseHead { keep: 0, rule: Rule::HeadTooLong })));
         assert!(framing.line.len() <= HEAD_BYTES_MAX);
         let mut framing = Framing::new();
         framing.feed(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n");
-        let ended =
-            (0..40).any(|_| framing.feed(&[b"T: ".as_slice(), &[b'x'; 1024], b"\r\n"].concat()) != Verdict::Pass);
+        let ended = (0..40).any(|_| {
+            framing.feed(&[b"T: ".as_slice(), &[b'x'; 1024], b"\r\n"].concat())
+                == Verdict::RefuseBody { rule: Rule::Chunk }
+        });
         assert!(ended, "trailers go on for ever");
     }
 }

@@ -2,6 +2,7 @@
 
 use super::framing::{Framing, Verdict};
 use super::{Shared, Timeouts};
+use bytes::Bytes;
 use midsession_observe::Metric;
 use std::io;
 use std::pin::Pin;
@@ -12,9 +13,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// What the HTTP library gets instead of a refused head: nothing it could take for a request, so it answers 400 and
-/// closes.
-const POISON: &[u8] = b"\0\r\n\r\n";
+/// What the HTTP library gets instead of a refused head: a request that leads to the refusal's answer, in its turn
+/// after the answers to what came before it, and is the last one. The library's own answers to broken heads have no
+/// body, so it gets to see whole and sound heads only. Whoever sends this method without having been refused is told
+/// that it is not allowed, like any other.
+const POISON: &[u8] = b"REFUSED / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
+
+/// The method of that request.
+pub(crate) const REFUSED: &str = "REFUSED";
 
 /// Bytes read and thrown away before a connection is closed with a request unread; without it the answer is lost to
 /// a reset.
@@ -28,7 +34,11 @@ pub(crate) struct Guard {
     shared: Arc<Shared>,
     /// Nothing has come yet.
     is_fresh: bool,
-    /// What is left of [`POISON`] to hand on; after it, the end of the stream.
+    /// The begin of a head whose end has not come yet.
+    held: Vec<u8>,
+    /// A head that has come in pieces, and what came with its end: to be handed on.
+    whole: Bytes,
+    /// What is left of [`POISON`] to hand on; after it, nothing.
     poison: Option<&'static [u8]>,
     reading: Deadline,
     writing: Deadline,
@@ -71,6 +81,8 @@ impl Guard {
             timeouts,
             shared,
             is_fresh: true,
+            held: Vec::new(),
+            whole: Bytes::new(),
             poison: None,
             reading: Deadline::default(),
             writing: Deadline::default(),
@@ -96,7 +108,8 @@ impl Guard {
         Poll::Pending
     }
 
-    /// Looks at what was read past `from`, and cuts it where a request is refused.
+    /// Looks at what was read past `from`, and cuts it where a request is refused, or has not come to the end of its
+    /// head.
     fn check(&mut self, buf: &mut ReadBuf<'_>, from: usize) -> io::Result<()> {
         if std::mem::take(&mut self.is_fresh) {
             self.reading.clear();
@@ -105,17 +118,20 @@ impl Guard {
             self.shared.first_byte_us.store(crate::clock::now_us(), Relaxed);
         }
         match self.framing.feed(&buf.filled()[from..]) {
-            Verdict::Pass => {
+            Verdict::Pass { keep } => {
                 if !self.framing.is_in_head() {
                     self.reading.clear();
                 }
+                self.keep(buf, from, keep);
                 Ok(())
             }
             Verdict::RefuseHead { keep, rule } => {
                 self.shared.observe.metrics.add_by(Metric::HttpFramingRefused, rule.as_str(), 1);
-                buf.set_filled(from + keep);
+                self.keep(buf, from, keep);
+                self.held = Vec::new();
+                // The first of a connection is its last.
+                let _ = self.shared.refused.set(rule);
                 self.poison = Some(POISON);
-                self.hand_on_poison(buf);
                 Ok(())
             }
             Verdict::RefuseBody { rule } => {
@@ -126,8 +142,25 @@ impl Guard {
         }
     }
 
-    fn hand_on_poison(&mut self, buf: &mut ReadBuf<'_>) {
-        if let Some(poison) = self.poison {
+    /// Leaves `keep` bytes past `from`, behind what was held before them; holds the rest.
+    fn keep(&mut self, buf: &mut ReadBuf<'_>, from: usize, keep: usize) {
+        let (now, later) = buf.filled()[from..].split_at(keep);
+        let had = std::mem::take(&mut self.held);
+        let is_held_on = keep == 0;
+        if is_held_on {
+            self.held = had;
+        } else if !had.is_empty() {
+            self.whole = [had.as_slice(), now].concat().into();
+        }
+        self.held.extend_from_slice(later);
+        let left = if self.whole.is_empty() { keep } else { 0 };
+        buf.set_filled(from + left);
+    }
+
+    /// Hands on what waits.
+    fn hand_on(&mut self, buf: &mut ReadBuf<'_>) {
+        buf.put_slice(&self.whole.split_to(self.whole.len().min(buf.remaining())));
+        if let Some(poison) = self.poison.filter(|_| self.whole.is_empty()) {
             let (now, later) = poison.split_at(poison.len().min(buf.remaining()));
             buf.put_slice(now);
             self.poison = Some(later);
@@ -151,15 +184,23 @@ impl Guard {
 impl AsyncRead for Guard {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.poison.is_some() {
-            this.hand_on_poison(buf);
-            return Poll::Ready(Ok(()));
-        }
         let from = buf.filled().len();
-        match Pin::new(&mut this.stream).poll_read(cx, buf) {
-            Poll::Pending => this.poll_patience(cx),
-            Poll::Ready(Ok(())) if buf.filled().len() > from => Poll::Ready(this.check(buf, from)),
-            ended => ended,
+        // As long as all that comes is held: nothing handed on would be taken for the end.
+        loop {
+            this.hand_on(buf);
+            if buf.filled().len() > from {
+                return Poll::Ready(Ok(()));
+            }
+            if this.poison.is_some() {
+                // What was refused is the last that is read. An end here would be taken for a client that has gone, and
+                // the answer would not be written; once it is, the library closes by itself.
+                return Poll::Pending;
+            }
+            match Pin::new(&mut this.stream).poll_read(cx, buf) {
+                Poll::Pending => return this.poll_patience(cx),
+                Poll::Ready(Ok(())) if buf.filled().len() > from => this.check(buf, from)?,
+                ended => return ended,
+            }
         }
     }
 }

@@ -2,24 +2,26 @@
 
 mod framing;
 mod guard;
+mod rule;
 
 use crate::reply::Response;
 use crate::route::{self, Listener};
 use crate::serve::Stop;
 use crate::{App, clock};
 use framing::{FIELDS_MAX, HEAD_BYTES_MAX};
-use guard::Guard;
+use guard::{Guard, REFUSED};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use midsession_observe::{Metric, Observe};
 use parking_lot::Mutex;
+use rule::Rule;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -61,6 +63,8 @@ impl Default for Timeouts {
 pub(crate) struct Shared {
     /// First byte of the last request head. Epoch µs.
     pub first_byte_us: AtomicI64,
+    /// Why the request that is the last one of the connection was refused.
+    pub refused: OnceLock<Rule>,
     pub observe: Arc<Observe>,
 }
 
@@ -122,9 +126,7 @@ pub(crate) async fn serve(listener: TcpListener, kind: Listener, app: Arc<App>, 
         let Ok(slot) = slots.clone().try_acquire_owned() else {
             metrics.add_by(Metric::ConnectionsRefused, kind.as_str(), 1);
             // Best effort: it fits into the socket's buffer, or it is lost with the connection.
-            let _ = stream.try_write(
-                b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
-            );
+            let _ = stream.try_write(full().as_bytes());
             continue;
         };
         let Some(share) = Share::take(&by_address, peer.ip(), app.limits.connections_per_address) else {
@@ -144,22 +146,43 @@ pub(crate) async fn serve(listener: TcpListener, kind: Listener, app: Arc<App>, 
     let _ = slots.acquire_many(u32::try_from(connections_max).unwrap_or(u32::MAX)).await;
 }
 
+/// The answer while there is no place for another connection.
+fn full() -> String {
+    let body = serde_json::json!({
+        "type": "about:blank", "status": 503, "code": "connections_max",
+        "title": "the server has as many connections as it takes; try again in a moment",
+    })
+    .to_string();
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Type: \
+         application/problem+json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
 async fn connection(stream: TcpStream, peer: SocketAddr, kind: Listener, app: &Arc<App>, slot: Slot, mut stop: Stop) {
     let _ = stream.set_nodelay(true);
     let first_byte_us = AtomicI64::new(clock::now_us());
-    let shared = Arc::new(Shared { first_byte_us, observe: app.observe.clone() });
+    let shared = Arc::new(Shared { first_byte_us, refused: OnceLock::new(), observe: app.observe.clone() });
     let guard = Guard::new(stream, app.limits.timeouts, shared.clone());
     let service = service_fn(|mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(slot.clone());
         let received_at_us = shared.first_byte_us.load(Relaxed);
+        let refused = shared.refused.get().filter(|_| request.method() == REFUSED).copied();
         let app = app.clone();
-        async move { Ok::<Response, Infallible>(route::answer(app, kind, peer, received_at_us, request).await) }
+        async move {
+            if let Some(rule) = refused {
+                return Ok(rule.answer());
+            }
+            Ok::<Response, Infallible>(route::answer(app, kind, peer, received_at_us, request).await)
+        }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(app.limits.timeouts.idle)
         .max_headers(FIELDS_MAX)
-        .max_header_size(HEAD_BYTES_MAX)
+        // Longer ones are refused before it sees them.
+        .max_header_size(2 * HEAD_BYTES_MAX)
         .max_buf_size(2 * HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(guard), service)
         .with_upgrades();
