@@ -34,6 +34,9 @@ pub trait Reads: Send + Sync + 'static {
     /// `Err` names what is not fresh yet, or broken.
     fn ready(&self) -> Result<(), String>;
 
+    /// What has stopped for good, until a restart.
+    fn failure(&self) -> Option<String>;
+
     /// Whether the log takes events in, or why not.
     fn takes_appends(&self) -> Result<(), String>;
 }

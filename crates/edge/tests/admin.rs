@@ -172,6 +172,11 @@ async fn what_load_balancers_and_robots_ask() {
     }
     server.rows.ready.store(false, Ordering::Relaxed);
     assert_eq!((get("/sink-health").await.status, get("/health").await.status), (503, 200));
+    *server.rows.failure.lock().expect("lock") = Some("the log stopped: a test's doing".into());
+    let answer = get("/health").await;
+    assert_eq!(answer.status, 200, "alive");
+    let body = String::from_utf8_lossy(&answer.body).into_owned();
+    assert_eq!(body, "alive, but nothing is taken in: the log stopped: a test's doing\n");
 }
 
 #[tokio::test]

@@ -89,6 +89,7 @@ pub struct Rows {
     pub live: broadcast::Sender<LiveRow>,
     pub ready: AtomicBool,
     pub unreadable: Mutex<Option<Unreadable>>,
+    pub failure: Mutex<Option<String>>,
     pub hub: Arc<PushHub>,
 }
 
@@ -155,6 +156,9 @@ impl Reads for Rows {
     }
     fn ready(&self) -> Result<(), String> {
         if self.ready.load(Ordering::Relaxed) { Ok(()) } else { Err("partition 3 replays".into()) }
+    }
+    fn failure(&self) -> Option<String> {
+        self.failure.lock().expect("lock").clone()
     }
     fn takes_appends(&self) -> Result<(), String> {
         if self.ready.load(Ordering::Relaxed) { Ok(()) } else { Err("the disk is full".into()) }
@@ -272,6 +276,7 @@ pub async fn start_with(change: impl FnOnce(&mut Config)) -> Server {
         live: broadcast::channel(16).0,
         ready: AtomicBool::new(true),
         unreadable: Mutex::new(None),
+        failure: Mutex::new(None),
         hub: hub.clone(),
     });
     let mut config = config();

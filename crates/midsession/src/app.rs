@@ -11,10 +11,10 @@ use crate::switches::Switches;
 use crate::world::World;
 use midsession_collect::{Collector, Source};
 use midsession_edge::{Frame, PushHub, Running};
-use midsession_engine_local::{LocalLog, LocalSnapshots, RealDisk};
+use midsession_engine_local::{Disk, LocalLog, LocalSnapshots};
 use midsession_event::{DecisionId, PartitionId, Reject, Topic, decode};
 use midsession_observe::Observe;
-use midsession_ports::Log;
+use midsession_ports::{Log, LogError};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -41,6 +41,8 @@ pub struct Start {
     pub accept_any_key: bool,
     /// With the demo shop and its three interventions.
     pub demo: bool,
+    /// What the log is kept on.
+    pub disk: Arc<dyn Disk>,
 }
 
 /// The running product.
@@ -83,7 +85,7 @@ pub struct Inner {
 impl App {
     /// Opens the data folder, replays it, and listens.
     pub async fn start(start: Start) -> Result<Self, Failure> {
-        let Start { config, accept_any_key, demo } = start;
+        let Start { config, accept_any_key, demo, disk } = start;
         let clock: Clock = Arc::new(midsession_edge::clock::now_us);
         let keys = Keys::load(&config.data)?;
         let assembly = Arc::new(Assembly::load(&config, demo)?);
@@ -95,7 +97,7 @@ impl App {
             let clock = Arc::clone(&clock);
             Arc::new(move || clock() / 1000)
         };
-        let local = Arc::new(LocalLog::open(Arc::new(RealDisk), clock_ms, log_config)?);
+        let local = Arc::new(LocalLog::open(Arc::clone(&disk), clock_ms, log_config)?);
         // Before anything reads the clock for shoppers: a wall clock that was ahead in an earlier life must not stop time.
         midsession_edge::clock::not_before(local.last_stamp_ms());
         let log: Arc<dyn Log> = local.clone();
@@ -120,7 +122,7 @@ impl App {
             .map(|partition| log.extent(Topic::Behavior, PartitionId(partition)))
             .map(|extent| extent.map(|extent| if extent.start == extent.end { 0 } else { extent.end }))
             .collect::<Result<_, _>>()?;
-        let snapshots = LocalSnapshots::open(Arc::new(RealDisk), &config.data)?;
+        let snapshots = LocalSnapshots::open(disk, &config.data)?;
         let around = Around {
             log: Arc::clone(&log),
             snapshots: Arc::new(snapshots),
@@ -236,20 +238,38 @@ impl App {
         }
     }
 
-    /// Stops taking, finishes what was taken, stops.
+    /// Stops taking, finishes what was taken, stops. An error where something had stopped before, or could not be
+    /// finished.
     pub async fn drain(self) -> Result<(), Failure> {
         self.running.drain(DRAIN_WITHIN).await;
         let driver = Arc::clone(&self.inner.driver);
-        let failure = driver.failure();
         let stopped = tokio::task::spawn_blocking(move || driver.stop(DRAIN_WITHIN)).await;
-        if let Some(failure) = failure {
+        if let Some(failure) = self.inner.failure() {
             return Err(failure.into());
         }
         stopped.map_err(Failure::new)
     }
+
+    /// Where the admin token is to be had, once the console's address does not carry it any more.
+    pub fn sign_in(&self) -> Option<String> {
+        let keys = self.keys();
+        if self.console_url().contains("token=") {
+            return None;
+        }
+        if keys.admin_token_given {
+            return Some("with the token in MIDSESSION_ADMIN_TOKEN".into());
+        }
+        let file = Keys::file(self.data());
+        Some(format!("with admin_token of {}; to have another one, change it there and start again", file.display()))
+    }
 }
 
 impl Inner {
+    /// What has stopped for good, until a restart.
+    pub fn failure(&self) -> Option<LogError> {
+        self.driver.failure().or_else(|| self.local.failure())
+    }
+
     /// Epoch ms.
     pub fn now_ms(&self) -> i64 {
         (self.clock)() / 1000
@@ -446,6 +466,7 @@ mod tests {
             signing_key: String::new(),
             fresh: false,
             write_key_given: false,
+            admin_token_given: false,
         };
         let told = |text: &str, demo: bool| {
             let config = Config::parse(text, Path::new("x.toml")).expect("valid");

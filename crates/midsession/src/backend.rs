@@ -17,6 +17,7 @@ use midsession_observe::Metric;
 use midsession_ports::LogError;
 use midsession_stream::Stream;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::broadcast;
 
@@ -34,6 +35,25 @@ impl Inner {
     /// What is told of the past is whole once every partition has been replayed.
     fn replayed(&self) -> Result<(), Unreadable> {
         if self.driver.progress().replaying > 0 { Err(Unreadable::Loading) } else { Ok(()) }
+    }
+
+    /// Every source that something came from or was sent to: since the start, and of interventions since the log begins.
+    fn source_rows(&self, now_ms: i64) -> Vec<Value> {
+        let mut came: BTreeMap<_, _> =
+            self.observe.sources(now_ms).into_iter().map(|source| (source.name.clone(), source)).collect();
+        let sent = self.world.by_source();
+        let names: BTreeSet<Str> = came.keys().chain(sent.keys()).cloned().collect();
+        let row = |name: Str| {
+            let counts = sent.get(&name).copied().unwrap_or_default();
+            let came = came.remove(&name);
+            let (accepted, rejected) = came.as_ref().map_or((0, 0), |came| (came.accepted, came.rejected));
+            json!({
+                "name": name, "label": self.label_of(&name), "accepted": accepted, "rejected": rejected,
+                "events_per_s": came.map_or(0.0, |came| came.events_per_s), "served": counts.served,
+                "painted": counts.painted, "clicked": counts.clicked, "dismissed": counts.dismissed,
+            })
+        };
+        names.into_iter().map(row).collect()
     }
 
     async fn features_of(&self, ask: Ask) -> Result<Option<Features>, Unreadable> {
@@ -192,6 +212,10 @@ impl Reads for AppBackend {
         Ok(())
     }
 
+    fn failure(&self) -> Option<String> {
+        self.0.failure().map(|failure| failure.to_string())
+    }
+
     fn takes_appends(&self) -> Result<(), String> {
         if let Some(failure) = self.0.local.failure() {
             return Err(failure.to_string());
@@ -233,16 +257,7 @@ impl Console for AppBackend {
                 "capped": total("capped"), "painted": total("painted"), "clicked": total("click"),
                 "dismissed": total("dismiss"),
             });
-            let sources: Vec<Value> = inner
-                .observe
-                .sources(now_ms)
-                .into_iter()
-                .map(|source| {
-                    let label = inner.label_of(&source.name);
-                    json!({"name": source.name, "label": label, "accepted": source.accepted,
-                        "rejected": source.rejected, "events_per_s": source.events_per_s})
-                })
-                .collect();
+            let sources = inner.source_rows(now_ms);
             let sum = |field: &str| sources.iter().filter_map(|source| source[field].as_u64()).sum::<u64>();
             let (bytes, records) = inner.log_extent();
             let metrics = &inner.observe.metrics;

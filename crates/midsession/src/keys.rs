@@ -3,7 +3,7 @@
 use crate::cli::Failure;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Secrets and the public write key.
 #[derive(Clone, Deserialize, Serialize)]
@@ -20,6 +20,9 @@ pub struct Keys {
     /// The write key is the environment's.
     #[serde(skip)]
     pub write_key_given: bool,
+    /// The admin token is the environment's.
+    #[serde(skip)]
+    pub admin_token_given: bool,
 }
 
 impl std::fmt::Debug for Keys {
@@ -29,9 +32,14 @@ impl std::fmt::Debug for Keys {
 }
 
 impl Keys {
+    /// Where they are kept in a data folder.
+    pub fn file(folder: &Path) -> PathBuf {
+        folder.join("keys.toml")
+    }
+
     /// Reads the folder's keys, or makes them. `MIDSESSION_WRITE_KEY` and `MIDSESSION_ADMIN_TOKEN` go first.
     pub fn load(folder: &Path) -> Result<Self, Failure> {
-        let path = folder.join("keys.toml");
+        let path = Self::file(folder);
         let unusable = |cause| {
             Failure::new(format!("the data folder can't be used: {}: {cause}", path.display()))
                 .hint("pass --data with a folder that this user may make, read and write")
@@ -48,6 +56,7 @@ impl Keys {
                     signing_key: random(32),
                     fresh: true,
                     write_key_given: false,
+                    admin_token_given: false,
                 };
                 keys.write(folder, &path).map_err(unusable)?;
                 keys
@@ -61,6 +70,7 @@ impl Keys {
         }
         if let Some(token) = variable("MIDSESSION_ADMIN_TOKEN") {
             keys.admin_token = token;
+            keys.admin_token_given = true;
             keys.fresh = false;
         }
         Ok(keys)

@@ -36,6 +36,9 @@ pub struct World {
     decisions: Mutex<Decisions>,
     dead_letters: Mutex<VecDeque<Value>>,
     rules: Mutex<BTreeMap<Str, RuleCounts>>,
+    by_source: Mutex<BTreeMap<Str, SourceCounts>>,
+    /// Served before the start and not answered: pages may have them.
+    recalled: Mutex<Vec<(DecisionId, VisitorId)>>,
     clock: crate::driver::Clock,
     freshness: Mutex<hdrhistogram::Histogram<u64>>,
     /// While the log is being caught up with: what would be shown, unless a later record says that it was.
@@ -92,6 +95,19 @@ impl RuleCounts {
     }
 }
 
+/// What came of interventions in one source, counted like those of a rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SourceCounts {
+    /// Sent.
+    pub served: u64,
+    /// Reported as painted.
+    pub painted: u64,
+    /// Clicked.
+    pub clicked: u64,
+    /// Dismissed.
+    pub dismissed: u64,
+}
+
 /// An outcome's name on the wire.
 pub fn outcome_name(outcome: Outcome) -> &'static str {
     match outcome {
@@ -116,6 +132,8 @@ impl World {
             decisions: Mutex::default(),
             dead_letters: Mutex::default(),
             rules: Mutex::default(),
+            by_source: Mutex::default(),
+            recalled: Mutex::default(),
             clock,
             // Invariant: bounds and digits are ones the histogram takes.
             freshness: Mutex::new(
@@ -133,6 +151,7 @@ impl World {
         // The last of each, for the console: it shows the last of all.
         let most = (4 * DECISIONS_MAX / partitions.max(1) as usize).max(64);
         let mut last: Vec<(i64, Recalled)> = Vec::new();
+        let mut served: HashMap<DecisionId, (i64, VisitorId)> = HashMap::new();
         for partition in (0..partitions).map(PartitionId) {
             let mut window: VecDeque<(i64, Recalled)> = VecDeque::new();
             let from = log.offset_at(Topic::Decision, partition, now_ms - RECALLED_MS)?;
@@ -141,6 +160,9 @@ impl World {
                 let told = match decode::<Decision>(value) {
                     Ok(decision) => {
                         self.tally(&decision);
+                        if let Some(visitor) = shown_to(&decision) {
+                            served.insert(decision.decision_id, (entry.stamp_ms, visitor.clone()));
+                        }
                         if decision.expires_at_ms > now_ms {
                             self.hold(&decision, None);
                         }
@@ -150,6 +172,9 @@ impl World {
                         Ok(reaction) => {
                             if matches!(reaction.name, EventName::Painted | EventName::Dismiss) {
                                 self.painted(reaction.decision_id);
+                            }
+                            if matches!(reaction.name, EventName::Click | EventName::Dismiss) {
+                                served.remove(&reaction.decision_id);
                             }
                             self.tally_reaction(&reaction);
                             Recalled::Reaction(Box::new(reaction))
@@ -167,6 +192,9 @@ impl World {
             })?;
             last.extend(window);
         }
+        let mut served: Vec<_> = served.into_iter().map(|(id, (at_ms, visitor))| (at_ms, id, visitor)).collect();
+        served.sort_unstable_by_key(|(at_ms, id, _)| (*at_ms, *id));
+        *self.recalled.lock() = served.into_iter().map(|(_, id, visitor)| (id, visitor)).collect();
         // Partition by partition they came, and are looked at from the last one back.
         self.rules.lock().values_mut().for_each(|counts| counts.reached.make_contiguous().sort_unstable());
         // A reaction stands behind its decision, in the same partition: the sort is stable.
@@ -183,6 +211,12 @@ impl World {
     /// The log has been caught up with: what is still to be shown goes out, from now on at once. `shown`: what was decided
     /// to be shown and is still true, by the machines.
     pub fn release(&self, shown: &HashSet<DecisionId>) {
+        // Pages may have what is not true any more: whoever has it is told, now or when it comes back.
+        for (decision, visitor) in std::mem::take(&mut *self.recalled.lock()) {
+            if !shown.contains(&decision) {
+                self.hub.retract(decision, Some(&visitor));
+            }
+        }
         let held = self.held.lock().take();
         let mut waiting: Vec<Waits> = held.into_iter().flat_map(HashMap::into_values).collect();
         waiting.retain(|waits| !waits.is_recalled || shown.contains(&waits.frame.decision_id));
@@ -264,6 +298,11 @@ impl World {
         totals
     }
 
+    /// What came of interventions, by source.
+    pub fn by_source(&self) -> BTreeMap<Str, SourceCounts> {
+        self.by_source.lock().clone()
+    }
+
     /// Receive → took effect, (P50, P99) in ms.
     pub fn freshness_ms(&self) -> (f64, f64) {
         let histogram = self.freshness.lock();
@@ -282,13 +321,17 @@ impl World {
             }
             counts.reached.push_back((decision.asked_at_ms, hash64(&[decision.shopper.as_str()])));
         }
+        drop(rules);
+        if decision.outcome == Outcome::Served {
+            self.by_source.lock().entry(source_of(decision)).or_default().served += 1;
+        }
     }
 
     /// Takes a decision among those that the console shows.
     fn list(&self, decision: &Decision) {
         let seen = Seen {
             decided_at_ms: decision.stamps_us.get("decided").map_or(decision.asked_at_ms, |us| us / 1000),
-            source: decision.inputs.get("source").and_then(text_of).unwrap_or_default(),
+            source: source_of(decision),
             decision: decision.clone(),
             painted_at_ms: None,
             clicked_at_ms: None,
@@ -313,9 +356,7 @@ impl World {
     /// Shows it, if it is to be shown; or keeps it until the log has been caught up with, as the record that it was painted
     /// may still be to come. `durable_us`: when it became so, in this life.
     fn hold(&self, decision: &Decision, durable_us: Option<i64>) {
-        let Some(visitor) = decision.visitor_id.as_ref().filter(|_| decision.outcome == Outcome::Served) else {
-            return;
-        };
+        let Some(visitor) = shown_to(decision) else { return };
         let mut frame = Frame::of(decision);
         frame.cause_event_id.clone_from(&decision.cause_event_id);
         frame.deadline_ms = decision.by_silence.then_some(decision.asked_at_ms);
@@ -341,6 +382,15 @@ impl World {
             let mut rules = self.rules.lock();
             let counts = rules.entry(reaction.rule.clone()).or_default();
             *counts.reactions.entry(reaction.name.as_str().into()).or_default() += 1;
+            drop(rules);
+            let mut by_source = self.by_source.lock();
+            let counts = by_source.entry(reaction.source.as_str().into()).or_default();
+            match reaction.name {
+                EventName::Painted => counts.painted += 1,
+                EventName::Click => counts.clicked += 1,
+                EventName::Dismiss => counts.dismissed += 1,
+                _ => {}
+            }
         }
     }
 
@@ -427,7 +477,7 @@ impl Sink for World {
                 self.observe.record(stage, to - from);
             }
         }
-        if decision.outcome == Outcome::Served && decision.visitor_id.is_some() {
+        if shown_to(decision).is_some() {
             self.observe.interventions((self.clock)() / 1000, 1);
         }
         self.hold(decision, Some(durable_us));
@@ -485,6 +535,16 @@ pub fn session_row(update: &SessionUpdate) -> Value {
         (None, None) => Value::Null,
     };
     row
+}
+
+/// Whose pages show it.
+fn shown_to(decision: &Decision) -> Option<&VisitorId> {
+    decision.visitor_id.as_ref().filter(|_| decision.outcome == Outcome::Served)
+}
+
+/// Which source its session came through.
+fn source_of(decision: &Decision) -> Str {
+    decision.inputs.get("source").and_then(text_of).unwrap_or_default()
 }
 
 fn text_of(value: &midsession_event::PropertyValue) -> Option<Str> {

@@ -10,6 +10,11 @@ export interface Source {
   accepted: number;
   rejected: number;
   events_per_s: number;
+  /** Interventions, since the log begins. */
+  served: number;
+  painted: number;
+  clicked: number;
+  dismissed: number;
 }
 export interface Rate {
   t_ms: number;

@@ -138,7 +138,14 @@ test("what a simulation reports as painted is not called seen, and has no time t
     assert.deepEqual(await cells("Real"), ["on the shopper’s screen", "42 ms"]);
     assert.deepEqual(await cells("Untimed"), ["on the shopper’s screen", "–"]);
     assert.deepEqual(await cells("Made up"), ["simulated as painted", "–"]);
-    await page.locator(".figure", { hasText: "Interventions painted" }).getByText("simulated ones counted in").waitFor();
+    const figure = page.locator(".figure", { hasText: "Interventions painted" });
+    await figure.getByText("on screens; 370 more simulated").waitFor();
+    assert.equal(await figure.locator("b").textContent(), "29");
+    const table = page.locator(".panel", { hasText: "From rule to screen" }).locator("tbody tr");
+    assert.deepEqual(
+      (await table.allInnerTexts()).map((row) => row.replaceAll(/\s+/g, " ").trim()),
+      ["demo shop 31 29 6", "simulated shoppers 387 370 simulated 91", "bol.com replay 0 0 0"],
+    );
   }));
 
 test("long values break, shoppers' text keeps its direction to itself, and the form follows the address", () =>
@@ -470,13 +477,21 @@ test("what a shopper sends is text and nothing else, on every screen", () =>
     },
   ));
 
-test("the theme can be chosen and is remembered", () =>
+test("the theme is the system's, also when that changes, until one is chosen, which is remembered", () =>
   withMock(new World(21, 3), async (mock) => {
     const { page } = await open(mock, "#/overview", { scheme: "light" });
     const colour = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
     const light = await colour();
-    await page.getByRole("button", { name: "Switch between light and dark" }).click();
-    assert.notEqual(await colour(), light);
+    await page.emulateMedia({ colorScheme: "dark" });
+    const dark = await colour();
+    assert.notEqual(dark, light);
+    const other = page.getByRole("button", { name: "Switch between light and dark" });
+    await other.click();
+    assert.equal(await colour(), light);
+    await other.click();
+    assert.equal(await colour(), dark);
+    await page.emulateMedia({ colorScheme: "light" });
+    assert.equal(await colour(), dark, "chosen");
     await page.reload();
-    assert.notEqual(await colour(), light);
+    assert.equal(await colour(), dark);
   }));

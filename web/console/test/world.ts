@@ -211,9 +211,9 @@ export class World {
       interventions: { candidates: 601, served: 418, holdout: 74, capped: 9, painted: 399, clicked: 97, dismissed: 78 },
       freshness_ms: { p50: 3.1, p99: 9.4 },
       sources: [
-        { ...(sources[0] as { name: string; label: string }), accepted: 184, rejected: 0, events_per_s: 0.4 },
-        { ...(sources[1] as { name: string; label: string }), accepted: accepted - 41_184, rejected: 14, events_per_s: 322 },
-        { ...(sources[2] as { name: string; label: string }), accepted: 41_000, rejected: 0, events_per_s: 61 },
+        { ...(sources[0] as { name: string; label: string }), accepted: 184, rejected: 0, events_per_s: 0.4, served: 31, painted: 29, clicked: 6, dismissed: 5 },
+        { ...(sources[1] as { name: string; label: string }), accepted: accepted - 41_184, rejected: 14, events_per_s: 322, served: 387, painted: 370, clicked: 91, dismissed: 73 },
+        { ...(sources[2] as { name: string; label: string }), accepted: 41_000, rejected: 0, events_per_s: 61, served: 0, painted: 0, clicked: 0, dismissed: 0 },
       ],
       log: { bytes: 61_204_112, start_ms: this.start_ms },
       push: { connections: 212 },

@@ -18,7 +18,31 @@ test("the demo", async () => {
     // The promise is 30 s from the start.
     await until(async () => (await server.ask("/v1/overview")).interventions.served > 0, "a first intervention", 30_000);
 
+    // Real clicks within seconds too, and the console says which is which.
+    const sessionsOf = async (source: string) => (await server.ask(`/v1/sessions?source=${source}&limit=1000`)).sessions as any[];
+    const replayed = await until(async () => ((await sessionsOf("bol")).length > 3 ? sessionsOf("bol") : false), "sessions of the replay", 30_000);
+    assert.ok(replayed.every((one) => one.source === "bol" && /^bol-\d+$/.test(one.visitor_id) && one.product_views > 0), JSON.stringify(replayed[0]));
+    assert.ok(replayed.every((one) => one.add_to_carts === 0 && one.cart_value === null), "the sample has no carts");
+    const labels = Object.fromEntries((await server.ask("/v1/overview")).sources.map((one: any) => [one.name, one.label]));
+    assert.deepEqual([labels.bol, labels.simulated], ["bol.com replay", "simulated shoppers"]);
+
     const context = await visit(browser);
+    const watch = await context.newPage();
+    await watch.goto(server.console);
+    const nav = (name: string) => watch.getByRole("navigation").getByRole("link", { name }).click();
+    const rows = watch.locator("[role=option], tr");
+    await nav("Sessions");
+    for (const label of ["bol.com replay", "simulated shoppers"]) await rows.filter({ hasText: label }).first().waitFor();
+    await nav("Interventions");
+    await rows.filter({ hasText: "simulated shoppers" }).first().waitFor();
+    await watch.close();
+    // No page of the shop is open: whoever was reached by a cart is simulated, and told as such.
+    const served = (await server.ask("/v1/decisions?limit=1000")).decisions.filter((one: any) => one.outcome === "served");
+    assert.deepEqual([...new Set(served.map((one: any) => one.source))], ["simulated"]);
+    const { sources, interventions } = await server.ask("/v1/overview");
+    const reached = Object.fromEntries(sources.map((one: any) => [one.name, one.served]));
+    assert.ok(reached.simulated > 0 && reached.simulated <= interventions.served, JSON.stringify(reached));
+    assert.deepEqual([reached.bol, reached.shop ?? 0], [0, 0]);
     for (const [what, url] of [["shop", server.shop!], ["console", server.console]] as const) {
       const page = await context.newPage();
       const errors: string[] = [];

@@ -15,18 +15,18 @@ const fn route(
     Route { listener, method: Method::GET, path, access, summary, query: &[], handler }
 }
 
-const ALIVE: &str = "200 as long as the process answers";
+const ALIVE: &str = "200 as long as the process answers; the body says what has stopped, if anything has";
 const SINK: &str = "200 as long as the log takes events in, else 503 with the cause";
 const READY: &str = "200 when events are taken in and features are fresh, else 503 with the cause";
 
 pub(super) const ROUTES: &[Route] = &[
-    route(Listener::Public, "/health", Access::Open, ALIVE, |_, _| Box::pin(async { alive() })),
+    route(Listener::Public, "/health", Access::Open, ALIVE, |call, _| Box::pin(async move { alive(&call) })),
     route(Listener::Public, "/ready", Access::Open, READY, |call, _| Box::pin(async move { ready(&call) })),
     route(Listener::Public, "/sink-health", Access::Open, SINK, |call, _| Box::pin(async move { sink(&call) })),
     route(Listener::Public, "/robots.txt", Access::Open, "Search engines: nothing here", |_, _| {
         Box::pin(async { text("User-agent: *\nDisallow: /\n") })
     }),
-    route(Listener::Admin, "/health", Access::Open, ALIVE, |_, _| Box::pin(async { alive() })),
+    route(Listener::Admin, "/health", Access::Open, ALIVE, |call, _| Box::pin(async move { alive(&call) })),
     route(Listener::Admin, "/ready", Access::Open, READY, |call, _| Box::pin(async move { ready(&call) })),
     route(Listener::Admin, "/metrics", Access::Admin, "Every metric, for Prometheus", |call, _| {
         Box::pin(async move { metrics(&call) })
@@ -40,8 +40,12 @@ pub(super) const ROUTES: &[Route] = &[
     ),
 ];
 
-fn alive() -> Response {
-    text("ok")
+/// Alive and no more: who restarts what is not alive must not do so in a loop because of a broken disk.
+fn alive(call: &Call) -> Response {
+    match call.app.backend.failure() {
+        None => text("ok"),
+        Some(cause) => text(format!("alive, but nothing is taken in: {cause}\n")),
+    }
 }
 
 fn sink(call: &Call) -> Response {
@@ -51,7 +55,7 @@ fn sink(call: &Call) -> Response {
     }
 }
 
-fn text(body: &'static str) -> Response {
+fn text(body: impl Into<axum::body::Body>) -> Response {
     let mut response = Response::new(body.into());
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain; charset=utf-8"));
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));

@@ -4,6 +4,7 @@ use super::{Failure, Global, parse_duration, serve};
 use crate::app::{App, Start};
 use crate::load::{replay, shoppers};
 use clap::Args;
+use midsession_engine_local::RealDisk;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,9 @@ pub(super) struct DemoOptions {
     /// The replay of real clicks: pauses between visits shrink by this, gaps inside a visit stay real; 0 leaves it out
     #[arg(long, default_value_t = 60.0)]
     replay_speed: f64,
+    /// Time of day (UTC) on the sample's first day at which the replay begins; what lies before it comes at the end
+    #[arg(long, default_value = "08:00", value_name = "HH:MM", value_parser = parse_time_of_day)]
+    replay_from: i64,
     /// Draws of the simulated shoppers
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -44,7 +48,7 @@ pub(super) fn run(global: &Global, options: DemoOptions) -> Result<(), Failure> 
         .hint(format!("ulimit -n {files}, or fewer shoppers")));
     }
     let config = options.serve.apply(global.load()?);
-    let start = Start { config, accept_any_key: true, demo: true };
+    let start = Start { config, accept_any_key: true, demo: true, disk: Arc::new(RealDisk) };
     serve::runtime()?.block_on(async {
         let app = App::start(start).await?;
         serve::announce(&app, global.json);
@@ -59,9 +63,8 @@ pub(super) fn run(global: &Global, options: DemoOptions) -> Result<(), Failure> 
         let replayer = (options.replay_speed > 0.0).then(|| {
             let (collector, key) = (app.addresses().public, app.write_key_of(crate::app::REPLAYED));
             let (folder, clock) = (app.data().to_owned(), app.clock());
-            tokio::spawn(
-                async move { replay::run(collector, key, options.replay_speed, &folder, clock, stopped).await },
-            )
+            let pace = replay::Pace { speed: options.replay_speed, from_ms: options.replay_from };
+            tokio::spawn(async move { replay::run(collector, key, pace, &folder, clock, stopped).await })
         });
         let over = async {
             match options.for_ {
@@ -84,6 +87,12 @@ pub(super) fn run(global: &Global, options: DemoOptions) -> Result<(), Failure> 
         }
         app.drain().await
     })
+}
+
+/// `08:00`, in ms since midnight.
+fn parse_time_of_day(text: &str) -> Result<i64, String> {
+    let time: jiff::civil::Time = text.parse().map_err(|_| "a time of day, as in 08:00, is needed".to_owned())?;
+    Ok(time.duration_since(jiff::civil::Time::midnight()).as_millis() as i64)
 }
 
 /// How many files this process may have open, where the system tells.

@@ -109,6 +109,9 @@ impl From<midsession_ports::LogError> for Failure {
             midsession_ports::LogError::Locked { .. } => {
                 Some("stop the other process, or pass --data with another folder".to_owned())
             }
+            midsession_ports::LogError::Failed { .. } => {
+                Some("look at the disk, then start again: it goes on from what is durable".to_owned())
+            }
             error if error.is_retryable() => Some("try again in a moment".to_owned()),
             _ => None,
         };

@@ -4,9 +4,11 @@ use super::{Failure, Global, out};
 use crate::app::{App, Start};
 use crate::config::Config;
 use clap::Args;
+use midsession_engine_local::RealDisk;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Options of `serve` and `demo`.
 #[derive(Args, Clone, Debug, Default)]
@@ -46,7 +48,7 @@ impl Options {
 
 pub(super) fn run(global: &Global, options: Options) -> Result<(), Failure> {
     let config = options.apply(global.load()?);
-    let start = Start { config, accept_any_key: options.accept_any_key, demo: false };
+    let start = Start { config, accept_any_key: options.accept_any_key, demo: false, disk: Arc::new(RealDisk) };
     runtime()?.block_on(async {
         let app = App::start(start).await?;
         announce(&app, global.json);
@@ -70,7 +72,7 @@ pub(super) fn announce(app: &App, as_json: bool) {
         let line = json!({
             "collector": format!("http://{}", addresses.public), "admin": format!("http://{}", addresses.admin),
             "redis": format!("redis://{}", addresses.redis), "console": console, "data": app.data(),
-            "write_key": keys.first().map(|(_, key)| key), "write_keys": keys.iter().copied().collect::<BTreeMap<_, _>>(), "shop": app.shop_url(),
+            "sign_in": app.sign_in(), "write_key": keys.first().map(|(_, key)| key), "write_keys": keys.iter().copied().collect::<BTreeMap<_, _>>(), "shop": app.shop_url(),
         });
         out(&line.to_string());
         return;
@@ -79,6 +81,9 @@ pub(super) fn announce(app: &App, as_json: bool) {
         out(&format!("shop       {shop}"));
     }
     out(&format!("console    {console}"));
+    if let Some(how) = app.sign_in() {
+        out(&format!("sign in    {how}"));
+    }
     match keys[..] {
         [(_, key)] => out(&format!("collector  http://{}   write key {key}", addresses.public)),
         _ => {

@@ -63,7 +63,44 @@ function Sources({ sources }: { sources: Source[] }) {
   );
 }
 
-function Path({ counts, simulated }: { counts: Overview["interventions"]; simulated: boolean }) {
+/** What was sent and painted, by who it was sent to: what a simulated shopper reports no screen has shown. */
+function PathBySource({ sources }: { sources: Source[] }) {
+  return (
+    <table class="table">
+      <thead>
+        <tr>
+          <th scope="col">To whom</th>
+          <th scope="col" class="num">
+            Sent
+          </th>
+          <th scope="col" class="num">
+            Painted
+          </th>
+          <th scope="col" class="num">
+            Clicked
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {sources.map((source) => (
+          <tr key={source.name}>
+            <th scope="row">
+              <SourceTag name={source.name} />
+            </th>
+            <td class="num">{count(source.served)}</td>
+            <td class="num">
+              {count(source.painted)}
+              {isSimulated(source.name) && source.painted > 0 && <small> simulated</small>}
+            </td>
+            <td class="num">{count(source.clicked)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function Path({ counts, sources }: { counts: Overview["interventions"]; sources: Source[] }) {
   const steps = [
     { label: "a rule applied", value: counts.candidates },
     { label: "sent", value: counts.served },
@@ -82,8 +119,8 @@ function Path({ counts, simulated }: { counts: Overview["interventions"]; simula
           </li>
         ))}
       </ol>
+      <PathBySource sources={sources} />
       <p class="note">
-        {simulated && "Simulated shoppers are counted in, and report as painted what no screen has shown. "}
         Held back: {count(counts.holdout)} for comparison, {count(counts.capped)} by a cap. Dismissed: {count(counts.dismissed)}.
       </p>
     </>
@@ -101,7 +138,7 @@ export function OverviewScreen() {
       </>
     );
   const { tone, text } = verdict(o, budget);
-  const simulated = o.sources.some((source) => isSimulated(source.name));
+  const simulated = o.sources.filter((source) => isSimulated(source.name)).reduce((sum, source) => sum + source.painted, 0);
   return (
     <>
       <Title title="Overview">
@@ -113,7 +150,11 @@ export function OverviewScreen() {
       <dl class="figures">
         <Figure label="Events per second" value={rate(o.events_per_s)} note={`${count(o.accepted)} accepted in ${span(o.now_ms - o.started_at_ms)}`} />
         <Figure label="Shoppers in session" value={count(o.sessions.open)} note={`${count(o.sessions.idle)} gone quiet, ${count(o.sessions.closed)} over`} />
-        <Figure label="Interventions painted" value={count(o.interventions.painted)} note={`${count(o.interventions.served)} sent, ${simulated ? "simulated ones counted in" : `${count(o.push.connections)} browsers listening`}`} />
+        <Figure
+          label="Interventions painted"
+          value={count(o.interventions.painted - simulated)}
+          note={simulated ? `on screens; ${count(simulated)} more simulated` : `${count(o.interventions.served)} sent, ${count(o.push.connections)} browsers listening`}
+        />
         <Figure label="Event to feature" value={ms(o.freshness_ms.p50)} note={`99 of 100 within ${ms(o.freshness_ms.p99)}`} />
       </dl>
       <Panel
@@ -135,7 +176,7 @@ export function OverviewScreen() {
           </p>
         </Panel>
         <Panel title="From rule to screen">
-          <Path counts={o.interventions} simulated={simulated} />
+          <Path counts={o.interventions} sources={o.sources} />
         </Panel>
       </div>
       <Panel title="From click to painted change" note={<a href={href("budget")}>All stages</a>}>

@@ -1,0 +1,64 @@
+//! How the whole product starts and ends: keys that are shown once, and a log that stopped.
+
+use midsession::app::{App, Start};
+use midsession::config::Config;
+use midsession::load::client::Client;
+use midsession_engine_local::{RealDisk, SimDisk};
+use std::path::Path;
+use std::sync::Arc;
+
+fn config(data: &Path) -> Config {
+    Config { data: data.to_owned(), port: 0, admin_port: 0, redis_port: 0, ..Config::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_admin_token_is_shown_once_and_found_later() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let start =
+        || Start { config: config(folder.path()), accept_any_key: false, demo: false, disk: Arc::new(RealDisk) };
+    let app = App::start(start()).await.expect("starts");
+    let token = app.keys().admin_token.clone();
+    assert!(app.console_url().ends_with(&format!("?token={token}")), "{}", app.console_url());
+    assert_eq!(app.sign_in(), None);
+    app.drain().await.expect("drains");
+
+    let app = App::start(start()).await.expect("starts again");
+    assert!(!app.console_url().contains(&token));
+    let told = app.sign_in().expect("where the token is");
+    let file = folder.path().join("keys.toml");
+    assert!(told.contains(&format!("admin_token of {}", file.display())), "{told}");
+    app.drain().await.expect("drains");
+
+    // What the hint says works: another token is put in its place.
+    let text = std::fs::read_to_string(&file).expect("the keys");
+    assert!(text.contains(&token));
+    std::fs::write(&file, text.replace(&token, "another-token-of-some-length")).expect("writes");
+    let app = App::start(start()).await.expect("starts with the new one");
+    assert_eq!(app.keys().admin_token, "another-token-of-some-length");
+    app.drain().await.expect("drains");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_stopped_is_told_of_and_the_end_is_a_failure() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let disk = SimDisk::default();
+    let start = Start { config: config(folder.path()), accept_any_key: true, demo: false, disk: disk.process() };
+    let app = App::start(start).await.expect("starts");
+    let mut client = Client::new(app.addresses().public);
+    let mut health = async || {
+        let answer = client.send("GET", "/health", &[], Default::default()).await.expect("an answer");
+        (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
+    };
+    assert_eq!(health().await, (200, "ok".to_owned()));
+    disk.fail_next_sync();
+    let event = serde_json::json!([{"event_id": "e1", "name": "page_view", "visitor_id": "v1"}]);
+    let answer = Client::new(app.addresses().public).events("k", &event).await.expect("an answer");
+    assert_eq!(answer.status, 503, "{answer:?}");
+    let (status, body) = health().await;
+    assert_eq!(status, 200, "the process is alive");
+    assert!(body.contains("the log stopped: "), "{body}");
+    let failure = app.drain().await.expect_err("a failure, so that the process ends with 1");
+    assert!(failure.cause.contains("the log stopped: ") && failure.cause.lines().count() == 1, "{}", failure.cause);
+    assert!(failure.hint.is_some_and(|hint| hint.contains("start again")));
+    assert!(!failure.is_usage);
+}
