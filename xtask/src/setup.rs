@@ -32,6 +32,11 @@ pub fn install() -> Result<(), String> {
         println!("everything is there");
     } else {
         run(apt(&["update"]), &mut Counts::default())?;
+        if missing.contains(&"nodejs") {
+            // An old one would only have to be removed again.
+            let policy = read(program("apt-cache", ".", &["policy", "nodejs"]))?;
+            candidate(&policy).map_or(Ok(()), |version| node_is_new_enough(&version))?;
+        }
         let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
         arguments.extend(missing);
         run(apt(&arguments), &mut Counts::default())?;
@@ -45,11 +50,18 @@ fn node_is_new_enough(version: &str) -> Result<(), String> {
     }
     let (major, minor) = NODE_MIN;
     Err(format!(
-        "Node.js is {}; {major}.{minor} or newer is needed. Debian 13 has it (apt-get install nodejs npm). On an older one, \
-         Debian 12 among them, remove apt's and take it from https://nodejs.org/en/download, so that `node --version` says v{major}.{minor} \
-         or newer; then run this again",
+        "Node.js is {}; {major}.{minor} or newer is needed. Debian 13 has it (apt-get install nodejs npm); Debian 12 has 18, which \
+         is too old: remove that (apt-get remove nodejs npm), take Node.js with its npm from https://nodejs.org/en/download, so \
+         that `node --version` says v{major}.{minor} or newer, and run this again",
         version.trim()
     ))
+}
+
+/// The version that apt would install, as Node.js writes it.
+fn candidate(policy: &str) -> Option<String> {
+    let version = policy.lines().find_map(|line| line.trim().strip_prefix("Candidate: "))?;
+    let upstream = version.rsplit(':').next()?.split(['+', '-', '~']).next()?;
+    upstream.starts_with(|first: char| first.is_ascii_digit()).then(|| format!("v{upstream}"))
 }
 
 /// A Python that can import redis-py.
@@ -72,7 +84,7 @@ fn parts(version: &str) -> Option<(u32, u32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::node_is_new_enough;
+    use super::{candidate, node_is_new_enough};
 
     #[test]
     fn an_old_node_is_refused_with_what_to_do() {
@@ -81,7 +93,24 @@ mod tests {
         }
         for version in ["v18.19.0\n", "v20.18.3", "20.20.2", ""] {
             let said = node_is_new_enough(version).expect_err(version);
-            assert!(said.contains("20.19") && said.contains("Debian 13"), "{said}");
+            assert!(said.contains("20.19") && said.contains("Debian 13") && said.contains("apt-get remove nodejs npm"), "{said}");
+        }
+    }
+
+    /// As `apt-cache policy nodejs` says it.
+    #[test]
+    fn what_apt_would_bring_is_known_before_it_does() {
+        for (said, version, is_enough) in [
+            ("18.20.4+dfsg-1~deb12u3", Some("v18.20.4"), false),
+            ("20.19.2+dfsg-1", Some("v20.19.2"), true),
+            ("20.20.2-1nodesource1+repack1", Some("v20.20.2"), true),
+            ("1:22.1.0~ds-1", Some("v22.1.0"), true),
+            ("(none)", None, false),
+        ] {
+            let policy = format!("nodejs:\n  Installed: (none)\n  Candidate: {said}\n  Version table:\n");
+            let found = candidate(&policy);
+            assert_eq!(found.as_deref(), version, "{said}");
+            assert_eq!(found.is_some_and(|version| node_is_new_enough(&version).is_ok()), is_enough, "{said}");
         }
     }
 }

@@ -80,6 +80,50 @@ pub fn routed_once(logs: &[Log]) -> Result<(), String> {
     Ok(())
 }
 
+/// A repeat takes effect once: no visitor's sessions count more events of a kind than the log has different ones.
+pub fn counted_once(data: &Path, logs: &[Log]) -> Result<(), String> {
+    const KINDS: [(&str, Option<&str>); 5] = [
+        ("events", None),
+        ("page_views", Some("page_view")),
+        ("product_views", Some("product_view")),
+        ("add_to_carts", Some("add_to_cart")),
+        ("orders", Some("transaction")),
+    ];
+    let last: BTreeMap<String, Value> = Server::log_read("session", data)
+        .into_iter()
+        .map(|line| (line["value"]["session_id"].to_string(), line["value"].clone()))
+        .collect();
+    let mut ids = BTreeSet::new();
+    let mut most: BTreeMap<(Option<&str>, &str), i64> = BTreeMap::new();
+    for event in logs.iter().flatten().filter_map(|(_, record)| match record {
+        Record::Event(event) => Some(event),
+        _ => None,
+    }) {
+        if !ids.insert((&event.source, &event.event_id)) {
+            continue;
+        }
+        let visitor = event.visitor_id.as_ref().map(|id| id.as_str());
+        for (kind, _) in KINDS.iter().filter(|(_, name)| name.is_none_or(|name| name == event.name.as_str())) {
+            *most.entry((visitor, kind)).or_default() += 1;
+        }
+    }
+    for (kind, _) in KINDS {
+        let mut counted: BTreeMap<Option<&str>, i64> = BTreeMap::new();
+        for session in last.values().filter(|session| session["state"] != "merged") {
+            *counted.entry(session["visitor_id"].as_str()).or_default() += session[kind].as_i64().unwrap_or(0);
+        }
+        for (visitor, counted) in counted {
+            let most = most.get(&(visitor, kind)).copied().unwrap_or(0);
+            if counted > most {
+                return Err(format!(
+                    "repeats count: {counted} {kind} in the sessions of {visitor:?}, {most} in the log"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Versions rise; the last ones are what the oracle says. Returns whether all sessions have ended.
 pub fn sessions(data: &Path, oracle: &Oracle) -> Result<bool, String> {
     let mut last: BTreeMap<String, Value> = BTreeMap::new();

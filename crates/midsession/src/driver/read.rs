@@ -47,8 +47,7 @@ impl<D: Definitions + Send + Sync + 'static> Driver<D> {
         partition: PartitionId,
         question: impl FnOnce(Seen<'_, D>) -> T + Send + 'static,
     ) -> Result<T, Unreadable> {
-        self.look(partition, |seen| if seen.is_replaying { Err(Unreadable::Loading) } else { Ok(question(seen)) })
-            .await?
+        self.look(partition, |seen| replayed(seen, question)).await?
     }
 
     /// Likewise every partition at once.
@@ -56,8 +55,8 @@ impl<D: Definitions + Send + Sync + 'static> Driver<D> {
         &self,
         question: impl Fn(Seen<'_, D>) -> T + Send + Clone + 'static,
     ) -> Vec<Result<T, Unreadable>> {
-        let reads = (0..self.partitions()).map(|partition| self.read(PartitionId(partition), question.clone()));
-        futures_util::future::join_all(reads).await
+        let answers = self.look_all(move |seen| replayed(seen, &question)).await;
+        answers.into_iter().map(|answer| answer?).collect()
     }
 
     /// What one of the partitions has. Nobody has it only if all of them could say so.
@@ -75,6 +74,11 @@ impl<D: Definitions + Send + Sync + 'static> Driver<D> {
         }
         nowhere
     }
+}
+
+/// Asks, provided that the partition knows all that it knew before the start.
+fn replayed<D, T>(seen: Seen<'_, D>, question: impl FnOnce(Seen<'_, D>) -> T) -> Result<T, Unreadable> {
+    if seen.is_replaying { Err(Unreadable::Loading) } else { Ok(question(seen)) }
 }
 
 #[cfg(test)]
