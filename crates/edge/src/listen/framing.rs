@@ -19,8 +19,8 @@ pub(crate) enum Verdict {
     Pass { keep: usize },
     /// Hand on the first `keep`; what follows, and the begin of a head before, is a request that is refused.
     RefuseHead { keep: usize, rule: Rule },
-    /// The body that is being read is broken.
-    RefuseBody { rule: Rule },
+    /// Hand on the first `keep`; what follows breaks the body that is being read.
+    RefuseBody { keep: usize, rule: Rule },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,13 +104,14 @@ impl Framing {
                         Some(end) => (end + 1, true),
                         None => (rest.len(), false),
                     };
+                    let keep = at;
                     at += taken;
                     self.head.bytes += taken;
                     if self.head.bytes > HEAD_BYTES_MAX {
                         if self.state == State::Head {
                             return Verdict::RefuseHead { keep: head_from, rule: Rule::HeadTooLong };
                         }
-                        return Verdict::RefuseBody { rule: Rule::Chunk };
+                        return Verdict::RefuseBody { keep, rule: Rule::Chunk };
                     }
                     if !ended {
                         self.line.extend_from_slice(&rest[..taken]);
@@ -128,7 +129,7 @@ impl Framing {
                     match result {
                         Ok(state) => self.state = state,
                         Err(rule) if in_head => return Verdict::RefuseHead { keep: head_from, rule },
-                        Err(rule) => return Verdict::RefuseBody { rule },
+                        Err(rule) => return Verdict::RefuseBody { keep, rule },
                     }
                 }
             }
@@ -284,7 +285,7 @@ mod tests {
         let mut framing = Framing::new();
         text.bytes().find_map(|byte| match framing.feed(&[byte]) {
             Verdict::Pass { .. } => None,
-            Verdict::RefuseHead { rule, .. } | Verdict::RefuseBody { rule } => Some(rule),
+            Verdict::RefuseHead { rule, .. } | Verdict::RefuseBody { rule, .. } => Some(rule),
         })
     }
 
@@ -363,7 +364,7 @@ mod tests {
             (Rule::BareLineFeed, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\nx\r\n"),
         ] {
             assert_eq!(feed_bytes(text), Some(rule), "{text:?}");
-            let (Verdict::RefuseHead { rule: found, .. } | Verdict::RefuseBody { rule: found }) = feed_whole(text)
+            let (Verdict::RefuseHead { rule: found, .. } | Verdict::RefuseBody { rule: found, .. }) = feed_whole(text)
             else {
                 panic!("passes: {text:?}");
             };
@@ -378,6 +379,9 @@ mod tests {
         assert_eq!(begun, Verdict::Pass { keep: good.len() });
         let verdict = feed_whole(&format!("{good}GET / HTTP/1.1\r\n\r\n"));
         assert_eq!(verdict, Verdict::RefuseHead { keep: good.len(), rule: Rule::HostMissing });
+        let sound = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n";
+        let verdict = feed_whole(&format!("{sound}+1\r\ny"));
+        assert_eq!(verdict, Verdict::RefuseBody { keep: sound.len(), rule: Rule::Chunk });
         let mut framing = Framing::new();
         assert_eq!(framing.feed(b"GET / HTTP/1.1\r\nX: "), Verdict::Pass { keep: 0 });
         assert!(framing.is_in_head() && !framing.is_idle());
@@ -397,8 +401,8 @@ mod tests {
         let mut framing = Framing::new();
         framing.feed(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n");
         let ended = (0..40).any(|_| {
-            framing.feed(&[b"T: ".as_slice(), &[b'x'; 1024], b"\r\n"].concat())
-                == Verdict::RefuseBody { rule: Rule::Chunk }
+            let line = [b"T: ".as_slice(), &[b'x'; 1024], b"\r\n"].concat();
+            framing.feed(&line) == Verdict::RefuseBody { keep: 0, rule: Rule::Chunk }
         });
         assert!(ended, "trailers go on for ever");
     }

@@ -1,6 +1,7 @@
 //! A connection with its guards: strict framing, and an end for clients that are too slow to ask or to listen.
 
 use super::framing::{Framing, Verdict};
+use super::rule::Rule;
 use super::{Shared, Timeouts};
 use bytes::Bytes;
 use midsession_observe::Metric;
@@ -40,6 +41,8 @@ pub(crate) struct Guard {
     whole: Bytes,
     /// What is left of [`POISON`] to hand on; after it, nothing.
     poison: Option<&'static [u8]>,
+    /// The body being read is broken from here on; to be told.
+    broken: Option<Rule>,
     reading: Deadline,
     writing: Deadline,
     linger_bytes: Option<usize>,
@@ -84,6 +87,7 @@ impl Guard {
             held: Vec::new(),
             whole: Bytes::new(),
             poison: None,
+            broken: None,
             reading: Deadline::default(),
             writing: Deadline::default(),
             linger_bytes: None,
@@ -110,7 +114,7 @@ impl Guard {
 
     /// Looks at what was read past `from`, and cuts it where a request is refused, or has not come to the end of its
     /// head.
-    fn check(&mut self, buf: &mut ReadBuf<'_>, from: usize) -> io::Result<()> {
+    fn check(&mut self, buf: &mut ReadBuf<'_>, from: usize) {
         if std::mem::take(&mut self.is_fresh) {
             self.reading.clear();
         }
@@ -123,7 +127,6 @@ impl Guard {
                     self.reading.clear();
                 }
                 self.keep(buf, from, keep);
-                Ok(())
             }
             Verdict::RefuseHead { keep, rule } => {
                 self.shared.observe.metrics.add_by(Metric::HttpFramingRefused, rule.as_str(), 1);
@@ -132,12 +135,12 @@ impl Guard {
                 // The first of a connection is its last.
                 let _ = self.shared.refused.set(rule);
                 self.poison = Some(POISON);
-                Ok(())
             }
-            Verdict::RefuseBody { rule } => {
+            Verdict::RefuseBody { keep, rule } => {
                 self.shared.observe.metrics.add_by(Metric::HttpFramingRefused, rule.as_str(), 1);
+                self.keep(buf, from, keep);
                 self.poison = Some(b"");
-                Err(io::Error::new(io::ErrorKind::InvalidData, rule.as_str()))
+                self.broken = Some(rule);
             }
         }
     }
@@ -146,8 +149,7 @@ impl Guard {
     fn keep(&mut self, buf: &mut ReadBuf<'_>, from: usize, keep: usize) {
         let (now, later) = buf.filled()[from..].split_at(keep);
         let had = std::mem::take(&mut self.held);
-        let is_held_on = keep == 0;
-        if is_held_on {
+        if keep == 0 {
             self.held = had;
         } else if !had.is_empty() {
             self.whole = [had.as_slice(), now].concat().into();
@@ -191,6 +193,10 @@ impl AsyncRead for Guard {
             if buf.filled().len() > from {
                 return Poll::Ready(Ok(()));
             }
+            if let Some(rule) = this.broken.take() {
+                // Whoever reads the body answers, and says that it is broken.
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, rule.as_str())));
+            }
             if this.poison.is_some() {
                 // What was refused is the last that is read. An end here would be taken for a client that has gone, and
                 // the answer would not be written; once it is, the library closes by itself.
@@ -198,7 +204,7 @@ impl AsyncRead for Guard {
             }
             match Pin::new(&mut this.stream).poll_read(cx, buf) {
                 Poll::Pending => return this.poll_patience(cx),
-                Poll::Ready(Ok(())) if buf.filled().len() > from => this.check(buf, from)?,
+                Poll::Ready(Ok(())) if buf.filled().len() > from => this.check(buf, from),
                 ended => return ended,
             }
         }
