@@ -3,19 +3,24 @@
 use midsession::app::{App, Start};
 use midsession::config::Config;
 use midsession::load::client::Client;
-use midsession_engine_local::{RealDisk, SimDisk};
+use midsession_engine_local::SimDisk;
 use std::path::Path;
-use std::sync::Arc;
 
 fn config(data: &Path) -> Config {
-    Config { data: data.to_owned(), port: 0, admin_port: 0, redis_port: 0, ..Config::default() }
+    let ports = "port = 0\nadmin_port = 0\nredis_port = 0\n";
+    let mut config = Config::parse(ports, Path::new("test.toml")).expect("valid");
+    config.data = data.to_owned();
+    config
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_admin_token_is_shown_once_and_found_later() {
     let folder = tempfile::tempdir().expect("a folder");
-    let start =
-        || Start { config: config(folder.path()), accept_any_key: false, demo: false, disk: Arc::new(RealDisk) };
+    // The keys are in the folder; the log of an app that was drained is let go only when its process ends.
+    let start = || {
+        let disk = SimDisk::default().process();
+        Start { config: config(folder.path()), accept_any_key: false, demo: false, disk }
+    };
     let app = App::start(start()).await.expect("starts");
     let token = app.keys().admin_token.clone();
     assert!(app.console_url().ends_with(&format!("?token={token}")), "{}", app.console_url());

@@ -196,7 +196,7 @@ mod tests {
         };
         assert_eq!(due(0), [(0, 1), (1_000, 2), (2_000, 2), (1_900_000, 1)]);
         // From the second visit on; the first one comes last, a pause later.
-        assert_eq!(due(60_000), [(0, 2), (1_000, 2), (1_000, 1), (1_901_000, 1)]);
+        assert_eq!(due(60_000), [(0, 2), (1_000, 1), (1_000, 2), (1_901_000, 1)]);
         assert_eq!(due(DAY_MS), due(0), "nothing is that late");
     }
 
