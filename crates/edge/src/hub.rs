@@ -5,11 +5,11 @@
 //! and both are counted.
 
 use crate::clock;
-use midsession_event::{Decision, DecisionId, Str, VisitorId};
+use crate::frame::{Frame, Message, Reason};
+use midsession_event::{DecisionId, VisitorId};
 use midsession_observe::{Metric, Observe};
 use parking_lot::Mutex;
-use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -30,69 +30,6 @@ impl Default for HubLimits {
     fn default() -> Self {
         Self { frames_per_visitor: 32, connections_per_visitor: 16, frames: 200_000, queue: 64 }
     }
-}
-
-/// An intervention to show, as decided.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Frame {
-    /// The decision.
-    pub decision_id: DecisionId,
-    /// The intervention's name.
-    pub rule: Str,
-    /// Slot on the page.
-    pub slot: Str,
-    /// What to show.
-    pub payload: serde_json::Value,
-    /// Not to be shown after this. Epoch ms.
-    pub expires_at_ms: i64,
-    /// Someone trying it on their own browser.
-    pub preview: bool,
-    /// The event that triggered it.
-    pub cause_event_id: Option<Str>,
-    /// Fired by silence, not by an event.
-    pub by_silence: bool,
-    /// For silences: the deadline. Epoch ms.
-    pub deadline_ms: Option<i64>,
-    /// Server clock readings so far, by stage name. Epoch µs. Written with the instant of the push added.
-    #[serde(skip)]
-    pub stamps_us: BTreeMap<Str, i64>,
-}
-
-impl Frame {
-    /// The frame of a served decision. A payload that is no JSON is shown as nothing.
-    pub fn of(decision: &Decision) -> Self {
-        Self {
-            decision_id: decision.decision_id,
-            rule: decision.rule.clone(),
-            slot: decision.slot.clone(),
-            payload: serde_json::from_str(&decision.payload).unwrap_or_default(),
-            expires_at_ms: decision.expires_at_ms,
-            preview: false,
-            cause_event_id: None,
-            by_silence: decision.by_silence,
-            deadline_ms: None,
-            stamps_us: decision.stamps_us.clone(),
-        }
-    }
-}
-
-/// Why a frame is taken back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reason {
-    /// One of the visitor's tabs has painted it.
-    Painted,
-    /// Something happened that it no longer fits, such as a purchase.
-    Overtaken,
-}
-
-/// What goes to a connection.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Message {
-    /// Show this.
-    Frame(Arc<Frame>),
-    /// Take that back.
-    Retract(DecisionId, Reason),
 }
 
 /// Epoch ms.
@@ -123,7 +60,14 @@ struct State {
 #[derive(Default)]
 struct Mailbox {
     pending: VecDeque<Arc<Frame>>,
-    connections: Vec<(u64, mpsc::Sender<Message>)>,
+    connections: Vec<Connection>,
+}
+
+struct Connection {
+    id: u64,
+    /// What its page had before, at most what one connection may name.
+    known: Vec<DecisionId>,
+    sender: mpsc::Sender<Message>,
 }
 
 impl PushHub {
@@ -227,7 +171,7 @@ impl PushHub {
         for message in gone.into_iter().chain(unknown.map(|frame| Message::Frame(frame.clone()))) {
             backlog += usize::from(sender.try_send(message).is_ok());
         }
-        mailbox.connections.push((id, sender));
+        mailbox.connections.push(Connection { id, known: known.to_vec(), sender });
         self.observe.metrics.shift(Metric::PushConnections, 1);
         Subscription { id, visitor: visitor.clone(), hub: self.clone(), receiver, backlog }
     }
@@ -254,8 +198,10 @@ impl PushHub {
     }
 
     fn send(&self, mailbox: &mut Mailbox, message: &Message) {
-        mailbox.connections.retain(|(_, sender)| {
-            let sent = sender.try_send(message.clone()).is_ok();
+        mailbox.connections.retain(|Connection { known, sender, .. }| {
+            // After a restart a page may be back before the log says that its frame waits.
+            let is_known = matches!(message, Message::Frame(frame) if known.contains(&frame.decision_id));
+            let sent = is_known || sender.try_send(message.clone()).is_ok();
             if !sent {
                 self.dropped("slow_connection");
             }
@@ -358,7 +304,7 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         let mut state = self.hub.state.lock();
         if let Some(mailbox) = state.mailboxes.get_mut(&self.visitor) {
-            mailbox.connections.retain(|(id, _)| *id != self.id);
+            mailbox.connections.retain(|connection| connection.id != self.id);
         }
         state.tidy(&self.visitor);
         self.hub.observe.metrics.shift(Metric::PushConnections, -1);
@@ -380,7 +326,7 @@ mod tests {
             cause_event_id: None,
             by_silence: false,
             deadline_ms: None,
-            stamps_us: BTreeMap::new(),
+            stamps_us: Default::default(),
         }
     }
 
@@ -458,7 +404,8 @@ mod tests {
         let (hub, _) = self::hub(HubLimits::default());
         hub.retract(DecisionId(1), Some(&visitor));
         let mut page = hub.subscribe(&visitor, &[DecisionId(1), DecisionId(2)]);
-        hub.retract(DecisionId(2), Some(&visitor));
+        hub.push(&visitor, frame(2, 60_000));
+        hub.retract(DecisionId(2), None);
         assert_eq!(received(&mut page), ["-1 Overtaken", "-2 Overtaken"]);
     }
 

@@ -9,6 +9,7 @@ mod assets;
 mod backend;
 mod body;
 pub mod clock;
+mod frame;
 mod hub;
 mod ingest;
 mod listen;
@@ -24,7 +25,8 @@ pub use backend::{
     Answer, AsOf, Ask, Backend, Change, Console, Entity, Features, Interventions, LiveRow, Reads, Refusal,
     SessionsQuery, Shop, Unreadable,
 };
-pub use hub::{Frame, HubClock, HubLimits, Message, PushHub, Reason, Subscription};
+pub use frame::{Frame, Message, Reason};
+pub use hub::{HubClock, HubLimits, PushHub, Subscription};
 pub use listen::Timeouts;
 pub use route::openapi;
 pub use serve::{Config, Handles, Limits, Running, ServeError, serve};

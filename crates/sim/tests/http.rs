@@ -76,7 +76,8 @@ impl Connection {
         loop {
             let line = self.line()?;
             if let Some(new) = line.strip_prefix("id: ") {
-                id = Some(new.to_owned());
+                // All that was written here; this one is the last of them.
+                id = new.rsplit(',').next().map(str::to_owned);
             } else if let (Some(data), Some(id)) = (line.strip_prefix("data: "), id.take()) {
                 seen(id, serde_json::from_str(data)?);
             }

@@ -2,7 +2,8 @@
 
 use super::collect::add_cors;
 use super::{Access, Call, Listener, Route};
-use crate::hub::{Frame, Message, Subscription};
+use crate::frame::{Frame, Message};
+use crate::hub::Subscription;
 use crate::listen::Slot;
 use crate::reply::{self, Response};
 use crate::serve::Stop;
