@@ -156,10 +156,7 @@ impl Log for Port {
         if self.fault != Some(Fault::KeepTooLittle) {
             return self.inner.keep_from(positions);
         }
-        let last = |position: &Position| {
-            let end = self.extent(Topic::Behavior, position.partition).map_or(position.offset, |extent| extent.end);
-            Position { offset: end, ..*position }
-        };
+        let last = |position: &Position| Position { offset: i64::MAX, ..*position };
         self.inner.keep_from(&positions.iter().map(last).collect::<Vec<_>>());
     }
 }
