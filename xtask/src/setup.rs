@@ -93,7 +93,10 @@ mod tests {
         }
         for version in ["v18.19.0\n", "v20.18.3", "20.20.2", ""] {
             let said = node_is_new_enough(version).expect_err(version);
-            assert!(said.contains("20.19") && said.contains("Debian 13") && said.contains("apt-get remove nodejs npm"), "{said}");
+            assert!(
+                said.contains("20.19") && said.contains("Debian 13") && said.contains("apt-get remove nodejs npm"),
+                "{said}"
+            );
         }
     }
 

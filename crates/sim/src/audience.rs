@@ -44,6 +44,8 @@ pub struct Audience {
     tabs: Vec<Tab>,
     /// What some tab of its visitor has painted or will: the others leave it alone.
     claimed: BTreeSet<u128>,
+    /// What machines took back before this process was started: a state goes on from there, and does not say so again.
+    retracted_before: BTreeSet<u128>,
     /// What was seen before this process was started.
     seen_before: BTreeSet<u128>,
     reports: u64,
@@ -66,6 +68,7 @@ impl Audience {
             rng,
             tabs,
             claimed: BTreeSet::new(),
+            retracted_before: BTreeSet::new(),
             seen_before: BTreeSet::new(),
             reports: 0,
             watched: Watched::default(),
@@ -73,7 +76,8 @@ impl Audience {
     }
 
     /// The process is gone, and every connection with it.
-    pub fn cut_off(&mut self) {
+    pub fn cut_off(&mut self, house: &House) {
+        self.retracted_before.append(&mut house.retracted());
         self.tabs.iter_mut().for_each(|tab| tab.line = None);
     }
 
@@ -158,6 +162,7 @@ impl Audience {
                     && decision.expires_at_ms > clock_ms
                     && !audit.is_seen(id)
                     && !house.is_retracted(id)
+                    && !self.retracted_before.contains(&id)
                     && !tab.holds.contains_key(&id)
                 {
                     return Err(format!("D-7: not written to {}: {decision:?}", tab.visitor));

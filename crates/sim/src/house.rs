@@ -264,6 +264,11 @@ impl House {
         self.hub.subscribe(visitor, known)
     }
 
+    /// What the machines have taken back since the start.
+    pub fn retracted(&self) -> BTreeSet<u128> {
+        self.notes.retracted.lock().clone()
+    }
+
     /// The machine has taken it back.
     pub fn is_retracted(&self, decision: u128) -> bool {
         self.notes.retracted.lock().contains(&decision)

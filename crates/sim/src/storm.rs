@@ -435,8 +435,8 @@ impl Storm {
         } else {
             self.disk.kill();
         }
+        self.audience.cut_off(&house);
         drop(house);
-        self.audience.cut_off();
         self.dying = false;
         self.disk.set_capacity(None);
         // Who waited for an answer sends again.

@@ -89,7 +89,13 @@ fn a_crash_at_any_step_leaves_whole_ones_only() {
             }
             let snapshots = open(&disk);
             let list = snapshots.list(P).unwrap();
-            let newest = if done[1] { 600 } else if done[0] { 70 } else { 5 };
+            let newest = if done[1] {
+                600
+            } else if done[0] {
+                70
+            } else {
+                5
+            };
             assert!(list.first().is_some_and(|next| *next >= newest), "step {steps}: {list:?}, {newest} was done");
             for next in list {
                 assert_eq!(read(&snapshots, next).unwrap(), format!("begin {next} end"), "step {steps}, power {power}");
