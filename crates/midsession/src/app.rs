@@ -126,7 +126,7 @@ impl App {
         let around = Around {
             log: Arc::clone(&log),
             snapshots: Arc::new(snapshots),
-            snapshot_rule: SnapshotRule::default(),
+            snapshot_rule: SnapshotRule::of(partitions),
             definitions: Arc::clone(&assembly),
             decider,
             sink,

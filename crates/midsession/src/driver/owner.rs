@@ -146,6 +146,7 @@ impl<D: Definitions> Owner<D> {
     pub fn progress(&self) -> Progress {
         let mut progress = Progress::default();
         for slot in &self.slots {
+            progress.restored &= slot.restored;
             progress.replaying += usize::from(slot.is_replaying());
             progress.replay_total += slot.aloud_from;
             progress.replay_done += slot.next.min(slot.aloud_from);

@@ -166,7 +166,7 @@ mod tests {
         let around = Around {
             log: log.clone(),
             snapshots: Arc::new(snapshots),
-            snapshot_rule: SnapshotRule::default(),
+            snapshot_rule: SnapshotRule::of(2),
             definitions: assembly,
             decider,
             sink,

@@ -65,8 +65,10 @@ impl Slot {
 }
 
 /// How far an owner's partitions are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
+    /// Every partition has taken up its last snapshot, or there is none.
+    pub restored: bool,
     /// Partitions that still replay.
     pub replaying: usize,
     /// Records to be replayed in all.
@@ -77,11 +79,19 @@ pub struct Progress {
     pub behind_since_ms: Option<i64>,
 }
 
+/// Of no partitions.
+impl Default for Progress {
+    fn default() -> Self {
+        Self { restored: true, replaying: 0, replay_total: 0, replay_done: 0, behind_since_ms: None }
+    }
+}
+
 impl Progress {
     /// Both together.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
+            restored: self.restored && other.restored,
             replaying: self.replaying + other.replaying,
             replay_total: self.replay_total + other.replay_total,
             replay_done: self.replay_done + other.replay_done,

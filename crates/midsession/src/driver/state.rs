@@ -24,9 +24,14 @@ pub struct SnapshotRule {
     pub piece_bytes: usize,
 }
 
-impl Default for SnapshotRule {
-    fn default() -> Self {
-        Self { bytes: 16 << 20, every_ms: 600_000, piece_bytes: 256 << 10 }
+/// Over all partitions about this much is replayed at a start, or as much as the state is. Bytes.
+const REPLAYED_BYTES: u64 = 256 << 20;
+
+impl SnapshotRule {
+    /// For so many partitions.
+    pub fn of(partitions: u32) -> Self {
+        let bytes = (REPLAYED_BYTES / u64::from(partitions.max(1))).max(1 << 20);
+        Self { bytes, every_ms: 600_000, piece_bytes: 256 << 10 }
     }
 }
 

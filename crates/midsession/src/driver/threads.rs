@@ -108,7 +108,7 @@ impl<D: Definitions + Send + Sync + 'static> Driver<D> {
                 state: Mutex::new(Inbox { rung: true, is_closed: false, grew: Vec::new(), questions: VecDeque::new() }),
                 bell: Condvar::new(),
                 stop: AtomicBool::new(false),
-                progress: Mutex::new(Progress { replaying: partitions.len(), ..Progress::default() }),
+                progress: Mutex::new(Progress { restored: false, replaying: partitions.len(), ..Progress::default() }),
                 settled: AtomicBool::new(false),
                 dead: AtomicU64::new(0),
             });
@@ -241,10 +241,10 @@ fn run<D: Definitions>(mut owner: Owner<D>, desk: &Desk<D>, clock: &Clock) -> Re
             owner.look(*partition, clock())?;
         }
         let turn = owner.turn(clock())?;
-        let begun_us = clock();
-        let saved = owner.snapshot(begun_us);
+        let begun = std::time::Instant::now();
+        let saved = owner.snapshot(clock());
         if saved {
-            owner.around.sink.snapshot_piece(clock() - begun_us);
+            owner.around.sink.snapshot_piece(i64::try_from(begun.elapsed().as_micros()).unwrap_or(i64::MAX));
         }
         let now_ms = clock() / 1000;
         for (partition, question) in questions.drain(..) {

@@ -4,6 +4,7 @@ mod figures;
 mod ingest;
 mod load;
 mod peak;
+mod recover;
 mod rounds;
 mod server;
 
@@ -34,6 +35,9 @@ enum Bench {
         after_help = "Examples:\n  midsession bench peak\n  midsession bench peak --events 2000000 --threads 4 --json"
     )]
     Peak(Peak),
+    /// A restart on a full state: last snapshots → records since → fresh
+    #[command(after_help = "Examples:\n  midsession bench recover --events 4000000 --shoppers 1000000")]
+    Recover(Peak),
 }
 
 /// An open-loop load on a server of its own.
@@ -101,6 +105,7 @@ pub(super) fn run(global: &Global, options: Options) -> Result<(), Failure> {
         Bench::Ingest(load) => ingest::run(&load)?,
         Bench::Loop(load) => rounds::run(&load)?,
         Bench::Peak(peak) => peak::run(&peak)?,
+        Bench::Recover(peak) => recover::run(&peak)?,
     };
     let pretty = || serde_json::to_string_pretty(&figures).map_err(Failure::new);
     out(&if global.json { figures.to_string() } else { pretty()? });

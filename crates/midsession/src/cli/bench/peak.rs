@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 const BEGIN_MS: i64 = 1_790_000_000_000;
 /// Its length: front-loaded, as half of it comes in the first third. ms.
 const RUSH_MS: i64 = 90_000;
+/// The clock stands here while the machines run: all of the rush lies behind. Epoch ms.
+const END_MS: i64 = BEGIN_MS + RUSH_MS + 1;
 /// Records of one unit while the input is written.
 const UNIT: usize = 2_000;
 
@@ -51,7 +53,7 @@ pub(super) fn run(options: &Peak) -> Result<Value, Failure> {
         "cold": cold, "warm": warm}))
 }
 
-fn open(options: &Peak, folder: &std::path::Path, stamp: &Arc<AtomicI64>) -> Result<Arc<LocalLog>, Failure> {
+pub(super) fn open(options: &Peak, folder: &std::path::Path, stamp: &Arc<AtomicI64>) -> Result<Arc<LocalLog>, Failure> {
     let mut config = midsession_engine_local::Config::new(folder);
     config.partitions = options.partitions;
     config.keep_bytes = 1 << 40;
@@ -61,7 +63,7 @@ fn open(options: &Peak, folder: &std::path::Path, stamp: &Arc<AtomicI64>) -> Res
 }
 
 /// Writes the input.
-fn write(
+pub(super) fn write(
     options: &Peak,
     folder: &std::path::Path,
     stamp: &Arc<AtomicI64>,
@@ -145,32 +147,17 @@ fn event(number: u64, at_ms: i64, zipf: &Zipf, rng: &mut fastrand::Rng) -> Event
 }
 
 /// Runs the whole input once.
-fn pass(options: &Peak, folder: &std::path::Path, stamp: &Arc<AtomicI64>) -> Result<Value, Failure> {
+pub(super) fn pass(options: &Peak, folder: &std::path::Path, stamp: &Arc<AtomicI64>) -> Result<Value, Failure> {
     let log = open(options, folder, stamp)?;
     let input: i64 = (0..options.partitions)
         .map(|partition| log.extent(Topic::Behavior, PartitionId(partition)).map(|extent| extent.end))
         .sum::<Result<_, _>>()?;
     let input_bytes = stored(log.as_ref())?;
-    let shared: Arc<dyn Log> = log.clone();
-    let assembly = Arc::new(Assembly::load(&Config::default(), true)?);
-    let decider: Arc<dyn Decider> = Arc::new(Refuses);
     let counts = Arc::new(Counts::default());
-    let sink: Arc<dyn Sink> = counts.clone();
-    let end_ms = BEGIN_MS + RUSH_MS + 1;
-    stamp.store(end_ms, Ordering::Relaxed);
-    let clock: Clock = Arc::new(move || end_ms * 1000);
-    let config = midsession_stream::Config { partitions: options.partitions, ..Default::default() };
+    stamp.store(END_MS, Ordering::Relaxed);
     let pid = std::process::id();
     let (memory, cpu, began) = (resident_bytes(pid), cpu_s(pid), Instant::now());
-    let around = Around {
-        log: shared,
-        snapshots: Arc::new(LocalSnapshots::open(Arc::new(RealDisk), folder)?),
-        snapshot_rule: SnapshotRule::default(),
-        definitions: assembly,
-        decider,
-        sink,
-    };
-    let driver = Driver::start(&around, config, options.threads, &clock).map_err(Failure::new)?;
+    let driver = start(options, folder, &log, &counts)?;
     let mut reads = histogram();
     let mut rng = fastrand::Rng::with_seed(options.seed);
     let held = loop {
@@ -212,16 +199,36 @@ fn pass(options: &Peak, folder: &std::path::Path, stamp: &Arc<AtomicI64>) -> Res
     }))
 }
 
+/// Starts the machines.
+pub(super) fn start(
+    options: &Peak,
+    folder: &std::path::Path,
+    log: &Arc<LocalLog>,
+    counts: &Arc<Counts>,
+) -> Result<Arc<Driver<Assembly>>, Failure> {
+    let around = Around {
+        log: log.clone(),
+        snapshots: Arc::new(LocalSnapshots::open(Arc::new(RealDisk), folder)?),
+        snapshot_rule: SnapshotRule::of(options.partitions),
+        definitions: Arc::new(Assembly::load(&Config::default(), true)?),
+        decider: Arc::new(Refuses),
+        sink: counts.clone(),
+    };
+    let clock: Clock = Arc::new(|| END_MS * 1000);
+    let config = midsession_stream::Config { partitions: options.partitions, ..Default::default() };
+    Driver::start(&around, config, options.threads, &clock).map_err(Failure::new)
+}
+
 /// What the machines hold in the end.
 #[derive(Default)]
-struct Held {
-    counters: midsession_stream::Counters,
-    shoppers: u64,
+pub(super) struct Held {
+    pub(super) counters: midsession_stream::Counters,
+    pub(super) shoppers: u64,
     bytes: u64,
 }
 
 impl Held {
-    fn of(driver: &Driver<Assembly>, options: &Peak) -> Result<Self, Failure> {
+    pub(super) fn of(driver: &Driver<Assembly>, options: &Peak) -> Result<Self, Failure> {
         let (sender, receiver) = std::sync::mpsc::channel();
         for partition in (0..options.partitions).map(PartitionId) {
             let sender = sender.clone();
@@ -306,7 +313,7 @@ impl Decider for Refuses {
 }
 
 #[derive(Default)]
-struct Counts {
+pub(super) struct Counts {
     sessions: AtomicU64,
     applied: AtomicU64,
     snapshots: AtomicU64,
