@@ -126,7 +126,10 @@ impl App {
         let around = Around {
             log: Arc::clone(&log),
             snapshots: Arc::new(snapshots),
-            snapshot_rule: SnapshotRule::of(partitions),
+            snapshot_rule: SnapshotRule {
+                every_ms: i64::from(config.log.snapshot_s.max(1)) * 1000,
+                ..SnapshotRule::of(partitions)
+            },
             definitions: Arc::clone(&assembly),
             decider,
             sink,

@@ -90,6 +90,8 @@ pub struct LogConfig {
     pub retention_h: u32,
     /// Above this the oldest go. MiB.
     pub retention_mib: u64,
+    /// A partition with anything new has its state saved at least this often; with much new, sooner. s.
+    pub snapshot_s: u32,
 }
 
 /// What the public may use of the listeners. This machine's own clients are not limited by address.
@@ -183,7 +185,7 @@ impl Default for Session {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { retention_h: 7 * 24, retention_mib: 10 * 1024 }
+        Self { retention_h: 7 * 24, retention_mib: 10 * 1024, snapshot_s: 600 }
     }
 }
 

@@ -89,8 +89,15 @@ fn held(data: &Path, server: &Server, load: &Arc<Load>) -> Result<String, String
         return Err(format!("nothing was decided: {served} served, {} painted", journal.painted.len()));
     }
     let (acked, painted) = (journal.acked.len(), journal.painted.len());
+    // Restarts went on from the state of these, not from the beginning.
+    let snapshots = std::fs::read_dir(data.join("snapshots")).map_err(|error| error.to_string())?;
+    let snapshots =
+        snapshots.flatten().filter(|entry| entry.path().extension().is_some_and(|end| end == "state")).count();
+    if snapshots < 4 {
+        return Err(format!("{snapshots} snapshots of 4 partitions"));
+    }
     Ok(format!(
-        "{acked} events acknowledged, {as_sent} as sent in the log, {served} interventions, {painted} of them painted, \
+        "{acked} events acknowledged, {snapshots} snapshots, {as_sent} as sent in the log, {served} interventions, {painted} of them painted, \
          {} features of {} people and {} sessions equal",
         compared.values, compared.people, compared.sessions
     ))

@@ -21,6 +21,9 @@ gap_s = 3
 grace_s = 1
 cadence_ms = 500
 
+[log]
+snapshot_s = 1
+
 [[intervention]]
 name = "big_cart"
 trigger = { event = "add_to_cart" }
