@@ -318,7 +318,7 @@ impl Inner {
                 row[field] = value;
             }
         }
-        let counts = self.world.counts(name);
+        let counts = self.world.tally.counts(name);
         let outcome = |name: &str| counts.outcomes.get(name).copied().unwrap_or(0);
         let reaction = |name: &str| counts.reactions.get(name).copied().unwrap_or(0);
         row["counts"] = json!({

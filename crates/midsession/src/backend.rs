@@ -41,7 +41,7 @@ impl Inner {
     fn source_rows(&self, now_ms: i64) -> Vec<Value> {
         let mut came: BTreeMap<_, _> =
             self.observe.sources(now_ms).into_iter().map(|source| (source.name.clone(), source)).collect();
-        let sent = self.world.by_source();
+        let sent = self.world.tally.by_source();
         let names: BTreeSet<Str> = came.keys().chain(sent.keys()).cloned().collect();
         let row = |name: Str| {
             let counts = sent.get(&name).copied().unwrap_or_default();
@@ -250,7 +250,7 @@ impl Console for AppBackend {
                 return Err(Unreadable::Loading);
             }
             let (p50, p99) = inner.world.freshness_ms();
-            let mut totals = inner.world.totals();
+            let mut totals = inner.world.tally.totals();
             let mut total = |name: &str| totals.remove(name).unwrap_or(0);
             let interventions = json!({
                 "candidates": counts.counters.candidates, "served": total("served"), "holdout": total("holdout"),

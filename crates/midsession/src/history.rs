@@ -187,7 +187,7 @@ impl Tracer<'_> {
                 }
                 Effect::Decided(decision) if decision.session_id == target => {
                     let detail = ("decision", serde_json::to_value(&*decision).unwrap_or_default());
-                    let outcome = crate::world::outcome_name(decision.outcome);
+                    let outcome = crate::tally::outcome_name(decision.outcome);
                     self.push(stream, place, stamp_ms, "decision", &decision.rule, outcome, Some(detail));
                 }
                 _ => {}

@@ -17,4 +17,5 @@ mod records;
 pub mod schemas;
 pub mod shop;
 pub mod switches;
+pub mod tally;
 pub mod world;

@@ -2,17 +2,18 @@
 //! taken from its topic `decision`; nothing here decides anything.
 
 use crate::driver::{Sink, SnapshotTold};
+use crate::tally::{Tally, outcome_name, source_of};
 use midsession_edge::{Frame, LiveRow, PushHub};
 use midsession_event::{
     Decision, DecisionId, EventName, Outcome, PartitionId, Reaction, Reject, SessionUpdate, Str, Topic, VisitorId,
-    decode, hash64,
+    decode,
 };
 use midsession_observe::{Metric, Observe, Stage};
 use midsession_ports::{Log, LogError};
 use midsession_stream::Seam;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::broadcast;
@@ -23,8 +24,6 @@ const RECALLED_MS: i64 = 24 * 3_600_000;
 const DECISIONS_MAX: usize = 5_000;
 /// Dead letters kept for the console.
 const DEAD_LETTERS_MAX: usize = 1_000;
-/// Shoppers remembered per rule for «reached in the last hour».
-const REACHED_MAX: usize = 200_000;
 /// Rows that a slow console may be behind.
 const LIVE_ROWS: usize = 8_192;
 
@@ -35,8 +34,8 @@ pub struct World {
     live: broadcast::Sender<LiveRow>,
     decisions: Mutex<Decisions>,
     dead_letters: Mutex<VecDeque<Value>>,
-    rules: Mutex<BTreeMap<Str, RuleCounts>>,
-    by_source: Mutex<BTreeMap<Str, SourceCounts>>,
+    /// What came of rules, counted.
+    pub tally: Tally,
     /// Served before the start and not answered: pages may have them.
     recalled: Mutex<Vec<(DecisionId, VisitorId)>>,
     clock: crate::driver::Clock,
@@ -73,54 +72,6 @@ struct Seen {
     sent_to_painted_ms: Option<f64>,
 }
 
-/// What came of one rule since a day before the start. Robots and previews are left out.
-#[derive(Clone, Debug, Default)]
-pub struct RuleCounts {
-    /// By outcome.
-    pub outcomes: BTreeMap<&'static str, u64>,
-    /// Painted, clicked, dismissed, exposed.
-    pub reactions: BTreeMap<Str, u64>,
-    /// (Epoch ms, hash of the shopper), in order.
-    reached: VecDeque<(i64, u64)>,
-}
-
-impl RuleCounts {
-    /// Shoppers that it reached (or would have) since then.
-    pub fn reached_since(&self, since_ms: i64) -> usize {
-        let mut shoppers: Vec<u64> =
-            self.reached.iter().rev().take_while(|(at, _)| *at >= since_ms).map(|(_, shopper)| *shopper).collect();
-        shoppers.sort_unstable();
-        shoppers.dedup();
-        shoppers.len()
-    }
-}
-
-/// What came of interventions in one source, counted like those of a rule.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SourceCounts {
-    /// Sent.
-    pub served: u64,
-    /// Reported as painted.
-    pub painted: u64,
-    /// Clicked.
-    pub clicked: u64,
-    /// Dismissed.
-    pub dismissed: u64,
-}
-
-/// An outcome's name on the wire.
-pub fn outcome_name(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Served => "served",
-        Outcome::Holdout => "holdout",
-        Outcome::Capped => "capped",
-        Outcome::DryRun => "dry_run",
-        Outcome::Expired => "expired",
-        Outcome::Disabled => "disabled",
-        Outcome::NoConsent => "no_consent",
-    }
-}
-
 impl World {
     /// An empty one.
     pub fn new(hub: Arc<PushHub>, observe: Arc<Observe>, clock: crate::driver::Clock) -> Arc<Self> {
@@ -131,8 +82,7 @@ impl World {
             live,
             decisions: Mutex::default(),
             dead_letters: Mutex::default(),
-            rules: Mutex::default(),
-            by_source: Mutex::default(),
+            tally: Tally::default(),
             recalled: Mutex::default(),
             clock,
             // Invariant: bounds and digits are ones the histogram takes.
@@ -159,7 +109,7 @@ impl World {
                 let Some(value) = entry.value.as_deref() else { return };
                 let told = match decode::<Decision>(value) {
                     Ok(decision) => {
-                        self.tally(&decision);
+                        self.tally.decision(&decision);
                         if let Some(visitor) = shown_to(&decision) {
                             served.insert(decision.decision_id, (entry.stamp_ms, visitor.clone()));
                         }
@@ -176,7 +126,7 @@ impl World {
                             if matches!(reaction.name, EventName::Click | EventName::Dismiss) {
                                 served.remove(&reaction.decision_id);
                             }
-                            self.tally_reaction(&reaction);
+                            self.tally.reaction(&reaction);
                             Recalled::Reaction(Box::new(reaction))
                         }
                         Err(error) => {
@@ -196,7 +146,7 @@ impl World {
         served.sort_unstable_by_key(|(at_ms, id, _)| (*at_ms, *id));
         *self.recalled.lock() = served.into_iter().map(|(_, id, visitor)| (id, visitor)).collect();
         // Partition by partition they came, and are looked at from the last one back.
-        self.rules.lock().values_mut().for_each(|counts| counts.reached.make_contiguous().sort_unstable());
+        self.tally.sort();
         // A reaction stands behind its decision, in the same partition: the sort is stable.
         last.sort_by_key(|(stamp_ms, _)| *stamp_ms);
         for (_, told) in last {
@@ -279,52 +229,11 @@ impl World {
         self.tell(|| LiveRow::DeadLetter(Arc::new(row)));
     }
 
-    /// What came of a rule.
-    pub fn counts(&self, rule: &str) -> RuleCounts {
-        self.rules.lock().get(rule).cloned().unwrap_or_default()
-    }
-
-    /// Sums over all rules, by name of outcome and reaction.
-    pub fn totals(&self) -> BTreeMap<String, u64> {
-        let mut totals = BTreeMap::new();
-        for counts in self.rules.lock().values() {
-            for (name, count) in &counts.outcomes {
-                *totals.entry((*name).to_owned()).or_default() += count;
-            }
-            for (name, count) in &counts.reactions {
-                *totals.entry(name.to_string()).or_default() += count;
-            }
-        }
-        totals
-    }
-
-    /// What came of interventions, by source.
-    pub fn by_source(&self) -> BTreeMap<Str, SourceCounts> {
-        self.by_source.lock().clone()
-    }
-
     /// Receive → took effect, (P50, P99) in ms.
     pub fn freshness_ms(&self) -> (f64, f64) {
         let histogram = self.freshness.lock();
         let ms = |quantile| histogram.value_at_quantile(quantile) as f64 / 1000.0;
         (ms(0.5), ms(0.99))
-    }
-
-    /// Counts a decision.
-    fn tally(&self, decision: &Decision) {
-        let mut rules = self.rules.lock();
-        let counts = rules.entry(decision.rule.clone()).or_default();
-        *counts.outcomes.entry(outcome_name(decision.outcome)).or_default() += 1;
-        if matches!(decision.outcome, Outcome::Served | Outcome::DryRun) {
-            if counts.reached.len() >= REACHED_MAX {
-                counts.reached.pop_front();
-            }
-            counts.reached.push_back((decision.asked_at_ms, hash64(&[decision.shopper.as_str()])));
-        }
-        drop(rules);
-        if decision.outcome == Outcome::Served {
-            self.by_source.lock().entry(source_of(decision)).or_default().served += 1;
-        }
     }
 
     /// Takes a decision among those that the console shows.
@@ -372,24 +281,6 @@ impl World {
             None => {
                 drop(held);
                 self.hub.push(visitor, frame);
-            }
-        }
-    }
-
-    /// Counts a reaction.
-    fn tally_reaction(&self, reaction: &Reaction) {
-        if !reaction.preview && !reaction.bot && !reaction.rule.is_empty() {
-            let mut rules = self.rules.lock();
-            let counts = rules.entry(reaction.rule.clone()).or_default();
-            *counts.reactions.entry(reaction.name.as_str().into()).or_default() += 1;
-            drop(rules);
-            let mut by_source = self.by_source.lock();
-            let counts = by_source.entry(reaction.source.as_str().into()).or_default();
-            match reaction.name {
-                EventName::Painted => counts.painted += 1,
-                EventName::Click => counts.clicked += 1,
-                EventName::Dismiss => counts.dismissed += 1,
-                _ => {}
             }
         }
     }
@@ -464,7 +355,7 @@ impl Sink for World {
     }
 
     fn decided(&self, decision: &Decision, durable_us: i64) {
-        self.tally(decision);
+        self.tally.decision(decision);
         self.list(decision);
         self.observe.metrics.add_by(Metric::Decisions, outcome_name(decision.outcome), 1);
         let stamp = |name: &str| decision.stamps_us.get(name).copied();
@@ -484,9 +375,7 @@ impl Sink for World {
     }
 
     fn capped(&self, rule: &Str) {
-        let mut rules = self.rules.lock();
-        let counts = rules.entry(rule.clone()).or_default();
-        *counts.outcomes.entry(outcome_name(Outcome::Capped)).or_default() += 1;
+        self.tally.capped(rule);
     }
 
     fn retract(&self, decision: DecisionId, visitor: Option<&VisitorId>) {
@@ -506,7 +395,7 @@ impl Sink for World {
                 self.observe.painted(&reaction.properties);
             }
         }
-        self.tally_reaction(reaction);
+        self.tally.reaction(reaction);
         self.list_reaction(reaction);
     }
 
@@ -540,18 +429,6 @@ pub fn session_row(update: &SessionUpdate) -> Value {
 /// Whose pages show it.
 fn shown_to(decision: &Decision) -> Option<&VisitorId> {
     decision.visitor_id.as_ref().filter(|_| decision.outcome == Outcome::Served)
-}
-
-/// Which source its session came through.
-fn source_of(decision: &Decision) -> Str {
-    decision.inputs.get("source").and_then(text_of).unwrap_or_default()
-}
-
-fn text_of(value: &midsession_event::PropertyValue) -> Option<Str> {
-    match value {
-        midsession_event::PropertyValue::Text(text) => Some(text.clone()),
-        _ => None,
-    }
 }
 
 fn number_of(value: &midsession_event::PropertyValue) -> Option<f64> {
