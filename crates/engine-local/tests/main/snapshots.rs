@@ -44,7 +44,7 @@ fn the_last_two_are_kept_and_read_back() {
         write_whole(&snapshots, next).unwrap();
     }
     assert_eq!(snapshots.list(P).unwrap(), [600, 70]);
-    assert_eq!(snapshots.list(PartitionId(33)).unwrap(), [], "another partition's");
+    assert!(snapshots.list(PartitionId(33)).unwrap().is_empty(), "another partition's");
     assert_eq!(read(&snapshots, 600).unwrap(), "begin 600 end");
     assert_eq!(read(&snapshots, 70).unwrap(), "begin 70 end");
     snapshots.set_aside(P, 600).unwrap();
