@@ -422,7 +422,9 @@ async fn release(inner: Arc<Inner>, ends: Vec<i64>) {
     }
     let shown = inner.driver.look_all(|seen| seen.stream.shown().collect::<Vec<_>>()).await;
     // A partition that does not answer has stopped, and nothing more is shown.
-    inner.world.release(&shown.into_iter().filter_map(Result::ok).flatten().collect());
+    // What was switched off in an earlier life stays so.
+    let is_on = |rule: &str| inner.switches.get(rule).enabled != Some(false);
+    inner.world.release(&shown.into_iter().filter_map(Result::ok).flatten().collect(), &is_on);
 }
 
 /// Follows the dead letters for the console, and keeps the gauges.

@@ -159,8 +159,8 @@ impl World {
     }
 
     /// The log has been caught up with: what is still to be shown goes out, from now on at once. `shown`: what was decided
-    /// to be shown and is still true, by the machines.
-    pub fn release(&self, shown: &HashSet<DecisionId>) {
+    /// to be shown and is still true, by the machines. `is_on`: which rules are not switched off.
+    pub fn release(&self, shown: &HashSet<DecisionId>, is_on: &dyn Fn(&str) -> bool) {
         // Pages may have what is not true any more: whoever has it is told, now or when it comes back.
         for (decision, visitor) in std::mem::take(&mut *self.recalled.lock()) {
             if !shown.contains(&decision) {
@@ -169,7 +169,8 @@ impl World {
         }
         let held = self.held.lock().take();
         let mut waiting: Vec<Waits> = held.into_iter().flat_map(HashMap::into_values).collect();
-        waiting.retain(|waits| !waits.is_recalled || shown.contains(&waits.frame.decision_id));
+        waiting
+            .retain(|waits| !waits.is_recalled || shown.contains(&waits.frame.decision_id) && is_on(&waits.frame.rule));
         // In the order of the decisions, as they would have gone out.
         waiting.sort_by_key(|waits| (waits.frame.stamps_us.get("decided").copied(), waits.frame.decision_id));
         for Waits { visitor, frame, .. } in waiting {

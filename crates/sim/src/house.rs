@@ -177,7 +177,7 @@ impl House {
             .map(|partition| Ok(port.extent(Topic::Behavior, PartitionId(partition))?.end))
             .collect::<Result<Vec<_>, LogError>>()?;
         if plan.fault == Some(Fault::ReleasedEarly) {
-            notes.world.release(&everything(port.as_ref())?);
+            notes.world.release(&everything(port.as_ref())?, &|_| true);
         }
         let snapshots = Arc::new(LocalSnapshots::open_threadless(disk.process(), Path::new("/data"))?);
         let committed_us = Arc::new(AtomicI64::new(now_us.load(Ordering::Relaxed)));
@@ -238,7 +238,7 @@ impl House {
         if self.ends.as_ref().is_some_and(|ends| (0..).zip(ends).all(is_read)) {
             self.ends = None;
             let shown = self.partitions().filter_map(|partition| self.stream(partition)).flat_map(Stream::shown);
-            self.notes.world.release(&shown.collect());
+            self.notes.world.release(&shown.collect(), &|_| true);
         }
         Ok(wake_at_ms)
     }

@@ -112,9 +112,11 @@ impl Stream {
             || self.concerned(decision).is_none_or(|(view, id)| definitions.allows(&view, &decision.rule, id))
     }
 
-    /// Whether its rule's condition is still true.
+    /// Whether its session goes on, and its rule's condition is still true. After a logout the page is somebody else's.
     fn still_holds<D: Definitions>(&self, decision: &Decision, definitions: &D) -> bool {
-        self.concerned(decision).is_some_and(|(view, _)| definitions.still_holds(&view, &decision.rule))
+        self.concerned(decision).is_some_and(|(view, _)| {
+            view.session.is_some_and(Session::is_live) && definitions.still_holds(&view, &decision.rule)
+        })
     }
 }
 

@@ -274,7 +274,9 @@ impl Person {
         let (id, rule) = (cap.visit, cap.rule.clone());
         let visit = self.visits.iter().find(|visit| visit.id == id);
         let in_time = served_until_ms.is_none_or(|until_ms| until_ms > now_ms);
-        let is_true = |visit: &Visit| visit.count("transaction") == 0 && may_be_shown(visit.consent);
+        // Who has left since is shown nothing: the page is somebody else's.
+        let is_here = |visit: &Visit| visit.stand == Stand::Live;
+        let is_true = |visit: &Visit| is_here(visit) && visit.count("transaction") == 0 && may_be_shown(visit.consent);
         let holds = in_time && visit.is_some_and(is_true);
         // What does not hold takes no place; the first to hold takes the last one.
         let has_place = self.has_room(&rule, id, now_ms);
