@@ -37,7 +37,7 @@ impl Inner {
         if self.driver.progress().replaying > 0 { Err(Unreadable::Loading) } else { Ok(()) }
     }
 
-    /// Every source that something came from or was sent to: since the start, and of interventions since the log begins.
+    /// Every source that something came from or was sent to: since the start, and of interventions since a day before it.
     fn source_rows(&self, now_ms: i64) -> Vec<Value> {
         let mut came: BTreeMap<_, _> =
             self.observe.sources(now_ms).into_iter().map(|source| (source.name.clone(), source)).collect();

@@ -10,7 +10,7 @@ export interface Source {
   accepted: number;
   rejected: number;
   events_per_s: number;
-  /** Interventions, since the log begins. */
+  /** Interventions, since a day before the start. */
   served: number;
   painted: number;
   clicked: number;
