@@ -45,6 +45,12 @@ impl Fault {
         Self { code, field: None, message: message.into(), hint: None, owner: Owner::Tracker }
     }
 
+    /// A context table has as many rows as it may.
+    pub fn table_full() -> Self {
+        Self::new("table_full", "the table has as many rows as it may")
+            .hint("raise rows_max in [context], or take rows out")
+    }
+
     /// With the field at fault; an already known, inner path is kept behind it.
     pub(crate) fn at(mut self, field: impl Into<Str>) -> Self {
         let outer = field.into();

@@ -8,6 +8,7 @@ mod agent;
 mod collected;
 mod collector;
 mod consent;
+pub mod context;
 mod cors;
 mod decode;
 mod draft;

@@ -1,5 +1,6 @@
 //! The collector from outside: requests in, events, rejects and replies out.
 
+mod context;
 mod fuzz;
 mod ga4;
 mod help;

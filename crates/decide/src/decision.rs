@@ -1,8 +1,8 @@
 //! The decision on a candidate: a pure function of the candidate, the rule, the live switches and the clock given.
 
-use crate::codes;
 use crate::definition::Rule;
-use midsession_event::{Decision, Outcome, Str, hash64};
+use crate::{codes, stock};
+use midsession_event::{Decision, Joined, Outcome, Str, hash64};
 use midsession_machine::Candidate;
 use std::collections::BTreeMap;
 
@@ -19,6 +19,8 @@ pub struct Live<'a> {
     pub holdout: f64,
     /// Signs discount codes.
     pub signing_key: &'a [u8],
+    /// Rows of the inventory about the candidate's products ([`stock::products_of`]).
+    pub stock: &'a [Joined],
 }
 
 /// Decides. `rule` is `None` when the definition is gone.
@@ -29,6 +31,7 @@ pub fn decide(candidate: &Candidate, rule: Option<&Rule>, live: &Live<'_>, stamp
         Some(_) if !live.enabled || candidate.bot => Outcome::Disabled,
         Some(_) if !candidate.consented => Outcome::NoConsent,
         Some(_) if expires_at_ms <= live.now_ms => Outcome::Expired,
+        Some(rule) if rule.requires_stock && !stock::is_shown(candidate, live.stock) => Outcome::OutOfStock,
         Some(_) if live.dry_run => Outcome::DryRun,
         Some(rule) if is_held_out(&rule.name, candidate.shopper.as_str(), live.holdout) => Outcome::Holdout,
         Some(_) => Outcome::Served,
@@ -55,6 +58,7 @@ pub fn decide(candidate: &Candidate, rule: Option<&Rule>, live: &Live<'_>, stamp
         cause_event_id: candidate.cause_event.clone(),
         by_silence: candidate.cause_event.is_none(),
         stamps_us,
+        context: live.stock.to_vec(),
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Rule {
     pub enabled: bool,
     /// Decide and count, show nothing.
     pub dry_run: bool,
+    /// Shown only while the inventory shows stock of what it is about.
+    pub requires_stock: bool,
 }
 
 /// What sets a rule off.
@@ -89,6 +91,9 @@ struct Table {
     enabled: bool,
     #[serde(default)]
     dry_run: bool,
+    // Left out where it is not set: versions of rules from before it stay what they were.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    requires_stock: bool,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -227,6 +232,7 @@ impl Definitions {
             code_percent,
             enabled: table.enabled,
             dry_run: table.dry_run,
+            requires_stock: table.requires_stock,
         })
     }
 }
@@ -253,6 +259,7 @@ impl Rule {
         let caps: Vec<String> = self.caps.iter().map(Cap::in_words).collect();
         let caps = if caps.is_empty() { String::new() } else { format!(", {}", caps.join(", ")) };
         let expires = duration_text(self.expires_ms);
-        format!("{trigger}{when}: show it in `{}` within {expires}{caps}.", self.slot)
+        let stock = if self.requires_stock { ", only while it is in stock" } else { "" };
+        format!("{trigger}{when}: show it in `{}` within {expires}{caps}{stock}.", self.slot)
     }
 }

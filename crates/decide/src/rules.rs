@@ -3,6 +3,7 @@
 use crate::cap::{Cap, Per};
 use crate::definition::{Definitions, Rule, Trigger};
 use crate::env::ShopperEnv;
+use crate::stock;
 use midsession_event::{DecisionId, Event, PropertyValue, Purpose, SessionId, Str};
 use midsession_feature::FeatureSet;
 use midsession_machine::{Ask, View};
@@ -112,6 +113,9 @@ impl Rules {
                 .filter_map(|(path, value)| Some((path.into(), value.to_value()?.into())))
                 .collect();
             inputs.insert("source".into(), PropertyValue::Text(session.source.clone()));
+            if rule.requires_stock {
+                stock::name_products(view, event, &mut inputs);
+            }
             if let Some(value) = session.cart.value.filter(|_| session.cart.touched) {
                 inputs.insert("session.cart_value".into(), PropertyValue::Float(value));
             }

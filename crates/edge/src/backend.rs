@@ -1,9 +1,10 @@
 //! What the HTTP and Redis listeners ask of the rest of the product.
 //!
 //! Cut by use, so that a test can bring the part it needs: reads of features, what the console shows, the switches
-//! of interventions, the demo shop's own backend.
+//! of interventions, the context tables, the demo shop's own backend.
 
-use midsession_event::{PropertyValue, Str};
+use midsession_collect::context::RowLimits;
+use midsession_event::{ContextKind, EnrichmentMiss, Event, PropertyValue, Str};
 use serde_json::Value;
 use std::future::Future;
 use std::pin::Pin;
@@ -14,8 +15,8 @@ use tokio::sync::broadcast;
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Everything the listeners read through.
-pub trait Backend: Reads + Console + Interventions + Shop {}
-impl<T: Reads + Console + Interventions + Shop> Backend for T {}
+pub trait Backend: Reads + Console + Interventions + Context + Shop {}
+impl<T: Reads + Console + Interventions + Context + Shop> Backend for T {}
 
 /// Online features, as of now.
 pub trait Reads: Send + Sync + 'static {
@@ -173,6 +174,27 @@ pub struct Change {
     pub dry_run: Option<bool>,
     /// Share of shoppers that see nothing, 0 to 1.
     pub holdout: Option<f64>,
+}
+
+/// The tables that events are joined with on their way to the log.
+pub trait Context: Send + Sync + 'static {
+    /// Joins events with what the tables know; answers the misses that are to be told.
+    fn enrich(&self, events: &mut [Event], now_ms: i64) -> Vec<EnrichmentMiss>;
+
+    /// Bounds of a row that is put.
+    fn row_limits(&self) -> RowLimits;
+
+    /// Puts rows in force, durably. For each its version; none where its table is full.
+    fn put(&self, rows: Vec<midsession_event::Context>) -> Answer<'_, Result<Vec<Option<i64>>, Refusal>>;
+
+    /// Takes a row out, durably; the version of its end, none where there was no such row.
+    fn remove(&self, kind: ContextKind, id: Str) -> Answer<'_, Result<Option<i64>, Refusal>>;
+
+    /// A row: `{kind, id, version, at, age_ms, stale, values}`.
+    fn row(&self, kind: ContextKind, id: &str) -> Option<Value>;
+
+    /// `{tables: […], misses: […]}`.
+    fn tables(&self) -> Value;
 }
 
 /// The demo shop's own backend. `None` where no shop is served.

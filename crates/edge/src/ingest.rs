@@ -5,7 +5,9 @@ use crate::{App, clock};
 use bytes::Bytes;
 use http::HeaderMap;
 use midsession_collect::{Collected, Overload, Reply, Request};
-use midsession_event::{CodecError, PartitionId, SourceId, Topic, UserId, VisitorId, encode, partition_of};
+use midsession_event::{
+    CodecError, Context, EnrichmentMiss, PartitionId, SourceId, Topic, UserId, VisitorId, encode, partition_of,
+};
 use midsession_observe::{Metric, Stage};
 use midsession_ports::{Append, LogError, Receipt, Unit};
 use std::net::{IpAddr, SocketAddr};
@@ -53,7 +55,8 @@ pub(crate) async fn commit(app: &App, request: &Request<'_>, mut collected: Coll
         event.stamps.collected_at_us = collected_at_us;
         bots += u64::from(event.bot);
     }
-    let unit = match unit(app, &collected) {
+    let misses = app.backend.enrich(&mut collected.events, collected_at_us / 1_000);
+    let unit = match unit(app, &collected, &misses) {
         Ok(unit) => unit,
         Err(cause) => {
             tracing::error!(%cause, "a collected event could not be encoded");
@@ -91,10 +94,10 @@ pub(crate) async fn commit(app: &App, request: &Request<'_>, mut collected: Coll
     collected.verdicts(receipts.map(|Receipt { topic, partition, offset, .. }| (topic.name(), partition.0, *offset)))
 }
 
-/// Events to their visitors' partitions, rejects to the dead letters, as one unit.
-fn unit(app: &App, collected: &Collected) -> Result<Unit, CodecError> {
+/// Events to their visitors' partitions, rejects to the dead letters, misses to their topic, as one unit.
+fn unit(app: &App, collected: &Collected, misses: &[EnrichmentMiss]) -> Result<Unit, CodecError> {
     let partitions = app.behavior_partitions;
-    let mut records = Vec::with_capacity(collected.events.len() + collected.rejects.len());
+    let mut records = Vec::with_capacity(collected.events.len() + collected.rejects.len() + misses.len());
     for event in &collected.events {
         let key = event.key();
         records.push(Append {
@@ -110,6 +113,14 @@ fn unit(app: &App, collected: &Collected) -> Result<Unit, CodecError> {
             partition: PartitionId(0),
             key: Bytes::copy_from_slice(rejected.reject.source.as_str().as_bytes()),
             value: Some(encode(&rejected.reject)?.into()),
+        });
+    }
+    for miss in misses {
+        records.push(Append {
+            topic: Topic::EnrichmentMiss,
+            partition: PartitionId(0),
+            key: Context::key(miss.kind, miss.id.as_deref().unwrap_or_default()).into(),
+            value: Some(encode(miss)?.into()),
         });
     }
     Ok(Unit { records, positions: Vec::new() })

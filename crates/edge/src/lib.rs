@@ -22,7 +22,7 @@ mod token;
 mod ws;
 
 pub use backend::{
-    Answer, AsOf, Ask, Backend, Change, Console, Entity, Features, Interventions, LiveRow, Reads, Refusal,
+    Answer, AsOf, Ask, Backend, Change, Console, Context, Entity, Features, Interventions, LiveRow, Reads, Refusal,
     SessionsQuery, Shop, Unreadable,
 };
 pub use frame::{Frame, Message, Reason};

@@ -1,6 +1,7 @@
 //! The listeners from outside: real sockets, literal bytes, port zero.
 
 mod admin;
+mod context;
 mod framing;
 mod ingest;
 mod push;

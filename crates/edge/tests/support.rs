@@ -1,8 +1,9 @@
 //! A server on loopback with a log in memory and a backend of a few rows, and a client that speaks raw bytes.
 
+use midsession_collect::context::RowLimits;
 use midsession_collect::{Collector, ConsentMode, Schemas, Settings, Source};
 use midsession_edge::*;
-use midsession_event::{Event, PartitionId, PropertyValue, Record, Str, Topic};
+use midsession_event::{ContextKind, EnrichmentMiss, Event, PartitionId, PropertyValue, Record, Str, Topic};
 use midsession_observe::Observe;
 use midsession_ports::{Append, Done, Entry, Extent, Log, LogError, Position, Receipt, Unit, Wake};
 use serde_json::{Value, json};
@@ -91,6 +92,10 @@ pub struct Rows {
     pub unreadable: Mutex<Option<Unreadable>>,
     pub failure: Mutex<Option<String>>,
     pub hub: Arc<PushHub>,
+    /// The context tables: two rows of each kind at most.
+    pub context: Mutex<Vec<midsession_event::Context>>,
+    /// Refuses changes of them.
+    pub context_refusal: Mutex<Option<Refusal>>,
 }
 
 impl Rows {
@@ -211,6 +216,68 @@ impl Interventions for Rows {
     }
 }
 
+impl Context for Rows {
+    fn enrich(&self, events: &mut [Event], now_ms: i64) -> Vec<EnrichmentMiss> {
+        let brands = self.context.lock().expect("lock");
+        let mut misses = Vec::new();
+        for event in events {
+            for product in &mut event.products {
+                match brands.iter().find(|row| row.id == product.id.0) {
+                    Some(row) => product.brand = row.values.text("brand").cloned(),
+                    None => misses.push(EnrichmentMiss {
+                        kind: ContextKind::Product,
+                        id: Some(product.id.0.clone()),
+                        owner: "catalogue".into(),
+                        source: event.source.clone(),
+                        event_id: event.event_id.clone(),
+                        misses: 1,
+                        at_ms: now_ms,
+                    }),
+                }
+            }
+        }
+        misses
+    }
+    fn row_limits(&self) -> RowLimits {
+        RowLimits { row_bytes: 100 }
+    }
+    fn put(&self, rows: Vec<midsession_event::Context>) -> Answer<'_, Result<Vec<Option<i64>>, Refusal>> {
+        Box::pin(async move {
+            if let Some(refusal) = self.context_refusal.lock().expect("lock").clone() {
+                return Err(refusal);
+            }
+            let mut context = self.context.lock().expect("lock");
+            let mut versions = Vec::new();
+            for row in rows {
+                context.retain(|known| (known.kind, &known.id) != (row.kind, &row.id));
+                let fits = context.iter().filter(|known| known.kind == row.kind).count() < 2;
+                versions.push(fits.then_some(7));
+                context.extend(Some(row).filter(|_| fits));
+            }
+            Ok(versions)
+        })
+    }
+    fn remove(&self, kind: ContextKind, id: Str) -> Answer<'_, Result<Option<i64>, Refusal>> {
+        Box::pin(async move {
+            if let Some(refusal) = self.context_refusal.lock().expect("lock").clone() {
+                return Err(refusal);
+            }
+            let mut context = self.context.lock().expect("lock");
+            let before = context.len();
+            context.retain(|known| (known.kind, &known.id) != (kind, &id));
+            Ok((context.len() < before).then_some(8))
+        })
+    }
+    fn row(&self, kind: ContextKind, id: &str) -> Option<Value> {
+        let context = self.context.lock().expect("lock");
+        let row = context.iter().find(|row| row.kind == kind && row.id == id)?;
+        Some(json!({ "kind": kind, "id": id, "version": 7, "values": row.values }))
+    }
+    fn tables(&self) -> Value {
+        json!({ "tables": [], "misses": [] })
+    }
+}
+
 impl Shop for Rows {
     fn config(&self) -> Option<Value> {
         Some(json!({ "write_key": KEY }))
@@ -278,6 +345,8 @@ pub async fn start_with(change: impl FnOnce(&mut Config)) -> Server {
         unreadable: Mutex::new(None),
         failure: Mutex::new(None),
         hub: hub.clone(),
+        context: Mutex::default(),
+        context_refusal: Mutex::default(),
     });
     let mut config = config();
     change(&mut config);

@@ -1,6 +1,6 @@
 //! An event's way into Avro and out of it: by the order of the schema, as the log goes, and by names, as the library does.
 
-use midsession_event::{Cart, Event, EventName, Page, Product, Record, SCHEMAS, encode};
+use midsession_event::{Cart, Event, EventName, Page, Product, Record, Schematic, encode};
 
 fn main() {
     divan::main();
@@ -31,7 +31,7 @@ fn write_by_order(bencher: divan::Bencher) {
 #[divan::bench]
 fn write_by_name(bencher: divan::Bencher) {
     let event = event();
-    let schema: serde_avro_fast::Schema = SCHEMAS[0].text.parse().expect("the schema parses");
+    let schema: serde_avro_fast::Schema = Event::schema().text.parse().expect("the schema parses");
     let mut config = serde_avro_fast::ser::SerializerConfig::new(&schema);
     bencher.bench_local(|| {
         serde_avro_fast::to_datum(divan::black_box(&event), Vec::with_capacity(256), &mut config)
@@ -48,6 +48,6 @@ fn read_by_order(bencher: divan::Bencher) {
 #[divan::bench]
 fn read_by_name(bencher: divan::Bencher) {
     let bytes = encode(&event()).unwrap_or_default();
-    let schema: serde_avro_fast::Schema = SCHEMAS[0].text.parse().expect("the schema parses");
+    let schema: serde_avro_fast::Schema = Event::schema().text.parse().expect("the schema parses");
     bencher.bench_local(|| serde_avro_fast::from_datum_slice::<Event>(divan::black_box(&bytes[5..]), &schema).is_ok());
 }

@@ -1,7 +1,10 @@
 //! Avro with Confluent's framing: magic byte 0, schema id (big endian u32), datum.
 
 use crate::datum::{self, Datum};
-use crate::{Decision, Definition, Event, Forward, Handoff, Reaction, Record, Reject, SessionUpdate, Tick};
+use crate::{
+    Context, Decision, Definition, EnrichmentMiss, Event, Forward, Handoff, Reaction, Record, Reject, SessionUpdate,
+    Tick,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
@@ -17,6 +20,8 @@ pub struct Schema {
     pub id: SchemaId,
     /// Its subject in a registry.
     pub subject: &'static str,
+    /// Its version within the subject, from 1.
+    pub version: u32,
     /// Its text.
     pub text: &'static str,
     parsed: LazyLock<serde_avro_fast::Schema>,
@@ -56,18 +61,23 @@ pub enum CodecError {
 }
 
 macro_rules! schemas {
-    ($($type:ty = $id:literal $subject:literal $file:literal $form:ident;)*) => {
+    ($($id:literal $subject:literal $version:literal $file:literal;)*) => {
         /// Every compiled-in schema, by id.
         pub static SCHEMAS: [Schema; [$($id),*].len()] = [$(Schema {
             id: SchemaId($id),
             subject: $subject,
+            version: $version,
             text: include_str!(concat!("../schemas/", $file)),
             // Invariant: each file under schemas/ parses; a test parses them all.
             parsed: LazyLock::new(|| include_str!(concat!("../schemas/", $file)).parse().expect($file)),
         },)*];
+    };
+}
 
+macro_rules! types {
+    ($($type:ty = $form:ident $($id:literal)*;)*) => {
         $(impl Schematic for $type {
-            const SCHEMA_ID: SchemaId = SchemaId($id);
+            const SCHEMA_IDS: &'static [SchemaId] = &[$(SchemaId($id)),*];
             fn write_datum(&self, schema: &'static Schema, out: &mut Vec<u8>) -> Result<(), CodecError> {
                 $form::write(self, schema, out)
             }
@@ -75,17 +85,35 @@ macro_rules! schemas {
                 $form::read(schema, datum)
             }
         })*
+
+        fn json_of(schema: &'static Schema, datum: &[u8]) -> Result<serde_json::Value, CodecError> {
+            $(if <$type>::is_of(schema) {
+                return json::<$type>(schema, datum);
+            })*
+            Err(CodecError::UnknownSchema(schema.id.0))
+        }
     };
 }
 
-/// A type with a compiled-in schema.
+/// A type with compiled-in schemas.
 pub trait Schematic: Sized {
-    /// Which.
-    const SCHEMA_ID: SchemaId;
+    /// Which: the one that it is written by stands last, before it those of records that earlier versions have left.
+    const SCHEMA_IDS: &'static [SchemaId];
     /// Appends its Avro form.
     fn write_datum(&self, schema: &'static Schema, out: &mut Vec<u8>) -> Result<(), CodecError>;
-    /// Reads its Avro form.
+    /// Reads its Avro form, by any of its schemas.
     fn read_datum(schema: &'static Schema, datum: &[u8]) -> Result<Self, CodecError>;
+
+    /// The schema that it is written by.
+    fn schema() -> &'static Schema {
+        // Invariant: each type has a schema, and each id is one of SCHEMAS; a test asks for all of them.
+        Self::SCHEMA_IDS.last().and_then(|id| schema_of(*id)).expect("invariant: a type has a schema")
+    }
+
+    /// Whether it is read by this schema.
+    fn is_of(schema: &Schema) -> bool {
+        Self::SCHEMA_IDS.contains(&schema.id)
+    }
 }
 
 /// What every event passes through goes by the order of its schema.
@@ -98,7 +126,8 @@ mod by_order {
     }
 
     pub(super) fn read<T: Datum>(schema: &Schema, datum: &[u8]) -> Result<T, CodecError> {
-        datum::read_all(datum).map_err(|fault| CodecError::Datum { subject: schema.subject, cause: fault.0.to_owned() })
+        datum::read_all(datum, schema.id)
+            .map_err(|fault| CodecError::Datum { subject: schema.subject, cause: fault.0.to_owned() })
     }
 }
 
@@ -131,16 +160,37 @@ mod by_name {
     }
 }
 
+// A schema that records were written by never changes: what is added makes a new one with an id of its own, and stands
+// at the end of its type, with a default.
 schemas! {
-    Event = 1 "behavior-event" "event.avsc" by_order;
-    Tick = 2 "behavior-tick" "tick.avsc" by_name;
-    Decision = 3 "decision" "decision.avsc" by_name;
-    Handoff = 4 "behavior-handoff" "handoff.avsc" by_name;
-    Forward = 5 "behavior-forward" "forward.avsc" by_order;
-    SessionUpdate = 6 "session" "session.avsc" by_order;
-    Reject = 7 "dead-letter" "reject.avsc" by_name;
-    Definition = 8 "definition" "definition.avsc" by_name;
-    Reaction = 9 "decision-reaction" "reaction.avsc" by_name;
+    1 "behavior-event" 1 "event-1.avsc";
+    2 "behavior-tick" 1 "tick.avsc";
+    3 "decision" 1 "decision-1.avsc";
+    4 "behavior-handoff" 1 "handoff.avsc";
+    5 "behavior-forward" 1 "forward-1.avsc";
+    6 "session" 1 "session.avsc";
+    7 "dead-letter" 1 "reject.avsc";
+    8 "definition" 1 "definition.avsc";
+    9 "decision-reaction" 1 "reaction.avsc";
+    10 "behavior-event" 2 "event.avsc";
+    11 "behavior-forward" 2 "forward.avsc";
+    12 "decision" 2 "decision.avsc";
+    13 "context" 1 "context.avsc";
+    14 "enrichment-miss" 1 "miss.avsc";
+}
+
+types! {
+    Event = by_order 1 10;
+    Tick = by_name 2;
+    Decision = by_name 3 12;
+    Handoff = by_name 4;
+    Forward = by_order 5 11;
+    SessionUpdate = by_order 6;
+    Reject = by_name 7;
+    Definition = by_name 8;
+    Reaction = by_name 9;
+    Context = by_name 13;
+    EnrichmentMiss = by_name 14;
 }
 
 /// The schema behind an id.
@@ -158,7 +208,7 @@ pub fn encode<T: Schematic>(value: &T) -> Result<Vec<u8>, CodecError> {
 
 /// Like [`encode`], appended to a buffer.
 pub fn encode_into<T: Schematic>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
-    let schema = schema_of(T::SCHEMA_ID).ok_or(CodecError::UnknownSchema(T::SCHEMA_ID.0))?;
+    let schema = T::schema();
     out.push(0);
     out.extend_from_slice(&schema.id.0.to_be_bytes());
     value.write_datum(schema, out)
@@ -174,9 +224,8 @@ fn unframe(bytes: &[u8]) -> Result<(&'static Schema, &[u8]), CodecError> {
 /// Reads a framed value of a known type.
 pub fn decode<T: Schematic>(bytes: &[u8]) -> Result<T, CodecError> {
     let (schema, datum) = unframe(bytes)?;
-    if schema.id != T::SCHEMA_ID {
-        let expected = schema_of(T::SCHEMA_ID).map_or("?", |schema| schema.subject);
-        return Err(CodecError::WrongSchema { expected, found: schema.subject });
+    if !T::is_of(schema) {
+        return Err(CodecError::WrongSchema { expected: T::schema().subject, found: schema.subject });
     }
     T::read_datum(schema, datum)
 }
@@ -196,263 +245,36 @@ impl Record {
     /// Reads a record of the `behavior` topic.
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
         let (schema, datum) = unframe(bytes)?;
-        match schema.id.0 {
-            1 => Ok(Self::Event(Box::new(Event::read_datum(schema, datum)?))),
-            2 => Ok(Self::Tick(Tick::read_datum(schema, datum)?)),
-            3 => Ok(Self::Decision(Box::new(Decision::read_datum(schema, datum)?))),
-            4 => Ok(Self::Handoff(Box::new(Handoff::read_datum(schema, datum)?))),
-            5 => Ok(Self::Forward(Box::new(Forward::read_datum(schema, datum)?))),
-            _ => Err(CodecError::WrongSchema { expected: "behavior", found: schema.subject }),
+        if Event::is_of(schema) {
+            Ok(Self::Event(Box::new(Event::read_datum(schema, datum)?)))
+        } else if Forward::is_of(schema) {
+            Ok(Self::Forward(Box::new(Forward::read_datum(schema, datum)?)))
+        } else if Tick::is_of(schema) {
+            Ok(Self::Tick(Tick::read_datum(schema, datum)?))
+        } else if Decision::is_of(schema) {
+            Ok(Self::Decision(Box::new(Decision::read_datum(schema, datum)?)))
+        } else if Handoff::is_of(schema) {
+            Ok(Self::Handoff(Box::new(Handoff::read_datum(schema, datum)?)))
+        } else {
+            Err(CodecError::WrongSchema { expected: "behavior", found: schema.subject })
         }
     }
 }
 
 /// Any framed value as JSON, with its schema, for people and scripts.
 pub fn to_json(bytes: &[u8]) -> Result<(&'static Schema, serde_json::Value), CodecError> {
-    fn json<T: Schematic + Serialize>(schema: &'static Schema, datum: &[u8]) -> Result<serde_json::Value, CodecError> {
-        serde_json::to_value(T::read_datum(schema, datum)?)
-            .map_err(|cause| CodecError::Datum { subject: schema.subject, cause: cause.to_string() })
-    }
     let (schema, datum) = unframe(bytes)?;
-    let value = match schema.id.0 {
-        1 => json::<Event>(schema, datum)?,
-        2 => json::<Tick>(schema, datum)?,
-        3 => json::<Decision>(schema, datum)?,
-        4 => json::<Handoff>(schema, datum)?,
-        5 => json::<Forward>(schema, datum)?,
-        6 => json::<SessionUpdate>(schema, datum)?,
-        7 => {
-            let mut value = json::<Reject>(schema, datum)?;
-            value["payload"] = String::from_utf8_lossy(&Reject::read_datum(schema, datum)?.payload).into();
-            value
-        }
-        8 => json::<Definition>(schema, datum)?,
-        _ => json::<Reaction>(schema, datum)?,
-    };
+    let mut value = json_of(schema, datum)?;
+    if Reject::is_of(schema) {
+        value["payload"] = String::from_utf8_lossy(&Reject::read_datum(schema, datum)?.payload).into();
+    }
     Ok((schema, value))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::*;
-
-    fn full_event() -> Event {
-        let mut event = Event::new("shop".into(), "e1".into(), EventName::AddToCart, 1_700_000_000_000);
-        event.visitor_id = Some("v1".into());
-        event.user_id = Some("u1".into());
-        event.page = Some(Page { url: Some("https://shop.example/p/1".into()), ..Page::default() });
-        event.campaign = Some(Campaign { name: Some("autumn".into()), ..Campaign::default() });
-        event.device = Some(Device { class: Some("mobile".into()), ..Device::default() });
-        event.products = vec![Product { id: "p1".into(), price: Some(9.5), quantity: Some(2), ..Product::default() }];
-        event.cart = Some(Cart { id: None, total_value: Some(19.0), currency: Some("EUR".into()) });
-        event.order = Some(Order { revenue: Some(1.0), ..Order::default() });
-        event.promotion = Some(Promotion { id: Some("x".into()), name: None });
-        event.step = Some(2);
-        for (key, value) in [
-            ("null", PropertyValue::Null),
-            ("bool", PropertyValue::Bool(true)),
-            ("int", PropertyValue::Int(-7)),
-            ("float", PropertyValue::Float(0.5)),
-            ("text", PropertyValue::Text("é\u{0}".into())),
-        ] {
-            event.properties.insert(key.into(), value);
-        }
-        event
-    }
-
-    #[test]
-    fn ids_are_in_order() {
-        for (index, schema) in SCHEMAS.iter().enumerate() {
-            assert_eq!(schema.id.0 as usize, index + 1);
-            let _ = schema.parsed();
-        }
-    }
-
-    #[test]
-    fn every_record_round_trips() {
-        let event = full_event();
-        let id = OutputId { partition: PartitionId(3), offset: 9, ordinal: 1 };
-        let decision = Decision {
-            decision_id: DecisionId::of(SessionId(7), "cart_stalled", 2),
-            rule: "cart_stalled".into(),
-            rule_version: "1".into(),
-            shopper: ShopperId::User("u1".into()),
-            visitor_id: Some("v1".into()),
-            session_id: SessionId(7),
-            cart_version: 2,
-            outcome: Outcome::Served,
-            slot: "nudge".into(),
-            payload: "{}".into(),
-            expires_at_ms: 5,
-            asked_at_ms: 4,
-            inputs: [(Str::from("cart_value"), PropertyValue::Float(90.0))].into(),
-            cause: id,
-            cause_event_id: Some("e1".into()),
-            by_silence: true,
-            stamps_us: [(Str::from("received"), 1)].into(),
-        };
-        let handoff = Handoff {
-            id,
-            visitor_id: "v1".into(),
-            user_id: "u1".into(),
-            sessions: vec![CarriedSession {
-                update: SessionUpdate { cart_value: Some(1.5), ..SessionUpdate::default() },
-                last_stamp_ms: 1,
-                cart_version: 2,
-                consent: Consent::FULL,
-                idle_fired_ms: 0,
-            }],
-            facts: vec![CarriedFact {
-                time_ms: 1,
-                value: None,
-                product: Some("p".into()),
-                category: None,
-                currency: None,
-                session: 0,
-                quantity: 1,
-                kind: 3,
-                slot: 0,
-            }],
-            caps: vec![CapEntry {
-                decision_id: DecisionId(1),
-                rule: "r".into(),
-                session_id: SessionId(1),
-                at_ms: 1,
-                counts: true,
-            }],
-            pending: vec![CarriedCandidate {
-                decision_id: DecisionId(2),
-                rule: "r".into(),
-                visitor_id: Some("v1".into()),
-                session_id: SessionId(1),
-                cart_version: 1,
-                inputs: [(Str::from("cart_value"), PropertyValue::Float(90.0))].into(),
-                cause_event_id: None,
-                asked_at_ms: 3,
-                consented: true,
-                bot: false,
-            }],
-            shown: vec![CarriedShown {
-                decision_id: DecisionId(1),
-                rule: "r".into(),
-                session_id: SessionId(1),
-                expires_at_ms: 9,
-            }],
-        };
-        for record in [
-            Record::Event(Box::new(event.clone())),
-            Record::Tick(Tick { due_ms: 4 }),
-            Record::Decision(Box::new(decision)),
-            Record::Handoff(Box::new(handoff)),
-            Record::Forward(Box::new(Forward { id, user_id: "u1".into(), event: Box::new(event) })),
-        ] {
-            let bytes = record.encode().expect("encodes");
-            assert_eq!(Record::decode(&bytes).expect("decodes"), record);
-            to_json(&bytes).expect("JSON");
-        }
-        let reject = Reject {
-            source: "s".into(),
-            code: "c".into(),
-            field: None,
-            message: "m".into(),
-            hint: None,
-            owner: "tracker".into(),
-            event_id: None,
-            received_at_us: 0,
-            payload: vec![0xff, 0],
-        };
-        assert_eq!(decode::<Reject>(&encode(&reject).expect("encodes")).expect("decodes"), reject);
-        let update = SessionUpdate { version: 3, ..SessionUpdate::default() };
-        assert_eq!(decode::<SessionUpdate>(&encode(&update).expect("encodes")).expect("decodes"), update);
-    }
-
-    /// What goes by the order of the schema is what the library makes of it by names, to the byte, and back.
-    #[test]
-    fn both_forms_are_the_same() {
-        fn same<T>(value: &T)
-        where
-            T: Schematic + Datum + Serialize + DeserializeOwned + PartialEq + std::fmt::Debug,
-        {
-            let schema = schema_of(T::SCHEMA_ID).expect("a schema");
-            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-            by_order::write(value, schema, &mut ours).expect("writes");
-            by_name::write(value, schema, &mut theirs).expect("the library writes");
-            assert_eq!(ours, theirs, "{value:?}");
-            assert_eq!(&by_order::read::<T>(schema, &theirs).expect("reads"), value);
-            assert_eq!(&by_name::read::<T>(schema, &ours).expect("the library reads"), value);
-        }
-        let full = full_event();
-        let empty = Event::new("s".into(), "".into(), EventName::Custom("x".into()), i64::MIN);
-        let mut far = full.clone();
-        far.occurred_at_ms = i64::MAX;
-        far.device_at_ms = Some(-1);
-        far.step = Some(i32::MIN);
-        far.products = vec![Product::default(); 300];
-        far.name = EventName::Dismiss;
-        let id = OutputId { partition: PartitionId(u32::MAX), offset: i64::MAX, ordinal: 7 };
-        for event in [&full, &empty, &far] {
-            same(event);
-            same(&Forward { id, user_id: "u".into(), event: Box::new(event.clone()) });
-        }
-        for state in SessionState::ALL {
-            same(&SessionUpdate {
-                session_id: SessionId(u128::MAX - 3),
-                merged_into: Some(SessionId(5)),
-                state: *state,
-                cart_value: Some(-0.5),
-                abandoned: true,
-                device_class: Some("mobile".into()),
-                ..SessionUpdate::default()
-            });
-        }
-    }
-
-    #[test]
-    fn arrays_may_come_in_blocks_with_their_size() {
-        let schema = schema_of(Event::SCHEMA_ID).expect("a schema");
-        let mut event = full_event();
-        event.products = vec![Product { id: "é".into(), ..Product::default() }; 2];
-        let (mut whole, mut item) = (Vec::new(), Vec::new());
-        event.write(&mut whole);
-        event.products[0].write(&mut item);
-        let items = [item.clone(), item.clone()].concat();
-        let at = whole.windows(items.len() + 1).position(|w| w[0] == 4 && w[1..] == items).expect("the array");
-        // -1 item of so many bytes, then the other as a block of its own.
-        let blocks = [vec![1, item.len() as u8 * 2], item.clone(), vec![2], item].concat();
-        let split = [&whole[..at], &blocks, &whole[at + 1 + items.len()..]].concat();
-        assert_eq!(by_order::read::<Event>(schema, &split).expect("reads"), event);
-        assert_eq!(by_name::read::<Event>(schema, &split).expect("the library reads"), event);
-    }
-
-    #[test]
-    fn damaged_values_are_errors() {
-        let bytes = encode(&full_event()).expect("encodes");
-        assert!(matches!(Record::decode(b""), Err(CodecError::Framing)));
-        assert!(matches!(Record::decode(&[1, 0, 0, 0, 1, 0]), Err(CodecError::Framing)));
-        assert!(matches!(Record::decode(&[0, 0, 0, 0, 99, 0]), Err(CodecError::UnknownSchema(99))));
-        for cut in 5..bytes.len() {
-            assert!(Record::decode(&bytes[..cut]).is_err(), "cut at {cut}");
-        }
-        assert!(Record::decode(&[&bytes[..], &[0]].concat()).is_err(), "bytes after the end");
-        // Whatever one byte becomes: an error or another event, never a panic, and no memory for made-up counts.
-        for at in 5..bytes.len() {
-            for value in 0..=255 {
-                let mut damaged = bytes.clone();
-                damaged[at] = value;
-                let _ = Record::decode(&damaged);
-            }
-        }
-    }
-
-    /// The independent library reads what ours wrote, by the same schema.
-    #[test]
-    fn apache_avro_reads_it() {
-        let schema = apache_avro::Schema::parse_str(SCHEMAS[0].text).expect("schema");
-        let bytes = encode(&full_event()).expect("encodes");
-        let value = apache_avro::from_avro_datum(&schema, &mut &bytes[5..], None).expect("datum");
-        let apache_avro::types::Value::Record(fields) = value else { panic!("a record") };
-        let name = fields.iter().find(|(name, _)| name == "name").map(|(_, value)| value);
-        assert_eq!(name, Some(&apache_avro::types::Value::String("add_to_cart".into())));
-    }
+fn json<T: Schematic + Serialize>(schema: &'static Schema, datum: &[u8]) -> Result<serde_json::Value, CodecError> {
+    serde_json::to_value(T::read_datum(schema, datum)?)
+        .map_err(|cause| CodecError::Datum { subject: schema.subject, cause: cause.to_string() })
 }
+
+#[cfg(test)]
+mod tests;

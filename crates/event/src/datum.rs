@@ -6,9 +6,9 @@
 //! bytes.
 
 use crate::{
-    Campaign, Cart, Consent, Device, Event, EventId, EventName, Forward, Geo, Order, OutputId, Page, PartitionId,
-    Product, ProductId, Promotion, PropertyValue, SessionId, SessionState, SessionUpdate, SourceId, Stamps, Str,
-    UserId, VisitorId,
+    Campaign, Cart, Consent, ContextKind, Device, Event, EventId, EventName, Forward, Geo, Joined, Order, OutputId,
+    Page, PartitionId, Product, ProductId, Promotion, PropertyValue, SchemaId, SessionId, SessionState, SessionUpdate,
+    SourceId, Stamps, Str, UserId, Values, VisitorId,
 };
 use integer_encoding::VarInt;
 use std::collections::BTreeMap;
@@ -27,9 +27,9 @@ pub(crate) trait Datum: Sized {
     fn write(&self, out: &mut Vec<u8>);
 }
 
-/// Reads a value that takes up all of the bytes.
-pub(crate) fn read_all<T: Datum>(bytes: &[u8]) -> Result<T, Fault> {
-    let mut input = Input { rest: bytes };
+/// Reads a value that takes up all of the bytes, written by this schema.
+pub(crate) fn read_all<T: Datum>(bytes: &[u8], schema: SchemaId) -> Result<T, Fault> {
+    let mut input = Input { rest: bytes, schema };
     let value = T::read(&mut input)?;
     if input.rest.is_empty() { Ok(value) } else { Err(Fault("more bytes follow its end")) }
 }
@@ -37,6 +37,7 @@ pub(crate) fn read_all<T: Datum>(bytes: &[u8]) -> Result<T, Fault> {
 /// Bytes not read yet.
 pub(crate) struct Input<'a> {
     rest: &'a [u8],
+    schema: SchemaId,
 }
 
 impl<'a> Input<'a> {
@@ -94,16 +95,30 @@ fn write_branch<T: Datum>(branch: i64, value: &T, out: &mut Vec<u8>) {
     value.write(out);
 }
 
+fn write_map<'a, T: Datum + 'a>(pairs: impl ExactSizeIterator<Item = (&'a Str, &'a T)>, out: &mut Vec<u8>) {
+    if pairs.len() > 0 {
+        write_long(pairs.len() as i64, out);
+        for (key, value) in pairs {
+            key.write(out);
+            value.write(out);
+        }
+    }
+    out.push(0);
+}
+
 macro_rules! datum {
     // A record: its fields in the order of its schema.
-    (record $type:ident { $($field:ident),* $(,)? }) => {
+    // `since N`: what schemas with a smaller id do not have yet.
+    (record $type:ident { $($field:ident),* $(,)? } $(since $since:literal { $($later:ident),* })*) => {
         impl Datum for $type {
             fn read(input: &mut Input<'_>) -> Result<Self, Fault> {
                 $(let $field = Datum::read(input)?;)*
-                Ok($type { $($field),* })
+                $($(let $later = if input.schema.0 < $since { Default::default() } else { Datum::read(input)? };)*)*
+                Ok($type { $($field,)* $($($later),*)* })
             }
             fn write(&self, out: &mut Vec<u8>) {
                 $(self.$field.write(out);)*
+                $($(self.$later.write(out);)*)*
             }
         }
     };
@@ -137,7 +152,8 @@ datum!(record Event {
     event_id, source, name, visitor_id, user_id, tracker_session_id, occurred_at_ms, device_at_ms, sent_at_ms, stamps,
     page, campaign, device, geo, products, cart, order, promotion, list, step, query, decision_id, consent,
     consent_said, bot, preview, properties,
-});
+} since 10 { context });
+datum!(record Joined { kind, id, version, at_ms, stale, values });
 datum!(record Stamps { received_at_us, collected_at_us });
 datum!(record Page { url, title, referrer });
 datum!(record Campaign { source, medium, name, term, content });
@@ -192,6 +208,24 @@ impl Datum for EventName {
     }
     fn write(&self, out: &mut Vec<u8>) {
         write_text(self.as_str(), out);
+    }
+}
+
+impl Datum for ContextKind {
+    fn read(input: &mut Input<'_>) -> Result<Self, Fault> {
+        Self::parse(input.text()?).ok_or(Fault("an unknown kind of context"))
+    }
+    fn write(&self, out: &mut Vec<u8>) {
+        write_text(self.as_str(), out);
+    }
+}
+
+impl Datum for Values {
+    fn read(input: &mut Input<'_>) -> Result<Self, Fault> {
+        BTreeMap::read(input).map(Self::from)
+    }
+    fn write(&self, out: &mut Vec<u8>) {
+        write_map(self.iter(), out);
     }
 }
 
@@ -287,14 +321,7 @@ impl<T: Datum> Datum for BTreeMap<Str, T> {
         Ok(out)
     }
     fn write(&self, out: &mut Vec<u8>) {
-        if !self.is_empty() {
-            write_long(self.len() as i64, out);
-            for (key, value) in self {
-                key.write(out);
-                value.write(out);
-            }
-        }
-        out.push(0);
+        write_map(self.iter(), out);
     }
 }
 

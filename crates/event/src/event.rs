@@ -1,6 +1,6 @@
 //! The canonical event: what every tracker's message becomes before it reaches the log.
 
-use crate::{EventId, EventName, ProductId, SourceId, Str, UserId, VisitorId};
+use crate::{EventId, EventName, Joined, ProductId, SourceId, Str, UserId, VisitorId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -61,6 +61,9 @@ pub struct Event {
     pub preview: bool,
     /// The remaining fields that the source allows.
     pub properties: BTreeMap<Str, PropertyValue>,
+    /// What the context tables knew of it when it was collected. What the event itself says goes first.
+    #[serde(default)]
+    pub context: Vec<Joined>,
 }
 
 impl Event {
@@ -94,6 +97,7 @@ impl Event {
             bot: false,
             preview: false,
             properties: BTreeMap::new(),
+            context: Vec::new(),
         }
     }
 

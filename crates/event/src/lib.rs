@@ -3,6 +3,7 @@
 //! Everything that crosses a room crosses as one of these types. Nothing here reads a clock, a file or a socket.
 
 mod codec;
+mod context;
 mod datum;
 mod event;
 mod id;
@@ -12,6 +13,7 @@ mod topic;
 mod update;
 
 pub use codec::{CodecError, SCHEMAS, Schema, SchemaId, Schematic, decode, encode, encode_into, schema_of, to_json};
+pub use context::{Context, ContextKind, EnrichmentMiss, Joined, Values};
 pub use event::{
     Campaign, Cart, Consent, Device, Event, Geo, Order, Page, Product, Promotion, PropertyValue, Purpose, Stamps,
 };

@@ -45,6 +45,8 @@ pub enum Outcome {
     Disabled,
     /// The shopper's consent does not cover it.
     NoConsent,
+    /// No fresh row of the inventory shows stock of what it is about.
+    OutOfStock,
 }
 
 /// A decision on a candidate, with all it was made from by value.
@@ -84,6 +86,9 @@ pub struct Decision {
     pub by_silence: bool,
     /// Server clock readings of the way so far, by stage name. Epoch µs.
     pub stamps_us: BTreeMap<Str, i64>,
+    /// The rows of the context tables that were read when it was taken.
+    #[serde(default)]
+    pub context: Vec<crate::Joined>,
 }
 
 /// What a visitor's partition hands to the user's home at login. Applied once, by its id.

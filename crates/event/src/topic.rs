@@ -76,6 +76,8 @@ topics! {
     Decision = "decision", Decision, Delete, true;
     /// Evidence of consent, erasure, policy, audit.
     Governance = "governance", Governance, Delete, false;
+    /// What events named and the context tables did not have: key `kind/id`.
+    EnrichmentMiss = "enrichment-miss", Context, Delete, false;
     /// Rejected input with its reason and bytes.
     DeadLetter = "dead-letter", Governance, Delete, false;
 }

@@ -4,6 +4,7 @@ use crate::assemble::Assembly;
 use crate::backend::AppBackend;
 use crate::cli::Failure;
 use crate::config::Config;
+use crate::context::ContextTables;
 use crate::driver::{Around, Clock, Decider, Driver, Sink, SnapshotRule};
 use crate::keys::Keys;
 use crate::shop::DemoShop;
@@ -72,6 +73,7 @@ pub struct Inner {
     pub(crate) hub: Arc<PushHub>,
     pub(crate) observe: Arc<Observe>,
     pub(crate) switches: Arc<Switches>,
+    pub(crate) context: Arc<ContextTables>,
     pub(crate) shop: Option<DemoShop>,
     pub(crate) stream_config: midsession_stream::Config,
     pub(crate) started_at_ms: i64,
@@ -107,12 +109,17 @@ impl App {
         let hub = PushHub::new(Arc::clone(&observe), midsession_edge::HubLimits::default());
         let world = World::new(Arc::clone(&hub), Arc::clone(&observe), Arc::clone(&clock));
         let switches = Arc::new(Switches::load(log.as_ref())?);
+        let context = Arc::new(ContextTables::new(&config.context, Arc::clone(&log), Arc::clone(&observe)));
+        // Before anybody decides or listens: what was loaded before the start is not missed after it.
+        let loading = Arc::clone(&context);
+        tokio::task::spawn_blocking(move || loading.catch_up()).await.map_err(Failure::new)??;
         let decider: Arc<dyn Decider> = Arc::new(crate::assemble::Desk {
             assembly: Arc::clone(&assembly),
             switches: Arc::clone(&switches),
             signing_key: keys.signing_key.as_bytes().to_vec(),
             clock: Arc::clone(&clock),
             observe: Arc::clone(&observe),
+            context: Arc::clone(&context),
         });
         world.recall(log.as_ref())?;
         let sink: Arc<dyn Sink> = world.clone();
@@ -158,6 +165,7 @@ impl App {
             hub: Arc::clone(&hub),
             observe: Arc::clone(&observe),
             switches,
+            context,
             shop,
             stream_config,
             started_at_ms: clock() / 1000,
@@ -197,6 +205,11 @@ impl App {
     /// The data folder.
     pub fn data(&self) -> &Path {
         &self.inner.data
+    }
+
+    /// The context tables.
+    pub fn context(&self) -> &Arc<ContextTables> {
+        &self.inner.context
     }
 
     /// The clock.
@@ -446,9 +459,15 @@ async fn watch(inner: Arc<Inner>) {
                 tracing::warn!(%error, "dead letters could not be followed");
             }
         }
+        // Of one who asked and went away before the answer.
+        let context = Arc::clone(&inner.context);
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || context.catch_up()).await {
+            tracing::warn!(%error, "the context tables could not be followed");
+        }
         inner.observe.turn(inner.now_ms());
         if round % 8 == 0 {
             before = inner.gauges(before).await;
+            inner.context.gauges();
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

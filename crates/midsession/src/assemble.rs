@@ -1,6 +1,7 @@
 //! Features and interventions composed: what the configuration adds to the machine, and the desk that decides.
 
 use crate::config::Config;
+use crate::context::ContextTables;
 use crate::driver::{Cause, Clock, Decider};
 use crate::switches::Switches;
 use midsession_decide::{Definitions as Interventions, Live, Rules, decide};
@@ -242,6 +243,8 @@ pub struct Desk {
     pub clock: Clock,
     /// Counts what was asked.
     pub observe: Arc<Observe>,
+    /// The stock.
+    pub context: Arc<ContextTables>,
 }
 
 impl Decider for Desk {
@@ -249,12 +252,14 @@ impl Decider for Desk {
         self.observe.metrics.add_by(Metric::Candidates, &candidate.rule, 1);
         let rule = self.assembly.rules.rule(&candidate.rule);
         let switch = self.switches.get(&candidate.rule);
+        let stock = self.context.stock(midsession_decide::products_of(candidate), now_us / 1000);
         let live = Live {
             now_ms: now_us / 1000,
             enabled: switch.enabled.unwrap_or_else(|| rule.is_some_and(|rule| rule.enabled)),
             dry_run: switch.dry_run.unwrap_or_else(|| rule.is_some_and(|rule| rule.dry_run)),
             holdout: switch.holdout.unwrap_or_else(|| rule.map_or(0.0, |rule| rule.holdout)),
             signing_key: &self.signing_key,
+            stock: &stock,
         };
         let mut stamps_us: BTreeMap<Str, i64> = BTreeMap::new();
         if let Some(cause) = cause.filter(|_| candidate.cause_event.is_some()) {

@@ -1,5 +1,6 @@
 //! The configuration: one file, every default visible, every mistake pointed at.
 
+use crate::context::ContextConfig;
 use midsession_collect::{Secret, Source};
 use midsession_stream::Defect;
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,8 @@ pub struct Config {
     pub log: LogConfig,
     /// What the public may use.
     pub limits: LimitsConfig,
+    /// The tables that events are joined with.
+    pub context: ContextConfig,
     /// Who may send what.
     #[serde(rename = "source")]
     pub sources: Vec<Source>,
@@ -167,6 +170,7 @@ impl Default for Config {
             session: Session::default(),
             log: LogConfig::default(),
             limits: LimitsConfig::default(),
+            context: ContextConfig::default(),
             sources: Vec::new(),
             features: Vec::new(),
             rules: Vec::new(),
@@ -231,6 +235,7 @@ impl Config {
         if self.session.gap_s == 0 {
             return wrong("gap_s", "session.gap_s = 0: takes at least 1".into());
         }
+        self.context.check()?;
         let secrets = self.sources.iter().filter_map(|source| source.hash_key.as_ref()).chain([&self.redis_password]);
         if secrets.into_iter().any(|secret| secret.0 == "***") {
             return wrong("\"***\"", "*** is how a secret is printed, not a secret: put the real one here".into());
@@ -342,6 +347,8 @@ mod tests {
                 "x.toml:6:8: source `b`: app id `*` is another source's already",
             ),
             (source("a", "sample = 7.0"), "x.toml:3:1: source `a`: sample = 7"),
+            ("[context]\nrow_bytes_max = 5".to_owned(), "x.toml:2:1: context.row_bytes_max = 5: takes 64 to 65536"),
+            ("[context.max_age_s]\nstock = 5".to_owned(), "x.toml:2:1: unknown field `stock`"),
             (source("a", "allowed_origins = [\"shop.example\"]"), "x.toml:3:21: source `a`: `shop.example` is not"),
             (source("a", "hash_key = \"***\""), "x.toml:3:12: *** is how a secret is printed"),
             ("redis_password = \"***\"".to_owned(), "x.toml:1:18: ***"),

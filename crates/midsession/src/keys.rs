@@ -76,6 +76,19 @@ impl Keys {
         Ok(keys)
     }
 
+    /// The admin token of an installation that is there already.
+    pub fn admin_token(folder: &Path) -> Result<String, Failure> {
+        let given = std::env::var("MIDSESSION_ADMIN_TOKEN").ok().filter(|value| !value.is_empty());
+        if given.is_none() && !folder.join("keys.toml").exists() {
+            let hint = "set MIDSESSION_ADMIN_TOKEN, or pass --data with the folder that the server prints at its start";
+            return Err(Failure::new(format!("there is no admin token in {}", folder.display())).hint(hint));
+        }
+        match given {
+            Some(token) => Ok(token),
+            None => Ok(Self::load(folder)?.admin_token),
+        }
+    }
+
     fn write(&self, folder: &Path, path: &Path) -> std::io::Result<()> {
         use std::os::unix::fs::OpenOptionsExt;
         std::fs::create_dir_all(folder)?;

@@ -6,6 +6,7 @@ pub mod assemble;
 pub mod backend;
 pub mod cli;
 pub mod config;
+pub mod context;
 mod counts;
 pub mod driver;
 mod folder;

@@ -59,6 +59,7 @@ pub fn outcome_name(outcome: Outcome) -> &'static str {
         Outcome::Expired => "expired",
         Outcome::Disabled => "disabled",
         Outcome::NoConsent => "no_consent",
+        Outcome::OutOfStock => "out_of_stock",
     }
 }
 

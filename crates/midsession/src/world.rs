@@ -334,6 +334,7 @@ impl Seen {
             "clicked_at_ms": self.clicked_at_ms, "dismissed_at_ms": self.dismissed_at_ms,
             "by_silence": decision.by_silence, "inputs": decision.inputs, "cause": decision.cause,
             "sent_to_painted_ms": self.sent_to_painted_ms, "source": self.source, "stamps_us": decision.stamps_us,
+            "context": decision.context,
         })
     }
 }

@@ -90,6 +90,15 @@ metrics! {
     SnapshotPieceMaxUs = Gauge "midsession_snapshot_piece_max_us" "Longest time that a piece of a snapshot held up its partition since the start, in µs";
     LogBytes = Gauge "midsession_log_bytes" "Bytes that the log holds";
     LogErrors = Counter "midsession_log_errors" ["cause"] "Appends that the log refused or lost";
+    ContextRows = Gauge "midsession_context_rows" ["kind"] "Rows of the context tables held in memory now";
+    ContextBytes = Gauge "midsession_context_bytes" ["kind"] "Memory that the context tables take";
+    ContextLoaded = Counter "midsession_context_loaded" ["kind"] "Rows put into the context tables, or taken out of them, durably";
+    ContextRefused = Counter "midsession_context_refused" ["code"] "Rows that the context tables did not take";
+    EnrichmentJoined = Counter "midsession_enrichment_joined" ["kind"] "Rows that events were joined with";
+    EnrichmentStale = Counter "midsession_enrichment_stale" ["kind"] "Rows among them that were older than their kind may be";
+    EnrichmentMisses = Counter "midsession_enrichment_misses" ["kind"] "Ids named by events that their context table does not have";
+    EnrichmentUntold = Counter "midsession_enrichment_misses_untold" ["kind"] "Misses counted and not told on enrichment-miss, as they were told of late or too many are";
+    EnrichmentCut = Counter "midsession_enrichment_cut" "Products not looked up because their event has too many";
 }
 
 impl Metric {

@@ -4,6 +4,7 @@
 use crate::port::{Fault, Port};
 use midsession::assemble::{Assembly, Desk};
 use midsession::config::Config;
+use midsession::context::ContextTables;
 use midsession::driver::{Around, Clock, Decider, Owner, Sink, SnapshotRule, SnapshotTold};
 use midsession::switches::Switches;
 use midsession::world::World;
@@ -152,12 +153,15 @@ impl House {
             Arc::new(move || now_us.load(Ordering::Relaxed))
         };
         let observe = midsession_observe::Observe::new();
+        let log: Arc<dyn Log> = port.clone();
+        let context = ContextTables::new(&Default::default(), log, Arc::clone(&observe));
         let decider: Arc<dyn Decider> = Arc::new(Desk {
             assembly: Arc::clone(&assembly),
             switches: Arc::new(Switches::default()),
             signing_key: b"simulated".to_vec(),
             clock: Arc::clone(&clock),
             observe: Arc::clone(&observe),
+            context: Arc::new(context),
         });
         // The fault: a clock that stands still since the start.
         let (hub_clock, started_us) = (Arc::clone(&clock), clock());

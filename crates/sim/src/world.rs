@@ -237,5 +237,6 @@ fn decision(candidate: &Candidate, outcome: Outcome) -> Decision {
         cause_event_id: candidate.cause_event.clone(),
         by_silence: candidate.cause_event.is_none(),
         stamps_us: BTreeMap::new(),
+        context: Vec::new(),
     }
 }

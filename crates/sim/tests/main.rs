@@ -1,6 +1,7 @@
 //! The machines against the oracle, in the simulation and as the real binary.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod context;
 mod features;
 mod http;
 mod identity;

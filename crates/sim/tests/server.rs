@@ -71,8 +71,13 @@ pub struct Server {
 impl Server {
     /// Starts it on a folder and waits until it is ready. `defect`: a fault to be made on purpose.
     pub fn start(data: &Path, defect: Option<&str>) -> Self {
+        Self::start_with(data, defect, "")
+    }
+
+    /// Starts it with more in its configuration.
+    pub fn start_with(data: &Path, defect: Option<&str>, more: &str) -> Self {
         let config = data.with_extension("toml");
-        std::fs::write(&config, CONFIG).unwrap();
+        std::fs::write(&config, format!("{CONFIG}{more}")).unwrap();
         let mut command = Command::new(binary());
         command.arg("serve").arg("--config").arg(config).args(["--json", "--port", "0", "--admin-port", "0"]);
         command.args(["--redis-port", "0", "--data"]).arg(data);
@@ -105,6 +110,15 @@ impl Server {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// What a command of the binary says: its exit code, what it printed and what it complained of.
+    pub fn command(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let mut command = Command::new(binary());
+        command.args(arguments).args(["--admin", &self.admin]).env("MIDSESSION_ADMIN_TOKEN", ADMIN_TOKEN);
+        let output = command.output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
     }
 
     /// All records of a topic, as `midsession log read` prints them.

@@ -73,6 +73,7 @@ fn lives(first: &Rule, second: &Rule) -> (Vec<Effect>, Vec<Effect>) {
         cause_event_id: None::<Str>,
         by_silence: false,
         stamps_us: Default::default(),
+        context: Default::default(),
     };
     // The second life reads the log anew.
     let mut stream = Stream::new(PartitionId(0), Config::default());

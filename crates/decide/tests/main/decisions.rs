@@ -27,7 +27,7 @@ fn candidate() -> Candidate {
 }
 
 fn live() -> Live<'static> {
-    Live { now_ms: 1_500, enabled: true, dry_run: false, holdout: 0.0, signing_key: KEY }
+    Live { now_ms: 1_500, enabled: true, dry_run: false, holdout: 0.0, signing_key: KEY, stock: &[] }
 }
 
 fn decided(candidate: &Candidate, live: &Live<'_>) -> Decision {

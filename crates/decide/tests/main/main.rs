@@ -5,3 +5,4 @@ mod definitions;
 mod demo;
 mod kit;
 mod rules;
+mod stock;

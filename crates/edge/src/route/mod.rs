@@ -3,6 +3,7 @@
 mod assets;
 mod collect;
 mod console;
+mod context;
 mod features;
 mod health;
 mod interventions;
@@ -115,6 +116,7 @@ pub(crate) static ROUTES: &[&[Route]] = &[
     features::ROUTES,
     console::ROUTES,
     interventions::ROUTES,
+    context::ROUTES,
     live::ROUTES,
     openapi::ROUTES,
     shop::ROUTES,

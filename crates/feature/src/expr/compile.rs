@@ -6,6 +6,7 @@ use super::{
 use crate::{Key, Value, nearest, parse_duration_ms};
 use cel::common::ast::{ComprehensionExpr, Expr, LiteralValue, SourceInfo, operators};
 use cel::{IdedExpr, parser::Parser};
+use midsession_event::ContextKind;
 
 /// The longest expression. Bytes. It bounds the depth of the tree, which a thread's stack of 2 MiB holds twice.
 const SOURCE_MAX: usize = 2_048;
@@ -179,6 +180,17 @@ impl Compiler<'_> {
             (["properties", name], [_, Step::Name(_)]) => {
                 let field = Field::Property((*name).into());
                 return Ok(self.read(&field.path(), Node::Field(field), Type::Any));
+            }
+            (["context", kind, name], [_, Step::Name(_), Step::Name(_)]) => {
+                let Some(kind) = ContextKind::parse(kind) else {
+                    let known = ContextKind::ALL.map(ContextKind::as_str).join(", ");
+                    return self.fault(tree, format!("there is no context `{kind}`"), Some(format!("known: {known}")));
+                };
+                // What is decided by a row says which version of it.
+                let version = Field::Context(kind, "version".into());
+                self.read(&version.path(), Node::Field(version), Type::Int);
+                let field = Field::Context(kind, (*name).into());
+                return Ok(self.read(&field.path(), Node::Field(field.clone()), field.ty()));
             }
             (["products"], _) => {
                 let hint = "event.products.exists(p, p.price > 50.0), size(event.products), event.product.price";

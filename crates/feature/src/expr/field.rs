@@ -2,7 +2,7 @@
 
 use super::Type;
 use crate::Val;
-use midsession_event::{Event, Product, Purpose, Str};
+use midsession_event::{ContextKind, Event, Joined, Product, Purpose, Str};
 
 /// A field of the event.
 pub struct EventField {
@@ -112,6 +112,9 @@ pub enum Field {
     Category,
     /// A custom property.
     Property(Str),
+    /// `event.context.inventory.stock`: a value of the row that the event was joined with; of those about a product, of
+    /// the one at hand. A stale row has no values, but its `version`, and that it is `stale`.
+    Context(ContextKind, Str),
 }
 
 impl Field {
@@ -121,7 +124,9 @@ impl Field {
             Self::Event(field) => field.ty,
             Self::Product(_, field) => field.ty,
             Self::Category => Type::Text,
-            Self::Property(_) => Type::Any,
+            Self::Context(_, name) if name == "version" => Type::Int,
+            Self::Context(_, name) if name == "stale" => Type::Bool,
+            Self::Property(_) | Self::Context(..) => Type::Any,
         }
     }
 
@@ -133,6 +138,7 @@ impl Field {
             Self::Product(_, field) => format!("event.product.{}", field.path),
             Self::Category => "event.product.category".to_owned(),
             Self::Property(name) => format!("event.properties.{name}"),
+            Self::Context(kind, name) => format!("event.context.{}.{name}", kind.as_str()),
         }
     }
 
@@ -153,6 +159,13 @@ impl Field {
                 Val::text(own.or(event.list.as_ref()))
             }
             Self::Property(name) => event.properties.get(name).map_or(Val::Absent, Val::from),
+            Self::Context(kind, name) => {
+                context(event, *kind, current).map_or(Val::Absent, |row| match name.as_str() {
+                    "version" => Val::Int(row.version),
+                    "stale" => Val::Bool(row.stale),
+                    name => row.values.get(name).filter(|_| !row.stale).map_or(Val::Absent, Val::from),
+                })
+            }
         }
     }
 }
@@ -161,4 +174,14 @@ impl std::fmt::Debug for Field {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.path())
     }
+}
+
+/// The row of a kind that an event was joined with, for its product `current` where it is about one.
+fn context(event: &Event, kind: ContextKind, current: usize) -> Option<&Joined> {
+    let mut rows = event.context.iter().filter(|row| row.kind == kind);
+    if !kind.is_of_product() {
+        return rows.next();
+    }
+    let product = event.products.get(current)?;
+    rows.find(|row| row.is_of(product.id.as_str()))
 }

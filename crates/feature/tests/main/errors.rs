@@ -25,6 +25,12 @@ fn places_words_hints() {
     assert_eq!(check(&file("name = \"views\""), "f.toml"), [], "the good file is good");
     let cases: &[(&str, &str, &str, &str)] = &[
         ("when = 'event.nmae == \"x\"'", "f.toml:5:9", "`event.nmae` is not a field", "did you mean `event.name`?"),
+        (
+            "when = 'event.context.stock.left > 1'",
+            "f.toml:5:9",
+            "there is no context `stock`",
+            "product, price, inventory",
+        ),
         ("when = \"true && evnt.bot\"", "f.toml:5:17", "`evnt` is not known", "`event`"),
         ("when = 'event.step'", "f.toml:5:9", "a condition is true or false", ""),
         ("when = 'session.cart_value > 1'", "f.toml:5:9", "`session` can't be looked at here", "event"),

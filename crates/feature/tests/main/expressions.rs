@@ -1,7 +1,7 @@
 //! The expression language, one row each: expression, what it is looked at with, result.
 
 use crate::kit::{Shopper, event, product, session};
-use midsession_event::{Cart, Event, Page, PropertyValue};
+use midsession_event::{Cart, ContextKind, Event, Joined, Page, PropertyValue, Str};
 use midsession_feature::expr::{Env, EventEnv, Field, Program, Scope};
 use midsession_feature::{FeatureSet, Val, Value};
 use midsession_machine::View;
@@ -21,6 +21,22 @@ fn sample() -> Event {
         products: vec![product("p1", "Shoes", 40.0), product("p2", "", 120.0)],
         cart: Some(Cart { total_value: Some(81.0), ..Cart::default() }),
         list: Some("New series".into()),
+        context: [
+            (ContextKind::Inventory, "p2", false, 7),
+            (ContextKind::Inventory, "p1", false, 3),
+            (ContextKind::Price, "p1", true, 39),
+            (ContextKind::Delivery, "p1@NL", false, 2),
+            (ContextKind::Profile, "u1", false, 120),
+        ]
+        .map(|(kind, id, stale, number)| Joined {
+            kind,
+            id: id.into(),
+            version: 1_000 + number,
+            at_ms: 0,
+            stale,
+            values: std::collections::BTreeMap::from([(Str::from("number"), PropertyValue::Int(number))]).into(),
+        })
+        .to_vec(),
         properties: properties.into_iter().map(|(name, value)| (name.into(), value)).collect(),
         ..event("add_to_cart", 1_700_000_000_000)
     }
@@ -48,6 +64,16 @@ fn over_an_event() {
         ("event[\"name\"]", text("add_to_cart")),
         ("event.properties.nothing", None),
         ("event.bot", bool(false)),
+        // Rows that the event was joined with: of the product at hand; nothing is made of a stale one.
+        ("event.context.inventory.number", int(3)),
+        ("event.context.inventory.version", int(1_003)),
+        ("event.context.inventory.other", None),
+        ("event.context.price.number", None),
+        ("event.context.price.stale && event.context.price.version == 1039", bool(true)),
+        ("event.context.delivery.number <= 2", bool(true)),
+        ("event.context.profile.number * 2", int(240)),
+        ("event.context.location.number", None),
+        ("event.context[\"inventory\"].number > 2", bool(true)),
         ("event.consent.marketing", bool(true)),
         ("event.occurred_at_ms", int(1_700_000_000_000)),
         // Comparison: whole and other numbers by value, different types unequal.

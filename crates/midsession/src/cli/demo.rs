@@ -2,7 +2,7 @@
 
 use super::{Failure, Global, parse_duration, serve};
 use crate::app::{App, Start};
-use crate::load::{replay, shoppers};
+use crate::load::{feed, replay, shoppers};
 use clap::Args;
 use midsession_engine_local::RealDisk;
 use std::sync::Arc;
@@ -58,6 +58,8 @@ pub(super) fn run(global: &Global, options: DemoOptions) -> Result<(), Failure> 
             write_key: app.write_key_of(crate::app::SIMULATED),
             catalog: Arc::new(shoppers::catalog()?),
         };
+        feed::load(app.context(), &shop.catalog, options.replay_speed > 0.0).await?;
+        let feed = tokio::spawn(feed::run(Arc::clone(app.context()), Arc::clone(&shop.catalog), stopped.clone()));
         let seed = options.seed ^ app.keys().write_key.len() as u64 ^ app.now_ms().unsigned_abs();
         let shoppers = tokio::spawn(shoppers::run(shop, options.shoppers.into(), seed, stopped.clone()));
         let replayer = (options.replay_speed > 0.0).then(|| {
@@ -80,6 +82,7 @@ pub(super) fn run(global: &Global, options: DemoOptions) -> Result<(), Failure> 
         // Nobody listens any more once the tasks have ended, which is what is wanted.
         let _ = stop.send(true);
         let _ = tokio::time::timeout(Duration::from_secs(5), shoppers).await;
+        feed.abort();
         if let Some(replayer) = replayer
             && let Ok(Ok(Err(cause))) = tokio::time::timeout(Duration::from_secs(5), replayer).await
         {

@@ -169,21 +169,19 @@ fn read(
     }
 }
 
-/// Every schema is in its first version.
-const SCHEMA_VERSION: u32 = 1;
-
 /// A record as people and scripts see it.
 fn line(topic: Topic, partition: PartitionId, entry: &Entry) -> Value {
     let time = jiff::Timestamp::from_millisecond(entry.stamp_ms).map_or(Value::Null, |time| time.to_string().into());
     let mut line = json!({
         "topic": topic.name(), "partition": partition.0, "offset": entry.offset, "timestamp": time,
-        "key": String::from_utf8_lossy(&entry.key), "schema_version": SCHEMA_VERSION, "value": null,
+        "key": String::from_utf8_lossy(&entry.key), "schema_version": null, "value": null,
     });
     match entry.value.as_deref().map(to_json) {
         None => {}
         Some(Ok((schema, value))) => {
             line["schema"] = schema.subject.into();
             line["schema_id"] = schema.id.0.into();
+            line["schema_version"] = schema.version.into();
             line["value"] = value;
         }
         Some(Err(error)) => line["error"] = error.to_string().into(),

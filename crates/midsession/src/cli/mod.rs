@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod context;
 mod demo;
 mod log;
 mod reference;
@@ -57,6 +58,12 @@ enum Command {
         after_help = "Examples:\n  midsession log topics\n  midsession log read behavior --follow\n  midsession log read decision --from 2026-11-25T10:00:00Z --json"
     )]
     Log(log::Command),
+    /// What is known of products, prices, stock and people: the tables that events are joined with
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  midsession context load product products.csv\n  midsession context load inventory stock.jsonl\n  midsession context tables"
+    )]
+    Context(context::Command),
     /// The benchmarks; figures as JSON with machine, load and revision
     #[command(
         after_help = "Examples:\n  midsession bench ingest\n  midsession bench loop --events-per-s 5000 --for 20s\n  midsession bench peak --events 2000000"
@@ -133,6 +140,7 @@ pub fn main() -> ExitCode {
         Command::Check(options) => check::run(&cli.global, &options),
         Command::Config => config(&cli.global),
         Command::Log(command) => log::run(&cli.global, command),
+        Command::Context(command) => context::run(&cli.global, command),
         Command::Bench(options) => bench::run(&cli.global, options),
         Command::Reference(options) => reference::run(&options),
     };

@@ -171,8 +171,13 @@ fn event(click: &Click, at_ms: i64) -> serde_json::Value {
         "name": "product_view",
         "visitor_id": format!("bol-{}", click.visit),
         "occurred_at": at_ms,
-        "products": [{"id": format!("bol-{}", click.item)}],
+        "products": [{"id": product_id(click.item)}],
     })
+}
+
+/// The product id of an item.
+pub fn product_id(item: u64) -> String {
+    format!("bol-{item}")
 }
 
 #[cfg(test)]

@@ -308,6 +308,7 @@ impl Decider for Refuses {
             cause_event_id: None,
             by_silence: candidate.cause_event.is_none(),
             stamps_us: Default::default(),
+            context: Default::default(),
         }
     }
 }

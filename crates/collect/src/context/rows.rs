@@ -1,0 +1,497 @@
+//! Rows as they are sent: one JSON object, JSON lines, or CSV. A bad line costs nothing else.
+
+use crate::Fault;
+use crate::field::cut;
+use crate::personal::{self, Treatment};
+use compact_str::format_compact;
+use midsession_event::{Context, ContextKind, PropertyValue, Str};
+use std::collections::BTreeMap;
+
+/// Values of one row.
+const VALUES_MAX: usize = 64;
+/// A value's name. Bytes.
+const NAME_BYTES_MAX: usize = 64;
+/// An id. Bytes.
+const ID_BYTES_MAX: usize = 256;
+/// Faults of one body that are told; more are counted.
+const FAULTS_MAX: usize = 100;
+/// What the answer says of a row beside its values.
+const RESERVED: [&str; 7] = ["id", "kind", "version", "at", "at_ms", "age_ms", "stale"];
+
+/// How rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowFormat {
+    /// One JSON object on each line, with the `id` beside the values.
+    JsonLines,
+    /// A line of names, `id` among them, then a line for each row; RFC 4180.
+    Csv,
+}
+
+/// Bounds of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowLimits {
+    /// Names and values of one row. Bytes.
+    pub row_bytes: usize,
+}
+
+/// A line that can't be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineFault {
+    /// Its number, from 1.
+    pub line: u64,
+    /// What is wrong with it.
+    pub fault: Fault,
+}
+
+/// What a body holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Bulk {
+    /// The rows that can be taken, each with its line.
+    pub rows: Vec<(u64, Context)>,
+    /// The first of the others.
+    pub faults: Vec<LineFault>,
+    /// How many others there are.
+    pub refused: u64,
+}
+
+impl Bulk {
+    fn take(&mut self, line: u64, row: Result<Context, Fault>) {
+        match row {
+            Ok(row) => self.rows.push((line, row)),
+            Err(fault) => self.refuse(line, fault),
+        }
+    }
+
+    /// Counts a line that can't be taken, and tells it if few were told.
+    pub fn refuse(&mut self, line: u64, fault: Fault) {
+        self.refused += 1;
+        if self.faults.len() < FAULTS_MAX {
+            self.faults.push(LineFault { line, fault });
+        }
+    }
+}
+
+type Cells = BTreeMap<Str, PropertyValue>;
+
+/// Reads one row whose id is known, from a JSON object of its values.
+pub fn read_row(kind: ContextKind, id: &str, body: &[u8], limits: RowLimits) -> Result<Context, Fault> {
+    let (own, cells) = json(body)?;
+    if own.is_some_and(|own| own != id) {
+        return Err(Fault::new("id_differs", "the id in the body is not the one in the address").at("id"));
+    }
+    check(kind, id.into(), cells, limits)
+}
+
+/// Reads a whole body. An error concerns all of it.
+pub fn read_rows(kind: ContextKind, format: RowFormat, body: &[u8], limits: RowLimits) -> Result<Bulk, Fault> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    match format {
+        RowFormat::JsonLines => json_lines(kind, body, limits),
+        RowFormat::Csv => csv(kind, body, limits),
+    }
+}
+
+fn json_lines(kind: ContextKind, body: &[u8], limits: RowLimits) -> Result<Bulk, Fault> {
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(Fault::new("json_lines_expected", "this is one JSON array")
+            .hint("send one object on each line, without brackets and commas around them"));
+    }
+    let mut bulk = Bulk::default();
+    for (index, line) in body.split(|byte| *byte == b'\n').enumerate() {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        let row = json(line).and_then(|(id, cells)| {
+            let id = id.ok_or_else(|| Fault::new("id_missing", "the row has no id").at("id"))?;
+            check(kind, id, cells, limits)
+        });
+        bulk.take(index as u64 + 1, row);
+    }
+    Ok(bulk)
+}
+
+/// The id and the values of a JSON object.
+fn json(text: &[u8]) -> Result<(Option<Str>, Cells), Fault> {
+    use serde_json::Value;
+    let value: Value = serde_json::from_slice(text)
+        .map_err(|cause| Fault::new("json_invalid", format_compact!("not JSON: {cause}")))?;
+    let Value::Object(fields) = value else {
+        return Err(Fault::new("json_invalid", "a row is a JSON object").hint("like {\"id\": \"p1\", \"price\": 9.5}"));
+    };
+    let (mut id, mut cells) = (None, Cells::new());
+    for (name, value) in fields {
+        let name = Str::from(name);
+        let value = match value {
+            Value::Null => continue,
+            Value::Bool(value) => PropertyValue::Bool(value),
+            Value::Number(number) => match number.as_i64() {
+                Some(number) => PropertyValue::Int(number),
+                None => PropertyValue::Float(number.as_f64().unwrap_or_default()),
+            },
+            Value::String(text) => PropertyValue::Text(text.into()),
+            Value::Array(_) | Value::Object(_) => {
+                return Err(Fault::new("value_nested", "a value is text, a number, true or false")
+                    .at(cut(&name, NAME_BYTES_MAX))
+                    .hint("give what is inside names of its own"));
+            }
+        };
+        match (name.as_str(), value) {
+            ("id", PropertyValue::Text(text)) => id = Some(text),
+            ("id", PropertyValue::Int(number)) => id = Some(format_compact!("{number}")),
+            ("id", _) => return Err(Fault::new("id_invalid", "an id is text or a whole number").at("id")),
+            (_, value) => {
+                cells.insert(name, value);
+            }
+        }
+    }
+    Ok((id, cells))
+}
+
+fn csv(kind: ContextKind, body: &[u8], limits: RowLimits) -> Result<Bulk, Fault> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(body);
+    let mut record = csv::ByteRecord::new();
+    let mut names: Vec<Str> = Vec::new();
+    let mut bulk = Bulk::default();
+    loop {
+        match reader.read_byte_record(&mut record) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(cause) => return Err(Fault::new("csv_invalid", format_compact!("not CSV: {cause}"))),
+        }
+        let line = record.position().map_or(0, |at| at.line() + breaks_before(body, at.byte()));
+        if names.is_empty() {
+            names = header(&record)?;
+            continue;
+        }
+        bulk.take(line, csv_row(kind, &names, &record, limits));
+    }
+    if names.is_empty() {
+        return Err(header_fault("the body is empty"));
+    }
+    Ok(bulk)
+}
+
+/// Line breaks that stand between where the reader was and its next record: the end of a CR LF, empty lines.
+fn breaks_before(body: &[u8], at: u64) -> u64 {
+    let rest = usize::try_from(at).ok().and_then(|at| body.get(at..)).unwrap_or_default();
+    rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).filter(|byte| **byte == b'\n').count() as u64
+}
+
+fn header_fault(message: &str) -> Fault {
+    Fault::new("csv_header", message).hint("the first line names the columns, one of them id: id,price,currency")
+}
+
+fn header(record: &csv::ByteRecord) -> Result<Vec<Str>, Fault> {
+    let names: Result<Vec<Str>, _> =
+        record.iter().map(|name| std::str::from_utf8(name).map(|name| Str::from(name.trim()))).collect();
+    let names = names.map_err(|_| header_fault("the first line is not UTF-8"))?;
+    if !names.iter().any(|name| name == "id") {
+        return Err(header_fault("the first line names no column id"));
+    }
+    match names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+        Some((_, name)) => Err(header_fault(&format!("the column {} stands twice", cut(name, NAME_BYTES_MAX)))),
+        None => Ok(names),
+    }
+}
+
+fn csv_row(kind: ContextKind, names: &[Str], record: &csv::ByteRecord, limits: RowLimits) -> Result<Context, Fault> {
+    if record.len() != names.len() {
+        let message = format_compact!("{} fields where the first line has {}", record.len(), names.len());
+        return Err(Fault::new("csv_fields", message).hint("put text with a comma or a quote in it in quotes"));
+    }
+    let (mut id, mut cells) = (Str::default(), Cells::new());
+    for (name, cell) in names.iter().zip(record) {
+        let cell = std::str::from_utf8(cell)
+            .map_err(|_| Fault::new("utf8_invalid", "not UTF-8").at(cut(name, NAME_BYTES_MAX)))?;
+        if name == "id" {
+            id = cell.trim().into();
+        } else if !cell.is_empty() {
+            cells.insert(name.clone(), cell_value(known(kind, name), cell));
+        }
+    }
+    check(kind, id, cells, limits)
+}
+
+/// What a cell says: by its name's type where that is known; else true and false, numbers as JSON writes them, text.
+fn cell_value(known: Option<Known>, cell: &str) -> PropertyValue {
+    let text = || PropertyValue::Text(cell.into());
+    let number = || match serde_json::from_str::<serde_json::Number>(cell.trim()) {
+        Ok(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(int), _) => PropertyValue::Int(int),
+            (None, Some(float)) => PropertyValue::Float(float),
+            (None, None) => text(),
+        },
+        Err(_) => text(),
+    };
+    match (known, cell.trim()) {
+        (Some(Known::Text | Known::Currency), _) => text(),
+        (Some(Known::Flag), "1") => PropertyValue::Bool(true),
+        (Some(Known::Flag), "0") => PropertyValue::Bool(false),
+        (Some(Known::Flag) | None, "true") => PropertyValue::Bool(true),
+        (Some(Known::Flag) | None, "false") => PropertyValue::Bool(false),
+        (Some(Known::Flag), _) => text(),
+        (Some(Known::Amount | Known::Count) | None, _) => number(),
+    }
+}
+
+/// The type of a name that the product itself reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    Text,
+    Currency,
+    /// A number from 0.
+    Amount,
+    /// A whole number from 0.
+    Count,
+    Flag,
+}
+
+fn known(kind: ContextKind, name: &str) -> Option<Known> {
+    match (kind, name) {
+        (ContextKind::Product, "name" | "category" | "brand") | (ContextKind::Promotion, "name") => Some(Known::Text),
+        (ContextKind::Product | ContextKind::Price, "price") => Some(Known::Amount),
+        (ContextKind::Product | ContextKind::Price, "currency") => Some(Known::Currency),
+        (ContextKind::Inventory, "stock") => Some(Known::Count),
+        (ContextKind::Inventory, "in_stock") => Some(Known::Flag),
+        _ => None,
+    }
+}
+
+impl Known {
+    /// The value as it is kept, or what is wanted instead.
+    fn keep(self, value: PropertyValue) -> Result<PropertyValue, &'static str> {
+        match (self, value) {
+            (Self::Text, PropertyValue::Text(text)) => Ok(PropertyValue::Text(text)),
+            (Self::Currency, PropertyValue::Text(text)) => {
+                let code = text.trim().to_ascii_uppercase();
+                let is_code = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase());
+                if is_code { Ok(PropertyValue::Text(code.into())) } else { Err("three letters like EUR") }
+            }
+            (Self::Amount | Self::Count, PropertyValue::Int(number)) if number >= 0 => Ok(PropertyValue::Int(number)),
+            (Self::Amount, PropertyValue::Float(number)) if number >= 0.0 => Ok(PropertyValue::Float(number)),
+            (Self::Flag, PropertyValue::Bool(flag)) => Ok(PropertyValue::Bool(flag)),
+            (Self::Text, _) => Err("text"),
+            (Self::Currency, _) => Err("three letters like EUR"),
+            (Self::Amount, _) => Err("a number from 0, like 12.5"),
+            (Self::Count, _) => Err("a whole number from 0"),
+            (Self::Flag, _) => Err("true or false"),
+        }
+    }
+}
+
+/// A row whose values are what their names promise, within bounds, and none of them personal.
+fn check(kind: ContextKind, id: Str, cells: Cells, limits: RowLimits) -> Result<Context, Fault> {
+    if id.is_empty() {
+        return Err(Fault::new("id_missing", "the row has no id").at("id"));
+    }
+    if id.len() > ID_BYTES_MAX || id.chars().any(char::is_control) {
+        let message = format_compact!("an id has at most {ID_BYTES_MAX} bytes, and no control characters");
+        return Err(Fault::new("id_invalid", message).at("id"));
+    }
+    if kind.is_of_person() && personal::is_personal_id(&id) {
+        return Err(Fault::new("id_personal", "the id is an e-mail address, a telephone number or an IP address")
+            .at("id")
+            .hint("events carry a keyed hash in its place: use the id that stands on the events"));
+    }
+    if cells.len() > VALUES_MAX {
+        return Err(Fault::new("too_many_values", format_compact!("a row has at most {VALUES_MAX} values")));
+    }
+    let (mut values, mut bytes) = (Cells::new(), id.len());
+    for (name, value) in cells {
+        let fault = |code, message: Str| Fault::new(code, message).at(cut(&name, NAME_BYTES_MAX));
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(is_name) {
+            return Err(fault(
+                "name_invalid",
+                format_compact!("a name has 1 to {NAME_BYTES_MAX} letters, digits and _"),
+            ));
+        }
+        if RESERVED.contains(&name.as_str()) {
+            return Err(
+                fault("name_reserved", "this name is the product's own".into()).hint("give the value another one")
+            );
+        }
+        if kind.is_of_person() && is_personal(&name, &value) {
+            return Err(fault(
+                "value_personal",
+                "this is personal, and would stand on every event of the shopper".into(),
+            )
+            .hint("leave names, addresses, e-mail and telephone out; load what is concluded from them"));
+        }
+        let value = match known(kind, &name) {
+            Some(known) => {
+                known.keep(value).map_err(|wanted| fault("value_type", format_compact!("{wanted} is wanted here")))?
+            }
+            None => value,
+        };
+        bytes += name.len() + if let PropertyValue::Text(text) = &value { text.len() } else { 8 };
+        values.insert(name, value);
+    }
+    if bytes > limits.row_bytes {
+        let message = format_compact!("the row has {bytes} bytes, {} are taken", limits.row_bytes);
+        return Err(Fault::new("row_too_large", message).hint("leave out what no rule reads, or raise row_bytes_max"));
+    }
+    let needed: &[&str] = match kind {
+        ContextKind::Price => &["price"],
+        ContextKind::Inventory => &["stock", "in_stock"],
+        _ => &[],
+    };
+    if values.is_empty() || !needed.is_empty() && !needed.iter().any(|name| values.contains_key(*name)) {
+        let needed = if needed.is_empty() { "any value".to_owned() } else { needed.join(" or ") };
+        return Err(Fault::new("row_empty", format_compact!("the row does not have {needed}")));
+    }
+    Ok(Context { kind, id, values: values.into() })
+}
+
+fn is_personal(name: &str, value: &PropertyValue) -> bool {
+    let in_text = match value {
+        PropertyValue::Text(text) => {
+            let mut scrubbed = text.clone();
+            personal::scrub(&mut scrubbed, &Treatment::Drop);
+            scrubbed != *text
+        }
+        _ => false,
+    };
+    // `name` alone is a product's elsewhere; of a person it is theirs.
+    in_text || name == "name" || personal::is_personal_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use PropertyValue::{Bool, Float, Int, Text};
+
+    const LIMITS: RowLimits = RowLimits { row_bytes: 4_096 };
+
+    fn bulk(kind: ContextKind, format: RowFormat, body: &str) -> Bulk {
+        read_rows(kind, format, body.as_bytes(), LIMITS).expect("a body")
+    }
+
+    fn told(bulk: &Bulk) -> Vec<(u64, &str)> {
+        bulk.faults.iter().map(|fault| (fault.line, fault.fault.code)).collect()
+    }
+
+    #[test]
+    fn json_lines_and_csv_say_the_same() {
+        let lines = "{\"id\": \"p1\", \"name\": \"Lamp, tall\", \"price\": 129, \"colour\": \"007\", \"gift\": true}\n\n{\"id\": 2, \"brand\": \"42\", \"weight\": 1.5, \"none\": null}";
+        let csv = "\u{feff}id,name,price,colour,gift,brand,weight\r\np1,\"Lamp, tall\",129,007,true,,\r\n\r\n2,,,,,42,1.5\r\n";
+        let json = bulk(ContextKind::Product, RowFormat::JsonLines, lines);
+        let table = bulk(ContextKind::Product, RowFormat::Csv, csv);
+        let rows = |bulk: &Bulk| bulk.rows.iter().map(|(_, row)| row.clone()).collect::<Vec<_>>();
+        assert_eq!(rows(&json), rows(&table));
+        assert_eq!((told(&json), told(&table)), (vec![], vec![]));
+        let (line, first) = &json.rows[0];
+        assert_eq!((*line, first.id.as_str(), first.values.get("price")), (1, "p1", Some(&Int(129))));
+        assert_eq!(first.values.get("colour"), Some(&Text("007".into())), "no number as JSON writes it");
+        assert_eq!(first.values.get("gift"), Some(&Bool(true)));
+        let (line, second) = &json.rows[1];
+        assert_eq!((*line, table.rows[0].0, table.rows[1].0), (3, 2, 4));
+        assert_eq!(
+            (second.values.get("brand"), second.values.get("weight")),
+            (Some(&Text("42".into())), Some(&Float(1.5)))
+        );
+    }
+
+    #[test]
+    fn a_bad_line_is_told_and_costs_nothing_else() {
+        let body = "{\"id\":\"a\",\"stock\":1}\n{\"id\":\"b\",\"stock\":-1}\nnonsense\n[1]\n{\"stock\":1}\n{\"id\":\"c\",\"in_stock\":false}\n{\"id\":\"d\",\"stock\":1.5}\n{\"id\":\"e\",\"at\":1,\"stock\":2}\n{\"id\":\"f\",\"stock\":{}}\n{\"id\":\"g\",\"colour\":\"red\"}\n{\"id\":\"\",\"stock\":1}\n{\"id\":\"h\",\"a b\":1}\n{\"id\":[],\"stock\":1}";
+        let read = bulk(ContextKind::Inventory, RowFormat::JsonLines, body);
+        assert_eq!(
+            read.rows.iter().map(|(line, row)| (*line, row.id.as_str())).collect::<Vec<_>>(),
+            [(1, "a"), (6, "c")]
+        );
+        assert_eq!(
+            told(&read),
+            [
+                (2, "value_type"),
+                (3, "json_invalid"),
+                (4, "json_invalid"),
+                (5, "id_missing"),
+                (7, "value_type"),
+                (8, "name_reserved"),
+                (9, "value_nested"),
+                (10, "row_empty"),
+                (11, "id_missing"),
+                (12, "name_invalid"),
+                (13, "value_nested"),
+            ]
+        );
+        let csv =
+            "id,price,currency\na,9.5,eur\nb,9.5\nc,9.5,EUR,x\nd,cheap,EUR\n,1,EUR\ne,1,Euro\n\"f\n1\",2,EUR\ng,3,\n";
+        let read = bulk(ContextKind::Price, RowFormat::Csv, csv);
+        assert_eq!(read.rows[0].1.values.text("currency").map(Str::as_str), Some("EUR"));
+        assert_eq!(
+            read.rows.iter().map(|(line, row)| (*line, row.id.as_str())).collect::<Vec<_>>(),
+            [(2, "a"), (10, "g")]
+        );
+        assert_eq!(
+            told(&read),
+            [
+                (3, "csv_fields"),
+                (4, "csv_fields"),
+                (5, "value_type"),
+                (6, "id_missing"),
+                (7, "value_type"),
+                (8, "id_invalid")
+            ]
+        );
+    }
+
+    #[test]
+    fn faults_of_a_whole_body_are_told_once_and_many_faults_are_counted() {
+        for (format, body, code) in [
+            (RowFormat::JsonLines, "[{\"id\":1}]", "json_lines_expected"),
+            (RowFormat::Csv, "", "csv_header"),
+            (RowFormat::Csv, "sku,price\na,1\n", "csv_header"),
+            (RowFormat::Csv, "id,price,price\na,1,2\n", "csv_header"),
+        ] {
+            let fault = read_rows(ContextKind::Price, format, body.as_bytes(), LIMITS).expect_err(body);
+            assert_eq!(fault.code, code, "{body}");
+        }
+        let read = bulk(ContextKind::Price, RowFormat::JsonLines, &"x\n".repeat(1_000));
+        assert_eq!((read.faults.len(), read.refused), (FAULTS_MAX, 1_000));
+        let damaged = [b"{\"id\":\"a\xff\",\"price\":1}\n".as_slice(), b"{\"id\":\"b\",\"price\":1}"].concat();
+        let read = read_rows(ContextKind::Price, RowFormat::JsonLines, &damaged, LIMITS).expect("a body");
+        assert_eq!((told(&read), read.rows.len()), (vec![(1, "json_invalid")], 1));
+        let damaged = b"id,price\na\xff,1\nb,1\n";
+        let read = read_rows(ContextKind::Price, RowFormat::Csv, damaged, LIMITS).expect("a body");
+        assert_eq!((told(&read), read.rows.len()), (vec![(2, "utf8_invalid")], 1));
+    }
+
+    #[test]
+    fn rows_are_bounded() {
+        let row = |body: &str| read_row(ContextKind::Product, "p", body.as_bytes(), LIMITS);
+        let code = |body: &str| row(body).map_err(|fault| fault.code);
+        assert_eq!(code(&format!("{{\"name\":\"{}\"}}", "x".repeat(4_091))).err(), None);
+        assert_eq!(code(&format!("{{\"name\":\"{}\"}}", "x".repeat(4_092))), Err("row_too_large"));
+        let many: Vec<String> = (0..65).map(|n| format!("\"v{n}\":1")).collect();
+        assert_eq!(code(&format!("{{{}}}", many.join(","))), Err("too_many_values"));
+        assert_eq!(code("{}"), Err("row_empty"));
+        assert_eq!(code("{\"id\":\"q\",\"name\":\"x\"}"), Err("id_differs"));
+        assert_eq!(code(&format!("{{\"{}\":1}}", "n".repeat(65))), Err("name_invalid"));
+        let long = read_row(ContextKind::Product, &"x".repeat(257), b"{\"name\":\"x\"}", LIMITS);
+        assert_eq!(long.map_err(|fault| fault.code), Err("id_invalid"));
+    }
+
+    #[test]
+    fn what_is_personal_stays_out_of_rows_about_people() {
+        let code =
+            |kind, id: &str, body: &str| read_row(kind, id, body.as_bytes(), LIMITS).err().map(|fault| fault.code);
+        for kind in [ContextKind::Profile, ContextKind::Segment] {
+            for body in [
+                "{\"email\":\"h_1\"}",
+                "{\"name\":\"Ada\"}",
+                "{\"note\":\"ask ada@example.org\"}",
+                "{\"note\":\"call +49 30 1234567\"}",
+                "{\"city\":\"Utrecht\"}",
+                "{\"phone\":491701234567}",
+            ] {
+                assert_eq!(code(kind, "u1", body), Some("value_personal"), "{body}");
+            }
+            assert_eq!(code(kind, "ada@example.org", "{\"tier\":\"gold\"}"), Some("id_personal"));
+            assert_eq!(code(kind, "u1", "{\"tier\":\"gold\",\"points\":120,\"member\":true}"), None);
+        }
+        assert_eq!(code(ContextKind::Location, "NL", "{\"city\":\"Utrecht\",\"name\":\"Netherlands\"}"), None);
+        assert_eq!(code(ContextKind::Product, "p", "{\"name\":\"Lamp\"}"), None);
+    }
+}

@@ -1,0 +1,290 @@
+//! The codec against the library, against damage, and against records of earlier versions.
+
+use super::*;
+use crate::*;
+
+fn full_event() -> Event {
+    let mut event = Event::new("shop".into(), "e1".into(), EventName::AddToCart, 1_700_000_000_000);
+    event.visitor_id = Some("v1".into());
+    event.user_id = Some("u1".into());
+    event.page = Some(Page { url: Some("https://shop.example/p/1".into()), ..Page::default() });
+    event.campaign = Some(Campaign { name: Some("autumn".into()), ..Campaign::default() });
+    event.device = Some(Device { class: Some("mobile".into()), ..Device::default() });
+    event.products = vec![Product { id: "p1".into(), price: Some(9.5), quantity: Some(2), ..Product::default() }];
+    event.cart = Some(Cart { id: None, total_value: Some(19.0), currency: Some("EUR".into()) });
+    event.order = Some(Order { revenue: Some(1.0), ..Order::default() });
+    event.promotion = Some(Promotion { id: Some("x".into()), name: None });
+    event.step = Some(2);
+    for (key, value) in [
+        ("null", PropertyValue::Null),
+        ("bool", PropertyValue::Bool(true)),
+        ("int", PropertyValue::Int(-7)),
+        ("float", PropertyValue::Float(0.5)),
+        ("text", PropertyValue::Text("é\u{0}".into())),
+    ] {
+        event.properties.insert(key.into(), value);
+    }
+    event.context = vec![Joined {
+        kind: ContextKind::Inventory,
+        id: "p1".into(),
+        version: 12,
+        at_ms: 1_700_000_000_000,
+        stale: true,
+        values: Values::from(event.properties.clone()),
+    }];
+    event
+}
+
+#[test]
+fn ids_are_in_order() {
+    for (index, schema) in SCHEMAS.iter().enumerate() {
+        assert_eq!(schema.id.0 as usize, index + 1);
+        let _ = schema.parsed();
+    }
+}
+
+#[test]
+fn every_record_round_trips() {
+    let event = full_event();
+    let id = OutputId { partition: PartitionId(3), offset: 9, ordinal: 1 };
+    let decision = Decision {
+        decision_id: DecisionId::of(SessionId(7), "cart_stalled", 2),
+        rule: "cart_stalled".into(),
+        rule_version: "1".into(),
+        shopper: ShopperId::User("u1".into()),
+        visitor_id: Some("v1".into()),
+        session_id: SessionId(7),
+        cart_version: 2,
+        outcome: Outcome::Served,
+        slot: "nudge".into(),
+        payload: "{}".into(),
+        expires_at_ms: 5,
+        asked_at_ms: 4,
+        inputs: [(Str::from("cart_value"), PropertyValue::Float(90.0))].into(),
+        cause: id,
+        cause_event_id: Some("e1".into()),
+        by_silence: true,
+        stamps_us: [(Str::from("received"), 1)].into(),
+        context: event.context.clone(),
+    };
+    let handoff = Handoff {
+        id,
+        visitor_id: "v1".into(),
+        user_id: "u1".into(),
+        sessions: vec![CarriedSession {
+            update: SessionUpdate { cart_value: Some(1.5), ..SessionUpdate::default() },
+            last_stamp_ms: 1,
+            cart_version: 2,
+            consent: Consent::FULL,
+            idle_fired_ms: 0,
+        }],
+        facts: vec![CarriedFact {
+            time_ms: 1,
+            value: None,
+            product: Some("p".into()),
+            category: None,
+            currency: None,
+            session: 0,
+            quantity: 1,
+            kind: 3,
+            slot: 0,
+        }],
+        caps: vec![CapEntry {
+            decision_id: DecisionId(1),
+            rule: "r".into(),
+            session_id: SessionId(1),
+            at_ms: 1,
+            counts: true,
+        }],
+        pending: vec![CarriedCandidate {
+            decision_id: DecisionId(2),
+            rule: "r".into(),
+            visitor_id: Some("v1".into()),
+            session_id: SessionId(1),
+            cart_version: 1,
+            inputs: [(Str::from("cart_value"), PropertyValue::Float(90.0))].into(),
+            cause_event_id: None,
+            asked_at_ms: 3,
+            consented: true,
+            bot: false,
+        }],
+        shown: vec![CarriedShown {
+            decision_id: DecisionId(1),
+            rule: "r".into(),
+            session_id: SessionId(1),
+            expires_at_ms: 9,
+        }],
+    };
+    for record in [
+        Record::Event(Box::new(event.clone())),
+        Record::Tick(Tick { due_ms: 4 }),
+        Record::Decision(Box::new(decision)),
+        Record::Handoff(Box::new(handoff)),
+        Record::Forward(Box::new(Forward { id, user_id: "u1".into(), event: Box::new(event) })),
+    ] {
+        let bytes = record.encode().expect("encodes");
+        assert_eq!(Record::decode(&bytes).expect("decodes"), record);
+        to_json(&bytes).expect("JSON");
+    }
+    let reject = Reject {
+        source: "s".into(),
+        code: "c".into(),
+        field: None,
+        message: "m".into(),
+        hint: None,
+        owner: "tracker".into(),
+        event_id: None,
+        received_at_us: 0,
+        payload: vec![0xff, 0],
+    };
+    assert_eq!(decode::<Reject>(&encode(&reject).expect("encodes")).expect("decodes"), reject);
+    let update = SessionUpdate { version: 3, ..SessionUpdate::default() };
+    assert_eq!(decode::<SessionUpdate>(&encode(&update).expect("encodes")).expect("decodes"), update);
+    let row = Context { kind: ContextKind::Price, id: "p1".into(), values: full_event().properties.into() };
+    let bytes = encode(&row).expect("encodes");
+    assert_eq!(decode::<Context>(&bytes).expect("decodes"), row);
+    assert_eq!(to_json(&bytes).expect("JSON").1["values"]["float"], 0.5);
+    let miss = EnrichmentMiss {
+        kind: ContextKind::Price,
+        id: None,
+        owner: "pricing".into(),
+        source: "s".into(),
+        event_id: "e1".into(),
+        misses: 3,
+        at_ms: 7,
+    };
+    assert_eq!(decode::<EnrichmentMiss>(&encode(&miss).expect("encodes")).expect("decodes"), miss);
+}
+
+/// What goes by the order of the schema is what the library makes of it by names, to the byte, and back.
+#[test]
+fn both_forms_are_the_same() {
+    fn same<T>(value: &T)
+    where
+        T: Schematic + Datum + Serialize + DeserializeOwned + PartialEq + std::fmt::Debug,
+    {
+        let schema = T::schema();
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        by_order::write(value, schema, &mut ours).expect("writes");
+        by_name::write(value, schema, &mut theirs).expect("the library writes");
+        assert_eq!(ours, theirs, "{value:?}");
+        assert_eq!(&by_order::read::<T>(schema, &theirs).expect("reads"), value);
+        assert_eq!(&by_name::read::<T>(schema, &ours).expect("the library reads"), value);
+    }
+    let full = full_event();
+    let empty = Event::new("s".into(), "".into(), EventName::Custom("x".into()), i64::MIN);
+    let mut far = full.clone();
+    far.occurred_at_ms = i64::MAX;
+    far.device_at_ms = Some(-1);
+    far.step = Some(i32::MIN);
+    far.products = vec![Product::default(); 300];
+    far.name = EventName::Dismiss;
+    let id = OutputId { partition: PartitionId(u32::MAX), offset: i64::MAX, ordinal: 7 };
+    for event in [&full, &empty, &far] {
+        same(event);
+        same(&Forward { id, user_id: "u".into(), event: Box::new(event.clone()) });
+    }
+    for state in SessionState::ALL {
+        same(&SessionUpdate {
+            session_id: SessionId(u128::MAX - 3),
+            merged_into: Some(SessionId(5)),
+            state: *state,
+            cart_value: Some(-0.5),
+            abandoned: true,
+            device_class: Some("mobile".into()),
+            ..SessionUpdate::default()
+        });
+    }
+}
+
+#[test]
+fn arrays_may_come_in_blocks_with_their_size() {
+    let schema = Event::schema();
+    let mut event = full_event();
+    event.products = vec![Product { id: "é".into(), ..Product::default() }; 2];
+    let (mut whole, mut item) = (Vec::new(), Vec::new());
+    event.write(&mut whole);
+    event.products[0].write(&mut item);
+    let items = [item.clone(), item.clone()].concat();
+    let at = whole.windows(items.len() + 1).position(|w| w[0] == 4 && w[1..] == items).expect("the array");
+    // -1 item of so many bytes, then the other as a block of its own.
+    let blocks = [vec![1, item.len() as u8 * 2], item.clone(), vec![2], item].concat();
+    let split = [&whole[..at], &blocks, &whole[at + 1 + items.len()..]].concat();
+    assert_eq!(by_order::read::<Event>(schema, &split).expect("reads"), event);
+    assert_eq!(by_name::read::<Event>(schema, &split).expect("the library reads"), event);
+}
+
+#[test]
+fn damaged_values_are_errors() {
+    let bytes = encode(&full_event()).expect("encodes");
+    assert!(matches!(Record::decode(b""), Err(CodecError::Framing)));
+    assert!(matches!(Record::decode(&[1, 0, 0, 0, 1, 0]), Err(CodecError::Framing)));
+    assert!(matches!(Record::decode(&[0, 0, 0, 0, 99, 0]), Err(CodecError::UnknownSchema(99))));
+    for cut in 5..bytes.len() {
+        assert!(Record::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+    }
+    assert!(Record::decode(&[&bytes[..], &[0]].concat()).is_err(), "bytes after the end");
+    // Whatever one byte becomes: an error or another event, never a panic, and no memory for made-up counts.
+    for at in 5..bytes.len() {
+        for value in 0..=255 {
+            let mut damaged = bytes.clone();
+            damaged[at] = value;
+            let _ = Record::decode(&damaged);
+        }
+    }
+}
+
+/// The independent library reads what ours wrote, by the same schema.
+#[test]
+fn apache_avro_reads_it() {
+    let schema = apache_avro::Schema::parse_str(Event::schema().text).expect("schema");
+    let bytes = encode(&full_event()).expect("encodes");
+    let value = apache_avro::from_avro_datum(&schema, &mut &bytes[5..], None).expect("datum");
+    let apache_avro::types::Value::Record(fields) = value else { panic!("a record") };
+    let name = fields.iter().find(|(name, _)| name == "name").map(|(_, value)| value);
+    assert_eq!(name, Some(&apache_avro::types::Value::String("add_to_cart".into())));
+}
+
+/// Records as earlier versions wrote them: made once, by hand, and never again.
+#[test]
+fn records_of_earlier_versions_stay_readable() {
+    let mut event = full_event();
+    event.context.clear();
+    let id = OutputId { partition: PartitionId(3), offset: 9, ordinal: 1 };
+    let decision = Decision {
+        decision_id: DecisionId(7),
+        rule: "cart_stalled".into(),
+        rule_version: "1".into(),
+        shopper: ShopperId::User("u1".into()),
+        visitor_id: Some("v1".into()),
+        session_id: SessionId(7),
+        cart_version: 2,
+        outcome: Outcome::NoConsent,
+        slot: "nudge".into(),
+        payload: "{}".into(),
+        expires_at_ms: 5,
+        asked_at_ms: 4,
+        inputs: [(Str::from("cart_value"), PropertyValue::Float(90.0))].into(),
+        cause: id,
+        cause_event_id: Some("e1".into()),
+        by_silence: true,
+        stamps_us: [(Str::from("received"), 1)].into(),
+        context: Vec::new(),
+    };
+    for (bytes, expected) in [
+        (&include_bytes!("../../fixtures/event-1.avro")[..], Record::Event(Box::new(event.clone()))),
+        (
+            &include_bytes!("../../fixtures/forward-1.avro")[..],
+            Record::Forward(Box::new(Forward { id, user_id: "u1".into(), event: Box::new(event) })),
+        ),
+        (&include_bytes!("../../fixtures/decision-1.avro")[..], Record::Decision(Box::new(decision))),
+    ] {
+        assert_eq!(Record::decode(bytes).expect("reads"), expected);
+        assert_eq!(to_json(bytes).expect("JSON").0.version, 1);
+        assert!(Record::decode(&[bytes, &[0]].concat()).is_err(), "what comes later is not read into it");
+        // Written again it is of the version of today.
+        let again = expected.encode().expect("encodes");
+        assert!(to_json(&again).expect("JSON").0.version > 1);
+        assert_eq!(Record::decode(&again).expect("reads"), expected);
+    }
+}

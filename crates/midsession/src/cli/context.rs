@@ -1,0 +1,328 @@
+//! `midsession context`: loads the context tables of a running server from a file, and shows how they stand.
+
+use super::{Failure, Global, out, serve};
+use crate::keys::Keys;
+use crate::load::client::{Answer, Client};
+use bytes::Bytes;
+use clap::{Args, Subcommand, ValueEnum};
+use midsession_event::ContextKind;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A file is sent in pieces of about this size. Bytes.
+const PIECE_BYTES: usize = 1 << 20;
+/// Longest line. Bytes.
+const LINE_BYTES_MAX: usize = 4 << 20;
+/// A server that is busy is asked again so often, a second apart.
+const TRIES: u32 = 60;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Puts the rows of a file into a table: CSV with a first line of names, or JSON lines, each with an `id`
+    #[command(
+        after_help = "Kinds: product, price, inventory, segment, promotion, profile, location, delivery\n\nExamples:\n  midsession context load product products.csv\n  midsession context load inventory stock.jsonl --admin 127.0.0.1:8081 --data /var/lib/midsession"
+    )]
+    Load {
+        /// Which table
+        kind: String,
+        /// The file
+        file: PathBuf,
+        /// How it is written, where its name does not end in .csv or .jsonl
+        #[arg(long)]
+        format: Option<Format>,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// How the tables stand: rows, memory, joins, misses
+    #[command(after_help = "Examples:\n  midsession context tables\n  midsession context tables --json")]
+    Tables {
+        #[command(flatten)]
+        server: Server,
+    },
+}
+
+/// Which server.
+#[derive(Args, Debug)]
+pub(super) struct Server {
+    /// Address of its admin listener; without it the configuration's
+    #[arg(long, value_name = "HOST:PORT")]
+    admin: Option<SocketAddr>,
+    /// Its data folder, where the admin token is; MIDSESSION_ADMIN_TOKEN goes first
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    Csv,
+    Jsonl,
+}
+
+pub(super) fn run(global: &Global, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Tables { server } => {
+            let answer = Admin::of(global, server)?.ask("GET", "/v1/context", "application/json", Bytes::new())?;
+            tables(global, &answer);
+            Ok(())
+        }
+        Command::Load { kind, file, format, server } => {
+            let kind = ContextKind::parse(&kind).ok_or_else(|| {
+                let names = ContextKind::ALL.map(ContextKind::as_str).join(", ");
+                Failure::usage(format!("no kind `{kind}`")).hint(format!("one of: {names}"))
+            })?;
+            let format = match (format, file.extension().and_then(|ending| ending.to_str())) {
+                (Some(format), _) => format,
+                (None, Some("csv")) => Format::Csv,
+                (None, Some("jsonl" | "ndjson")) => Format::Jsonl,
+                (None, _) => {
+                    let hint = "pass --format csv or --format jsonl";
+                    return Err(Failure::usage(format!("how is {} written?", file.display())).hint(hint));
+                }
+            };
+            load(global, kind, &file, format, Admin::of(global, server)?)
+        }
+    }
+}
+
+/// The admin listener of a running server.
+struct Admin {
+    client: Client,
+    authorization: String,
+    address: SocketAddr,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Admin {
+    fn of(global: &Global, server: Server) -> Result<Self, Failure> {
+        let config = global.load()?;
+        let address = server.admin.unwrap_or(SocketAddr::new(config.admin_bind, config.admin_port));
+        let token = Keys::admin_token(&server.data.unwrap_or(config.data))?;
+        let (client, authorization) = (Client::new(address), format!("Bearer {token}"));
+        Ok(Self { client, authorization, address, runtime: serve::runtime()? })
+    }
+
+    /// Asks until there is an answer that is not «try again».
+    fn ask(&mut self, method: &str, path: &str, content_type: &str, body: Bytes) -> Result<Value, Failure> {
+        let Self { client, authorization, address, runtime } = self;
+        let headers = [("authorization", authorization.as_str()), ("content-type", content_type)];
+        let mut last = String::new();
+        for _ in 0..TRIES {
+            match runtime.block_on(client.send(method, path, &headers, body.clone())) {
+                Ok(Answer { status: 200, body }) => return serde_json::from_slice(&body).map_err(Failure::new),
+                Ok(Answer { status: status @ (429 | 503), body }) => last = said(status, &body),
+                Ok(Answer { status, body }) => return Err(Failure::new(said(status, &body))),
+                Err(error) => {
+                    let hint = "is the server running? --admin names its admin listener";
+                    return Err(Failure::new(format!("{address} does not answer: {error}")).hint(hint));
+                }
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        Err(Failure::new(last).hint("what was sent before is loaded; sending it again replaces it"))
+    }
+}
+
+fn said(status: u16, body: &[u8]) -> String {
+    let problem: Value = serde_json::from_slice(body).unwrap_or_default();
+    format!("the server answers {status}: {}", problem["title"].as_str().unwrap_or("no reason"))
+}
+
+/// What the server says of a piece.
+#[derive(Deserialize)]
+struct Told {
+    loaded: u64,
+    refused: u64,
+    faults: Vec<LineFault>,
+}
+
+#[derive(Deserialize)]
+struct LineFault {
+    line: u64,
+    field: Option<String>,
+    message: String,
+    hint: Option<String>,
+}
+
+fn load(global: &Global, kind: ContextKind, path: &Path, format: Format, mut admin: Admin) -> Result<(), Failure> {
+    let unreadable = |cause: std::io::Error| Failure::new(format!("{}: {cause}", path.display()));
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let bar = indicatif::ProgressBar::new(file.metadata().map_or(0, |data| data.len()));
+    let content_type = if format == Format::Csv { "text/csv" } else { "application/x-ndjson" };
+    let route = format!("/v1/context/{}", kind.as_str());
+    let (mut loaded, mut refused) = (0, 0);
+    let mut send = |piece: Piece| {
+        let (read, before) = (piece.body.len() as u64, piece.before);
+        let told = admin.ask("POST", &route, content_type, piece.body.into())?;
+        let told: Told = serde_json::from_value(told).map_err(Failure::new)?;
+        loaded += told.loaded;
+        refused += told.refused;
+        for fault in &told.faults {
+            let line = before + fault.line;
+            let field = fault.field.as_ref().map(|field| format!("{field}: ")).unwrap_or_default();
+            let hint = fault.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+            bar.suspend(|| eprintln!("{}:{line}: {field}{}{hint}", path.display(), fault.message));
+        }
+        bar.inc(read);
+        Ok(())
+    };
+    pieces(format, BufReader::new(file), &mut send)
+        .map_err(|failure| Failure { cause: format!("{}: {}", path.display(), failure.cause), ..failure })?;
+    bar.finish_and_clear();
+    if global.json {
+        out(&json!({ "kind": kind, "file": path, "loaded": loaded, "refused": refused }).to_string());
+    } else {
+        out(&format!("{loaded} rows loaded into {}, {refused} refused", kind.as_str()));
+    }
+    if refused > 0 {
+        return Err(Failure::new(format!("{refused} rows were refused")).hint("mend these lines and load them again"));
+    }
+    Ok(())
+}
+
+/// A part of a file that is sent at once: for CSV, with the file's first line before it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Piece {
+    body: Vec<u8>,
+    /// Lines of the file that stand before those of the piece.
+    before: u64,
+}
+
+/// Takes a file apart between its rows.
+fn pieces(
+    format: Format,
+    mut file: impl BufRead,
+    send: &mut dyn FnMut(Piece) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut header = Vec::new();
+    let mut line = if format == Format::Csv { row(format, &mut file, 0, &mut header)? } else { 0 };
+    let header_lines = line;
+    loop {
+        let mut piece = Piece { body: header.clone(), before: line - header_lines };
+        let mut is_over = false;
+        while !is_over && piece.body.len() < header.len() + PIECE_BYTES {
+            let lines = row(format, &mut file, line, &mut piece.body)?;
+            line += lines;
+            is_over = lines == 0;
+        }
+        // A file of a first line alone is sent: the server says what is wrong with it.
+        if piece.body.len() > header.len() || piece.before == 0 {
+            send(piece)?;
+        }
+        if is_over {
+            return Ok(());
+        }
+    }
+}
+
+/// Reads one row and answers how many lines it has: in CSV a line break may stand in quotes.
+fn row(format: Format, file: &mut impl BufRead, before: u64, out: &mut Vec<u8>) -> Result<u64, Failure> {
+    let (start, mut lines, mut quotes) = (out.len(), 0, 0);
+    while out.len() < start + LINE_BYTES_MAX {
+        let (of_line, left) = (out.len(), start + LINE_BYTES_MAX - out.len());
+        if file.by_ref().take(left as u64).read_until(b'\n', out).map_err(Failure::new)? == 0 {
+            return Ok(lines);
+        }
+        lines += u64::from(out.ends_with(b"\n") || out.len() < start + LINE_BYTES_MAX);
+        quotes += out[of_line..].iter().filter(|byte| **byte == b'"').count();
+        if out.ends_with(b"\n") && (format == Format::Jsonl || quotes % 2 == 0) {
+            return Ok(lines);
+        }
+    }
+    let (line, most) = (before + 1, LINE_BYTES_MAX);
+    Err(Failure::new(format!("the row on line {line} is longer than {most} bytes"))
+        .hint("one row on each line; in CSV, a quote that is not closed runs on"))
+}
+
+fn tables(global: &Global, answer: &Value) {
+    let rows = answer["tables"].as_array().cloned().unwrap_or_default();
+    if global.json {
+        return rows.iter().for_each(|row| out(&row.to_string()));
+    }
+    out(&format!(
+        "{:<10} {:>10} {:>12} {:>10} {:>10} {:>10}  last loaded",
+        "kind", "rows", "bytes", "joined", "stale", "misses"
+    ));
+    for row in rows {
+        let number = |name: &str| row[name].as_u64().unwrap_or_default();
+        out(&format!(
+            "{:<10} {:>10} {:>12} {:>10} {:>10} {:>10}  {}",
+            row["kind"].as_str().unwrap_or_default(),
+            number("rows"),
+            number("bytes"),
+            number("joined"),
+            number("stale"),
+            number("misses"),
+            row["loaded_at"].as_str().unwrap_or("never"),
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use midsession_collect::context::{RowFormat, RowLimits, read_rows};
+
+    fn taken_apart(format: Format, file: &[u8]) -> Vec<Piece> {
+        let mut taken = Vec::new();
+        let mut keep = |piece| {
+            taken.push(piece);
+            Ok(())
+        };
+        pieces(format, file, &mut keep).expect("reads");
+        taken
+    }
+
+    /// The rows and the file's lines of those that are refused are the same, in one piece or in many.
+    #[test]
+    fn a_file_in_pieces_says_what_the_file_says() {
+        let csv: String = (0..60_000)
+            .map(|n| match n % 1_000 {
+                7 => format!("{n},\"two\nlines, of \"\"text\"\"\",1\n"),
+                8 => format!("{n},x,cheap\n"),
+                9 => format!("{n},x\n"),
+                _ => format!("{n},\"product number {n} has a name\",{n}\n"),
+            })
+            .collect();
+        let jsonl: String = (0..60_000)
+            .map(|n| if n % 1_000 == 7 { "\nnonsense\n".to_owned() } else { format!("{{\"id\":{n},\"price\":{n}}}\n") })
+            .collect();
+        let files = [
+            (Format::Csv, RowFormat::Csv, format!("id,note,price\n{csv}")),
+            (Format::Jsonl, RowFormat::JsonLines, jsonl),
+        ];
+        for (format, as_rows, file) in files {
+            let read = |body: &[u8]| {
+                read_rows(ContextKind::Product, as_rows, body, RowLimits { row_bytes: 4_096 }).expect("rows")
+            };
+            let whole = read(file.as_bytes());
+            let pieces = taken_apart(format, file.as_bytes());
+            assert!(pieces.len() > 1, "{format:?}");
+            let (mut rows, mut faults) = (Vec::new(), Vec::new());
+            for piece in &pieces {
+                let part = read(&piece.body);
+                rows.extend(part.rows.into_iter().map(|(line, row)| (piece.before + line, row)));
+                faults.extend(part.faults.into_iter().map(|fault| (piece.before + fault.line, fault.fault)));
+            }
+            assert_eq!(rows.len(), whole.rows.len(), "{format:?}");
+            assert!(rows == whole.rows, "{format:?}");
+            let whole_faults: Vec<_> = whole.faults.into_iter().map(|fault| (fault.line, fault.fault)).collect();
+            assert!(
+                faults.len() >= whole_faults.len() && whole_faults[..] == faults[..whole_faults.len()],
+                "{format:?}"
+            );
+        }
+        assert_eq!(taken_apart(Format::Csv, b"id,price\n"), [Piece { body: b"id,price\n".to_vec(), before: 0 }]);
+        let last = taken_apart(Format::Jsonl, b"{}\n{}");
+        assert_eq!(last, [Piece { body: b"{}\n{}".to_vec(), before: 0 }], "the last line may lack its break");
+        let long = vec![b'x'; LINE_BYTES_MAX + 1];
+        let open = [b"id,note\n1,x\n2,\"never closed\n".as_slice(), &b"3,y\n".repeat(LINE_BYTES_MAX / 4)].concat();
+        for (format, file, said) in [(Format::Jsonl, &long, "line 1 is"), (Format::Csv, &open, "line 3 is")] {
+            let failed = pieces(format, file.as_slice(), &mut |_| Ok(())).expect_err("too long");
+            assert!(failed.cause.contains(said), "{}", failed.cause);
+        }
+    }
+}

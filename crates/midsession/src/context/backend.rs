@@ -1,0 +1,33 @@
+//! The context tables behind the listeners.
+
+use crate::backend::AppBackend;
+use midsession_collect::context::RowLimits;
+use midsession_edge::{Answer, Context, Refusal};
+use midsession_event::{ContextKind, EnrichmentMiss, Event, Str};
+use serde_json::Value;
+
+impl Context for AppBackend {
+    fn enrich(&self, events: &mut [Event], now_ms: i64) -> Vec<EnrichmentMiss> {
+        self.0.context.enrich(events, now_ms)
+    }
+
+    fn row_limits(&self) -> RowLimits {
+        self.0.context.limits()
+    }
+
+    fn put(&self, rows: Vec<midsession_event::Context>) -> Answer<'_, Result<Vec<Option<i64>>, Refusal>> {
+        Box::pin(self.0.context.put(rows))
+    }
+
+    fn remove(&self, kind: ContextKind, id: Str) -> Answer<'_, Result<Option<i64>, Refusal>> {
+        Box::pin(async move { self.0.context.remove(kind, &id).await })
+    }
+
+    fn row(&self, kind: ContextKind, id: &str) -> Option<Value> {
+        self.0.context.row(kind, id, self.0.now_ms())
+    }
+
+    fn tables(&self) -> Value {
+        self.0.context.overview()
+    }
+}
