@@ -109,10 +109,7 @@ impl App {
         let hub = PushHub::new(Arc::clone(&observe), midsession_edge::HubLimits::default());
         let world = World::new(Arc::clone(&hub), Arc::clone(&observe), Arc::clone(&clock));
         let switches = Arc::new(Switches::load(log.as_ref())?);
-        let context = Arc::new(ContextTables::new(&config.context, Arc::clone(&log), Arc::clone(&observe)));
-        // Before anybody decides or listens: what was loaded before the start is not missed after it.
-        let loading = Arc::clone(&context);
-        tokio::task::spawn_blocking(move || loading.catch_up()).await.map_err(Failure::new)??;
+        let context = ContextTables::open(&config.context, &log, &observe).await?;
         let decider: Arc<dyn Decider> = Arc::new(crate::assemble::Desk {
             assembly: Arc::clone(&assembly),
             switches: Arc::clone(&switches),
@@ -459,10 +456,8 @@ async fn watch(inner: Arc<Inner>) {
                 tracing::warn!(%error, "dead letters could not be followed");
             }
         }
-        // Of one who asked and went away before the answer.
-        let context = Arc::clone(&inner.context);
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || context.catch_up()).await {
-            tracing::warn!(%error, "the context tables could not be followed");
+        if let Err(cause) = inner.context.follow().await {
+            tracing::warn!(cause, "the context tables could not be followed");
         }
         inner.observe.turn(inner.now_ms());
         if round % 8 == 0 {

@@ -53,6 +53,13 @@ impl ContextTables {
         }
     }
 
+    /// Loaded ones, for a start: before anybody decides or listens, so that nothing loaded earlier is missed.
+    pub async fn open(config: &ContextConfig, log: &Arc<dyn Log>, observe: &Arc<Observe>) -> Result<Arc<Self>, String> {
+        let tables = Arc::new(Self::new(config, Arc::clone(log), Arc::clone(observe)));
+        tables.follow().await?;
+        Ok(tables)
+    }
+
     /// Takes over what the topic holds beyond what was taken over before.
     pub fn catch_up(&self) -> Result<(), LogError> {
         let mut next = self.next.lock();
@@ -76,6 +83,14 @@ impl ContextTables {
                 Some(Err(error)) => self.unreadable(entry.offset, &error.to_string()),
             }
         })
+    }
+
+    /// [`Self::catch_up`] on a thread that may wait for the disk. Also asked for by the clock: whoever put rows may have gone
+    /// away before the answer.
+    pub async fn follow(self: &Arc<Self>) -> Result<(), String> {
+        let own = Arc::clone(self);
+        let caught_up = tokio::task::spawn_blocking(move || own.catch_up()).await;
+        caught_up.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
     }
 
     /// Not ours, or from a newer version: the others are taken over all the same.
@@ -250,9 +265,7 @@ impl ContextTables {
         for (kind, count) in counts.iter().filter(|(_, count)| **count > 0) {
             self.observe.metrics.add_by(Metric::ContextLoaded, kind.as_str(), *count);
         }
-        let own = Arc::clone(self);
-        let caught_up = tokio::task::spawn_blocking(move || own.catch_up()).await;
-        caught_up.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+        self.follow().await?;
         Ok(receipts)
     }
 }
