@@ -7,6 +7,7 @@ use divan::{AllocProfiler, Bencher, black_box};
 use midsession_collect::context::{PerKind, Row, Tables, Tally, enrich};
 use midsession_event::{ContextKind, Event, EventName, Product, PropertyValue, Str, Values};
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::sync::LazyLock;
 
 #[global_allocator]
@@ -16,7 +17,9 @@ const PRODUCTS: u64 = 1_000_000;
 
 fn main() {
     let bytes: usize = ContextKind::ALL.into_iter().map(|kind| FULL.bytes(kind)).sum();
-    println!("{PRODUCTS} products, three rows each: {} bytes per product", bytes as u64 / PRODUCTS);
+    let told = format!("{PRODUCTS} products, three rows each: {} bytes per product\n", bytes as u64 / PRODUCTS);
+    // A reader that has gone away misses it.
+    let _ = std::io::stdout().write_all(told.as_bytes());
     divan::main();
 }
 
