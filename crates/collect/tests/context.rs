@@ -17,8 +17,11 @@ fn text(text: &str) -> PropertyValue {
     PropertyValue::Text(text.into())
 }
 
+/// Kind, id, age in ms, values.
+type Loaded<'a> = (ContextKind, &'a str, i64, &'a [(&'a str, PropertyValue)]);
+
 /// Tables with these rows; the version of each is its place in the list, its age so many ms.
-fn tables(rows: &[(ContextKind, &str, i64, &[(&str, PropertyValue)])]) -> Tables {
+fn tables(rows: &[Loaded<'_>]) -> Tables {
     let tables = Tables::new(1_000);
     for (version, (kind, id, age_ms, pairs)) in rows.iter().enumerate() {
         let row = Row { version: version as i64, at_ms: NOW_MS - age_ms, values: values(pairs) };
@@ -123,7 +126,7 @@ fn a_price_comes_with_its_currency_or_not_at_all() {
 
 #[test]
 fn what_is_too_old_is_told_and_nothing_is_made_of_it() {
-    let rows: &[(ContextKind, &str, i64, &[(&str, PropertyValue)])] = &[
+    let rows: &[Loaded<'_>] = &[
         (ContextKind::Product, "p", 900_000, &[("name", text("Lamp"))]),
         (ContextKind::Price, "p", 1_001, &[("price", PropertyValue::Int(1))]),
         (ContextKind::Inventory, "p", 1_000, &[("stock", PropertyValue::Int(1))]),
