@@ -421,6 +421,7 @@ impl Stream {
             return index;
         }
         self.make_room_for_shopper(out);
+        self.sweep.is_owed = true;
         let index = self.free.pop().unwrap_or_else(|| {
             self.shoppers.push(None);
             self.shoppers.len() as u32 - 1
@@ -437,6 +438,7 @@ impl Stream {
             return index;
         }
         self.make_room_for_visitor();
+        self.sweep.is_owed = true;
         let index = self.free_visitors.pop().unwrap_or_else(|| {
             self.visitors.push(None);
             self.visitors.len() as u32 - 1

@@ -1,4 +1,4 @@
-//! Forgetting: each record looks at one shopper and one visitor, in turn, and drops what no read can ask for.
+//! Forgetting: records look at one shopper and one visitor at a time, in turn, and drop what no read can ask for.
 
 use crate::stream::Stream;
 use midsession_event::SessionState;
@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 /// Records per look at one shopper and one visitor.
 const SWEEP_EVERY: i64 = 4;
+/// Looks with a record that brings somebody new: visitors who come for a click or two must not come faster than they are
+/// forgotten.
+const LOOKS_FOR_NEW: u32 = 2;
 
 /// Fewer names than this are not worth looking through.
 const NAMES_MIN: usize = 1 << 16;
@@ -18,6 +21,9 @@ pub(crate) struct Sweep {
     shopper: usize,
     /// The visitor's.
     visitor: usize,
+    /// Somebody new came with the record at hand.
+    #[serde(skip)]
+    pub(crate) is_owed: bool,
     /// So many names make it worth looking which are still used.
     names_max: usize,
 }
@@ -33,9 +39,12 @@ impl Stream {
     /// Looks at the next shopper and the next visitor. Driven by records, so replay forgets at the same places; not by
     /// each, since what is looked at is seldom in the processor's cache.
     pub(crate) fn sweep_some(&mut self) {
-        if self.offset % SWEEP_EVERY != 0 {
-            return;
-        }
+        let owed = if std::mem::take(&mut self.sweep.is_owed) { LOOKS_FOR_NEW } else { 0 };
+        let looks = owed + u32::from(self.offset % SWEEP_EVERY == 0);
+        (0..looks).for_each(|_| self.look());
+    }
+
+    fn look(&mut self) {
         let now_ms = self.now_ms;
         if self.names.len() >= self.sweep.names_max.max(NAMES_MIN) {
             self.sweep_names();

@@ -79,3 +79,21 @@ fn visits_of_one_event_go_before_carts() {
     assert_eq!(stream.tally().open, 100);
     assert!(counters.adds_up());
 }
+
+/// Visitors who come for one click each, for twelve days: those of a day or so are kept, not all.
+#[test]
+fn passers_by_do_not_come_faster_than_they_are_forgotten() {
+    const DAY: i64 = 8_640;
+    let mut stream = Stream::new(PartitionId(0), Config::default());
+    let mut out = Vec::new();
+    for number in 0..12 * DAY {
+        let at_ms = 1_700_000_000_000 + number * 10_000;
+        let mut event = Event::new("shop".into(), format!("e{number}").into(), EventName::PageView, at_ms);
+        event.visitor_id = Some(format!("v{number}").into());
+        stream.on_record(number, at_ms, Record::Event(Box::new(event)), &Nothing, &mut out);
+        out.clear();
+    }
+    assert!((DAY as usize..DAY as usize * 5 / 2).contains(&stream.len()), "{} shoppers", stream.len());
+    let day_ago = ShopperId::Visitor(format!("v{}", 11 * DAY + 1).as_str().into());
+    assert!(stream.view(&day_ago, stream.as_of().1).is_some(), "within the longest window everybody is known");
+}
