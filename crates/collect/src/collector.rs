@@ -3,7 +3,7 @@
 use crate::agent::Agents;
 use crate::collected::{Collected, DropRule, Dropped, rejected};
 use crate::finish::{Finished, Finisher, Prepared};
-use crate::protocol::{Answer, Envelope, PROTOCOLS, Protocol, Reading, Route, Row};
+use crate::protocol::{Answer, Envelope, IMPORT, PROTOCOLS, Protocol, Reading, Route, Row};
 use crate::scan::Piece;
 use crate::{Fault, GeoLookup, Limits, Reply, Request, Schemas, Source, cors, decode, field, scan};
 use hashbrown::HashMap;
@@ -189,6 +189,29 @@ impl Collector {
         collected
     }
 
+    /// Reads a message of a file: what a tracker sent or a pipeline wrote down, as if it had been received at
+    /// `request.received_at_us`. No key is asked for and nobody is answered; a key or an app id that a source has
+    /// makes it that source's, anything else is the first one's.
+    pub fn import(&self, protocol: Protocol, request: &Request<'_>, random: &mut dyn FnMut() -> u128) -> Collected {
+        let mut collected = Collected::empty(Some(protocol));
+        let row = PROTOCOLS.iter().find(|row| row.protocol == protocol);
+        let (Some(row), Some(first)) = (row, self.sources.first()) else { return collected };
+        let kind = match protocol {
+            Protocol::Segment => "batch",
+            Protocol::Snowplow => "post",
+            _ => IMPORT,
+        };
+        match (row.envelope)(request, kind, request.body, &self.settings.limits) {
+            Ok(envelope) => {
+                let prepared = self.source(&envelope, request).unwrap_or(first);
+                collected.source = Some(prepared.source.name.clone());
+                self.read_events(row, request, kind, &envelope, prepared, random, &mut collected);
+            }
+            Err(fault) => self.refuse(row, request, fault, Some(first), &mut collected),
+        }
+        collected
+    }
+
     #[allow(clippy::too_many_arguments)]
     fn read_events(
         &self,
@@ -214,8 +237,10 @@ impl Collector {
             secret: &self.settings.secret,
             own_agent: OnceCell::new(),
         };
-        let default_bytes =
-            if row.protocol == Protocol::Snowplow { limits.snowplow_event_bytes } else { limits.event_bytes };
+        let default_bytes = match row.protocol {
+            Protocol::Snowplow | Protocol::SnowplowTsv => limits.snowplow_event_bytes,
+            _ => limits.event_bytes,
+        };
         let event_bytes = source.event_bytes.unwrap_or(default_bytes);
         collected.events.reserve_exact(envelope.pieces.len().min(limits.batch_events));
         for (index, piece) in envelope.pieces.iter().enumerate() {

@@ -5,6 +5,7 @@
 //! siblings, and no input is lost without a trace: every event of a request is in `events`, in `rejects` or in `dropped`.
 
 mod agent;
+mod arrival;
 mod collected;
 mod collector;
 mod consent;
@@ -29,6 +30,7 @@ mod source;
 mod time;
 mod web;
 
+pub use arrival::{Arrival, Basis, arrival};
 pub use collected::{Collected, DropRule, Dropped, Rejected};
 pub use collector::{Collector, Overload, Settings};
 pub use fault::{Fault, Owner};

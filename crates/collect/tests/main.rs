@@ -4,6 +4,7 @@ mod context;
 mod fuzz;
 mod ga4;
 mod help;
+mod import;
 mod native;
 mod posthog;
 mod rules;

@@ -8,6 +8,7 @@ mod posthog;
 mod segment;
 mod snowplow;
 mod snowplow_shop;
+mod snowplow_tsv;
 
 use crate::draft::Draft;
 use crate::scan::{self, Frame, Piece};
@@ -31,6 +32,8 @@ pub enum Protocol {
     PostHog,
     /// The GA4 Measurement Protocol.
     Ga4,
+    /// What Snowplow's pipeline writes: read from files, on no route.
+    SnowplowTsv,
 }
 
 impl Protocol {
@@ -43,6 +46,7 @@ impl Protocol {
             Self::Segment => "segment",
             Self::PostHog => "posthog",
             Self::Ga4 => "ga4",
+            Self::SnowplowTsv => "snowplow_tsv",
         }
     }
 }
@@ -132,8 +136,13 @@ pub(crate) struct Row {
 }
 
 /// Every protocol, in the order in which paths are offered to them.
-pub(crate) static PROTOCOLS: [Row; 6] =
-    [native::ROW, segment::ROW, posthog::ROW, ga4::ROW, iglu_webhook::ROW, snowplow::ROW];
+pub(crate) static PROTOCOLS: [Row; 7] =
+    [native::ROW, segment::ROW, posthog::ROW, ga4::ROW, iglu_webhook::ROW, snowplow::ROW, snowplow_tsv::ROW];
+
+/// The kind of what is read from a file instead of a request.
+pub(crate) const IMPORT: &str = "import";
+
+pub(crate) use snowplow_tsv::times as tsv_times;
 
 /// Nothing to settle.
 fn begin_nothing(_: &Request<'_>, _: &Source, _: Random<'_>) -> Begun {

@@ -116,6 +116,8 @@ fn event(reading: &Reading<'_>, envelope: &Envelope<'_>, piece: Piece<'_>, _: Ra
                 }
                 other => return Err(wrong_object(other).at("properties")),
             },
+            // What a file says of the arrival is the request's own time already.
+            "received_at" if reading.kind == super::IMPORT => {}
             other if reading.source.strict => {
                 return Err(Fault::new("unknown_field", "the source is strict and knows no such field")
                     .at(field::cut(other, 128))

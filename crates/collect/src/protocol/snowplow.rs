@@ -27,7 +27,7 @@ pub(super) const ROW: Row = Row {
 };
 
 /// The network user id of nobody.
-const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
+pub(super) const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 /// A transparent pixel.
 const GIF: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;";
 const COOKIE_LIFE_S: u32 = 365 * 86_400;
@@ -147,7 +147,7 @@ macro_rules! parameters {
     ($($name:ident)*) => {
         /// The parameters that are looked at.
         #[derive(Default)]
-        struct Parameters<'p> { $($name: Option<Cow<'p, str>>,)* }
+        pub(super) struct Parameters<'p> { $(pub $name: Option<Cow<'p, str>>,)* }
 
         impl<'p> Parameters<'p> {
             /// Takes one in; says whether it is one of these.
@@ -215,7 +215,8 @@ fn event(reading: &Reading<'_>, _: &Envelope<'_>, piece: Piece<'_>, random: Rand
     read(reading, &parameters, random)
 }
 
-fn read(reading: &Reading<'_>, given: &Parameters<'_>, random: Random<'_>) -> Result<Draft, Fault> {
+/// Makes an event of its parameters.
+pub(super) fn read(reading: &Reading<'_>, given: &Parameters<'_>, random: Random<'_>) -> Result<Draft, Fault> {
     let limits = reading.limits;
     let id = match given.eid.as_deref().filter(|id| !id.is_empty()) {
         Some(id) if uuid::Uuid::try_parse(id).is_ok_and(|id| !id.is_nil()) => Str::from(id),
