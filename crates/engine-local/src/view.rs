@@ -4,7 +4,7 @@ use crate::disk::Disk;
 use crate::journal::{Journal, Kind};
 use crate::recover::{Filled, Recovered, recover};
 use midsession_event::{PartitionId, Topic};
-use midsession_ports::{Entry, Extent, LogError};
+use midsession_ports::{Done, Entry, Extent, Log, LogError, Position, Unit, Wake};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -106,4 +106,42 @@ impl View {
     pub fn position(&self, partition: PartitionId) -> i64 {
         self.found.state.positions.get(partition.0 as usize).copied().unwrap_or(0)
     }
+}
+
+/// What reads a log reads a folder as well. It takes nothing.
+impl Log for View {
+    fn partitions(&self, topic: Topic) -> u32 {
+        self.partitions(topic)
+    }
+
+    fn append(&self, _: Unit, done: Done) {
+        done(Err(LogError::Failed { cause: "the folder was opened for reading only".into() }));
+    }
+
+    fn read(
+        &self,
+        topic: Topic,
+        partition: PartitionId,
+        offset: i64,
+        max_bytes: usize,
+        out: &mut Vec<Entry>,
+    ) -> Result<(), LogError> {
+        self.read(topic, partition, offset, max_bytes, out)
+    }
+
+    fn extent(&self, topic: Topic, partition: PartitionId) -> Result<Extent, LogError> {
+        self.extent(topic, partition)
+    }
+
+    fn offset_at(&self, topic: Topic, partition: PartitionId, time_ms: i64) -> Result<i64, LogError> {
+        self.offset_at(topic, partition, time_ms)
+    }
+
+    fn position(&self, partition: PartitionId) -> i64 {
+        self.position(partition)
+    }
+
+    fn on_commit(&self, _: Wake) {}
+
+    fn keep_from(&self, _: &[Position]) {}
 }
