@@ -411,7 +411,7 @@ pub(crate) fn listeners(config: &Config, admin_token: &str, secret: [u8; 32]) ->
 }
 
 /// A key of the right size from the installation's secret.
-fn secret(signing_key: &str) -> [u8; 32] {
+pub(crate) fn secret(signing_key: &str) -> [u8; 32] {
     let mut secret = [0; 32];
     for (index, half) in [&["a", signing_key], &["b", signing_key]].into_iter().enumerate() {
         secret[index * 16..index * 16 + 16].copy_from_slice(&midsession_event::hash128(half.as_slice()).to_le_bytes());

@@ -6,6 +6,7 @@ use crate::driver::{Cause, Clock, Decider};
 use crate::switches::Switches;
 use midsession_decide::{Definitions as Interventions, Live, Rules, decide};
 use midsession_event::{Decision, Event, PropertyValue, SessionId, Str};
+use midsession_feature::expr::Type;
 use midsession_feature::{Diagnostic, FeatureSet, Key};
 use midsession_machine::{Ask, Candidate, Definitions, Derived, View};
 use midsession_observe::{Metric, Observe};
@@ -81,6 +82,11 @@ impl Assembly {
             return self.features.read_all(view, key).into_iter().map(owned).collect();
         }
         names.iter().filter_map(|name| Some(owned((name, self.features.read(view, key, name)?)))).collect()
+    }
+
+    /// The names of a key's features with their types, in the order of definition.
+    pub fn feature_types(&self, key: Key) -> impl Iterator<Item = (&Str, Type)> {
+        self.features.entries(key).map(|entry| (&entry.name, entry.ty))
     }
 
     /// How many features are defined, windows counted apart.

@@ -3,6 +3,7 @@
 use crate::app::Inner;
 use crate::assemble::Assembly;
 use crate::driver::Seen;
+use crate::find;
 use crate::history::{self, Whose};
 use crate::world::session_row;
 use midsession_edge::{
@@ -10,7 +11,7 @@ use midsession_edge::{
     Unreadable,
 };
 use midsession_event::{
-    DecisionId, EventName, PartitionId, Reaction, SessionId, SessionState, ShopperId, Str, Topic, decode, partition_of,
+    DecisionId, EventName, PartitionId, Reaction, SessionState, ShopperId, Str, Topic, decode, partition_of,
 };
 use midsession_machine::View;
 use midsession_observe::Metric;
@@ -69,19 +70,13 @@ impl Inner {
             let (id, names) = (id.clone(), names.clone());
             move |Seen { stream, definitions, now_ms, .. }: Seen<'_, Assembly>| {
                 let as_of = as_of(stream, now_ms);
-                // A user id is looked for first; then a visitor, who may have become a user.
-                let user = ShopperId::User(id.as_str().into());
-                let visitor = ShopperId::Visitor(id.as_str().into());
-                if let Some(view) = stream.view(&user, now_ms) {
-                    return Found::Here(Features { as_of, id, values: definitions.user_values(&view, &names) });
-                }
-                if let Some(ShopperId::User(user)) = stream.user_of(&visitor) {
-                    return Found::Moved(user.0);
-                }
-                match stream.view(&visitor, now_ms) {
-                    Some(view) => Found::Here(Features { as_of, id, values: definitions.user_values(&view, &names) }),
-                    None => Found::Nobody,
-                }
+                let here = match find::shopper(stream, &id, now_ms) {
+                    find::Found::Here(shopper) => shopper,
+                    find::Found::Moved(user) => return Found::Moved(user),
+                    find::Found::Nobody => return Found::Nobody,
+                };
+                let Some(view) = stream.view(&here, now_ms) else { return Found::Nobody };
+                Found::Here(Features { as_of, id, values: definitions.user_values(&view, &names) })
             }
         };
         match self.driver.read(partition, read).await? {
@@ -104,7 +99,7 @@ impl Inner {
         let id = id.clone();
         self.driver
             .find(move |Seen { stream, definitions, now_ms, .. }| {
-                let session = session_of(stream, &id)?;
+                let session = find::session(stream, &id)?;
                 let view = stream.session_view(session, now_ms)?;
                 let id = view.session?.id.to_string().into();
                 Some(Features { as_of: as_of(stream, now_ms), id, values: definitions.session_values(&view, &names) })
@@ -115,7 +110,7 @@ impl Inner {
     async fn whose(&self, id: Str) -> Result<Option<(Whose, Value)>, Unreadable> {
         self.driver
             .find(move |Seen { stream, now_ms, .. }| {
-                let view = stream.session_view(session_of(stream, &id)?, now_ms)?;
+                let view = stream.session_view(find::session(stream, &id)?, now_ms)?;
                 let session = view.session?;
                 let whose = Whose {
                     session: session.id,
@@ -137,12 +132,6 @@ enum Found {
 
 fn as_of(stream: &Stream, now_ms: i64) -> AsOf {
     AsOf { partition: stream.partition().0, offset: stream.as_of().0, now: now_ms }
-}
-
-/// Our id, or the tracker's.
-fn session_of(stream: &Stream, id: &str) -> Option<SessionId> {
-    let ours = id.parse().ok().filter(|session| stream.session_view(*session, 0).is_some());
-    ours.or_else(|| stream.resolve_tracker_session(id))
 }
 
 fn row(view: &View<'_>, now_ms: i64) -> Option<Value> {

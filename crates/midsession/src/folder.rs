@@ -12,9 +12,7 @@ const KIND: &str = "session-rules";
 /// # Errors
 /// The folder has other rules, or can't be read or written.
 pub(crate) async fn keep(log: &dyn Log, rules: &Session, now_ms: i64) -> Result<(), Failure> {
-    let mut known: Option<Session> = None;
-    crate::records::of_kind(log, KIND, |_, rules| known = Some(rules))?;
-    match known {
+    match known(log)? {
         Some(known) if known == *rules => Ok(()),
         Some(Session { gap_s, grace_s, cadence_ms }) => Err(Failure::new(format!(
             "this data folder was begun with gap_s = {gap_s}, grace_s = {grace_s}, cadence_ms = {cadence_ms} under \
@@ -23,6 +21,16 @@ pub(crate) async fn keep(log: &dyn Log, rules: &Session, now_ms: i64) -> Result<
         .hint("put these back, or start with a new --data folder")),
         None => Ok(crate::records::put(log, KIND, "session", rules, now_ms).await?),
     }
+}
+
+/// The rules that a folder was begun with, if it has any.
+///
+/// # Errors
+/// The folder can't be read.
+pub(crate) fn known(log: &dyn Log) -> Result<Option<Session>, midsession_ports::LogError> {
+    let mut known = None;
+    crate::records::of_kind(log, KIND, |_, rules| known = Some(rules))?;
+    Ok(known)
 }
 
 #[cfg(test)]

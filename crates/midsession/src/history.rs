@@ -1,4 +1,17 @@
-//! Looking back: the retained log run through a fresh machine, for timelines and dry runs. Nothing is appended.
+//! Looking back: the past run through fresh machines, for timelines, dry runs and training sets. Nothing is appended.
+
+pub mod arrivals;
+mod dataset;
+pub mod entities;
+pub mod features;
+pub mod format;
+pub mod logged;
+pub mod machines;
+mod parquet;
+pub mod progress;
+pub mod sessions;
+pub mod sort;
+pub mod table;
 
 use midsession_event::{
     Event, EventName, OutputId, PartitionId, PropertyValue, Record, SessionId, SessionState, ShopperId, Str, Topic,

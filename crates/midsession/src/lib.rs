@@ -9,6 +9,7 @@ pub mod config;
 pub mod context;
 mod counts;
 pub mod driver;
+pub mod find;
 mod folder;
 mod geo;
 pub mod history;

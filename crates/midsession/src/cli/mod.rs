@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod context;
 mod demo;
+mod history;
 mod log;
 mod reference;
 mod serve;
@@ -64,6 +65,12 @@ enum Command {
         after_help = "Examples:\n  midsession context load product products.csv\n  midsession context load inventory stock.jsonl\n  midsession context tables"
     )]
     Context(context::Command),
+    /// Features as they were: for given shoppers and instants, or after every event, by the code of the live path
+    #[command(after_help = history::FEATURES_EXAMPLES)]
+    Features(Box<history::FeaturesOptions>),
+    /// The sessions of a history, open and closed, by the code of the live path
+    #[command(after_help = history::SESSIONS_EXAMPLES)]
+    Sessions(Box<history::SessionsOptions>),
     /// The benchmarks; figures as JSON with machine, load and revision
     #[command(
         after_help = "Examples:\n  midsession bench ingest\n  midsession bench loop --events-per-s 5000 --for 20s\n  midsession bench peak --events 2000000"
@@ -141,6 +148,8 @@ pub fn main() -> ExitCode {
         Command::Config => config(&cli.global),
         Command::Log(command) => log::run(&cli.global, command),
         Command::Context(command) => context::run(&cli.global, command),
+        Command::Features(options) => history::features(&cli.global, *options),
+        Command::Sessions(options) => history::sessions(&cli.global, *options),
         Command::Bench(options) => bench::run(&cli.global, options),
         Command::Reference(options) => reference::run(&options),
     };

@@ -1,0 +1,304 @@
+//! `midsession features` and `midsession sessions`: the past by the same code.
+
+use super::{Failure, Global, out};
+use crate::assemble::Assembly;
+use crate::config::Config;
+use crate::history::arrivals::{Arrivals, Report};
+use crate::history::entities::{Entities, Entity};
+use crate::history::features::{self, Question};
+use crate::history::format::Format;
+use crate::history::logged::Logged;
+use crate::history::progress::Progress;
+use crate::history::sessions;
+use crate::history::sort::MEMORY_BYTES;
+use crate::history::table::Table;
+use crate::keys::Keys;
+use clap::{Args, ValueEnum};
+use midsession_collect::{Collector, Limits, Settings, Source};
+use midsession_edge::AsOf;
+use midsession_engine_local::{RealDisk, View};
+use midsession_event::{Str, Topic};
+use midsession_feature::Key;
+use midsession_ports::Log;
+use midsession_stream::Config as StreamConfig;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub(super) const FEATURES_EXAMPLES: &str = "Examples:
+  midsession features --events shop.jsonl
+  midsession features --events enriched/*.tsv.gz --entities labels.csv --output training.parquet
+  midsession features --data /var/lib/midsession --entities served.jsonl
+  midsession features --data /var/lib/midsession --user u-4 --as-of 3,812,1795348800000";
+
+pub(super) const SESSIONS_EXAMPLES: &str = "Examples:
+  midsession sessions --events train.txt.gz
+  midsession sessions --events segment/*.json.gz --output sessions.parquet
+  midsession sessions --data /var/lib/midsession";
+
+#[derive(Args, Debug)]
+struct Input {
+    /// History files, packed with gzip or not
+    #[arg(long, num_args = 1.., value_name = "FILE", required_unless_present = "data")]
+    events: Vec<PathBuf>,
+    /// The log of a data folder, in place of files
+    #[arg(long, value_name = "DIR", conflicts_with = "events")]
+    data: Option<PathBuf>,
+    /// What the files hold; without it, told by their content
+    #[arg(long, value_enum, conflicts_with = "data")]
+    format: Option<Format>,
+    /// Whose rules apply to the files: a source of the configuration; without it the first
+    #[arg(long, value_name = "NAME", conflicts_with = "data")]
+    source: Option<String>,
+    /// The feature profile; without it the configured one
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// Where rows go, by its name JSON lines (.jsonl) or Parquet (.parquet); without it JSON lines on stdout
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct FeaturesOptions {
+    #[command(flatten)]
+    input: Input,
+    /// For whom and as of when: CSV or JSON lines with user or session, and at (RFC 3339) or as_of; without it a row
+    /// follows each event
+    #[arg(long, value_name = "FILE")]
+    entities: Option<PathBuf>,
+    /// For one user or visitor
+    #[arg(long, value_name = "ID", conflicts_with_all = ["entities", "session"])]
+    user: Option<String>,
+    /// For one session, by our id or the tracker's
+    #[arg(long, value_name = "ID", conflicts_with = "entities")]
+    session: Option<String>,
+    /// As of this instant (RFC 3339)
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["entities", "as_of"])]
+    at: Option<String>,
+    /// As of the state that a live answer named: its as_of
+    #[arg(long, value_name = "PARTITION,OFFSET,NOW", requires = "data", conflicts_with = "entities")]
+    as_of: Option<String>,
+    /// These features only, separated by commas
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    features: Vec<String>,
+    /// Whose features follow each event
+    #[arg(long, value_enum, default_value_t = Follow::User, conflicts_with_all = ["entities", "user", "session"])]
+    key: Follow,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Follow {
+    /// The user's, or the visitor's while nobody is signed in
+    User,
+    /// The session's
+    Session,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct SessionsOptions {
+    #[command(flatten)]
+    input: Input,
+}
+
+/// What a history is read with.
+struct Setup {
+    config: Config,
+    assembly: Assembly,
+}
+
+impl Setup {
+    fn load(global: &Global, input: &Input) -> Result<Self, Failure> {
+        let mut config = global.load()?;
+        if let Some(profile) = &input.profile {
+            // A file's name is meant from here, not from beside the configuration.
+            let path = Path::new(profile);
+            config.profile = match std::path::absolute(path) {
+                Ok(absolute) if path.exists() => absolute.display().to_string(),
+                _ => profile.clone(),
+            };
+        }
+        let assembly = Assembly::load(&config, false)?;
+        Ok(Self { config, assembly })
+    }
+
+    fn stream(&self, partitions: u32) -> StreamConfig {
+        StreamConfig { cap_memory_ms: self.assembly.longest_cap_ms(), ..self.config.stream(partitions) }
+    }
+
+    /// The collector that reads files: the configured sources with their rules.
+    fn collector(&self, source: Option<&str>) -> Result<Arc<Collector>, Failure> {
+        let mut sources = self.config.sources.clone();
+        if sources.is_empty() {
+            sources.push(Source::default());
+        }
+        if let Some(name) = source {
+            let names: Vec<String> = sources.iter().map(|source| source.name.to_string()).collect();
+            sources.retain(|source| source.name.as_str() == name);
+            if sources.is_empty() {
+                let hint = format!("there is: {}", names.join(", "));
+                return Err(Failure::usage(format!("there is no source `{name}`")).hint(hint));
+            }
+        }
+        // Ids that a source hashes are the ones of the live path where its data folder is at hand.
+        let secret = if self.config.data.join("keys.toml").exists() {
+            crate::app::secret(&Keys::load(&self.config.data)?.signing_key)
+        } else {
+            [0; 32]
+        };
+        let settings = Settings { limits: Limits::default(), secret, accept_any_key: true };
+        let geo = self.config.geo_database.as_deref().map(crate::geo::open).transpose();
+        let geo = geo.map_err(crate::app::geo_failure)?;
+        let schemas = crate::schemas::load(&self.config)?.0;
+        Ok(Arc::new(Collector::new(sources, settings, schemas, geo)))
+    }
+
+    /// A folder's log, with the session rules that it was begun with.
+    fn log(&mut self, folder: &Path) -> Result<Arc<dyn Log>, Failure> {
+        if !folder.exists() {
+            let hint = "pass --data with the folder that the server prints at its start";
+            return Err(Failure::new(format!("{} is not there", folder.display())).hint(hint));
+        }
+        let log: Arc<dyn Log> = Arc::new(View::open(Arc::new(RealDisk), folder)?);
+        if let Some(rules) = crate::folder::known(log.as_ref())? {
+            self.config.session = rules;
+        }
+        Ok(log)
+    }
+}
+
+pub(super) fn features(global: &Global, options: FeaturesOptions) -> Result<(), Failure> {
+    let mut setup = Setup::load(global, &options.input)?;
+    let entities = asked(&options)?;
+    if let Some(entities) = &entities
+        && entities.as_of
+        && options.input.data.is_none()
+    {
+        let hint = "give the data folder of the server that answered: --data DIR";
+        return Err(Failure::usage("rows with as_of are answered from a log").hint(hint));
+    }
+    let log = options.input.data.as_deref().map(|folder| setup.log(folder)).transpose()?;
+    let question = Question {
+        assembly: &setup.assembly,
+        key: if options.key == Follow::Session { Key::Session } else { Key::User },
+        names: options.features.iter().map(|name| Str::from(name.as_str())).collect(),
+        entities,
+        leak: features::leaks(),
+    };
+    question.check()?;
+    let mut table = Table::create(options.input.output.as_deref(), question.columns())?;
+    let progress = Progress::new();
+    if let Some(log) = &log {
+        let logged = Logged::new(log, &progress)?;
+        question.of_log(&logged, setup.stream(log.partitions(Topic::Behavior)), &mut table)?;
+        progress.finish();
+        return told_log(global, &options.input, &logged, table);
+    }
+    let collector = setup.collector(options.input.source.as_deref())?;
+    let mut arrivals =
+        Arrivals::open(&options.input.events, options.input.format, &collector, MEMORY_BYTES, &progress)?;
+    question.of_files(&mut arrivals, &collector, setup.stream(setup.config.partitions), &mut table)?;
+    progress.finish();
+    told_files(global, &options.input, &arrivals, table)
+}
+
+/// For whom features are asked, where that is said.
+fn asked(options: &FeaturesOptions) -> Result<Option<Entities>, Failure> {
+    if let Some(path) = &options.entities {
+        return Entities::open(path, MEMORY_BYTES).map(Some);
+    }
+    let (key, id) = match (&options.user, &options.session) {
+        (Some(id), _) => (Key::User, id),
+        (None, Some(id)) => (Key::Session, id),
+        (None, None) if options.at.is_some() || options.as_of.is_some() => {
+            return Err(Failure::usage("--at and --as-of say when, not whose").hint("add --user ID or --session ID"));
+        }
+        (None, None) => return Ok(None),
+    };
+    let entity = match (&options.as_of, &options.at) {
+        (Some(text), _) => {
+            let numbers: Vec<i64> = text.split(',').filter_map(|part| part.trim().parse().ok()).collect();
+            let of = |numbers: &[i64]| match numbers {
+                [partition, offset, now] => {
+                    Some(AsOf { partition: u32::try_from(*partition).ok()?, offset: *offset, now: *now })
+                }
+                _ => None,
+            };
+            let hint = "it is the as_of of a live answer, like 3,812,1795348800000";
+            let as_of = of(&numbers)
+                .ok_or_else(|| Failure::usage(format!("`{text}` is not PARTITION,OFFSET,NOW")).hint(hint))?;
+            Entity::served(key, id, as_of)
+        }
+        (None, Some(at)) => {
+            let time: jiff::Timestamp =
+                at.parse().map_err(|_| Failure::usage(format!("`{at}` is not a time like 2026-11-22T12:00:00Z")))?;
+            Entity { is_session: key == Key::Session, id: id.into(), at_us: time.as_microsecond(), as_of: None }
+        }
+        (None, None) => return Err(Failure::usage("as of when?").hint("add --at TIME or --as-of PARTITION,OFFSET,NOW")),
+    };
+    Entities::one(&entity).map(Some)
+}
+
+pub(super) fn sessions(global: &Global, options: SessionsOptions) -> Result<(), Failure> {
+    let input = &options.input;
+    let mut setup = Setup::load(global, input)?;
+    let log = input.data.as_deref().map(|folder| setup.log(folder)).transpose()?;
+    let mut table = Table::create(input.output.as_deref(), sessions::columns())?;
+    let progress = Progress::new();
+    if let Some(log) = &log {
+        let logged = Logged::new(log, &progress)?;
+        sessions::of_log(&logged, &setup.assembly, setup.stream(log.partitions(Topic::Behavior)), &mut table)?;
+        progress.finish();
+        return told_log(global, input, &logged, table);
+    }
+    let collector = setup.collector(input.source.as_deref())?;
+    let mut arrivals = Arrivals::open(&input.events, input.format, &collector, MEMORY_BYTES, &progress)?;
+    let config = setup.stream(setup.config.partitions);
+    sessions::of_files(&mut arrivals, &collector, &setup.assembly, config, &mut table)?;
+    progress.finish();
+    told_files(global, input, &arrivals, table)
+}
+
+/// Says what came of files; nothing usable at all is a failure.
+fn told_files(global: &Global, input: &Input, arrivals: &Arrivals, table: Table) -> Result<(), Failure> {
+    let report = arrivals.report.borrow();
+    let Report { lines, events, refused, dropped, shown } = &*report;
+    for line in shown {
+        eprintln!("refused: {line}");
+    }
+    if *refused as usize > shown.len() {
+        eprintln!("refused: {} more", *refused as usize - shown.len());
+    }
+    if *events == 0 && *dropped == 0 {
+        let what = format!("none of {lines} lines gave an event");
+        return Err(Failure::new(what).hint("is --format the right one? the lines above say what was wrong"));
+    }
+    let rows = table.finish()?;
+    let Some(output) = &input.output else { return Ok(()) };
+    let output = output.display();
+    if global.json {
+        let told = json!({"output": output.to_string(), "rows": rows, "lines": lines, "events": events,
+            "refused": refused, "left_out": dropped, "files_sorted": arrivals.sorted});
+        out(&told.to_string());
+    } else {
+        out(&format!(
+            "{rows} rows in {output}, from {events} events in {lines} lines ({refused} refused, {dropped} left out by a rule)"
+        ));
+    }
+    Ok(())
+}
+
+/// Says what came of a log.
+fn told_log(global: &Global, input: &Input, log: &Logged<'_>, table: Table) -> Result<(), Failure> {
+    if log.dead() > 0 {
+        eprintln!("refused: {} records of the log can't be read", log.dead());
+    }
+    let rows = table.finish()?;
+    let Some(output) = &input.output else { return Ok(()) };
+    let output = output.display();
+    if global.json {
+        out(&json!({"output": output.to_string(), "rows": rows, "unreadable": log.dead()}).to_string());
+    } else {
+        out(&format!("{rows} rows in {output}"));
+    }
+    Ok(())
+}

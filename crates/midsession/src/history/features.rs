@@ -1,0 +1,400 @@
+//! Features as they were: for each question, or after each event, what would have been served then and nothing from
+//! later.
+
+use super::arrivals::Arrivals;
+use super::entities::{Entities, Entity};
+use super::format::Unreadable;
+use super::logged::Logged;
+use super::machines::{FeaturesAlone, Machines, Values, read_session, read_shopper};
+use super::sort::Item;
+use super::table::{Cell, Kind, Row, Table};
+use crate::assemble::Assembly;
+use crate::cli::Failure;
+use midsession_collect::Collector;
+use midsession_edge::AsOf;
+use midsession_event::{Event, PropertyValue, SessionId, ShopperId, Str};
+use midsession_feature::Key;
+use midsession_feature::expr::Type;
+use midsession_stream::{Config, Seam};
+use serde::ser::{SerializeMap, Serializer};
+use std::sync::Arc;
+
+/// What is asked of a history.
+pub struct Question<'a> {
+    /// The definitions.
+    pub assembly: &'a Assembly,
+    /// Whose features follow each event, where nobody in particular is asked for.
+    pub key: Key,
+    /// Which features; all of them when empty.
+    pub names: Vec<Str>,
+    /// For whom and when; without it a row follows each event.
+    pub entities: Option<Entities>,
+    /// A fault to be made on purpose, so that tests can show that they would find it.
+    pub leak: bool,
+}
+
+/// The fault that a test wants to see found: events from later are read too. Only builds with debug assertions look
+/// for it.
+pub fn leaks() -> bool {
+    cfg!(debug_assertions) && std::env::var("MIDSESSION_DEFECT").is_ok_and(|name| name == "history_leaks")
+}
+
+/// Features of one shopper or session at one instant.
+#[derive(Clone, Debug)]
+pub struct Features {
+    key: Key,
+    id: Str,
+    at_us: i64,
+    /// The event that it follows.
+    event_id: Option<Str>,
+    as_of: Option<AsOf>,
+    is_assumed: bool,
+    is_incomplete: bool,
+    is_known: bool,
+    values: Vec<(Str, PropertyValue)>,
+    /// Where a feature's value goes among the columns.
+    places: Arc<Vec<Str>>,
+}
+
+/// The columns before the features.
+const FIXED: [(&str, Kind); 10] = [
+    ("user", Kind::Text),
+    ("session", Kind::Text),
+    ("at", Kind::Time),
+    ("event_id", Kind::Text),
+    ("arrival", Kind::Text),
+    ("known", Kind::Bool),
+    ("incomplete", Kind::Bool),
+    ("as_of_partition", Kind::Int),
+    ("as_of_offset", Kind::Int),
+    ("as_of_now", Kind::Int),
+];
+
+impl serde::Serialize for Features {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry(self.key.name(), &self.id)?;
+        map.serialize_entry("at", &time_text(self.at_us))?;
+        if let Some(event_id) = &self.event_id {
+            map.serialize_entry("event_id", event_id)?;
+        }
+        if let Some(as_of) = &self.as_of {
+            map.serialize_entry("as_of", as_of)?;
+        }
+        if self.is_assumed {
+            map.serialize_entry("arrival", "assumed")?;
+        }
+        if !self.is_known {
+            map.serialize_entry("known", &false)?;
+        }
+        if self.is_incomplete {
+            map.serialize_entry("incomplete", &true)?;
+        }
+        map.serialize_entry("features", &ByName(&self.values))?;
+        map.end()
+    }
+}
+
+struct ByName<'a>(&'a [(Str, PropertyValue)]);
+
+impl serde::Serialize for ByName<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+impl Row for Features {
+    fn cells(&self, columns: usize) -> Vec<Cell> {
+        let mut cells = Vec::with_capacity(columns);
+        let id = |key: Key| if self.key == key { Cell::Text(self.id.clone()) } else { Cell::Null };
+        let as_of = |part: fn(&AsOf) -> i64| self.as_of.as_ref().map_or(Cell::Null, |as_of| Cell::Int(part(as_of)));
+        cells.extend([
+            id(Key::User),
+            id(Key::Session),
+            Cell::Time(self.at_us.div_euclid(1000)),
+            self.event_id.clone().into(),
+            self.is_assumed.then(|| "assumed".into()).into(),
+            Cell::Bool(self.is_known),
+            Cell::Bool(self.is_incomplete),
+            as_of(|as_of| i64::from(as_of.partition)),
+            as_of(|as_of| as_of.offset),
+            as_of(|as_of| as_of.now),
+        ]);
+        let mut values = self.values.iter().peekable();
+        for place in self.places.iter() {
+            // Both are in the order of definition, or of the question.
+            match values.next_if(|(name, _)| name == place) {
+                Some((_, value)) => cells.push(value.into()),
+                None => match self.values.iter().find(|(name, _)| name == place) {
+                    Some((_, value)) => cells.push(value.into()),
+                    None => cells.push(Cell::Null),
+                },
+            }
+        }
+        cells
+    }
+}
+
+/// RFC 3339, as exactly as it is known.
+pub fn time_text(at_us: i64) -> String {
+    jiff::Timestamp::from_microsecond(at_us).map_or_else(|_| at_us.to_string(), |time| time.to_string())
+}
+
+impl Question<'_> {
+    /// The columns of the answer.
+    pub fn columns(&self) -> Vec<(Str, Kind)> {
+        let mut columns: Vec<(Str, Kind)> = FIXED.map(|(name, kind)| (Str::from(name), kind)).to_vec();
+        columns.extend(self.features());
+        columns
+    }
+
+    /// The features that are asked for, with what they hold.
+    fn features(&self) -> Vec<(Str, Kind)> {
+        let keys = match &self.entities {
+            Some(entities) => [(Key::User, entities.users), (Key::Session, entities.sessions)],
+            None => [(Key::User, self.key == Key::User), (Key::Session, self.key == Key::Session)],
+        };
+        let mut columns: Vec<(Str, Kind)> = Vec::new();
+        for (key, _) in keys.into_iter().filter(|(_, asked)| *asked) {
+            for (name, ty) in self.assembly.feature_types(key) {
+                let wanted = self.names.is_empty() || self.names.contains(name);
+                if wanted && !columns.iter().any(|(known, _)| known == name) {
+                    columns.push((name.clone(), kind_of(ty)));
+                }
+            }
+        }
+        columns
+    }
+
+    /// Refuses names that no feature has.
+    ///
+    /// # Errors
+    /// One of them is unknown.
+    pub fn check(&self) -> Result<(), Failure> {
+        let known: Vec<&Str> = [Key::User, Key::Session]
+            .iter()
+            .flat_map(|key| self.assembly.feature_types(*key))
+            .map(|(name, _)| name)
+            .collect();
+        let Some(unknown) = self.names.iter().find(|name| !known.contains(name)) else { return Ok(()) };
+        let nearest = midsession_feature::nearest(unknown, known.iter().map(|name| name.as_str()));
+        let hint = nearest.map_or("midsession check lists them".to_owned(), |name| format!("did you mean {name}?"));
+        Err(Failure::usage(format!("there is no feature `{unknown}`")).hint(hint))
+    }
+
+    fn row(&self, key: Key, id: Str, at_us: i64, read: Option<Values>, places: &Arc<Vec<Str>>) -> Features {
+        let is_known = read.is_some();
+        let (id, values) = read.map_or((id, Vec::new()), |read| (read.id, read.values));
+        Features {
+            key,
+            id,
+            at_us,
+            event_id: None,
+            as_of: None,
+            is_assumed: false,
+            is_incomplete: false,
+            is_known,
+            values,
+            places: Arc::clone(places),
+        }
+    }
+
+    fn places(&self) -> Arc<Vec<Str>> {
+        Arc::new(self.features().into_iter().map(|(name, _)| name).collect())
+    }
+
+    /// The answer from files.
+    ///
+    /// # Errors
+    /// A file can't be read, or the output not written.
+    pub fn of_files(
+        mut self,
+        arrivals: &mut Arrivals,
+        collector: &Collector,
+        config: Config,
+        table: &mut Table,
+    ) -> Result<(), Failure> {
+        let places = self.places();
+        let mut entities = self.entities.take();
+        let definitions = FeaturesAlone(self.assembly);
+        let mut machines = Machines::new(config, &definitions);
+        let mut asked = next(&mut entities)?;
+        let mut is_assumed = false;
+        while let Some(item) = arrivals.next_item()? {
+            while let Some(entity) = asked.take_if(|entity| entity.at_us < item.at_us && !self.leak) {
+                table.row(&self.answer(&entity, &mut machines, is_assumed, &places))?;
+                asked = next(&mut entities)?;
+            }
+            is_assumed |= item.tag == 2;
+            for event in events_of(&item, arrivals, collector) {
+                let event_id = event.event_id.0.clone();
+                let Some(took) = machines.event(event, item.at_us.div_euclid(1000)) else { continue };
+                if entities.is_none()
+                    && let Some((id, now_us)) = self.follows(&took.shopper, took.seam).map(|id| (id, item.at_us))
+                {
+                    let read = machines.read(self.assembly, self.key, &id, &self.names, now_us.div_euclid(1000), false);
+                    let mut row = self.row(self.key, id, now_us, read, &places);
+                    (row.event_id, row.is_assumed) = (Some(event_id), is_assumed);
+                    table.row(&row)?;
+                }
+            }
+            while let Some(entity) = asked.take_if(|entity| entity.at_us < item.at_us) {
+                // Reached with the seeded fault alone: the event from later is in.
+                table.row(&self.answer(&entity, &mut machines, is_assumed, &places))?;
+                asked = next(&mut entities)?;
+            }
+        }
+        while let Some(entity) = asked {
+            table.row(&self.answer(&entity, &mut machines, is_assumed, &places))?;
+            asked = next(&mut entities)?;
+        }
+        Ok(())
+    }
+
+    fn answer(
+        &self,
+        entity: &Entity,
+        machines: &mut Machines<'_, FeaturesAlone<'_>>,
+        is_assumed: bool,
+        places: &Arc<Vec<Str>>,
+    ) -> Features {
+        let read = machines.read(self.assembly, entity.key(), &entity.id, &self.names, entity.now_ms(), true);
+        let row = self.row(entity.key(), entity.id.clone(), entity.at_us, read, places);
+        Features { is_assumed, ..row }
+    }
+
+    /// Whose row follows an event: its shopper's or its session's; nobody's after a repeat or a refused one.
+    fn follows(&self, shopper: &ShopperId, seam: Seam) -> Option<Str> {
+        match (self.key, seam) {
+            (Key::Session, Seam::Applied(session)) => Some(id_of(session)),
+            (Key::User, Seam::Applied(_) | Seam::TooLate) => Some(shopper.as_str().into()),
+            _ => None,
+        }
+    }
+
+    /// The answer from the log of a data folder.
+    ///
+    /// # Errors
+    /// The log can't be read, or the output not written.
+    pub fn of_log(mut self, log: &Logged<'_>, config: Config, table: &mut Table) -> Result<(), Failure> {
+        let places = self.places();
+        match self.entities.take() {
+            Some(entities) if entities.as_of => self.as_served(log, entities, config, table, &places),
+            entities => self.at_instants(log, entities, config, table, &places),
+        }
+    }
+
+    /// Each partition's log up to the places that live answers named.
+    fn as_served(
+        &self,
+        log: &Logged<'_>,
+        mut entities: Entities,
+        config: Config,
+        table: &mut Table,
+        places: &Arc<Vec<Str>>,
+    ) -> Result<(), Failure> {
+        let mut asked = entities.next_entity()?;
+        while let Some((partition, _)) = asked.as_ref().and_then(|entity| entity.as_of) {
+            let mut replay = log.replay(partition, config, self.assembly)?;
+            while let Some(entity) = asked.take_if(|entity| entity.as_of.is_some_and(|(of, _)| of == partition)) {
+                let (_, offset) = entity.as_of.unwrap_or_default();
+                let is_whole = replay.run(offset + i64::from(self.leak))?;
+                let now_ms = entity.now_ms();
+                let stream = &replay.stream;
+                let read = match entity.key() {
+                    Key::Session => read_session(stream, self.assembly, &entity.id, &self.names, now_ms),
+                    _ => read_shopper(stream, self.assembly, &entity.id, &self.names, now_ms).unwrap_or(None),
+                };
+                let row = self.row(entity.key(), entity.id.clone(), entity.at_us, read, places);
+                let as_of = Some(AsOf { partition, offset, now: now_ms });
+                let is_incomplete = !is_whole || replay.lacks(now_ms);
+                table.row(&Features { as_of, is_incomplete, ..row })?;
+                asked = entities.next_entity()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All partitions side by side, by the stamps of their records.
+    fn at_instants(
+        &self,
+        log: &Logged<'_>,
+        mut entities: Option<Entities>,
+        config: Config,
+        table: &mut Table,
+        places: &Arc<Vec<Str>>,
+    ) -> Result<(), Failure> {
+        let mut machines = Machines::new(config, self.assembly);
+        let mut asked = next(&mut entities)?;
+        let mut records = log.records()?;
+        let answer = |entity: Entity, machines: &mut Machines<'_, Assembly>| {
+            let now_ms = entity.now_ms();
+            let read = machines.read(self.assembly, entity.key(), &entity.id, &self.names, now_ms, false);
+            let row = self.row(entity.key(), entity.id.clone(), entity.at_us, read, places);
+            Features { is_incomplete: log.lacks(now_ms), ..row }
+        };
+        while let Some((partition, entry)) = records.next_record()? {
+            while let Some(entity) = asked.take_if(|entity| entity.now_ms() < entry.stamp_ms && !self.leak) {
+                table.row(&answer(entity, &mut machines))?;
+                asked = next(&mut entities)?;
+            }
+            let Some(record) = log.decode(&entry) else { continue };
+            let event = entities.is_none().then(|| Logged::event_of(&record)).flatten();
+            let seam = machines.logged(partition, entry.offset, entry.stamp_ms, record);
+            if let (Some((shopper, event_id)), Some(seam)) = (event, seam)
+                && let Some(id) = self.follows(&shopper, seam)
+            {
+                let now_ms = entry.stamp_ms;
+                let read = machines.read(self.assembly, self.key, &id, &self.names, now_ms, false);
+                let mut row = self.row(self.key, id, now_ms * 1000, read, places);
+                row.event_id = Some(event_id);
+                row.as_of = Some(AsOf { partition: partition.0, offset: entry.offset, now: now_ms });
+                row.is_incomplete = log.lacks(now_ms);
+                table.row(&row)?;
+            }
+        }
+        while let Some(entity) = asked {
+            table.row(&answer(entity, &mut machines))?;
+            asked = next(&mut entities)?;
+        }
+        Ok(())
+    }
+}
+
+fn kind_of(ty: Type) -> Kind {
+    match ty {
+        Type::Bool => Kind::Bool,
+        Type::Int => Kind::Int,
+        Type::Float => Kind::Float,
+        Type::Text | Type::Any => Kind::Text,
+    }
+}
+
+fn id_of(session: SessionId) -> Str {
+    session.to_string().into()
+}
+
+fn next(entities: &mut Option<Entities>) -> Result<Option<Entity>, Failure> {
+    entities.as_mut().map_or(Ok(None), Entities::next_entity)
+}
+
+/// The events of a message; what is refused or left out is counted.
+pub fn events_of(item: &Item, arrivals: &Arrivals, collector: &Collector) -> Vec<Event> {
+    let Some((source, line)) = arrivals.place(item) else { return Vec::new() };
+    let collected = source.format.collect(&item.bytes, item.at_us, collector);
+    let mut report = arrivals.report.borrow_mut();
+    report.dropped += collected.dropped.len() as u64;
+    report.events += collected.events.len() as u64;
+    for rejected in &collected.rejects {
+        let reject = &rejected.reject;
+        let field = reject.field.as_ref().map(|field| format!("{field}: ")).unwrap_or_default();
+        let hint = reject.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        let why = Unreadable { code: reject.code.to_string(), message: format!("{field}{}{hint}", reject.message) };
+        report.refuse(&source.path, line, &why);
+    }
+    if let Some(code) = collected.unattributed {
+        let why = Unreadable { code: code.to_owned(), message: "the message belongs to no source".into() };
+        report.refuse(&source.path, line, &why);
+    }
+    collected.events
+}

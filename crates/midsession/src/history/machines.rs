@@ -1,0 +1,261 @@
+//! The partitions' machines over a history: each event goes its way through them as it would live, with its arrival as
+//! the stamp.
+
+use crate::assemble::Assembly;
+use crate::find::{self, Found};
+use midsession_event::{
+    Event, PartitionId, Record, SessionId, SessionState, SessionUpdate, ShopperId, Str, Tick, partition_of,
+};
+use midsession_feature::Key;
+use midsession_machine::{Ask, Definitions, Derived, Effect, View};
+use midsession_stream::{Config, Counters, Seam, Stream};
+use std::collections::VecDeque;
+
+/// The definitions without the interventions: nobody is asked about the past, and nothing waits for an answer.
+pub struct FeaturesAlone<'a>(pub &'a Assembly);
+
+impl Definitions for FeaturesAlone<'_> {
+    fn derive(&self, event: &Event, out: &mut Vec<Derived>) {
+        self.0.derive(event, out);
+    }
+
+    fn idle_thresholds_ms(&self) -> &[i64] {
+        &[]
+    }
+
+    fn on_event(&self, _: &View<'_>, _: &Event, _: &mut dyn FnMut(Ask)) {}
+
+    fn on_idle(&self, _: &View<'_>, _: i64, _: &mut dyn FnMut(Ask)) {}
+
+    fn allows(&self, _: &View<'_>, _: &str, _: SessionId) -> bool {
+        false
+    }
+
+    fn version(&self, _: &str) -> Option<&str> {
+        None
+    }
+
+    fn still_holds(&self, _: &View<'_>, _: &str) -> bool {
+        true
+    }
+}
+
+/// What became of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Took {
+    /// Whose it is.
+    pub shopper: ShopperId,
+    /// At the home of its shopper.
+    pub seam: Seam,
+}
+
+/// Features as read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Values {
+    /// The user, visitor or session that the question resolved to.
+    pub id: Str,
+    /// Where it is at home.
+    pub partition: PartitionId,
+    /// Present values by name.
+    pub values: Vec<(Str, midsession_event::PropertyValue)>,
+}
+
+/// All partitions of a history.
+pub struct Machines<'d, D> {
+    streams: Vec<Stream>,
+    next: Vec<i64>,
+    definitions: &'d D,
+    effects: Vec<Effect>,
+    routed: VecDeque<(PartitionId, Record)>,
+    /// Sessions that have ended, to be taken; where somebody wants them.
+    closed: Option<Vec<SessionUpdate>>,
+}
+
+impl<'d, D: Definitions> Machines<'d, D> {
+    /// Empty partitions.
+    pub fn new(config: Config, definitions: &'d D) -> Self {
+        Self {
+            streams: (0..config.partitions).map(|partition| Stream::new(PartitionId(partition), config)).collect(),
+            next: vec![0; config.partitions as usize],
+            definitions,
+            effects: Vec::new(),
+            routed: VecDeque::new(),
+            closed: None,
+        }
+    }
+
+    /// Keeps the sessions that end, for [`Self::take_closed`].
+    #[must_use]
+    pub fn keeping_closed(mut self) -> Self {
+        self.closed = Some(Vec::new());
+        self
+    }
+
+    /// Takes an event that came in at this stamp; a hand-off or a forward arrives at once.
+    pub fn event(&mut self, event: Event, stamp_ms: i64) -> Option<Took> {
+        let shopper = match (&event.visitor_id, &event.user_id) {
+            (Some(visitor), _) => ShopperId::Visitor(visitor.clone()),
+            (None, Some(user)) => ShopperId::User(user.clone()),
+            (None, None) => return None,
+        };
+        let partition = partition_of(event.key(), self.partitions());
+        let seam = self.append(partition, stamp_ms, Record::Event(Box::new(event)))?;
+        let mut took = Took { shopper, seam };
+        while let Some((partition, record)) = self.routed.pop_front() {
+            let user = match &record {
+                Record::Forward(forward) => Some(ShopperId::User(forward.user_id.clone())),
+                _ => None,
+            };
+            if let (Some(seam), Some(shopper)) = (self.append(partition, stamp_ms, record), user) {
+                took = Took { shopper, seam };
+            }
+        }
+        Some(took)
+    }
+
+    fn append(&mut self, partition: PartitionId, stamp_ms: i64, record: Record) -> Option<Seam> {
+        let offset = self.next.get(partition.0 as usize).copied()?;
+        let seam = self.record(partition, offset, stamp_ms, record);
+        let partitions = self.partitions();
+        for effect in self.effects.drain(..) {
+            match effect {
+                Effect::Handoff(handoff) => {
+                    let home = partition_of(handoff.user_id.as_str(), partitions);
+                    self.routed.push_back((home, Record::Handoff(handoff)));
+                }
+                Effect::Forward(forward) => {
+                    let home = partition_of(forward.user_id.as_str(), partitions);
+                    self.routed.push_back((home, Record::Forward(forward)));
+                }
+                _ => {}
+            }
+        }
+        seam
+    }
+
+    /// Takes a record of a log, at its own place. What it routes to other partitions is on the log itself.
+    pub fn logged(&mut self, partition: PartitionId, offset: i64, stamp_ms: i64, record: Record) -> Option<Seam> {
+        let seam = self.record(partition, offset, stamp_ms, record);
+        self.effects.clear();
+        seam
+    }
+
+    fn record(&mut self, partition: PartitionId, offset: i64, stamp_ms: i64, record: Record) -> Option<Seam> {
+        let index = partition.0 as usize;
+        let stream = self.streams.get_mut(index)?;
+        self.next[index] = offset + 1;
+        let seam = stream.on_record(offset, stamp_ms, record, self.definitions, &mut self.effects);
+        if let Some(closed) = &mut self.closed {
+            closed.extend(self.effects.iter().filter_map(|effect| match effect {
+                Effect::Session(update) if update.state == SessionState::Closed => Some(update.as_ref().clone()),
+                _ => None,
+            }));
+        }
+        seam
+    }
+
+    /// Time has passed: what is due by now fires.
+    pub fn advance(&mut self, partition: PartitionId, now_ms: i64) {
+        let due = self.streams.get(partition.0 as usize).and_then(Stream::next_deadline_ms);
+        if let Some(due_ms) = due.filter(|due_ms| *due_ms <= now_ms) {
+            self.append(partition, now_ms, Record::Tick(Tick { due_ms }));
+        }
+    }
+
+    /// Likewise in every partition.
+    pub fn advance_all(&mut self, now_ms: i64) {
+        (0..self.partitions()).for_each(|partition| self.advance(PartitionId(partition), now_ms));
+    }
+
+    /// Partitions.
+    pub fn partitions(&self) -> u32 {
+        self.streams.len() as u32
+    }
+
+    /// One partition.
+    pub fn stream(&self, partition: PartitionId) -> Option<&Stream> {
+        self.streams.get(partition.0 as usize)
+    }
+
+    /// Sessions that have ended since this was asked last.
+    pub fn take_closed(&mut self) -> Vec<SessionUpdate> {
+        self.closed.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Sessions that have not ended.
+    pub fn live(&self) -> impl Iterator<Item = SessionUpdate> {
+        self.streams.iter().flat_map(|stream| {
+            let sessions = stream.shoppers_from(0).flat_map(|(_, shopper)| &shopper.sessions);
+            sessions.filter(|session| session.is_live()).map(move |session| session.update(stream.currencies()))
+        })
+    }
+
+    /// All counters together.
+    pub fn counters(&self) -> Counters {
+        self.streams.iter().fold(Counters::default(), |sum, stream| sum.plus(&stream.counters()))
+    }
+
+    /// The features of a user, visitor or session at an instant; timers that are due by then fire first if `ticks`.
+    pub fn read(
+        &mut self,
+        assembly: &Assembly,
+        key: Key,
+        id: &str,
+        names: &[Str],
+        now_ms: i64,
+        ticks: bool,
+    ) -> Option<Values> {
+        if key == Key::Session {
+            return (0..self.partitions()).find_map(|partition| {
+                let partition = PartitionId(partition);
+                find::session(self.stream(partition)?, id)?;
+                if ticks {
+                    self.advance(partition, now_ms);
+                }
+                read_session(self.stream(partition)?, assembly, id, names, now_ms)
+            });
+        }
+        let mut partition = partition_of(id, self.partitions());
+        let mut id = Str::from(id);
+        // A visitor leads to a user, and a user to nobody else.
+        for _ in 0..2 {
+            if ticks {
+                self.advance(partition, now_ms);
+            }
+            match read_shopper(self.stream(partition)?, assembly, &id, names, now_ms) {
+                Ok(values) => return values,
+                Err(user) => {
+                    partition = partition_of(&user, self.partitions());
+                    id = user;
+                }
+            }
+        }
+        None
+    }
+}
+
+/// A shopper's features in this partition. An error names the user that the visitor has become, whose home is another
+/// partition's matter.
+pub fn read_shopper(
+    stream: &Stream,
+    assembly: &Assembly,
+    id: &Str,
+    names: &[Str],
+    now_ms: i64,
+) -> Result<Option<Values>, Str> {
+    let shopper = match find::shopper(stream, id, now_ms) {
+        Found::Here(shopper) => shopper,
+        Found::Moved(user) => return Err(user),
+        Found::Nobody => return Ok(None),
+    };
+    let view = stream.view(&shopper, now_ms);
+    let partition = stream.partition();
+    Ok(view.map(|view| Values { id: id.clone(), partition, values: assembly.user_values(&view, names) }))
+}
+
+/// A session's features in this partition.
+pub fn read_session(stream: &Stream, assembly: &Assembly, id: &str, names: &[Str], now_ms: i64) -> Option<Values> {
+    let view = stream.session_view(find::session(stream, id)?, now_ms)?;
+    let id = view.session?.id.to_string().into();
+    Some(Values { id, partition: stream.partition(), values: assembly.session_values(&view, names) })
+}

@@ -1,0 +1,195 @@
+//! The sessions of a history, each once: when it has ended, or as it stands when the history ends.
+
+use super::arrivals::Arrivals;
+use super::features::{events_of, time_text};
+use super::logged::Logged;
+use super::machines::{FeaturesAlone, Machines};
+use super::table::{Cell, Kind, Row, Table};
+use crate::assemble::Assembly;
+use crate::cli::Failure;
+use midsession_collect::Collector;
+use midsession_event::{SessionId, SessionState, SessionUpdate, Str};
+use midsession_machine::Definitions;
+use midsession_stream::Config;
+use serde::Serialize;
+
+/// A session as it is told.
+#[derive(Clone, Debug, Serialize)]
+pub struct SessionRow {
+    session_id: SessionId,
+    visitor_id: Option<Str>,
+    user_id: Option<Str>,
+    tracker_session_id: Option<Str>,
+    source: Str,
+    started_at: String,
+    ended_at: String,
+    duration_ms: i64,
+    state: SessionState,
+    events: i64,
+    page_views: i64,
+    product_views: i64,
+    add_to_carts: i64,
+    cart_value: Option<f64>,
+    currency: Option<Str>,
+    checkout_step: i32,
+    orders: i64,
+    revenue: Option<f64>,
+    abandoned: bool,
+    bot: bool,
+    device_class: Option<Str>,
+    campaign: Option<Str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arrival: Option<&'static str>,
+    #[serde(skip)]
+    from_to_ms: (i64, i64),
+}
+
+/// The columns of a session, in the order of [`SessionRow`]'s cells.
+const COLUMNS: [(&str, Kind); 23] = [
+    ("session_id", Kind::Text),
+    ("visitor_id", Kind::Text),
+    ("user_id", Kind::Text),
+    ("tracker_session_id", Kind::Text),
+    ("source", Kind::Text),
+    ("started_at", Kind::Time),
+    ("ended_at", Kind::Time),
+    ("duration_ms", Kind::Int),
+    ("state", Kind::Text),
+    ("events", Kind::Int),
+    ("page_views", Kind::Int),
+    ("product_views", Kind::Int),
+    ("add_to_carts", Kind::Int),
+    ("cart_value", Kind::Float),
+    ("currency", Kind::Text),
+    ("checkout_step", Kind::Int),
+    ("orders", Kind::Int),
+    ("revenue", Kind::Float),
+    ("abandoned", Kind::Bool),
+    ("bot", Kind::Bool),
+    ("device_class", Kind::Text),
+    ("campaign", Kind::Text),
+    ("arrival", Kind::Text),
+];
+
+/// The columns of the table.
+pub fn columns() -> Vec<(Str, Kind)> {
+    COLUMNS.map(|(name, kind)| (Str::from(name), kind)).to_vec()
+}
+
+fn row(update: SessionUpdate, is_assumed: bool) -> SessionRow {
+    SessionRow {
+        session_id: update.session_id,
+        visitor_id: update.visitor_id.map(|id| id.0),
+        user_id: update.user_id.map(|id| id.0),
+        tracker_session_id: update.tracker_session_id,
+        source: update.source,
+        started_at: time_text(update.started_at_ms * 1000),
+        ended_at: time_text(update.ended_at_ms * 1000),
+        duration_ms: update.ended_at_ms - update.started_at_ms,
+        state: update.state,
+        events: update.events,
+        page_views: update.page_views,
+        product_views: update.product_views,
+        add_to_carts: update.add_to_carts,
+        cart_value: update.cart_value,
+        currency: update.currency,
+        checkout_step: update.checkout_step,
+        orders: update.orders,
+        // Paid in several currencies it has no sum.
+        revenue: Some(update.revenue).filter(|revenue| !revenue.is_nan()),
+        abandoned: update.abandoned,
+        bot: update.bot,
+        device_class: update.device_class,
+        campaign: update.campaign,
+        arrival: is_assumed.then_some("assumed"),
+        from_to_ms: (update.started_at_ms, update.ended_at_ms),
+    }
+}
+
+impl Row for SessionRow {
+    fn cells(&self, _: usize) -> Vec<Cell> {
+        let state = match self.state {
+            SessionState::Open => "open",
+            SessionState::Idle => "idle",
+            SessionState::Merged => "merged",
+            SessionState::Closed => "closed",
+        };
+        let float = |value: Option<f64>| value.map_or(Cell::Null, Cell::Float);
+        vec![
+            Cell::Text(self.session_id.to_string().into()),
+            self.visitor_id.clone().into(),
+            self.user_id.clone().into(),
+            self.tracker_session_id.clone().into(),
+            Cell::Text(self.source.clone()),
+            Cell::Time(self.from_to_ms.0),
+            Cell::Time(self.from_to_ms.1),
+            Cell::Int(self.duration_ms),
+            Cell::Text(state.into()),
+            Cell::Int(self.events),
+            Cell::Int(self.page_views),
+            Cell::Int(self.product_views),
+            Cell::Int(self.add_to_carts),
+            float(self.cart_value),
+            self.currency.clone().into(),
+            Cell::Int(self.checkout_step.into()),
+            Cell::Int(self.orders),
+            float(self.revenue),
+            Cell::Bool(self.abandoned),
+            Cell::Bool(self.bot),
+            self.device_class.clone().into(),
+            self.campaign.clone().into(),
+            self.arrival.map(Str::from).into(),
+        ]
+    }
+}
+
+/// The sessions of files.
+///
+/// # Errors
+/// A file can't be read, or the output not written.
+pub fn of_files(
+    arrivals: &mut Arrivals,
+    collector: &Collector,
+    assembly: &Assembly,
+    config: Config,
+    table: &mut Table,
+) -> Result<(), Failure> {
+    let definitions = FeaturesAlone(assembly);
+    let mut machines = Machines::new(config, &definitions).keeping_closed();
+    let (mut is_assumed, mut last_us) = (false, i64::MIN);
+    while let Some(item) = arrivals.next_item()? {
+        is_assumed |= item.tag == 2;
+        last_us = item.at_us;
+        for event in events_of(&item, arrivals, collector) {
+            machines.event(event, item.at_us.div_euclid(1000));
+            ended(&mut machines, is_assumed, table)?;
+        }
+    }
+    machines.advance_all(last_us.div_euclid(1000));
+    rest(machines, is_assumed, table)
+}
+
+/// The sessions of a data folder's log.
+///
+/// # Errors
+/// The log can't be read, or the output not written.
+pub fn of_log(log: &Logged<'_>, assembly: &Assembly, config: Config, table: &mut Table) -> Result<(), Failure> {
+    let mut machines = Machines::new(config, assembly).keeping_closed();
+    let mut records = log.records()?;
+    while let Some((partition, entry)) = records.next_record()? {
+        if let Some(record) = log.decode(&entry) {
+            machines.logged(partition, entry.offset, entry.stamp_ms, record);
+            ended(&mut machines, false, table)?;
+        }
+    }
+    rest(machines, false, table)
+}
+
+fn ended<D: Definitions>(machines: &mut Machines<'_, D>, is_assumed: bool, table: &mut Table) -> Result<(), Failure> {
+    machines.take_closed().into_iter().try_for_each(|update| table.row(&row(update, is_assumed)))
+}
+
+fn rest<D: Definitions>(mut machines: Machines<'_, D>, is_assumed: bool, table: &mut Table) -> Result<(), Failure> {
+    ended(&mut machines, is_assumed, table)?;
+    machines.live().try_for_each(|update| table.row(&row(update, is_assumed)))
+}
