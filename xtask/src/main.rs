@@ -18,7 +18,7 @@ cargo xtask COMMAND
   test [--only STEP]… [--list]   everything that must hold before a change lands; installs what it needs
   tidy                           the rules of the tree alone, in a second
   generate [--check]             writes docs/reference from the binary (or says what has drifted)
-  soak [--sim-hours N] [--sim-runs N] [--kills N]
+  soak [--sim-hours N] [--sim-runs N] [--kills N] [--served N]
                                  the long runs: simulated storms and seeds, kill -9 cycles";
 
 fn main() -> ExitCode {

@@ -4,10 +4,11 @@ use crate::counts::Counts;
 use crate::shell::{self, cargo};
 
 /// Option, the variable that the tests read, and how much of it unless asked otherwise.
-const LENGTHS: [(&str, &str, &str); 3] = [
+const LENGTHS: [(&str, &str, &str); 4] = [
     ("--sim-hours", "MIDSESSION_SIM_HOURS", "100000"),
     ("--sim-runs", "MIDSESSION_SIM_RUNS", "300000"),
     ("--kills", "MIDSESSION_KILL_CYCLES", "1000"),
+    ("--served", "MIDSESSION_SERVED_VALUES", "1000000"),
 ];
 
 /// Runs them; the tests count and judge as in every change.

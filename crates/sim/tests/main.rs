@@ -10,6 +10,7 @@ mod kill;
 mod load;
 mod seeds;
 mod serenade;
+mod served;
 mod server;
 mod storm;
 mod verify;

@@ -121,6 +121,19 @@ impl Server {
         (output.status.code(), text(output.stdout), text(output.stderr))
     }
 
+    /// Features recomputed from a folder (`--data`) or a file (`--events`), for the questions in a file, by the
+    /// configuration of a data folder.
+    pub fn features_of(from: &str, history: &Path, data: &Path, entities: &Path, output: &Path, defect: Option<&str>) {
+        let mut command = Command::new(binary());
+        command.arg("features").arg("--config").arg(data.with_extension("toml")).arg(from).arg(history);
+        command.arg("--entities").arg(entities).arg("--output").arg(output).arg("--json");
+        if let Some(defect) = defect {
+            command.env("MIDSESSION_DEFECT", defect);
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// All records of a topic, as `midsession log read` prints them.
     pub fn log_read(topic: &str, data: &Path) -> Vec<Value> {
         let output = Command::new(binary()).args(["log", "read", topic, "--data"]).arg(data).output().unwrap();
