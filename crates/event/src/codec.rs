@@ -155,8 +155,21 @@ mod by_name {
     }
 
     pub(super) fn read<T: DeserializeOwned>(schema: &'static Schema, datum: &[u8]) -> Result<T, CodecError> {
-        serde_avro_fast::from_datum_slice(datum, schema.parsed())
-            .map_err(|cause| CodecError::Datum { subject: schema.subject, cause: cause.to_string() })
+        let read = |datum: &[u8]| serde_avro_fast::from_datum_slice(datum, schema.parsed());
+        let read = match (read(datum), added(schema.id)) {
+            (Err(_), added) if added > 0 => read(&[datum, &vec![0; added]].concat()),
+            (read, _) => read,
+        };
+        read.map_err(|cause| CodecError::Datum { subject: schema.subject, cause: cause.to_string() })
+    }
+
+    /// Fields that were added at the end of a schema since its first records were written. Their defaults, null or an
+    /// empty list, are a zero byte each: so an older record is one that these bytes are missing from.
+    fn added(schema: SchemaId) -> usize {
+        match schema {
+            Handoff::SCHEMA_ID => 1,
+            _ => 0,
+        }
     }
 }
 

@@ -110,6 +110,8 @@ pub struct Handoff {
     pub pending: Vec<CarriedCandidate>,
     /// On the page now, and to be taken back when it no longer holds.
     pub shown: Vec<CarriedShown>,
+    /// What its features over a lifetime have added up, as the partition keeps it; none where there are none.
+    pub lifetimes: Option<Str>,
 }
 
 /// A candidate on its way between partitions: the same decision, asked of another home.

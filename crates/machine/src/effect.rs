@@ -1,6 +1,6 @@
 //! What the machine asks for. It never does anything itself: the driver does, once the input is durable.
 
-use crate::View;
+use crate::{Partials, View};
 use midsession_event::{
     Decision, DecisionId, Event, Forward, Handoff, OutputId, PropertyValue, Reaction, SessionId, SessionUpdate,
     ShopperId, Str, VisitorId,
@@ -92,6 +92,9 @@ pub struct Derived {
 pub trait Definitions {
     /// Facts of definitions that read fields beyond a fact's columns.
     fn derive(&self, event: &Event, out: &mut Vec<Derived>);
+
+    /// Adds an event of a shopper at home to the partials of definitions by a field and over a lifetime.
+    fn accumulate(&self, _event: &Event, _shopper: &ShopperId, _now_ms: i64, _partials: &mut Partials) {}
 
     /// The silences that some rule waits for, ascending. ms.
     fn idle_thresholds_ms(&self) -> &[i64];

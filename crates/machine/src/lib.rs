@@ -5,6 +5,7 @@ mod cart;
 mod effect;
 mod fact;
 mod names;
+pub mod partial;
 mod session;
 mod timer;
 mod view;
@@ -13,12 +14,16 @@ pub use cart::Cart;
 pub use effect::{Ask, Candidate, Definitions, Derived, Effect};
 pub use fact::{Fact, FactKind, Facts};
 pub use names::Names;
+pub use partial::Partials;
 pub use session::{Earliest, Session};
 pub use timer::Timers;
 pub use view::View;
 
-/// The longest window that facts are kept for. ms.
+/// The longest window. ms.
 pub const WINDOW_MAX_MS: i64 = 24 * 3_600_000;
+
+/// How long facts are kept: until what left the longest window is over for those, too, who are told of the change. ms.
+pub const FACTS_KEPT_MS: i64 = WINDOW_MAX_MS + 11 * 60_000;
 
 /// A hash map whose order of hashing never changes between runs: replay must not depend on a random seed.
 pub type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;

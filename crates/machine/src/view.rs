@@ -1,6 +1,6 @@
 //! The read-only view of a shopper that features and rules look through.
 
-use crate::{Facts, Names, Session};
+use crate::{Facts, Names, Partials, Session};
 use midsession_event::{CapEntry, ShopperId};
 
 /// One shopper, and one of their sessions where one is meant, at an instant.
@@ -18,6 +18,8 @@ pub struct View<'a> {
     pub currencies: &'a Names,
     /// Decisions so far that count or wait, for the caps.
     pub caps: &'a [CapEntry],
+    /// What the partition has added up over lifetimes.
+    pub partials: &'a Partials,
     /// Stamp of the shopper's last own event. Epoch ms.
     pub last_stamp_ms: i64,
     /// The instant. Epoch ms.

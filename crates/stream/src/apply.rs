@@ -6,7 +6,7 @@ use crate::shopper::Shopper;
 use crate::stream::{Seam, Stream};
 use midsession_event::{CapEntry, DecisionId, Event, EventName, Product, Reaction, SessionState};
 use midsession_machine::{
-    Ask, Candidate, Cart, Definitions, Derived, Earliest, Effect, Fact, FactKind, Names, Session, View, WINDOW_MAX_MS,
+    Ask, Candidate, Cart, Definitions, Derived, Earliest, Effect, FACTS_KEPT_MS, Fact, FactKind, Names, Session, View,
 };
 
 impl Stream {
@@ -21,12 +21,23 @@ impl Stream {
         let now_ms = self.now_ms;
         let time_ms = event.occurred_at_ms.min(now_ms);
         let position = self.place_in_session(index, event, time_ms, out);
-        let Self { shoppers, names, currencies, config, counters, sessions, tracker_sessions, idle_thresholds, .. } =
-            self;
+        let Self {
+            shoppers,
+            names,
+            currencies,
+            config,
+            counters,
+            sessions,
+            tracker_sessions,
+            idle_thresholds,
+            partials,
+            ..
+        } = self;
         // Invariant: the caller got this index from `shopper_index`, nothing has removed the shopper since.
         let Some(shopper) = shoppers[index as usize].as_mut() else { return Seam::Keyless };
         let number = position.map_or(0, |position| shopper.sessions[position].number);
         write_facts(shopper, names, currencies, event, time_ms, now_ms, number, definitions);
+        definitions.accumulate(event, &shopper.id, now_ms, partials);
         if shopper.facts.all().len() > FACTS_MAX {
             // A quarter at a time, so that it costs little per event.
             shopper.facts.drop_least(FACTS_MAX / 4);
@@ -332,7 +343,7 @@ fn write_facts<D: Definitions>(
     session: u32,
     definitions: &D,
 ) {
-    if time_ms <= now_ms - WINDOW_MAX_MS && session == 0 {
+    if time_ms <= now_ms - FACTS_KEPT_MS && session == 0 {
         return; // In no window and no session: nothing can ask for it.
     }
     let mut currency_number =

@@ -27,6 +27,8 @@ pub struct Config {
     pub partitions: u32,
     /// Shoppers, and visitors, that one partition holds at most.
     pub shoppers_max: usize,
+    /// What features by a field take at most in one partition. Bytes.
+    pub field_bytes_max: usize,
     /// A fault to be made on purpose, so that tests can show that they would find it. Builds without debug assertions
     /// ignore it.
     pub defect: Option<Defect>,
@@ -86,6 +88,7 @@ impl Default for Config {
             cap_memory_ms: 30 * 24 * HOUR,
             partitions: 16,
             shoppers_max: 1 << 20,
+            field_bytes_max: 16 << 20,
             defect: None,
         }
     }

@@ -143,6 +143,7 @@ impl Stream {
                 expires_at_ms,
             })
             .collect();
+        let lifetimes = midsession_machine::partial::pack(self.partials.lifetimes.take(key));
         let id = self.output_id();
         Some(Handoff {
             id,
@@ -153,12 +154,17 @@ impl Stream {
             caps: if self.config.has(Defect::CapsLeftBehind) { Vec::new() } else { shopper.caps },
             pending,
             shown,
+            lifetimes,
         })
     }
 
     /// Receives a visitor's state at the user's home.
     pub(crate) fn on_handoff(&mut self, handoff: Handoff, out: &mut Vec<Effect>) {
         let index = self.shopper_index(&ShopperId::User(handoff.user_id.clone()), out);
+        if let Some(lifetimes) = &handoff.lifetimes {
+            let user = ShopperId::User(handoff.user_id.clone());
+            self.partials.lifetimes.give(&user, midsession_machine::partial::unpack(lifetimes));
+        }
         let Some(shopper) = self.shoppers[index as usize].as_mut() else { return };
         shopper.sessions.reserve_exact(handoff.sessions.len());
         shopper.pass_over_silences(self.now_ms, &self.idle_thresholds);

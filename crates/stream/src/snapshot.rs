@@ -13,6 +13,7 @@ use crate::sweep::Sweep;
 use crate::{Config, Defect};
 use midsession_event::{OutputId, PartitionId, SessionId, ShopperId, Str};
 use midsession_machine::Map;
+use midsession_machine::partial::Pieces;
 use serde::{Deserialize, Serialize};
 use serde_avro_fast::object_container_file_encoding::{Reader, Writer, WriterBuilder};
 use serde_avro_fast::ser::SerializerConfig;
@@ -57,6 +58,8 @@ pub(crate) struct Snapshot {
     names: std::ops::Range<usize>,
     shoppers: Walk,
     visitors: Walk,
+    partials: Pieces,
+    partials_written: u64,
     failed: Option<serde_avro_fast::ser::SerError>,
 }
 
@@ -97,16 +100,35 @@ enum Item<'a> {
     Names { names: &'a [Str] },
     ShopperSlot { slot: usize, resolves: Vec<SessionId>, shopper: &'a Shopper },
     VisitorSlot { slot: usize, id: &'a ShopperId, visitor: &'a Visitor },
-    End { shoppers: u64, visitors: u64 },
+    Partials { piece: &'a str },
+    End { shoppers: u64, visitors: u64, partials: u64 },
 }
 
 #[derive(Deserialize)]
 enum Read {
     Head(Box<Head>),
-    Names { names: Vec<Str> },
-    ShopperSlot { slot: usize, resolves: Vec<SessionId>, shopper: Box<Shopper> },
-    VisitorSlot { slot: usize, id: ShopperId, visitor: Box<Visitor> },
-    End { shoppers: u64, visitors: u64 },
+    Names {
+        names: Vec<Str>,
+    },
+    ShopperSlot {
+        slot: usize,
+        resolves: Vec<SessionId>,
+        shopper: Box<Shopper>,
+    },
+    VisitorSlot {
+        slot: usize,
+        id: ShopperId,
+        visitor: Box<Visitor>,
+    },
+    Partials {
+        piece: String,
+    },
+    End {
+        shoppers: u64,
+        visitors: u64,
+        #[serde(default)]
+        partials: u64,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -199,6 +221,8 @@ impl Stream {
             names: 0..self.names.len(),
             shoppers: Walk::over(self.shoppers.len()),
             visitors: Walk::over(self.visitors.len()),
+            partials: self.partials.pieces(),
+            partials_written: 0,
             failed: None,
         };
         snapshot.write(&Item::Head(Box::new(head)));
@@ -222,9 +246,13 @@ impl Stream {
                 under_way.shopper(slot, shoppers[slot].as_ref(), tracker_sessions);
             } else if let Some(slot) = under_way.visitors.step() {
                 under_way.visitor(slot, visitors[slot].as_ref());
+            } else if let Some(piece) = under_way.partials.next() {
+                under_way.partials_written += 1;
+                under_way.write(&Item::Partials { piece: &piece });
             } else {
                 let (shoppers, visitors) = (under_way.shoppers.written, under_way.visitors.written);
-                under_way.write(&Item::End { shoppers, visitors });
+                let partials = under_way.partials_written;
+                under_way.write(&Item::End { shoppers, visitors, partials });
                 if under_way.failed.is_none() {
                     under_way.failed = under_way.writer.finish_block().err();
                 }
@@ -294,7 +322,7 @@ impl Stream {
         let slots = |count: usize| u32::try_from(count).map_err(|_| SnapshotError::Broken("too many slots"));
         stream.shoppers.resize_with(slots(head.shopper_slots)? as usize, || None);
         stream.visitors.resize_with(slots(head.visitor_slots)? as usize, || None);
-        let (mut shoppers, mut visitors) = (0, 0);
+        let (mut shoppers, mut visitors, mut partials) = (0, 0, 0);
         loop {
             match reader.deserialize_next::<Read>().map_err(|cause| decode(&cause))? {
                 Some(Read::Names { names }) => names.iter().for_each(|name| _ = stream.names.number(name)),
@@ -309,8 +337,13 @@ impl Stream {
                     stream.by_visitor.insert(id.clone(), slot as u32);
                     *place = Some((id, *visitor));
                 }
-                Some(Read::End { shoppers: all_shoppers, visitors: all_visitors }) => {
-                    if (shoppers, visitors, stream.names.len()) != (all_shoppers, all_visitors, head.names) {
+                Some(Read::Partials { piece }) => {
+                    partials += 1;
+                    stream.partials.take_piece(&piece).map_err(SnapshotError::Decode)?;
+                }
+                Some(Read::End { shoppers: all_shoppers, visitors: all_visitors, partials: all_partials }) => {
+                    let counted = (shoppers, visitors, partials, stream.names.len());
+                    if counted != (all_shoppers, all_visitors, all_partials, head.names) {
                         return Err(SnapshotError::Broken("not all of it is there"));
                     }
                     // To the end of the input: damage may show there only.

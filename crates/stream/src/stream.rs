@@ -7,7 +7,7 @@ use crate::snapshot::Snapshot;
 use crate::sweep::Sweep;
 use crate::{Config, Defect};
 use midsession_event::{DecisionId, Event, EventName, OutputId, PartitionId, Record, SessionId, ShopperId, Str};
-use midsession_machine::{Candidate, Definitions, Effect, Map, Names, Session, Timers, View};
+use midsession_machine::{Candidate, Definitions, Effect, Map, Names, Partials, Session, Timers, View};
 use serde::{Deserialize, Serialize};
 
 /// One partition's sessions, identities, duplicates, facts and timers.
@@ -27,6 +27,8 @@ pub struct Stream {
     pub(crate) received: Map<PartitionId, (i64, u32)>,
     pub(crate) names: Names,
     pub(crate) currencies: Names,
+    /// What definitions by a field, and over a lifetime, have added up.
+    pub(crate) partials: Partials,
     pub(crate) timers: Timers<u32>,
     /// Silences that rules wait for, as of the record at hand.
     pub(crate) idle_thresholds: Vec<i64>,
@@ -89,6 +91,12 @@ pub struct Counters {
     pub shoppers_dropped: u64,
     /// Visitors forgotten early because a partition has too many.
     pub visitors_dropped: u64,
+    /// Values of fields, products say, forgotten early because features by them have too many. The partials know it.
+    #[serde(skip)]
+    pub fields_dropped: u64,
+    /// Shoppers whose lifetime was forgotten because a partition has too many. The partials know it.
+    #[serde(skip)]
+    pub lifetimes_dropped: u64,
 }
 
 /// What the last event record did: for timelines.
@@ -134,6 +142,8 @@ impl Counters {
             sessions_dropped: self.sessions_dropped + other.sessions_dropped,
             shoppers_dropped: self.shoppers_dropped + other.shoppers_dropped,
             visitors_dropped: self.visitors_dropped + other.visitors_dropped,
+            fields_dropped: self.fields_dropped + other.fields_dropped,
+            lifetimes_dropped: self.lifetimes_dropped + other.lifetimes_dropped,
         }
     }
 
@@ -161,6 +171,7 @@ impl Stream {
             received: Map::default(),
             names: Names::default(),
             currencies: Names::default(),
+            partials: Partials::new(config.field_bytes_max, config.shoppers_max),
             timers: Timers::default(),
             idle_thresholds: Vec::new(),
             sweep: Sweep::default(),
@@ -233,7 +244,8 @@ impl Stream {
 
     /// What happened so far.
     pub fn counters(&self) -> Counters {
-        self.counters
+        let Partials { fields, lifetimes } = &self.partials;
+        Counters { fields_dropped: fields.dropped(), lifetimes_dropped: lifetimes.dropped(), ..self.counters }
     }
 
     /// Sessions at home here, by state.
@@ -290,6 +302,11 @@ impl Stream {
         &self.currencies
     }
 
+    /// What definitions by a field, and over a lifetime, have added up.
+    pub fn partials(&self) -> &Partials {
+        &self.partials
+    }
+
     /// A view of this shopper and session.
     pub fn view_of<'a>(&'a self, shopper: &'a Shopper, session: Option<&'a Session>, now_ms: i64) -> View<'a> {
         View {
@@ -298,6 +315,7 @@ impl Stream {
             session,
             names: &self.names,
             currencies: &self.currencies,
+            partials: &self.partials,
             caps: &shopper.caps,
             last_stamp_ms: shopper.last_stamp_ms,
             now_ms,

@@ -2,7 +2,7 @@
 
 use crate::stream::Stream;
 use midsession_event::SessionState;
-use midsession_machine::{Fact, FactKind, Session, WINDOW_MAX_MS};
+use midsession_machine::{FACTS_KEPT_MS, Fact, FactKind, Session};
 use serde::{Deserialize, Serialize};
 
 /// Records per look at one shopper and one visitor.
@@ -74,9 +74,9 @@ impl Stream {
         }
         let Some(shopper) = self.shoppers[index].as_mut() else { return };
         self.tally.update(shopper);
-        if oldest_ms <= now_ms - WINDOW_MAX_MS {
+        if oldest_ms <= now_ms - FACTS_KEPT_MS {
             let numbers: smallvec::SmallVec<[u32; 8]> = shopper.sessions.iter().map(|session| session.number).collect();
-            shopper.facts.retain(|fact| fact.time_ms > now_ms - WINDOW_MAX_MS || numbers.contains(&fact.session));
+            shopper.facts.retain(|fact| fact.time_ms > now_ms - FACTS_KEPT_MS || numbers.contains(&fact.session));
         }
         // A cap per session counts for as long as its session is known.
         let sessions = &shopper.sessions;
@@ -87,7 +87,7 @@ impl Stream {
             && shopper.facts.all().is_empty()
             && shopper.caps.is_empty()
             && shopper.pending.is_empty()
-            && shopper.last_stamp_ms <= now_ms - WINDOW_MAX_MS;
+            && shopper.last_stamp_ms <= now_ms - FACTS_KEPT_MS;
         if is_empty {
             self.take_out(index as u32);
         }

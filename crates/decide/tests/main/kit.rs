@@ -5,13 +5,14 @@ use midsession_event::{
     CapEntry, Consent, DecisionId, Event, EventName, Product, SessionId, SessionState, ShopperId, Str,
 };
 use midsession_feature::FeatureSet;
-use midsession_machine::{Cart, Fact, FactKind, Facts, Names, Session, View};
+use midsession_machine::{Cart, Fact, FactKind, Facts, Names, Partials, Session, View};
 use std::sync::Arc;
 
 pub struct Shopper {
     pub id: ShopperId,
     pub facts: Facts,
     pub names: Names,
+    pub partials: Partials,
     pub session: Session,
     pub caps: Vec<CapEntry>,
     pub last_stamp_ms: i64,
@@ -24,6 +25,7 @@ impl Shopper {
             id: ShopperId::Visitor("v1".into()),
             facts: Facts::default(),
             names: Names::default(),
+            partials: Partials::default(),
             session: Session {
                 id: SessionId(1),
                 number: 1,
@@ -91,6 +93,7 @@ impl Shopper {
             session: Some(&self.session),
             names: &self.names,
             currencies: &self.names,
+            partials: &self.partials,
             caps: &self.caps,
             last_stamp_ms: self.last_stamp_ms,
             now_ms,

@@ -114,6 +114,7 @@ fn every_record_round_trips() {
             session_id: SessionId(1),
             expires_at_ms: 9,
         }],
+        lifetimes: Some("[]".into()),
     };
     for record in [
         Record::Event(Box::new(event.clone())),
@@ -287,4 +288,25 @@ fn records_of_earlier_versions_stay_readable() {
         assert!(to_json(&again).expect("JSON").0.version > 1);
         assert_eq!(Record::decode(&again).expect("reads"), expected);
     }
+}
+
+/// A hand-off as the first version wrote it: all its fields but the last.
+#[test]
+fn an_older_handoff_is_read() {
+    let handoff = Handoff {
+        id: OutputId { partition: PartitionId(1), offset: 2, ordinal: 3 },
+        visitor_id: "v1".into(),
+        user_id: "u1".into(),
+        sessions: Vec::new(),
+        facts: Vec::new(),
+        caps: Vec::new(),
+        pending: Vec::new(),
+        shown: Vec::new(),
+        lifetimes: None,
+    };
+    let bytes = encode(&handoff).expect("encodes");
+    let (last, older) = bytes.split_last().expect("bytes");
+    assert_eq!(*last, 0, "the branch of null");
+    assert_eq!(decode::<Handoff>(older).expect("reads"), handoff);
+    assert!(decode::<Handoff>(&older[..older.len() - 1]).is_err(), "one that is cut is none");
 }

@@ -1,0 +1,256 @@
+//! Partials by a field: of each product, category or campaign, in steps of event time.
+//!
+//! A window is cut into sixty steps, and each step has a partial of its own; a read merges those that the window
+//! reaches. So a window begins at a whole step: it is up to a sixtieth longer than its name says.
+
+use super::bounded::Shared;
+use super::{Bounded, Partial, Piece};
+use midsession_event::Str;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// Steps of a window.
+const STEPS: i64 = 60;
+/// The shortest step. ms.
+const STEP_MIN_MS: i64 = 1_000;
+
+/// A window of a definition by a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldWindow {
+    /// Its length. ms.
+    pub length_ms: i64,
+    /// The steps that it is cut into. ms.
+    pub step_ms: i64,
+}
+
+impl FieldWindow {
+    /// The window of this length.
+    pub fn of(length_ms: i64) -> Self {
+        Self { length_ms, step_ms: (length_ms / STEPS).max(STEP_MIN_MS) }
+    }
+
+    /// The first step that the window reaches at this instant.
+    fn first(self, now_ms: i64) -> i64 {
+        now_ms.saturating_sub(self.length_ms).saturating_add(1).div_euclid(self.step_ms)
+    }
+
+    /// Where the window begins at this instant. Epoch ms.
+    pub fn begins_ms(self, now_ms: i64) -> i64 {
+        self.first(now_ms) * self.step_ms
+    }
+}
+
+/// A definition (by its slot) of one value of its field.
+type Of = (u32, Str);
+
+/// What a partition has by fields.
+#[derive(Clone, Debug, Default)]
+pub struct FieldPartials {
+    table: Bounded<Of, Series>,
+    bytes: usize,
+    bytes_max: usize,
+    dropped: u64,
+}
+
+/// One value of a field under one definition.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Series {
+    /// By the definition's windows: the steps with something in them, ascending.
+    windows: Vec<VecDeque<(i64, Partial)>>,
+    bytes: usize,
+    last_ms: i64,
+    /// In no window any more from then on. Epoch ms.
+    until_ms: i64,
+}
+
+impl FieldPartials {
+    pub(super) fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, ..Self::default() }
+    }
+
+    /// Adds a piece to a definition's partials of this value of its field.
+    pub fn add(
+        &mut self,
+        slot: u32,
+        id: &str,
+        windows: &[FieldWindow],
+        start: fn() -> Partial,
+        piece: &Piece<'_>,
+        now_ms: i64,
+    ) {
+        self.forget_one(now_ms);
+        let Some(longest_ms) = windows.iter().map(|window| window.length_ms + window.step_ms).max() else { return };
+        if piece.time_ms.saturating_add(longest_ms) <= now_ms {
+            return;
+        }
+        let of = (slot, Str::from(id));
+        let blank = size_of::<(Of, Series)>() + id.len().saturating_sub(24) + windows.len() * 32;
+        let mut grown = 0isize;
+        let series = self.table.entry(&of, || {
+            grown += blank as isize;
+            Series { windows: vec![VecDeque::new(); windows.len()], bytes: blank, ..Series::default() }
+        });
+        let of_step = |partial: &Partial| (size_of::<(i64, Partial)>() + partial.heap_bytes()) as isize;
+        let before = series.bytes as isize - grown;
+        let mut bytes = series.bytes as isize;
+        for (window, steps) in windows.iter().zip(&mut series.windows) {
+            let first = window.first(now_ms);
+            while let Some((_, gone)) = steps.pop_front_if(|(step, _)| *step < first) {
+                bytes -= of_step(&gone);
+            }
+            let step = piece.time_ms.div_euclid(window.step_ms);
+            if step < first {
+                continue;
+            }
+            let at = match steps.back() {
+                Some((last, _)) if *last >= step => steps.partition_point(|(known, _)| *known < step),
+                _ => steps.len(),
+            };
+            match steps.get_mut(at).filter(|(known, _)| *known == step) {
+                Some((_, partial)) => {
+                    bytes -= of_step(partial);
+                    partial.add(piece);
+                    bytes += of_step(partial);
+                }
+                None => {
+                    let mut partial = start();
+                    partial.add(piece);
+                    bytes += of_step(&partial);
+                    steps.insert(at, (step, partial));
+                }
+            }
+        }
+        series.bytes = bytes.unsigned_abs();
+        series.last_ms = series.last_ms.max(now_ms);
+        series.until_ms = series.until_ms.max(piece.time_ms.saturating_add(longest_ms));
+        self.bytes = self.bytes.saturating_add_signed(bytes - before);
+        while self.bytes > self.bytes_max {
+            let Some(stalest) = self.table.stalest(|series| series.last_ms) else { break };
+            self.drop_one(&stalest);
+            self.dropped += 1;
+        }
+    }
+
+    /// Looks at the next entry, and forgets it when no window reaches it any more.
+    fn forget_one(&mut self, now_ms: i64) {
+        let over = self.table.step().filter(|(_, series)| series.until_ms <= now_ms).map(|(of, _)| of.clone());
+        if let Some(of) = over {
+            self.drop_one(&of);
+        }
+    }
+
+    fn drop_one(&mut self, of: &Of) {
+        if let Some(series) = self.table.remove(of) {
+            self.bytes = self.bytes.saturating_sub(series.bytes);
+        }
+    }
+
+    /// What one of a definition's windows holds at this instant; none when nothing does.
+    pub fn read(&self, slot: u32, id: &str, index: usize, window: FieldWindow, now_ms: i64) -> Option<Partial> {
+        let series = self.table.get(&(slot, id.into()))?;
+        let first = window.first(now_ms);
+        let mut reached =
+            series.windows.get(index)?.iter().filter(|(step, _)| *step >= first).map(|(_, partial)| partial);
+        let mut whole = reached.next()?.clone();
+        reached.for_each(|partial| whole.merge(partial));
+        Some(whole)
+    }
+
+    /// Every value of a field that some window of these definitions reaches at this instant.
+    pub fn ids<'a>(&'a self, slots: &'a [u32], now_ms: i64) -> impl Iterator<Item = &'a Str> {
+        self.table
+            .iter()
+            .filter(move |((slot, _), series)| slots.contains(slot) && series.until_ms > now_ms)
+            .map(|((_, id), _)| id)
+    }
+
+    pub(super) fn shared(&self) -> Shared<Of, Series> {
+        self.table.shared()
+    }
+
+    pub(super) fn restore(&mut self, entries: Vec<(Of, Series)>) {
+        self.table.extend(entries);
+    }
+
+    pub(super) fn restore_head(&mut self, bytes: usize, dropped: u64, next: usize) {
+        (self.bytes, self.dropped) = (bytes, dropped);
+        self.table.look_from(next);
+    }
+
+    /// Values of fields forgotten early because there was no room.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Bytes held, about.
+    pub fn heap_bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIVE: FieldWindow = FieldWindow { length_ms: 300_000, step_ms: 5_000 };
+
+    fn at(time_ms: i64) -> Piece<'static> {
+        Piece { time_ms, number: f64::NAN, text: None, currency: None, second: false }
+    }
+
+    fn count(partials: &FieldPartials, id: &str, now_ms: i64) -> u64 {
+        match partials.read(1, id, 0, FIVE, now_ms) {
+            Some(Partial::Count(count)) => count,
+            None => 0,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_window_begins_at_a_whole_step() {
+        assert_eq!(FieldWindow::of(300_000), FIVE);
+        assert_eq!(FieldWindow::of(86_400_000).step_ms, 1_440_000);
+        assert_eq!(FieldWindow::of(10_000).step_ms, 1_000);
+        let mut partials = FieldPartials::new(1 << 20);
+        // Out of order, one of them too old for the window already.
+        for time_ms in [1_000_000, 995_000, 999_999, 690_000, 1_000_001] {
+            partials.add(1, "p", &[FIVE], || Partial::Count(0), &at(time_ms), 1_000_001);
+        }
+        assert_eq!(count(&partials, "p", 1_000_001), 4);
+        assert_eq!(FIVE.begins_ms(1_299_999), 1_000_000);
+        assert_eq!(count(&partials, "p", 1_299_999), 2);
+        assert_eq!(count(&partials, "p", 1_304_999), 0, "the step before 1,005,000 is past");
+        assert_eq!(count(&partials, "q", 1_000_001), 0);
+    }
+
+    #[test]
+    fn what_no_window_reaches_is_forgotten() {
+        let mut partials = FieldPartials::new(1 << 20);
+        for id in 0..100 {
+            partials.add(1, &format!("p{id}"), &[FIVE], || Partial::Count(0), &at(1_000_000), 1_000_000);
+        }
+        assert_eq!(partials.ids(&[1], 1_000_000).count(), 100);
+        assert_eq!(partials.ids(&[2], 1_000_000).count(), 0);
+        for _ in 0..200 {
+            partials.add(1, "q", &[FIVE], || Partial::Count(0), &at(2_000_000), 2_000_000);
+        }
+        assert_eq!(partials.table.len(), 1);
+        assert_eq!(partials.dropped(), 0);
+        let alone = partials.heap_bytes();
+        partials.add(1, "r", &[FIVE], || Partial::Count(0), &at(2_000_000), 2_000_000);
+        assert_eq!(partials.heap_bytes(), 2 * alone, "bytes are given back");
+    }
+
+    #[test]
+    fn memory_is_bounded_and_what_is_lost_is_counted() {
+        let mut partials = FieldPartials::new(100_000);
+        for id in 0..10_000i64 {
+            let time_ms = 1_000_000 + id;
+            partials.add(1, &format!("p{id}"), &[FIVE], || Partial::Count(0), &at(time_ms), time_ms);
+            partials.add(1, "busy", &[FIVE], || Partial::Count(0), &at(time_ms), time_ms);
+        }
+        assert!(partials.heap_bytes() <= 100_000);
+        assert!(partials.dropped() > 9_000);
+        assert_eq!(count(&partials, "busy", 1_010_000), 10_000, "who is in use stays");
+    }
+}

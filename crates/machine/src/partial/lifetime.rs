@@ -1,0 +1,204 @@
+//! Partials over a lifetime: of each shopper, since they were first seen here.
+
+use super::bounded::Shared;
+use super::{Bounded, Partial, Piece};
+use midsession_event::{ShopperId, Str, VisitorId};
+use serde::{Deserialize, Serialize};
+
+/// Devices of one shopper that are told apart; over it the two that were in use least lately become one.
+const LIVES_MAX: usize = 32;
+
+/// What a partition has of its shoppers' lifetimes.
+#[derive(Clone, Debug, Default)]
+pub struct Lifetimes {
+    table: Bounded<ShopperId, Vec<Life>>,
+    shoppers_max: usize,
+    dropped: u64,
+}
+
+/// What one device has added to a shopper's lifetime. Devices are kept apart, so that one can be taken out again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Life {
+    /// The device; none for a server, or for several.
+    pub visitor: Option<VisitorId>,
+    /// Stamp of the first record that was counted. Epoch ms.
+    pub since_ms: i64,
+    /// Stamp of the last one. Epoch ms.
+    pub last_ms: i64,
+    /// By the slots of the definitions.
+    pub partials: Vec<(u32, Partial)>,
+}
+
+impl Lifetimes {
+    pub(super) fn new(shoppers_max: usize) -> Self {
+        Self { shoppers_max, ..Self::default() }
+    }
+
+    /// The shopper was heard on this device; the life to add to.
+    pub fn heard(&mut self, shopper: &ShopperId, visitor: Option<&VisitorId>, now_ms: i64) -> &mut Life {
+        if self.table.get(shopper).is_none() {
+            self.make_room();
+        }
+        let lives = self.table.entry(shopper, Vec::new);
+        let at = lives.iter().position(|life| life.visitor.as_ref() == visitor).unwrap_or_else(|| {
+            lives.push(Life { visitor: visitor.cloned(), since_ms: now_ms, last_ms: now_ms, partials: Vec::new() });
+            join_stalest(lives);
+            lives.iter().position(|life| life.visitor.as_ref() == visitor).unwrap_or(0)
+        });
+        let life = &mut lives[at];
+        life.last_ms = life.last_ms.max(now_ms);
+        life
+    }
+
+    /// The shopper's lives, by device.
+    pub fn of(&self, shopper: &ShopperId) -> &[Life] {
+        self.table.get(shopper).map_or(&[], Vec::as_slice)
+    }
+
+    /// Takes a shopper's lives out: to be given to the user that they turn out to be.
+    pub fn take(&mut self, shopper: &ShopperId) -> Vec<Life> {
+        self.table.remove(shopper).unwrap_or_default()
+    }
+
+    /// Takes one device's life out of a shopper's: that was somebody else.
+    pub fn take_device(&mut self, shopper: &ShopperId, visitor: &VisitorId) -> Option<Life> {
+        let lives = self.table.get_mut(shopper)?;
+        let at = lives.iter().position(|life| life.visitor.as_ref() == Some(visitor))?;
+        Some(lives.remove(at))
+    }
+
+    /// Gives lives to a shopper.
+    pub fn give(&mut self, shopper: &ShopperId, lives: Vec<Life>) {
+        if lives.is_empty() {
+            return;
+        }
+        if self.table.get(shopper).is_none() {
+            self.make_room();
+        }
+        let known = self.table.entry(shopper, Vec::new);
+        for life in lives {
+            match known.iter_mut().find(|own| own.visitor == life.visitor) {
+                Some(own) => own.join(life),
+                None => known.push(life),
+            }
+            join_stalest(known);
+        }
+    }
+
+    pub(super) fn shared(&self) -> Shared<ShopperId, Vec<Life>> {
+        self.table.shared()
+    }
+
+    pub(super) fn restore(&mut self, entries: Vec<(ShopperId, Vec<Life>)>) {
+        self.table.extend(entries);
+    }
+
+    pub(super) fn restore_head(&mut self, dropped: u64, next: usize) {
+        self.dropped = dropped;
+        self.table.look_from(next);
+    }
+
+    /// Shoppers whose lifetime was forgotten because there was no room.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    fn make_room(&mut self) {
+        while self.table.len() >= self.shoppers_max.max(1) {
+            let last_ms = |lives: &Vec<Life>| lives.iter().map(|life| life.last_ms).max().unwrap_or(i64::MIN);
+            let Some(stalest) = self.table.stalest(last_ms) else { return };
+            self.table.remove(&stalest);
+            self.dropped += 1;
+        }
+    }
+}
+
+/// Lives as they travel with a hand-off; none of none.
+pub fn pack(lives: Vec<Life>) -> Option<Str> {
+    // Invariant: maps have text keys and numbers are finite, so that it is JSON.
+    (!lives.is_empty()).then(|| serde_json::to_string(&lives).ok()).flatten().map(Into::into)
+}
+
+/// Lives that came with a hand-off; what a newer version wrote differently is none.
+pub fn unpack(text: &str) -> Vec<Life> {
+    serde_json::from_str(text).unwrap_or_default()
+}
+
+impl Life {
+    /// Adds a piece under a definition's slot.
+    pub fn add(&mut self, slot: u32, start: fn() -> Partial, piece: &Piece<'_>) {
+        let at = self.partials.iter().position(|(known, _)| *known == slot).unwrap_or_else(|| {
+            self.partials.push((slot, start()));
+            self.partials.len() - 1
+        });
+        self.partials[at].1.add(piece);
+    }
+
+    fn join(&mut self, other: Self) {
+        self.since_ms = self.since_ms.min(other.since_ms);
+        self.last_ms = self.last_ms.max(other.last_ms);
+        for (slot, partial) in other.partials {
+            match self.partials.iter_mut().find(|(known, _)| *known == slot) {
+                Some((_, own)) => own.merge(&partial),
+                None => self.partials.push((slot, partial)),
+            }
+        }
+    }
+}
+
+fn join_stalest(lives: &mut Vec<Life>) {
+    while lives.len() > LIVES_MAX {
+        // The one just heard stands last and stays.
+        lives[..LIVES_MAX].sort_by_key(|life| life.last_ms);
+        let stalest = lives.remove(0);
+        lives[0].visitor = None;
+        lives[0].join(stalest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(lifetimes: &Lifetimes, shopper: &ShopperId) -> u64 {
+        let partials = lifetimes.of(shopper).iter().flat_map(|life| &life.partials);
+        partials.map(|(_, partial)| if let Partial::Count(count) = partial { *count } else { 0 }).sum()
+    }
+
+    fn add(lifetimes: &mut Lifetimes, shopper: &ShopperId, visitor: &str, now_ms: i64) {
+        let piece = Piece { time_ms: now_ms, number: f64::NAN, text: None, currency: None, second: false };
+        lifetimes.heard(shopper, Some(&visitor.into()), now_ms).add(1, || Partial::Count(0), &piece);
+    }
+
+    #[test]
+    fn a_login_moves_them_and_a_device_can_be_taken_out() {
+        let mut lifetimes = Lifetimes::new(10);
+        let (visitor, user) = (ShopperId::Visitor("v1".into()), ShopperId::User("u1".into()));
+        add(&mut lifetimes, &visitor, "v1", 5);
+        add(&mut lifetimes, &visitor, "v1", 6);
+        add(&mut lifetimes, &user, "v2", 7);
+        let lives = pack(lifetimes.take(&visitor)).expect("some");
+        lifetimes.give(&user, unpack(&lives));
+        assert_eq!((pack(Vec::new()), unpack("{}")), (None, Vec::new()));
+        add(&mut lifetimes, &user, "v1", 8);
+        assert_eq!((count(&lifetimes, &user), count(&lifetimes, &visitor)), (4, 0));
+        assert_eq!(lifetimes.of(&user).iter().map(|life| life.since_ms).min(), Some(5));
+        let other = lifetimes.take_device(&user, &"v1".into()).expect("there");
+        lifetimes.give(&visitor, vec![other]);
+        assert_eq!((count(&lifetimes, &user), count(&lifetimes, &visitor)), (1, 3));
+    }
+
+    #[test]
+    fn shoppers_and_their_devices_are_bounded() {
+        let mut lifetimes = Lifetimes::new(100);
+        let faithful = ShopperId::User("faithful".into());
+        for number in 0..1_000 {
+            add(&mut lifetimes, &ShopperId::Visitor(format!("v{number}").into()), "d", number);
+            add(&mut lifetimes, &faithful, &format!("d{number}"), number);
+        }
+        assert_eq!(lifetimes.table.len(), 100);
+        assert_eq!(lifetimes.dropped(), 901);
+        assert_eq!(count(&lifetimes, &faithful), 1_000, "nothing of them is lost");
+        assert!(lifetimes.of(&faithful).len() <= LIVES_MAX);
+    }
+}
