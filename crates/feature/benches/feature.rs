@@ -5,7 +5,7 @@ use divan::{Bencher, black_box};
 use midsession_event::{Event, EventName, Product, ShopperId};
 use midsession_feature::expr::{Program, Scope};
 use midsession_feature::{FeatureSet, Key, NATIVE};
-use midsession_machine::{Fact, FactKind, Facts, Names, View};
+use midsession_machine::{Fact, FactKind, Facts, Names, Partials, View};
 
 fn main() {
     divan::main();
@@ -34,6 +34,7 @@ struct Shopper {
     id: ShopperId,
     facts: Facts,
     names: Names,
+    partials: Partials,
 }
 
 const NOW: i64 = 100_000_000;
@@ -66,7 +67,7 @@ impl Shopper {
                 currency: 1,
             });
         }
-        Self { id: ShopperId::Visitor("v1".into()), facts, names }
+        Self { id: ShopperId::Visitor("v1".into()), facts, names, partials: Partials::default() }
     }
 
     fn view(&self) -> View<'_> {
@@ -76,6 +77,7 @@ impl Shopper {
             session: None,
             names: &self.names,
             currencies: &self.names,
+            partials: &self.partials,
             caps: &[],
             last_stamp_ms: NOW,
             now_ms: NOW,
@@ -94,8 +96,8 @@ fn one_count_over_an_hour(bencher: Bencher<'_, '_>, facts: i64) {
 fn all_39_native(bencher: Bencher<'_, '_>, facts: i64) {
     let (set, shopper) = (FeatureSet::native(), Shopper::with(facts));
     bencher.bench_local(|| {
-        set.for_each(black_box(&shopper.view()), Key::User, |name, val| {
-            black_box((name, val));
+        set.for_each(black_box(&shopper.view()), Key::User, |entry, value| {
+            black_box((entry, value));
         })
     });
 }
@@ -120,8 +122,71 @@ fn all_250(bencher: Bencher<'_, '_>, facts: i64) {
     assert_eq!(set.names(Key::User).count(), 250);
     let shopper = Shopper::with(facts);
     bencher.bench_local(|| {
-        set.for_each(black_box(&shopper.view()), Key::User, |name, val| {
-            black_box((name, val));
+        set.for_each(black_box(&shopper.view()), Key::User, |entry, value| {
+            black_box((entry, value));
         })
+    });
+}
+
+/// Definitions of each kind that costs more than a count.
+const COSTLY: &str = r#"
+[[feature]]
+name = "price_p90"
+key = ["user"]
+when = 'event.name == "product_view"'
+fold = "quantile"
+quantile = 0.9
+of = "product.price"
+windows = ["1h"]
+[[feature]]
+name = "tops"
+key = "user"
+when = 'event.name == "product_view"'
+fold = "top_k"
+limit = 3
+of = "product.id"
+windows = ["1h"]
+[[feature]]
+name = "view_to_cart"
+key = "user"
+when = 'event.name == "product_view"'
+fold = "sequence"
+then = 'event.name == "add_to_cart"'
+within = "10m"
+windows = ["1h"]
+[[feature]]
+name = "cart_view_ratio"
+key = "user"
+when = 'event.name == "add_to_cart"'
+fold = "ratio"
+over = 'event.name == "product_view"'
+windows = ["1h"]
+"#;
+
+#[divan::bench(args = ["price_p90_1h", "tops_1h", "view_to_cart_1h", "cart_view_ratio_1h"])]
+fn one_over_an_hour_of_500(bencher: Bencher<'_, '_>, name: &str) {
+    let (set, shopper) = (FeatureSet::load(&[("bench.toml", COSTLY)]).expect("valid"), Shopper::with(500));
+    bencher.bench_local(|| black_box(set.read(black_box(&shopper.view()), Key::User, name)));
+}
+
+/// What an event costs beside its facts: nothing defined, three counts by product and category.
+#[divan::bench(args = ["", "[\"product\", \"category\"]"])]
+fn accumulate(bencher: Bencher<'_, '_>, keys: &str) {
+    let mut text = String::new();
+    for name in ["a", "b", "c"].iter().filter(|_| !keys.is_empty()) {
+        text += &format!(
+            "[[feature]]\nname = \"{name}\"\nkey = {keys}\nfold = \"count\"\nwindows = [\"5m\", \"1h\", \"24h\"]\n"
+        );
+    }
+    let set = FeatureSet::load(&[NATIVE, ("bench.toml", &text)]).expect("valid");
+    let mut partials = Partials::new(1 << 24, 1_000);
+    let id = ShopperId::Visitor("v1".into());
+    let mut event = Event::new("shop".into(), "e1".into(), "product_view".into(), NOW);
+    let mut number = 0;
+    bencher.bench_local(|| {
+        number += 1;
+        event.occurred_at_ms = NOW + number;
+        event.products = vec![Product { id: format!("p{}", number % 1_000).into(), ..Product::default() }];
+        set.accumulate(black_box(&event), &id, NOW + number, &mut partials);
     });
 }

@@ -1,6 +1,7 @@
-//! Definitions as they stand in a file: `[[feature]]` tables, read with their places.
+//! Definitions as they stand in a file: `[[feature]]` tables and `[served]`, read with their places.
 
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use toml::Spanned;
 
 /// A `[[feature]]` table.
@@ -9,17 +10,42 @@ use toml::Spanned;
 pub struct Definition {
     /// Its name; windows are added as suffixes.
     pub name: Spanned<String>,
-    /// Whose it is: `user`, `session`, or both in a list.
+    /// Whose it is: `user`, `session`, a field of the event, or several of them in a list.
     pub key: Spanned<Keys>,
     /// Which events count; all when absent.
     pub when: Option<Spanned<String>>,
     /// What is made of them.
-    pub fold: Spanned<String>,
+    pub fold: Option<Spanned<String>>,
     /// What is folded: an expression over the event, `product.id` for short.
     pub of: Option<Spanned<String>>,
-    /// Windows of a user's feature.
+    /// Instead of a fold: worked out from features defined before.
+    pub value: Option<Spanned<String>>,
+    /// Windows of a user's or a field's feature.
     #[serde(default)]
     pub windows: Vec<Spanned<String>>,
+    /// `ratio`: which events it is divided by.
+    pub over: Option<Spanned<String>>,
+    /// `sequence…`: which events must follow.
+    pub then: Option<Spanned<String>>,
+    /// `sequence…`: how soon.
+    pub within: Option<Spanned<String>>,
+    /// `average`: of each value of this the earliest event counts.
+    pub by: Option<Spanned<String>>,
+    /// `top_k`, `count_per_value`: how many values.
+    pub limit: Option<Spanned<i64>>,
+    /// `quantile`: which one, from 0 to 1.
+    pub quantile: Option<Spanned<f64>>,
+    /// `rate`: per how long.
+    pub per: Option<Spanned<String>>,
+    /// `duration`: how long after the last event it still grows.
+    pub idle: Option<Spanned<String>>,
+    /// What it is when there is nothing to fold.
+    pub empty: Option<Spanned<Scalar>>,
+    /// Which events keep it alive where values expire; those that it takes when absent.
+    pub alive: Option<Spanned<String>>,
+    /// Not served: there for others to be worked out from.
+    #[serde(default)]
+    pub hidden: bool,
     /// What it means, for people.
     pub doc: Option<String>,
 }
@@ -42,4 +68,49 @@ impl Keys {
             Self::Many(keys) => keys,
         }
     }
+}
+
+/// A value as it stands in a file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Scalar {
+    /// true or false
+    Bool(bool),
+    /// Whole number.
+    Int(i64),
+    /// Any other number.
+    Float(f64),
+    /// Text.
+    Text(String),
+}
+
+/// `[served]`: how the features of a profile are read.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Served {
+    /// How values are written where they are text: `plain`, or as `java` writes them.
+    pub text: Option<Spanned<String>>,
+    /// A value is there for so long after its last event or change; as long as it is known when absent.
+    pub expires: Option<Spanned<String>>,
+    /// `open`: a window begins after its left edge; `closed`: with it.
+    pub windows: Option<Spanned<String>>,
+    /// `apart`: amounts in two currencies have no sum; `ignored`: they are taken as numbers.
+    pub currencies: Option<Spanned<String>>,
+    /// Which events make a visit, for features of sessions.
+    pub visit: Option<Visit>,
+    /// What is known of sessions without a definition and is served with them; all of it when absent.
+    pub built_ins: Option<Vec<Spanned<String>>>,
+    /// Further suffixes of windows: `{ "5min" = "5m" }`.
+    #[serde(default)]
+    pub also: BTreeMap<String, String>,
+}
+
+/// Which events make a visit.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Visit {
+    /// These events; others don't extend it.
+    pub when: Spanned<String>,
+    /// Further apart than this they are in two visits.
+    pub gap: Spanned<String>,
 }

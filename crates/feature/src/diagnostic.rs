@@ -94,6 +94,19 @@ impl<'a> Document<'a> {
         table.into_inner()
     }
 
+    /// The table of `[name]`, read as `T`; what can't be read is noted.
+    pub fn table<T: serde::de::DeserializeOwned>(&mut self, root: &DeTable<'a>, name: &str) -> Option<T> {
+        let item = root.get(name)?;
+        match T::deserialize(toml::de::ValueDeserializer::from(item.clone())) {
+            Ok(value) => Some(value),
+            Err(mut error) => {
+                error.set_input(None);
+                self.toml_fault(&error);
+                None
+            }
+        }
+    }
+
     /// The tables of `[[name]]`, each read as `T`; those that can't be read are noted and left out.
     pub fn tables<T: serde::de::DeserializeOwned>(&mut self, root: &DeTable<'a>, name: &str) -> Vec<Spanned<T>> {
         for (key, value) in root.iter().filter(|(key, value)| key.get_ref() != name && value.get_ref().is_array()) {

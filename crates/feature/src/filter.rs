@@ -1,8 +1,9 @@
 //! Predicates over facts: a condition on the event, worked out for each kind of fact ahead of time.
 
+use crate::entry::Takes;
 use crate::expr::{Column, Compare, Env, EventEnv, Field, Node, Program, Type, Which};
 use crate::{Val, Value};
-use midsession_event::{Event, EventName, hash64};
+use midsession_event::{Event, EventName, Str, hash64};
 use midsession_machine::{Derived, Fact, FactKind, Names};
 
 /// Kinds of facts in a dense order: the native names, then cart, derived and custom.
@@ -35,6 +36,26 @@ pub(crate) struct Take {
     pub money: bool,
     /// The slot of derived facts.
     pub slot: u32,
+    /// The text of `by`, beside the number, is the product.
+    pub by: bool,
+    /// It is about the first product of an event: facts of further ones are passed over.
+    pub first_only: bool,
+}
+
+/// What is asked of events: a condition, what is folded of those that meet it, and what tells the numbers apart.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Asked<'p> {
+    pub when: Option<&'p Program>,
+    pub of: Option<&'p Program>,
+    pub by: Option<&'p Program>,
+    /// Texts are ordered by their arrival.
+    pub arrival: bool,
+}
+
+impl<'p> Asked<'p> {
+    fn programs(self) -> impl Iterator<Item = &'p Program> {
+        [self.when, self.of, self.by].into_iter().flatten()
+    }
 }
 
 /// What of a fact is folded.
@@ -44,6 +65,8 @@ pub(crate) enum Of {
     Nothing,
     /// A column as it is.
     Column(Column),
+    /// The text, with when it was received.
+    Arrival,
     /// A number worked out from columns.
     Number(Node),
 }
@@ -54,6 +77,8 @@ pub(crate) struct Derive {
     pub slot: u32,
     when: Option<Program>,
     of: Option<Program>,
+    by: Option<Program>,
+    arrival: bool,
     per_product: bool,
 }
 
@@ -69,45 +94,70 @@ pub(crate) enum Plan {
 /// The field is not in this kind of fact.
 struct NotThere;
 
-/// Finds out how to have `of` of the events for which `when` holds.
-pub(crate) fn plan(when: Option<&Program>, of: Option<&Program>) -> Plan {
-    let kinds = if reads_only_cart_total(when, of) { CART..CART + 1 } else { 0..KINDS };
-    let takes: Result<Vec<_>, NotThere> = kinds
-        .filter(|kind| *kind != DERIVED && (*kind != CART || reads_only_cart_total(when, of)))
-        .filter_map(|kind| take(kind, when, of).transpose())
-        .collect();
+/// Finds out how to have what is asked.
+pub(crate) fn plan(asked: Asked<'_>) -> Plan {
+    let cart_only = reads_only_cart_total(asked);
+    let kinds = if cart_only { CART..CART + 1 } else { 0..KINDS };
+    let takes: Result<Vec<_>, NotThere> = match asked.arrival {
+        // When an event arrived is in no column.
+        true => Err(NotThere),
+        false => kinds
+            .filter(|kind| *kind != DERIVED && (*kind != CART || cart_only))
+            .filter_map(|kind| take(kind, asked).transpose())
+            .collect(),
+    };
     match takes {
         Ok(takes) => Plan::Columns(takes),
         Err(NotThere) => {
-            let derive = Derive::new(when, of);
-            let of = match of.map(Program::ty) {
+            let derive = Derive::new(asked);
+            let of = match asked.of.map(Program::ty) {
                 None => Of::Nothing,
                 Some(Type::Int | Type::Float) => Of::Column(Column::Value),
+                Some(_) if asked.arrival => Of::Arrival,
                 Some(_) => Of::Column(Column::Product),
             };
-            let take = Take { kind: DERIVED, test: None, of, money: false, slot: derive.slot };
+            let by = asked.by.is_some();
+            let take = Take { kind: DERIVED, test: None, of, money: false, slot: derive.slot, by, first_only: false };
             Plan::Derived(Box::new(derive), take)
         }
     }
 }
 
-fn reads_only_cart_total(when: Option<&Program>, of: Option<&Program>) -> bool {
-    let mut paths = [when, of].into_iter().flatten().flat_map(Program::paths).peekable();
+/// Takes by the dense kind of their facts.
+pub(crate) fn by_kind(takes: Vec<Take>) -> Takes {
+    let mut by_kind = [const { None }; KINDS];
+    for take in takes {
+        let kind = take.kind;
+        by_kind[kind] = Some(Box::new(take));
+    }
+    by_kind
+}
+
+fn reads_only_cart_total(asked: Asked<'_>) -> bool {
+    let mut paths = asked.programs().flat_map(Program::paths).peekable();
     paths.peek().is_some() && paths.all(|path| path == "event.cart.total_value")
 }
 
-fn take(kind: usize, when: Option<&Program>, of: Option<&Program>) -> Result<Option<Take>, NotThere> {
-    let only_native = [when, of].into_iter().flatten().all(|program| names_only_native(&program.node));
+fn take(kind: usize, asked: Asked<'_>) -> Result<Option<Take>, NotThere> {
+    let only_native = asked.programs().all(|program| names_only_native(&program.node));
+    let (mut of_first, mut of_each) = (false, false);
     let mut leaf = |node: &Node| match node {
         // A custom event keeps its name to itself; that it is none of the native ones is all that is asked here.
         Node::Field(Field::Event(row)) if kind == CUSTOM && only_native && row.path == "name" => {
             Ok(Node::Const(Some(Value::Text("(custom)".into()))))
         }
-        Node::Field(field) => on_kind(kind, field),
+        Node::Field(field) => {
+            let column = on_kind(kind, field)?;
+            if matches!(column, Node::Column(_)) {
+                of_first |= matches!(field, Field::Product(Which::At(_), _));
+                of_each |= matches!(field, Field::Product(Which::Current, _) | Field::Category);
+            }
+            Ok(column)
+        }
         Node::Products => Err(NotThere),
         other => Ok(other.clone()),
     };
-    let test = match when {
+    let test = match asked.when {
         None => None,
         Some(when) => match when.node.map(&mut leaf)? {
             Node::Const(Some(Value::Bool(true))) => None,
@@ -115,7 +165,7 @@ fn take(kind: usize, when: Option<&Program>, of: Option<&Program>) -> Result<Opt
             test => Some(test),
         },
     };
-    let of = match of {
+    let of = match asked.of {
         None => Of::Nothing,
         Some(of) => match of.node.map(&mut leaf)? {
             Node::Const(None) => return Ok(None),
@@ -124,12 +174,23 @@ fn take(kind: usize, when: Option<&Program>, of: Option<&Program>) -> Result<Opt
             _ => return Err(NotThere),
         },
     };
+    let by = match asked.by {
+        None => false,
+        Some(by) => match by.node.map(&mut leaf)? {
+            Node::Column(Column::Product) => true,
+            Node::Const(None) => return Ok(None),
+            _ => return Err(NotThere),
+        },
+    };
+    if of_first && of_each {
+        return Err(NotThere);
+    }
     let money = match &of {
-        Of::Nothing => false,
+        Of::Nothing | Of::Arrival => false,
         Of::Column(column) => is_money(&Node::Column(*column)),
         Of::Number(node) => is_money(node),
     };
-    Ok(Some(Take { kind, test, of, money, slot: 0 }))
+    Ok(Some(Take { kind, test, of, money, slot: 0, by, first_only: of_first }))
 }
 
 fn is_money(node: &Node) -> bool {
@@ -165,7 +226,7 @@ fn on_kind(kind: usize, field: &Field) -> Result<Node, NotThere> {
             if is_order { Ok(Node::Column(Column::Revenue)) } else { Ok(Node::Const(None)) }
         }
         (Field::Event(row), None) if row.path == "cart.total_value" && kind == CART => Ok(Node::Column(Column::Value)),
-        (Field::Product(Which::Current, row), _) if !is_order => match row.path {
+        (Field::Product(Which::Current | Which::At(0), row), _) if !is_order => match row.path {
             "id" => Ok(Node::Column(Column::Product)),
             "price" => Ok(Node::Column(Column::Value)),
             "quantity" => Ok(Node::Column(Column::Quantity)),
@@ -177,13 +238,18 @@ fn on_kind(kind: usize, field: &Field) -> Result<Node, NotThere> {
 }
 
 impl Derive {
-    fn new(when: Option<&Program>, of: Option<&Program>) -> Self {
+    fn new(asked: Asked<'_>) -> Self {
+        let Asked { when, of, by, arrival } = asked;
         let text = |program: Option<&Program>| program.map_or("", Program::source).to_owned();
-        let slot = hash64(&["derived", &text(when), &text(of)]) as u32;
-        let per_product = of.is_some()
-            && [when, of].into_iter().flatten().flat_map(Program::paths).any(|path| path.starts_with("event.product."));
+        let mut parts = vec!["derived".to_owned(), text(when), text(of)];
+        parts.extend(by.map(|by| by.source().to_owned()));
+        parts.extend(arrival.then(|| "arrival".to_owned()));
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let slot = hash64(&parts) as u32;
+        let per_product =
+            of.is_some() && asked.programs().flat_map(Program::paths).any(|path| path.starts_with("event.product."));
         // 0 means «none» in a fact.
-        Self { slot: slot.max(1), when: when.cloned(), of: of.cloned(), per_product }
+        Self { slot: slot.max(1), when: when.cloned(), of: of.cloned(), by: by.cloned(), arrival, per_product }
     }
 
     /// Writes what there is for this event.
@@ -197,16 +263,31 @@ impl Derive {
             let (value, text) = match self.of.as_ref().map(|of| of.eval(&env)) {
                 None => (None, None),
                 Some(Val::Absent) => continue,
-                Some(Val::Text(text)) => (None, Some(text.into())),
-                Some(Val::Bool(bool)) => (None, Some(bool.to_string().into())),
-                Some(number) => match self.of.as_ref().map(Program::ty) {
-                    Some(Type::Int | Type::Float) => (number.as_f64(), None),
+                Some(val) => match self.of.as_ref().map(Program::ty) {
+                    Some(Type::Int | Type::Float) => (val.as_f64(), None),
                     // A property of no known type is folded as text.
-                    _ => (None, number.to_value().map(|value| value.to_string().into())),
+                    _ => (None, text_of(val)),
+                },
+            };
+            let (value, text) = match &self.by {
+                _ if self.arrival => (Some(event.stamps.received_at_us as f64), text),
+                None => (value, text),
+                Some(by) => match text_of(by.eval(&env)) {
+                    Some(by) => (value, Some(by)),
+                    None => continue,
                 },
             };
             out.push(Derived { slot: self.slot, value, text });
         }
+    }
+}
+
+/// A value as the text that it is folded as.
+pub(crate) fn text_of(val: Val<'_>) -> Option<Str> {
+    match val {
+        Val::Text(text) => Some(text.into()),
+        Val::Bool(bool) => Some(if bool { "true" } else { "false" }.into()),
+        other => other.to_value().map(|value| value.to_string().into()),
     }
 }
 

@@ -4,21 +4,34 @@
 //! definitions once and reads their values from a [`midsession_machine::View`] at any instant. Nothing here reads a
 //! clock, a file or a socket.
 
+mod added;
+mod define;
 pub mod definition;
 mod diagnostic;
 mod duration;
+mod entry;
 pub mod expr;
 mod filter;
 pub mod fold;
 mod read;
+mod served;
 mod session;
 mod set;
+mod text;
 mod value;
 
+pub use added::{FieldEntry, Served};
 pub use diagnostic::{Diagnostic, Document, nearest};
 pub use duration::{duration_text, parse_duration_ms};
-pub use set::{Entry, FeatureSet, Key, LookBack, check};
+pub use entry::{Entry, Key, LookBack};
+pub use served::Serving;
+pub use set::{FeatureSet, check};
+pub use text::TextForm;
 pub use value::{Val, Value};
+
+/// The profile of a shop that comes from the live-shopper accelerator: its keys and values.
+pub const LIVE_SHOPPER: (&str, &str) =
+    ("profiles/live-shopper.toml", include_str!("../../../profiles/live-shopper.toml"));
 
 /// The native profile: the contract's features for shoppers and sessions.
 pub const NATIVE: (&str, &str) = ("profiles/native.toml", include_str!("../../../profiles/native.toml"));

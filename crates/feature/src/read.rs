@@ -1,61 +1,167 @@
 //! Reading: the value of one feature, or of all, at an instant.
 
-use crate::expr::{Column, Type};
+use crate::added::{Served, lifetime_heard_ms, lifetime_since_ms};
+use crate::entry::{Entry, Feature, Source};
+use crate::expr::{Column, Env, Type};
 use crate::filter::{FactEnv, Of, Take, dense, revenue};
-use crate::fold::{Asked, Folding, Item, Needs, Row};
-use crate::set::Source;
+use crate::fold::{Asked, Folding, Item};
 use crate::{FeatureSet, Key, Val, Value};
-use midsession_machine::{Fact, Names, View};
+use midsession_event::Str;
+use midsession_machine::{Fact, Names, Session, View};
 
 impl FeatureSet {
     /// The value of a name (the window included) for the view's shopper or session at the view's instant.
     ///
     /// A window holds the facts with event time in (now − window, now]. Where it is empty, counts are 0 and the rest
-    /// is absent.
+    /// is absent, unless the definition says otherwise.
     pub fn read(&self, view: &View<'_>, key: Key, name: &str) -> Option<Value> {
-        self.val(view, self.entry(key, name)?.0).to_value()
+        self.whole(view, self.entries.get(self.entry(key, name)?.0 as usize)?)
     }
 
-    /// The value of an entry, by its number.
-    pub fn val<'a>(&self, view: &View<'a>, entry: u32) -> Val<'a> {
+    /// The value of an entry, by its number, for expressions.
+    pub fn val<'a>(&'a self, view: &View<'a>, entry: u32) -> Val<'a> {
         let Some(entry) = self.entries.get(entry as usize) else { return Val::Absent };
-        let (feature, window_ms) = match entry.source {
-            Source::BuiltIn(row) => return view.session.map_or(Val::Absent, |session| (row.get)(view, session)),
-            Source::Feature { feature, window_ms } => (&self.features[feature as usize], window_ms),
-        };
-        let Some((facts, number)) = reach(view, entry.key, window_ms) else { return Val::Absent };
-        let mut running = Running::new(feature.row);
-        for fact in facts.iter().rev() {
-            if let Some(take) = &feature.takes[dense(fact.kind)]
-                && number.is_none_or(|number| fact.session == number)
-            {
-                running.add(take, fact, view.names);
+        match &entry.source {
+            Source::BuiltIn(row) => view.session.map_or(Val::Absent, |session| (row.get)(view, session)),
+            Source::Feature { .. } => match self.run(view, entry) {
+                Some((running, span_ms)) => running.value(view, span_ms),
+                None => Val::Absent,
+            },
+            Source::Lifetime(_) | Source::Since | Source::Worked(_) => match self.whole(view, entry) {
+                Some(Value::Int(int)) => Val::Int(int),
+                Some(Value::Float(float)) => Val::number(float),
+                Some(Value::Bool(bool)) => Val::Bool(bool),
+                // A lifetime's text is put together for the read; an expression has the partition's own.
+                Some(Value::Text(text)) => {
+                    view.names.get(&text).map_or(Val::Absent, |number| Val::text(view.names.name(number)))
+                }
+                _ => Val::Absent,
+            },
+        }
+    }
+
+    fn whole(&self, view: &View<'_>, entry: &Entry) -> Option<Value> {
+        match &entry.source {
+            Source::BuiltIn(row) => view.session.and_then(|session| (row.get)(view, session).to_value()),
+            Source::Feature { .. } => {
+                let (running, span_ms) = self.run(view, entry)?;
+                running.whole(view, span_ms)
+            }
+            Source::Lifetime(number) => self.lifetime(view, *number),
+            Source::Since => lifetime_since_ms(view).map(Value::Int),
+            Source::Worked(program) => program.eval(&Worked { set: self, view: *view }).to_value(),
+        }
+    }
+
+    /// Folds one feature; none where there is no session to fold over. And how long the window is.
+    fn run(&self, view: &View<'_>, entry: &Entry) -> Option<(Running<'_>, i64)> {
+        let Source::Feature { feature, window_ms, span_ms } = entry.source else { return None };
+        let shape = &self.features[feature as usize];
+        let (facts, number) = reach(view, entry.key, window_ms)?;
+        let begins_ms = self.visit_begins_ms(view, shape.visit);
+        let mut running = Running::new(shape);
+        for fact in facts.iter().rev().take_while(|fact| fact.time_ms >= begins_ms) {
+            if number.is_none_or(|number| fact.session == number) {
+                running.add(fact, view.names);
             }
         }
-        running.value(view, feature.result)
+        Some((running, self.span_ms(view, shape, span_ms)))
+    }
+
+    /// How long a window is, or a session has lasted.
+    fn span_ms(&self, view: &View<'_>, shape: &Feature, span_ms: Option<i64>) -> i64 {
+        let lasted_ms = |session: &Session| {
+            let begins_ms = session.started_at_ms.max(self.visit_begins_ms(view, shape.visit));
+            let ends_ms = if session.is_live() { view.now_ms } else { session.ended_at_ms };
+            ends_ms.saturating_sub(begins_ms)
+        };
+        span_ms.or_else(|| view.session.map(lasted_ms)).unwrap_or(0)
+    }
+
+    /// Where the last visit within the session begins. Epoch ms.
+    fn visit_begins_ms(&self, view: &View<'_>, visit: Option<u32>) -> i64 {
+        let (Some(visit), Some(session)) = (visit.and_then(|visit| self.visits.get(visit as usize)), view.session)
+        else {
+            return i64::MIN;
+        };
+        let Some((facts, number)) = reach(view, Key::Session, 0) else { return i64::MIN };
+        let mut begins_ms = session.started_at_ms;
+        let mut later_ms: Option<i64> = None;
+        for fact in facts.iter().rev().filter(|fact| number.is_none_or(|number| fact.session == number)) {
+            let Some(take) = &visit.takes[dense(fact.kind)] else { continue };
+            if !meets(take, fact, view.names) {
+                continue;
+            }
+            if later_ms.is_some_and(|later_ms| later_ms - fact.time_ms > visit.gap_ms) {
+                return begins_ms;
+            }
+            begins_ms = fact.time_ms;
+            later_ms = Some(fact.time_ms);
+        }
+        i64::MIN
     }
 
     /// Every present value of a key, in the order of definition, in one pass over the facts.
     pub fn read_all(&self, view: &View<'_>, key: Key) -> Vec<(&str, Value)> {
         let mut out = Vec::new();
-        self.for_each(view, key, |name, val| out.extend(val.to_value().map(|value| (name, value))));
+        self.for_each(view, key, |entry, value| out.extend(value.map(|value| (entry.name.as_str(), value))));
         out
     }
 
-    /// Every name of a key with its value, absent ones too, in the order of definition.
-    pub fn for_each<'s, 'a>(&'s self, view: &View<'a>, key: Key, mut each: impl FnMut(&'s str, Val<'a>)) {
+    /// The values of a key as they are served: of these names, or of all that are not hidden. What is gone is left out.
+    pub fn serve(&self, view: &View<'_>, key: Key, names: &[Str]) -> Vec<Served> {
+        let mut served = Vec::new();
+        let mut add = |entry: &Entry, name: &Str, value: Option<Value>| {
+            let Some(value) = value else { return };
+            let expires_at_ms = match self.serving.expires_ms {
+                None => None,
+                Some(kept_ms) => {
+                    match self.changed_ms(view, entry).map(|changed_ms| changed_ms.saturating_add(kept_ms)) {
+                        Some(at_ms) if at_ms > view.now_ms => Some(at_ms),
+                        _ => return,
+                    }
+                }
+            };
+            served.push(Served { name: name.clone(), value, expires_at_ms });
+        };
+        if names.is_empty() {
+            self.for_each(view, key, |entry, value| add(entry, &entry.name, value));
+            return served;
+        }
+        for name in names {
+            let entry = self.entry(key, &self.unaliased(name)).and_then(|(entry, _)| self.entries.get(entry as usize));
+            if let Some(entry) = entry.filter(|entry| !entry.is_hidden) {
+                add(entry, name, self.whole(view, entry));
+            }
+        }
+        served
+    }
+
+    /// Every entry of a key that is not hidden with its value, absent ones too, in the order of definition.
+    pub fn for_each<'s>(&'s self, view: &View<'_>, key: Key, mut each: impl FnMut(&'s Entry, Option<Value>)) {
         let layout = &self.layouts[key as usize];
         let longest_ms = layout.windows.last().map_or(0, |(window_ms, _)| *window_ms);
         let reach = reach(view, key, longest_ms);
-        let mut running: Vec<Option<Running>> = Vec::new();
+        let mut running: Vec<Option<Running<'_>>> = Vec::new();
         running.resize_with(self.features.len(), || None);
-        let mut vals = vec![Val::Absent; self.entries.len()];
-        let mut close = |running: &[Option<Running>], ends: &[(u32, u32)]| {
+        let mut values: Vec<Option<Value>> = vec![None; self.entries.len()];
+        let visits: Vec<i64> = match key {
+            Key::User => Vec::new(),
+            Key::Session => {
+                (0..self.visits.len()).map(|visit| self.visit_begins_ms(view, Some(visit as u32))).collect()
+            }
+        };
+        let mut close = |running: &[Option<Running<'_>>], ends: &[(u32, u32)]| {
             for (feature, entry) in ends {
-                let shape = &self.features[*feature as usize];
-                vals[*entry as usize] = match &running[*feature as usize] {
-                    Some(running) => running.value(view, shape.result),
-                    None => Running::new(shape.row).value(view, shape.result),
+                let (shape, Some(ending)) = (&self.features[*feature as usize], self.entries.get(*entry as usize))
+                else {
+                    continue;
+                };
+                let Source::Feature { span_ms, .. } = ending.source else { continue };
+                let span_ms = self.span_ms(view, shape, span_ms);
+                values[*entry as usize] = match &running[*feature as usize] {
+                    Some(running) => running.whole(view, span_ms),
+                    None => Running::new(shape).whole(view, span_ms),
                 };
             }
         };
@@ -75,9 +181,11 @@ impl FeatureSet {
                 let kind = dense(fact.kind);
                 for feature in &layout.by_kind[kind] {
                     let shape = &self.features[*feature as usize];
-                    if let Some(take) = &shape.takes[kind] {
-                        let running = running[*feature as usize].get_or_insert_with(|| Running::new(shape.row));
-                        running.add(take, fact, view.names);
+                    let is_before =
+                        |visit: u32| visits.get(visit as usize).is_some_and(|begins_ms| fact.time_ms < *begins_ms);
+                    if !shape.visit.is_some_and(is_before) {
+                        let running = running[*feature as usize].get_or_insert_with(|| Running::new(shape));
+                        running.add(fact, view.names);
                     }
                 }
             }
@@ -85,14 +193,57 @@ impl FeatureSet {
                 close(&running, ends);
             }
         }
-        for entry in &layout.entries {
-            let Some(shape) = self.entries.get(*entry as usize) else { continue };
-            let val = match shape.source {
-                Source::BuiltIn(row) => view.session.map_or(Val::Absent, |session| (row.get)(view, session)),
-                Source::Feature { .. } => vals[*entry as usize],
+        for number in &layout.entries {
+            let Some(entry) = self.entries.get(*number as usize).filter(|entry| !entry.is_hidden) else { continue };
+            let value = match entry.source {
+                Source::Feature { .. } => values[*number as usize].take(),
+                _ => self.whole(view, entry),
             };
-            each(&shape.name, val);
+            each(entry, value);
         }
+    }
+
+    /// When an event last came into or left what an entry is over, or it last changed by itself. Epoch ms.
+    fn changed_ms(&self, view: &View<'_>, entry: &Entry) -> Option<i64> {
+        let (feature, window_ms) = match &entry.source {
+            Source::BuiltIn(_) => return view.session.map(|session| session.ended_at_ms),
+            Source::Lifetime(_) | Source::Since => return lifetime_heard_ms(view),
+            Source::Worked(program) => {
+                let of = program.features().filter_map(|(key, name)| Some(self.entry(key, name)?.0));
+                let of = of.filter_map(|entry| self.changed_ms(view, self.entries.get(entry as usize)?));
+                return of.max();
+            }
+            Source::Feature { feature, window_ms, .. } => (&self.features[*feature as usize], *window_ms),
+        };
+        let (running, span_ms) = self.run(view, entry)?;
+        if let Some(moved_ms) = running.folding.moved_ms(asked(view, span_ms)) {
+            return Some(moved_ms);
+        }
+        let kept_ms = self.serving.expires_ms.unwrap_or(0);
+        let (facts, number) = reach(view, entry.key, window_ms.saturating_add(kept_ms))?;
+        let begins_ms = self.visit_begins_ms(view, feature.visit);
+        let edge_ms = view.now_ms.saturating_sub(window_ms);
+        let visit = feature.visit.and_then(|visit| self.visits.get(visit as usize));
+        let alive = feature.alive.as_ref().or(visit.map(|visit| &visit.takes));
+        let mut came_ms: Option<i64> = None;
+        for fact in facts.iter().rev().take_while(|fact| fact.time_ms >= begins_ms) {
+            let kind = dense(fact.kind);
+            let seconds = feature.seconds.as_ref().and_then(|seconds| seconds[kind].as_ref());
+            let mut takes = match &alive {
+                Some(alive) => alive[kind].iter().chain(None),
+                None => feature.takes[kind].iter().chain(seconds),
+            };
+            let is_of = number.is_none_or(|number| fact.session == number);
+            if !is_of || !takes.any(|take| meets(take, fact, view.names)) {
+                continue;
+            }
+            let came = *came_ms.get_or_insert(fact.time_ms);
+            if fact.time_ms <= edge_ms {
+                // The last one that left; those before it left before.
+                return Some(came.max(fact.time_ms.saturating_add(window_ms)));
+            }
+        }
+        came_ms
     }
 }
 
@@ -108,61 +259,121 @@ fn reach<'a>(view: &View<'a>, key: Key, window_ms: i64) -> Option<(&'a [Fact], O
     }
 }
 
-/// A feature on its way through the facts.
-struct Running {
-    row: &'static Row,
-    folding: Folding,
-    currency: u8,
-    mixed: bool,
+fn asked<'a>(view: &View<'a>, span_ms: i64) -> Asked<'a> {
+    Asked { names: view.names, now_ms: view.now_ms, span_ms }
 }
 
-impl Running {
-    fn new(row: &'static Row) -> Self {
-        Self { row, folding: (row.start)(), currency: 0, mixed: false }
+/// What a worked-out value looks at.
+struct Worked<'a> {
+    set: &'a FeatureSet,
+    view: View<'a>,
+}
+
+impl<'a> Env<'a> for Worked<'a> {
+    fn feature(&self, entry: u32) -> Val<'a> {
+        self.set.val(&self.view, entry)
     }
 
-    fn add(&mut self, take: &Take, fact: &Fact, names: &Names) {
-        // A further product of an event is no further event.
-        if fact.kind.is_continued() && self.row.needs == Needs::Nothing {
-            return;
-        }
-        if take.slot != 0 && fact.category != take.slot {
-            return;
-        }
-        let env = FactEnv { fact, names };
-        if take.test.as_ref().is_some_and(|test| !test.eval(&env, 0).is_true()) {
-            return;
-        }
-        let mut item = Item { time_ms: fact.time_ms, number: f64::NAN, text: 0 };
-        match &take.of {
-            Of::Nothing => return self.folding.add(&item),
-            Of::Column(Column::Product) => item.text = fact.product,
-            Of::Column(Column::Category) => item.text = fact.category,
-            Of::Column(Column::Value) => item.number = fact.value,
-            Of::Column(Column::Revenue) => item.number = revenue(fact),
-            Of::Column(Column::Quantity) if fact.product == 0 => return,
-            Of::Column(Column::Quantity) => item.number = f64::from(fact.quantity),
-            Of::Number(node) => item.number = node.eval(&env, 0).as_f64().unwrap_or(f64::NAN),
-        }
-        if item.text == 0 && item.number.is_nan() {
-            return;
-        }
-        if take.money && fact.currency != 0 {
-            self.mixed |= self.currency != 0 && self.currency != fact.currency;
-            self.currency = fact.currency;
-        }
-        self.folding.add(&item);
+    fn now_ms(&self) -> Val<'a> {
+        Val::Int(self.view.now_ms)
+    }
+}
+
+/// A feature on its way through the facts.
+struct Running<'s> {
+    shape: &'s Feature,
+    folding: Folding,
+    currency: u8,
+    is_mixed: bool,
+}
+
+impl<'s> Running<'s> {
+    fn new(shape: &'s Feature) -> Self {
+        Self { shape, folding: (shape.row.start)(&shape.options), currency: 0, is_mixed: false }
     }
 
-    fn value<'a>(&self, view: &View<'a>, result: Type) -> Val<'a> {
-        // Amounts in two currencies have no sum, mean or order.
-        if self.mixed && self.row.needs == Needs::Number {
+    fn add(&mut self, fact: &Fact, names: &Names) {
+        let kind = dense(fact.kind);
+        if let Some(take) = &self.shape.takes[kind] {
+            // A further product of an event is no further event.
+            let is_further = fact.kind.is_continued() && matches!(take.of, Of::Nothing);
+            if let Some(item) = item_of(take, fact, names, false).filter(|_| !is_further) {
+                if take.money && fact.currency != 0 {
+                    self.is_mixed |= self.currency != 0 && self.currency != fact.currency;
+                    self.currency = fact.currency;
+                }
+                self.folding.add(&item);
+            }
+        }
+        let second = self.shape.seconds.as_ref().and_then(|seconds| seconds[kind].as_ref());
+        if let Some(item) =
+            second.filter(|_| !fact.kind.is_continued()).and_then(|take| item_of(take, fact, names, true))
+        {
+            self.folding.add(&item);
+        }
+    }
+
+    /// Amounts in two currencies have no sum, mean or order.
+    fn has_no_value(&self) -> bool {
+        self.is_mixed && self.shape.row.needs.is_number()
+    }
+
+    fn value<'a>(&self, view: &View<'a>, span_ms: i64) -> Val<'a>
+    where
+        's: 'a,
+    {
+        if self.has_no_value() {
             return Val::Absent;
         }
-        let val = self.folding.value(Asked { names: view.names, now_ms: view.now_ms });
-        match (val, result) {
+        match (self.folding.value(asked(view, span_ms)), self.shape.result) {
             (Val::Float(float), Type::Int) => Val::Int(float as i64),
+            (Val::Absent, _) => self.shape.empty.as_ref().map_or(Val::Absent, Value::as_val),
             (val, _) => val,
         }
     }
+
+    fn whole(&self, view: &View<'_>, span_ms: i64) -> Option<Value> {
+        if self.has_no_value() {
+            return None;
+        }
+        match (self.folding.whole(asked(view, span_ms)), self.shape.result) {
+            (Some(Value::Float(float)), Type::Int) => Some(Value::Int(float as i64)),
+            (None, _) => self.shape.empty.clone(),
+            (value, _) => value,
+        }
+    }
+}
+
+/// Whether a fact meets the condition.
+fn meets(take: &Take, fact: &Fact, names: &Names) -> bool {
+    if take.slot != 0 && fact.category != take.slot || take.first_only && fact.kind.is_continued() {
+        return false;
+    }
+    take.test.as_ref().is_none_or(|test| test.eval(&FactEnv { fact, names }, 0).is_true())
+}
+
+/// What of a fact is folded; none where it does not meet the condition, or has nothing of it.
+fn item_of(take: &Take, fact: &Fact, names: &Names, second: bool) -> Option<Item> {
+    if !meets(take, fact, names) {
+        return None;
+    }
+    let mut item = Item { time_ms: fact.time_ms, number: f64::NAN, text: 0, second };
+    match &take.of {
+        Of::Nothing => return Some(item),
+        Of::Column(Column::Product) => item.text = fact.product,
+        Of::Column(Column::Category) => item.text = fact.category,
+        Of::Column(Column::Value) => item.number = fact.value,
+        Of::Column(Column::Revenue) => item.number = revenue(fact),
+        Of::Column(Column::Quantity) if fact.product == 0 => return None,
+        Of::Column(Column::Quantity) => item.number = f64::from(fact.quantity),
+        Of::Arrival => (item.number, item.text) = (fact.value, fact.product),
+        Of::Number(node) => item.number = node.eval(&FactEnv { fact, names }, 0).as_f64().unwrap_or(f64::NAN),
+    }
+    if item.text == 0 && item.number.is_nan() {
+        return None;
+    }
+    if take.by {
+        item.text = fact.product;
+    }
+    Some(item)
 }

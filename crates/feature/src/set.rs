@@ -1,110 +1,37 @@
 //! The features in force: definitions compiled, named, and placed for reading.
 
-use crate::definition::Definition;
+use crate::added::{Accumulator, FieldKey, of_field, of_lifetime};
+use crate::define::{By, Parts, Window, keys, name, parts, windows};
+use crate::definition::{Definition, Served};
+use crate::entry::{Entry, Feature, Key, Layout, LookBack, Source, Takes};
 use crate::expr::{Program, Scope, Type};
-use crate::filter::{Derive, KINDS, Plan, Take, plan};
-use crate::fold::{FOLDS, Needs, Row, fold};
-use crate::session::{BUILT_INS, BuiltIn};
-use crate::{Diagnostic, Document, duration_text, nearest, parse_duration_ms};
+use crate::filter::{Asked, Derive, Plan, by_kind, plan};
+use crate::served::{self, Manner, Serving, Visit};
+use crate::session::BUILT_INS;
+use crate::{Diagnostic, Document};
 use midsession_event::{Event, Str};
-use midsession_machine::{Derived, Map, WINDOW_MAX_MS};
+use midsession_machine::{Derived, Map};
 use toml::Spanned;
-
-/// Whose a feature is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Key {
-    /// A shopper's, over all devices, in a window.
-    User,
-    /// A session's, over all of it.
-    Session,
-}
-
-impl Key {
-    /// How it is written.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Session => "session",
-        }
-    }
-
-    fn parse(name: &str) -> Option<Self> {
-        [Self::User, Self::Session].into_iter().find(|key| key.name() == name)
-    }
-}
-
-/// From when on a feature counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LookBack {
-    /// Over stored facts: exact for what happened before it was defined, too.
-    Exactly,
-    /// From the moment it was defined: it reads more of an event than facts keep.
-    FromNow,
-}
-
-/// One name that can be read.
-#[derive(Debug)]
-pub struct Entry {
-    /// Its name, the window included.
-    pub name: Str,
-    /// Whose it is.
-    pub key: Key,
-    /// What it holds.
-    pub ty: Type,
-    /// From when on it counts.
-    pub looks_back: LookBack,
-    /// What it means.
-    pub doc: Option<String>,
-    pub(crate) source: Source,
-}
-
-#[derive(Clone, Copy)]
-pub(crate) enum Source {
-    BuiltIn(&'static BuiltIn),
-    Feature { feature: u32, window_ms: i64 },
-}
-
-impl std::fmt::Debug for Source {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::BuiltIn(row) => write!(f, "BuiltIn({})", row.name),
-            Self::Feature { feature, window_ms } => write!(f, "Feature({feature}, {window_ms} ms)"),
-        }
-    }
-}
-
-/// A feature as it is folded: all its windows together.
-#[derive(Debug)]
-pub(crate) struct Feature {
-    pub row: &'static Row,
-    pub result: Type,
-    /// By the dense kind.
-    pub takes: [Option<Box<Take>>; KINDS],
-}
-
-/// The features of one key, laid out for reading all at once.
-#[derive(Debug, Default)]
-pub(crate) struct Layout {
-    /// By the dense kind: which features take such facts.
-    pub by_kind: Vec<Vec<u32>>,
-    /// Window by window, the shortest first: which entries end there.
-    pub windows: Vec<(i64, Vec<(u32, u32)>)>,
-    /// The entries of this key, in order.
-    pub entries: Vec<u32>,
-}
 
 /// All features in force.
 #[derive(Debug)]
 pub struct FeatureSet {
+    pub(crate) profile: Option<Str>,
+    pub(crate) serving: Serving,
     pub(crate) entries: Vec<Entry>,
     pub(crate) features: Vec<Feature>,
     pub(crate) layouts: [Layout; 2],
+    pub(crate) visits: Vec<Visit>,
+    pub(crate) accumulators: Vec<Accumulator>,
+    pub(crate) fields: Vec<FieldKey>,
     by_name: [Map<Str, u32>; 2],
     derives: Vec<Derive>,
 }
 
 /// A session's window: all of it.
 const WHOLE_SESSION_MS: i64 = i64::MAX;
+/// The name of what says since when lifetimes count.
+const SINCE: &str = "lifetime_since_ms";
 
 impl FeatureSet {
     /// The native profile.
@@ -113,37 +40,81 @@ impl FeatureSet {
         Self::load(&[crate::NATIVE]).expect("invariant: the native profile is valid")
     }
 
-    /// Compiles the definitions of these files (name, text), all faults told at once.
+    /// Compiles the definitions of these files (name, text), the profile first, all faults told at once.
     pub fn load(files: &[(&str, &str)]) -> Result<Self, Vec<Diagnostic>> {
         let mut set = Self {
+            profile: None,
+            serving: Serving::default(),
             entries: Vec::new(),
             features: Vec::new(),
             layouts: [Layout::new(), Layout::new()],
+            visits: Vec::new(),
+            accumulators: Vec::new(),
+            fields: Vec::new(),
             by_name: [Map::default(), Map::default()],
             derives: Vec::new(),
         };
         for row in BUILT_INS {
-            set.add_entry(row.name.into(), Key::Session, row.ty, LookBack::Exactly, None, Source::BuiltIn(row));
+            let source = Source::BuiltIn(row);
+            set.add_entry(row.name.into(), Key::Session, row.ty, LookBack::Exactly, None, false, source);
         }
         let mut found = Vec::new();
-        for (file, text) in files {
+        for (number, (file, text)) in files.iter().enumerate() {
             let mut document = Document::new(file, text);
             let root = document.parse();
+            let mut manner = Manner::default();
+            if let Some(served) = document.table::<Served>(&root, "served") {
+                let (serving, said) = served::read(&mut document, &served, &mut set.visits);
+                manner = said;
+                if number == 0 {
+                    set.serving = serving;
+                }
+            }
+            if number == 0 {
+                set.profile = root.get("profile").and_then(|name| name.get_ref().as_str()).map(Into::into);
+            }
             for definition in document.tables::<Definition>(&root, "feature") {
-                set.define(&mut document, definition.get_ref());
+                set.define(&mut document, definition.get_ref(), manner);
             }
             found.extend(document.into_found());
         }
         for layout in &mut set.layouts {
             layout.windows.sort_by_key(|(window_ms, _)| *window_ms);
         }
+        for entry in &mut set.entries {
+            if let (Source::BuiltIn(row), Some(served)) = (&entry.source, &set.serving.built_ins) {
+                entry.is_hidden = !served.iter().any(|name| name == row.name);
+            }
+        }
         if found.is_empty() { Ok(set) } else { Err(found) }
+    }
+
+    /// The name that the profile gives itself.
+    pub fn profile(&self) -> Option<&Str> {
+        self.profile.as_ref()
+    }
+
+    /// How it is read.
+    pub fn serving(&self) -> &Serving {
+        &self.serving
     }
 
     /// The number and type of a name.
     pub fn entry(&self, key: Key, name: &str) -> Option<(u32, Type)> {
         let entry = *self.by_name[key as usize].get(name)?;
         Some((entry, self.entries.get(entry as usize)?.ty))
+    }
+
+    /// Likewise; where there is none, with a window as its suffix.
+    pub(crate) fn entry_in(&self, key: Key, name: &str, window: Option<&str>) -> Option<(u32, Type)> {
+        self.entry(key, name).or_else(|| self.entry(key, &format!("{name}_{}", window?)))
+    }
+
+    /// How an expression names an entry.
+    pub(crate) fn path(&self, entry: u32) -> String {
+        self.entries
+            .get(entry as usize)
+            .map_or_else(String::new, |entry| format!("{}.{}", entry.key.name(), entry.name))
     }
 
     /// Every name of a key, in the order of definition.
@@ -163,171 +134,258 @@ impl FeatureSet {
         }
     }
 
-    fn define(&mut self, document: &mut Document<'_>, definition: &Definition) {
-        let faults = document.faults();
+    /// What another set in force writes already is left to it: two profiles may define the same.
+    pub fn leave_to(&mut self, other: &Self) {
+        self.derives.retain(|derive| other.derives.iter().all(|known| known.slot != derive.slot));
+        for accumulator in &mut self.accumulators {
+            accumulator.is_others |= other.accumulators.iter().any(|known| known.slot == accumulator.slot);
+        }
+    }
+
+    fn define(&mut self, document: &mut Document<'_>, definition: &Definition, manner: Manner) {
+        if let Some(written) = &definition.value {
+            return self.define_worked(document, definition, written);
+        }
+        let Some(parts) = parts(document, definition) else { return };
         let name = definition.name.get_ref();
-        let plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-        if !plain || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
-            let hint = Some("small letters, digits and _, a letter first".to_owned());
-            document.fault(definition.name.span(), format!("`{name}` can't be a feature's name"), hint);
-        }
-        let when = condition(document, definition.when.as_ref());
-        let row = fold(definition.fold.get_ref());
-        if row.is_none() {
-            let names = FOLDS.iter().map(|row| row.name);
-            let hint = nearest(definition.fold.get_ref(), names.clone())
-                .map_or_else(|| format!("known: {}", names.collect::<Vec<_>>().join(", ")), did_you_mean);
-            document.fault(
-                definition.fold.span(),
-                format!("there is no fold `{}`", definition.fold.get_ref()),
-                Some(hint),
-            );
-        }
-        let of = folded(document, definition, row);
-        let keys = keys(document, definition);
-        let windows = windows(document, definition, &keys);
-        let (Some(row), true) = (row, document.faults() == faults) else { return };
-        let result = (row.result)(of.as_ref().map_or(Type::Int, Program::ty));
-        let (takes, looks_back) = match plan(when.as_ref(), of.as_ref()) {
-            Plan::Columns(takes) => (takes, LookBack::Exactly),
-            Plan::Derived(derive, take) => {
-                // One definition for users and sessions, or two alike, share their facts.
-                if !self.derives.iter().any(|known| known.slot == derive.slot) {
-                    self.derives.push(*derive);
-                }
-                (vec![take], LookBack::FromNow)
-            }
-        };
-        for key in keys {
-            let feature = self.add_feature(key, row, result, &takes);
-            let whole = [(None, WHOLE_SESSION_MS)];
-            for (label, window_ms) in if key == Key::Session { &whole[..] } else { &windows[..] } {
-                let full: Str = label.map_or_else(|| name.as_str().into(), |label| format!("{name}_{label}").into());
-                if self.entry(key, &full).is_some() {
-                    let message = format!("`{}.{full}` is defined twice", key.name());
-                    document.fault(definition.name.span(), message, Some("give one of them another name".to_owned()));
+        let whole = [Window { label: "", length_ms: None }];
+        let mut over_facts: Option<(Takes, Option<Box<Takes>>, LookBack)> = None;
+        for key in &parts.keys {
+            let key = match key {
+                By::Entity(key) => *key,
+                By::Field { name: key, program } => {
+                    self.add_field(document, definition, &parts, key, program);
                     continue;
                 }
-                let source = Source::Feature { feature, window_ms: *window_ms };
-                self.add_entry(full, key, result, looks_back, definition.doc.clone(), source);
+            };
+            let mut feature = None;
+            for window in if key == Key::Session { &whole[..] } else { &parts.windows[..] } {
+                let full: Str =
+                    if key == Key::Session { name.as_str().into() } else { format!("{name}_{}", window.label).into() };
+                if self.is_taken(document, definition, key, &full) {
+                    continue;
+                }
+                let (source, looks_back) = match (key, window.length_ms) {
+                    (Key::User, None) => {
+                        let number = self.add_accumulator(of_lifetime(&parts));
+                        (Source::Lifetime(number), LookBack::FirstSeen)
+                    }
+                    (_, length_ms) => {
+                        let (takes, seconds, looks_back) = over_facts.get_or_insert_with(|| self.takes(&parts, manner));
+                        let (takes, seconds, looks_back) = (takes.clone(), seconds.clone(), *looks_back);
+                        let feature =
+                            *feature.get_or_insert_with(|| self.add_feature(key, &parts, takes, seconds, manner));
+                        let edge_ms = i64::from(manner.is_closed);
+                        let window_ms = length_ms.map_or(WHOLE_SESSION_MS, |length_ms| length_ms + edge_ms);
+                        (Source::Feature { feature, window_ms, span_ms: length_ms }, looks_back)
+                    }
+                };
+                let doc = definition.doc.clone();
+                self.add_entry(full, key, parts.result, looks_back, doc, definition.hidden, source);
             }
         }
     }
 
-    fn add_feature(&mut self, key: Key, row: &'static Row, result: Type, takes: &[Take]) -> u32 {
-        let number = self.features.len() as u32;
-        let mut by_kind = [const { None }; KINDS];
-        for take in takes {
-            by_kind[take.kind] = Some(Box::new(take.clone()));
-            self.layouts[key as usize].by_kind[take.kind].push(number);
+    /// A feature that is worked out from others.
+    fn define_worked(&mut self, document: &mut Document<'_>, definition: &Definition, written: &Spanned<String>) {
+        let faults = document.faults();
+        name(document, definition);
+        for (name, span) in [
+            ("fold", definition.fold.as_ref().map(Spanned::span)),
+            ("of", definition.of.as_ref().map(Spanned::span)),
+            ("when", definition.when.as_ref().map(Spanned::span)),
+            ("empty", definition.empty.as_ref().map(Spanned::span)),
+        ] {
+            if let Some(span) = span {
+                let hint = Some("give it `value` alone, or leave `value` out".to_owned());
+                document.fault(span, format!("`{name}` does not go with `value`, which folds nothing itself"), hint);
+            }
         }
-        self.features.push(Feature { row, result, takes: by_kind });
+        let keys = keys(document, definition);
+        let windows = windows(document, definition, &keys);
+        if document.faults() != faults {
+            return;
+        }
+        let whole = [Window { label: "", length_ms: None }];
+        for key in keys {
+            let By::Entity(key) = key else {
+                let hint = Some("read the two features, and divide where you read them".to_owned());
+                document.fault(definition.key.span(), "a value is worked out for users and sessions", hint);
+                continue;
+            };
+            for window in if key == Key::Session { &whole[..] } else { &windows[..] } {
+                let label = (key == Key::User).then_some(window.label);
+                let scope = Scope { features: Some(self), bare: false, window: label };
+                let program = match Program::compile(written.get_ref(), scope) {
+                    Ok(program) => program,
+                    Err(error) => return document.expr_fault(written, &error),
+                };
+                if program.reads_event() {
+                    let hint = Some("a fold makes something of events; `value` of features".to_owned());
+                    return document.fault(
+                        written.span(),
+                        "a value is worked out when it is read: there is no event",
+                        hint,
+                    );
+                }
+                if !matches!(program.ty(), Type::Int | Type::Float | Type::Bool) {
+                    let message = format!("a value is a number, or true or false; this is {}", program.ty().name());
+                    return document.fault(written.span(), message, None);
+                }
+                let full: Str = label
+                    .map_or_else(
+                        || definition.name.get_ref().clone(),
+                        |label| format!("{}_{label}", definition.name.get_ref()),
+                    )
+                    .into();
+                if self.is_taken(document, definition, key, &full) {
+                    continue;
+                }
+                let looks_back = self.looks_back_of(&program);
+                let (ty, doc) = (program.ty(), definition.doc.clone());
+                self.add_entry(full, key, ty, looks_back, doc, definition.hidden, Source::Worked(Box::new(program)));
+            }
+        }
+    }
+
+    /// The least of what it is worked out from.
+    fn looks_back_of(&self, program: &Program) -> LookBack {
+        let of = program.features().filter_map(|(key, name)| self.entries.get(self.entry(key, name)?.0 as usize));
+        let mut least = LookBack::Exactly;
+        for looks_back in of.map(|entry| entry.looks_back) {
+            if least == LookBack::Exactly {
+                least = looks_back;
+            }
+        }
+        least
+    }
+
+    fn is_taken(&self, document: &mut Document<'_>, definition: &Definition, key: Key, full: &str) -> bool {
+        let is_taken = self.entry(key, full).is_some();
+        if is_taken {
+            let message = format!("`{}.{full}` is defined twice", key.name());
+            document.fault(definition.name.span(), message, Some("give one of them another name".to_owned()));
+        }
+        is_taken
+    }
+
+    /// What of facts meets the conditions; what is not in their columns is derived from now on.
+    fn takes(&mut self, parts: &Parts<'_>, manner: Manner) -> (Takes, Option<Box<Takes>>, LookBack) {
+        let arrival = parts.row.needs == crate::fold::Needs::Arrival;
+        let first = Asked { when: parts.when.as_ref(), of: parts.of.as_ref(), by: parts.by.as_ref(), arrival };
+        let second = parts.second.as_ref().map(|second| Asked { when: Some(second), ..Asked::default() });
+        let mut looks_back = LookBack::Exactly;
+        let mut dealt = |asked: Asked<'_>| {
+            let mut takes = match plan(asked) {
+                Plan::Columns(takes) => takes,
+                Plan::Derived(derive, take) => {
+                    looks_back = LookBack::FromNow;
+                    // One definition for users and sessions, or two alike, share their facts.
+                    if !self.derives.iter().any(|known| known.slot == derive.slot) {
+                        self.derives.push(*derive);
+                    }
+                    vec![take]
+                }
+            };
+            takes.iter_mut().for_each(|take| take.money &= !manner.ignores_currency);
+            by_kind(takes)
+        };
+        let (takes, seconds) = (dealt(first), second.map(|second| Box::new(dealt(second))));
+        (takes, seconds, looks_back)
+    }
+
+    fn add_feature(
+        &mut self,
+        key: Key,
+        parts: &Parts<'_>,
+        takes: Takes,
+        seconds: Option<Box<Takes>>,
+        manner: Manner,
+    ) -> u32 {
+        let number = self.features.len() as u32;
+        let visit = manner.visit.filter(|_| key == Key::Session);
+        for (kind, features) in self.layouts[key as usize].by_kind.iter_mut().enumerate() {
+            if takes[kind].is_some() || seconds.as_ref().is_some_and(|seconds| seconds[kind].is_some()) {
+                features.push(number);
+            }
+        }
+        self.features.push(Feature {
+            row: parts.row,
+            options: parts.options,
+            result: parts.result,
+            takes,
+            seconds,
+            empty: parts.empty.clone(),
+            // The events of a visit keep its features alive, unless a definition says otherwise.
+            alive: parts.alive.clone().filter(|_| parts.is_alive_said || visit.is_none()),
+            visit,
+        });
         number
     }
 
-    fn add_entry(&mut self, name: Str, key: Key, ty: Type, looks_back: LookBack, doc: Option<String>, source: Source) {
+    fn add_accumulator(&mut self, accumulator: Accumulator) -> u32 {
+        if accumulator.is_lifetime() && self.entry(Key::User, SINCE).is_none() {
+            let doc = Some("Since when this shopper's lifetime features count. Epoch ms.".to_owned());
+            self.add_entry(SINCE.into(), Key::User, Type::Int, LookBack::FirstSeen, doc, false, Source::Since);
+        }
+        let known = self.accumulators.iter().position(|known| known.slot == accumulator.slot);
+        known.unwrap_or_else(|| {
+            self.accumulators.push(accumulator);
+            self.accumulators.len() - 1
+        }) as u32
+    }
+
+    fn add_field(
+        &mut self,
+        document: &mut Document<'_>,
+        definition: &Definition,
+        parts: &Parts<'_>,
+        key: &str,
+        program: &Program,
+    ) {
+        let (accumulator, entries) = of_field(definition, parts, key, program);
+        let number = self.add_accumulator(accumulator);
+        let at = self.fields.iter().position(|known| known.name == key).unwrap_or_else(|| {
+            self.fields.push(FieldKey { name: key.into(), entries: Vec::new() });
+            self.fields.len() - 1
+        });
+        for mut entry in entries {
+            if self.fields[at].entries.iter().any(|known| known.name == entry.name) {
+                let message = format!("`{key}.{}` is defined twice", entry.name);
+                document.fault(definition.name.span(), message, Some("give one of them another name".to_owned()));
+                continue;
+            }
+            entry.accumulator = number;
+            self.fields[at].entries.push(entry);
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the columns of an entry")]
+    fn add_entry(
+        &mut self,
+        name: Str,
+        key: Key,
+        ty: Type,
+        looks_back: LookBack,
+        doc: Option<String>,
+        is_hidden: bool,
+        source: Source,
+    ) {
         let number = self.entries.len() as u32;
         let layout = &mut self.layouts[key as usize];
         layout.entries.push(number);
-        if let Source::Feature { feature, window_ms } = source {
+        if let Source::Feature { feature, window_ms, .. } = source {
             match layout.windows.iter_mut().find(|(known_ms, _)| *known_ms == window_ms) {
                 Some((_, ends)) => ends.push((feature, number)),
                 None => layout.windows.push((window_ms, vec![(feature, number)])),
             }
         }
         self.by_name[key as usize].insert(name.clone(), number);
-        self.entries.push(Entry { name, key, ty, looks_back, doc, source });
-    }
-}
-
-impl Layout {
-    fn new() -> Self {
-        Self { by_kind: vec![Vec::new(); KINDS], ..Self::default() }
+        self.entries.push(Entry { name, key, ty, looks_back, doc, is_hidden, source });
     }
 }
 
 /// What is wrong with the feature definitions of a file.
 pub fn check(text: &str, file: &str) -> Vec<Diagnostic> {
     FeatureSet::load(&[(file, text)]).err().unwrap_or_default()
-}
-
-fn did_you_mean(name: &str) -> String {
-    format!("did you mean `{name}`?")
-}
-
-fn condition(document: &mut Document<'_>, written: Option<&Spanned<String>>) -> Option<Program> {
-    let written = written?;
-    let compiled = Program::condition(written.get_ref(), Scope::default());
-    compiled.map_err(|error| document.expr_fault(written, &error)).ok()
-}
-
-fn folded(document: &mut Document<'_>, definition: &Definition, row: Option<&'static Row>) -> Option<Program> {
-    let row = row?;
-    let Some(written) = &definition.of else {
-        if row.needs != Needs::Nothing {
-            let hint = Some("add a line like of = \"product.price\"".to_owned());
-            document.fault(definition.fold.span(), format!("`{}` wants something to fold", row.name), hint);
-        }
-        return None;
-    };
-    if row.needs == Needs::Nothing {
-        let hint = Some("leave `of` out, or take another fold".to_owned());
-        document.fault(written.span(), format!("`{}` folds events, nothing of them", row.name), hint);
-        return None;
-    }
-    let program = Program::compile(written.get_ref(), Scope { bare: true, ..Scope::default() });
-    let program = program.map_err(|error| document.expr_fault(written, &error)).ok()?;
-    let wanted = match row.needs {
-        Needs::Number if !matches!(program.ty(), Type::Int | Type::Float) => Some("numbers"),
-        Needs::Text if program.ty() != Type::Text && program.ty() != Type::Any => Some("texts"),
-        _ => None,
-    };
-    if let Some(wanted) = wanted {
-        let message = format!("`{}` folds {wanted}, `{}` is {}", row.name, written.get_ref(), program.ty().name());
-        let hint = (program.ty() == Type::Any && wanted == "numbers")
-            .then(|| format!("make it a number: {} * 1.0", written.get_ref()));
-        document.fault(written.span(), message, hint);
-        return None;
-    }
-    Some(program)
-}
-
-fn keys(document: &mut Document<'_>, definition: &Definition) -> Vec<Key> {
-    let mut keys = Vec::new();
-    for written in definition.key.get_ref().list() {
-        match Key::parse(written) {
-            Some(key) if !keys.contains(&key) => keys.push(key),
-            Some(_) => {}
-            None => {
-                let hint = Some("write \"user\", \"session\" or both in a list".to_owned());
-                document.fault(definition.key.span(), format!("there are no features by `{written}`"), hint);
-            }
-        }
-    }
-    keys
-}
-
-/// The windows by label, `None` never: a session's window has no label of its own.
-fn windows<'d>(document: &mut Document<'_>, definition: &'d Definition, keys: &[Key]) -> Vec<(Option<&'d str>, i64)> {
-    if keys.contains(&Key::User) && definition.windows.is_empty() {
-        let hint = Some("add a line like windows = [\"5m\", \"1h\", \"24h\"]".to_owned());
-        document.fault(definition.name.span(), "a user's feature wants windows", hint);
-    }
-    let mut windows = Vec::new();
-    for written in &definition.windows {
-        if keys == [Key::Session] {
-            let hint = Some("leave `windows` out, or add key \"user\"".to_owned());
-            document.fault(written.span(), "a session's feature is over the whole session", hint);
-            break;
-        }
-        match parse_duration_ms(written.get_ref()) {
-            Ok(ms) if ms <= WINDOW_MAX_MS => windows.push((Some(written.get_ref().as_str()), ms)),
-            Ok(_) => {
-                let message = format!("a window is at most {}", duration_text(WINDOW_MAX_MS));
-                document.fault(written.span(), message, Some("facts are kept for that long".to_owned()));
-            }
-            Err(message) => document.fault(written.span(), message, None),
-        }
-    }
-    windows
 }

@@ -1,5 +1,6 @@
 //! Values of features and expressions: borrowed while computing, owned when handed out.
 
+use crate::TextForm;
 use midsession_event::{PropertyValue, Str};
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -68,8 +69,7 @@ impl<'a> From<&'a PropertyValue> for Val<'a> {
     }
 }
 
-/// A present value, as it is served. `Display` is the plain decimal text of the Redis protocol: numbers without an
-/// exponent, truth as `true` and `false`.
+/// A present value, as it is served.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// Whole number.
@@ -80,28 +80,33 @@ pub enum Value {
     Text(Str),
     /// true or false.
     Bool(bool),
+    /// Texts, the most important first.
+    List(Box<[Str]>),
+    /// Counts by text, the largest first.
+    Map(Box<[(Str, i64)]>),
+    /// The smallest and the largest number.
+    Range(f64, f64),
+    /// Known, and nothing.
+    Null,
 }
 
 impl Value {
-    /// A borrowed copy.
+    /// A borrowed copy, for expressions; what is not a single value is absent there.
     pub fn as_val(&self) -> Val<'_> {
         match self {
             Self::Int(int) => Val::Int(*int),
             Self::Float(float) => Val::number(*float),
             Self::Text(text) => Val::Text(text),
             Self::Bool(bool) => Val::Bool(*bool),
+            Self::List(_) | Self::Map(_) | Self::Range(..) | Self::Null => Val::Absent,
         }
     }
 }
 
+/// The plain text.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Int(int) => write!(f, "{int}"),
-            Self::Float(float) => write!(f, "{float}"),
-            Self::Text(text) => f.write_str(text),
-            Self::Bool(bool) => write!(f, "{bool}"),
-        }
+        f.write_str(&self.text(TextForm::Plain))
     }
 }
 
@@ -112,6 +117,10 @@ impl Serialize for Value {
             Self::Float(float) => serializer.serialize_f64(*float),
             Self::Text(text) => serializer.serialize_str(text),
             Self::Bool(bool) => serializer.serialize_bool(*bool),
+            Self::List(list) => serializer.collect_seq(list),
+            Self::Map(map) => serializer.collect_map(map.iter().map(|(text, count)| (text, count))),
+            Self::Range(least, most) => serializer.collect_map([("min", least), ("max", most)]),
+            Self::Null => serializer.serialize_unit(),
         }
     }
 }
@@ -123,28 +132,8 @@ impl From<Value> for PropertyValue {
             Value::Float(float) => Self::Float(float),
             Value::Text(text) => Self::Text(text),
             Value::Bool(bool) => Self::Bool(bool),
+            Value::Null => Self::Null,
+            several => Self::Text(several.to_string().into()),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_is_plain_decimal() {
-        for (value, text) in [
-            (Value::Int(-3), "-3"),
-            (Value::Float(42.99), "42.99"),
-            (Value::Float(12_345_678.9), "12345678.9"),
-            (Value::Float(1e21), "1000000000000000000000"),
-            (Value::Float(1e-7), "0.0000001"),
-            (Value::Float(40.0), "40"),
-            (Value::Bool(true), "true"),
-            (Value::Text("Shoes".into()), "Shoes"),
-        ] {
-            assert_eq!(value.to_string(), text);
-        }
-        assert_eq!(Val::number(f64::NAN), Val::Absent);
     }
 }

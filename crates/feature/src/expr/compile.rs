@@ -129,8 +129,16 @@ impl Compiler<'_> {
             ("now", [], Some(_)) => Ok(self.read("now", Node::Now, Type::Int)),
             ("user" | "session", [name], Some(set)) => {
                 let key = if root == "user" { Key::User } else { Key::Session };
-                if let Some((entry, ty)) = set.entry(key, name) {
-                    return Ok(self.read(&format!("{root}.{name}"), Node::Feature(entry), ty));
+                match set.entry_in(key, name, self.scope.window) {
+                    Some((_, Type::Many)) => {
+                        return self.fault(
+                            tree,
+                            format!("`{root}.{name}` is several values: they are served only"),
+                            None,
+                        );
+                    }
+                    Some((entry, ty)) => return Ok(self.read(&set.path(entry), Node::Feature(entry), ty)),
+                    None => {}
                 }
                 let known = nearest(name, set.names(key));
                 let hint = known.map_or_else(

@@ -35,6 +35,8 @@ pub enum Type {
     Text,
     /// Known only when it is there.
     Any,
+    /// A list, a map, a range: served, but no part of an expression.
+    Many,
 }
 
 impl Type {
@@ -51,6 +53,7 @@ impl Type {
             Self::Float => "a number",
             Self::Text => "text",
             Self::Any => "anything",
+            Self::Many => "several values",
         }
     }
 }
@@ -62,6 +65,8 @@ pub struct Scope<'s> {
     pub features: Option<&'s FeatureSet>,
     /// Names without a root are fields of the event: `product.id` for `event.product.id`.
     pub bare: bool,
+    /// Names of features without a window mean the one over this window.
+    pub window: Option<&'s str>,
 }
 
 /// What is wrong with an expression, and where.

@@ -1,7 +1,8 @@
 //! `count`: how many events; 0 when there are none.
 
-use super::{Asked, Fold, Item};
-use crate::Val;
+use super::{Asked, Fold, Item, Mergeable};
+use crate::{Val, Value};
+use midsession_machine::partial::Partial;
 
 /// `count`: how many events; 0 when there are none.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,15 @@ impl Fold for Count {
         Val::Int(self.count)
     }
 }
+
+/// As a partial.
+pub(super) const MERGEABLE: Option<Mergeable> = Some(Mergeable {
+    start: || Partial::Count(0),
+    value: |partial, _| match partial {
+        Partial::Count(count) => Some(Value::Int(count.cast_signed())),
+        _ => None,
+    },
+});
 
 #[cfg(test)]
 mod tests {

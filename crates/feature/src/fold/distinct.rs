@@ -1,7 +1,8 @@
 //! `distinct`: how many different values; 0 when there are none.
 
-use super::{Asked, Fold, Item};
-use crate::Val;
+use super::{Asked, Fold, Item, Mergeable};
+use crate::{Val, Value};
+use midsession_machine::partial::Partial;
 
 type Set = midsession_machine::Map<u64, ()>;
 
@@ -20,6 +21,15 @@ impl Fold for Distinct {
         Val::Int(self.seen.len() as i64)
     }
 }
+
+/// As a partial: exact for some hundred values, then an estimate.
+pub(super) const MERGEABLE: Option<Mergeable> = Some(Mergeable {
+    start: || Partial::Distinct(Default::default()),
+    value: |partial, _| match partial {
+        Partial::Distinct(distinct) => Some(Value::Int(distinct.count().cast_signed())),
+        _ => None,
+    },
+});
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,8 @@
 //! `last`: the value of the latest event, of equal times the one that arrived last.
 
-use super::{Asked, Fold, Item};
+use super::{Asked, Fold, Item, Mergeable, dated};
 use crate::Val;
+use midsession_machine::partial::Partial;
 
 /// `last`: the value of the latest event, of equal times the one that arrived last.
 #[derive(Clone, Debug, Default)]
@@ -15,13 +16,18 @@ impl Fold for Last {
     }
 
     fn value<'a>(&self, asked: Asked<'a>) -> Val<'a> {
-        match self.last {
-            None => Val::Absent,
-            Some(Item { text: 0, number, .. }) => Val::number(number),
-            Some(Item { text, .. }) => Val::text(asked.names.name(text)),
-        }
+        self.last.map_or(Val::Absent, |last| last.val(asked))
     }
 }
+
+/// As a partial.
+pub(super) const MERGEABLE: Option<Mergeable> = Some(Mergeable {
+    start: || Partial::Last(None),
+    value: |partial, _| match partial {
+        Partial::Last(last) => dated(last.as_ref()),
+        _ => None,
+    },
+});
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! `repeat`: how many times something came up again: all items but the first of each value; 0 when there are none.
 
-use super::{Asked, Fold, Item};
+use super::{Asked, Fold, Item, Mergeable};
 use crate::Val;
 use midsession_machine::Map;
 
@@ -21,6 +21,9 @@ impl Fold for Repeat {
         Val::Int(self.all - self.seen.len() as i64)
     }
 }
+
+/// Not as a partial: whether something came up before is about one shopper.
+pub(super) const MERGEABLE: Option<Mergeable> = None;
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,8 @@
 //! `sum`: the sum of numbers; absent when there are none.
 
-use super::{Asked, Fold, Item};
-use crate::Val;
+use super::{Asked, Fold, Item, Mergeable};
+use crate::{Val, Value};
+use midsession_machine::partial::Partial;
 
 /// `sum`: the sum of numbers; absent when there are none.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,15 @@ impl Fold for Sum {
         self.sum.map_or(Val::Absent, Val::number)
     }
 }
+
+/// As a partial.
+pub(super) const MERGEABLE: Option<Mergeable> = Some(Mergeable {
+    start: || Partial::Numbers(Default::default()),
+    value: |partial, _| match partial {
+        Partial::Numbers(numbers) if !numbers.is_mixed => (numbers.count > 0).then_some(Value::Float(numbers.sum)),
+        _ => None,
+    },
+});
 
 #[cfg(test)]
 mod tests {

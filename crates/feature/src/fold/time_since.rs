@@ -1,7 +1,8 @@
 //! `time_since`: ms since the latest event; absent when there is none.
 
-use super::{Asked, Fold, Item};
-use crate::Val;
+use super::{Asked, Fold, Item, Mergeable};
+use crate::{Val, Value};
+use midsession_machine::partial::Partial;
 
 /// `time_since`: ms since the latest event; absent when there is none.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +18,20 @@ impl Fold for TimeSince {
     fn value<'a>(&self, asked: Asked<'a>) -> Val<'a> {
         self.latest_ms.map_or(Val::Absent, |latest_ms| Val::Int(asked.now_ms.saturating_sub(latest_ms)))
     }
+
+    fn moved_ms(&self, asked: Asked<'_>) -> Option<i64> {
+        self.latest_ms.map(|_| asked.now_ms)
+    }
 }
+
+/// As a partial.
+pub(super) const MERGEABLE: Option<Mergeable> = Some(Mergeable {
+    start: || Partial::Last(None),
+    value: |partial, merged| match partial {
+        Partial::Last(Some(last)) => Some(Value::Int(merged.now_ms.saturating_sub(last.time_ms))),
+        _ => None,
+    },
+});
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,9 @@
 //! `top`: the most frequent text, of equally frequent ones the first in the alphabet.
 
-use super::{Asked, Fold, Item};
-use crate::Val;
+use super::{Asked, Fold, Item, Mergeable};
+use crate::{Val, Value};
 use midsession_machine::Map;
+use midsession_machine::partial::Partial;
 
 /// `top`: the most frequent text, of equally frequent ones the first in the alphabet.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +22,18 @@ impl Fold for Top {
         Val::text(best.map(|(_, name)| name))
     }
 }
+
+/// As a partial: of the thousand most frequent texts.
+pub(super) const MERGEABLE: Option<Mergeable> = Some(Mergeable {
+    start: || Partial::Counts(Default::default()),
+    value: |partial, _| match partial {
+        Partial::Counts(counts) => {
+            let best = counts.iter().max_by(|a, b| a.1.cmp(&b.1).then_with(|| b.0.cmp(a.0)));
+            best.map(|(text, _)| Value::Text(text.clone()))
+        }
+        _ => None,
+    },
+});
 
 #[cfg(test)]
 mod tests {

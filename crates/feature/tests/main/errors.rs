@@ -44,7 +44,9 @@ fn places_words_hints() {
         ("windows = [\"5m\", \"7d\"]", "f.toml:8:18", "a window is at most 1 d", ""),
         ("windows = [\"5m\", \"5m\"]", "f.toml:3:8", "`user.views_5m` is defined twice", ""),
         ("windows = []", "f.toml:3:8", "a user's feature wants windows", "windows = "),
-        ("key = \"product\"", "f.toml:4:7", "there are no features by `product`", ""),
+        ("key = \"prodct\"", "f.toml:4:7", "there are no features by `prodct`", "did you mean `product`?"),
+        ("key = \"step\"", "f.toml:4:7", "there are no features by `step`", "holds text"),
+        ("key = \"visitor_id\"", "f.toml:4:7", "`visitor_id` is one shopper's", "write \"user\""),
         ("key = \"session\"", "f.toml:8:12", "over the whole session", ""),
         ("name = \"Views!\"", "f.toml:3:8", "can't be a feature's name", ""),
         ("windws = [\"5m\"]", "f.toml:9:1", "unknown field `windws`", "did you mean `windows`?"),
@@ -55,6 +57,97 @@ fn places_words_hints() {
         let found = check(&file(line), "f.toml");
         let first = found.first().unwrap_or_else(|| panic!("{line}: nothing found"));
         assert!(first.to_string().starts_with(&format!("{place}: ")), "{line}: {first}");
+        assert!(first.message.contains(message), "{line}: {first}");
+        assert!(first.hint.as_deref().unwrap_or_default().contains(hint), "{line}: {first}");
+    }
+}
+
+#[test]
+fn settings_of_folds() {
+    let base =
+        |lines: &str| format!("# a comment\n[[feature]]\nname = \"f\"\nkey = \"user\"\nwindows = [\"5m\"]\n{lines}\n");
+    let cases: &[(&str, &str, &str, &str)] = &[
+        ("fold = \"top_k\"\nof = \"product.id\"", "6:8", "`top_k` wants `limit`", "limit = 3"),
+        ("fold = \"top_k\"\nof = \"product.id\"\nlimit = 0", "8:9", "from 1 to 1000", ""),
+        ("fold = \"count\"\nlimit = 3", "7:9", "`count` takes no `limit`", "it belongs to top_k, count_per_value"),
+        ("fold = \"quantile\"\nof = \"product.price\"", "6:8", "wants `quantile`", "quantile = 0.95"),
+        ("fold = \"quantile\"\nof = \"product.price\"\nquantile = 95.0", "8:12", "from 0 to 1", "0.5"),
+        ("fold = \"rate\"", "6:8", "`rate` wants `per`", "per = \"1m\""),
+        ("fold = \"rate\"\nper = \"minute\"", "7:7", "not a duration", ""),
+        ("fold = \"ratio\"", "6:8", "`ratio` wants `over`", "over = "),
+        ("fold = \"ratio\"\nover = 'event.step'", "7:9", "a condition is true or false", ""),
+        ("fold = \"sequence\"\nthen = 'event.bot'", "6:8", "`sequence` wants `within`", "within = \"10m\""),
+        ("fold = \"sequence\"\nwithin = \"5m\"\nthen = 'event.nmae == \"x\"'", "8:9", "`event.nmae`", "event.name"),
+        (
+            "fold = \"average\"\nof = \"product.price\"\nby = \"product.price\"",
+            "8:6",
+            "`by` names a text",
+            "product.id",
+        ),
+        ("fold = \"count\"\nempty = \"none\"", "7:9", "`empty` is not what `count` gives", "leave it out"),
+        ("when = 'event.bot'", "3:8", "nothing says what is made of the events", "fold = \"count\""),
+        ("value = 'user.f_1h'", "6:10", "`user.f_1h` is not a feature", ""),
+        ("value = 'event.step > 1'", "6:9", "there is no event", "a fold"),
+        ("value = '\"x\"'", "6:9", "a value is a number", ""),
+        ("value = '1'\nfold = \"count\"", "7:8", "`fold` does not go with `value`", ""),
+        ("fold = \"count\"\nalive = 'event.query == \"x\"'", "7:9", "not kept of every event", "event.name in"),
+    ];
+    for (lines, place, message, hint) in cases {
+        let found = check(&base(lines), "f.toml");
+        let first = found.first().unwrap_or_else(|| panic!("{lines}: nothing found"));
+        assert!(first.to_string().starts_with(&format!("f.toml:{place}: ")), "{lines}: {first}");
+        assert!(first.message.contains(message), "{lines}: {first}");
+        assert!(first.hint.as_deref().unwrap_or_default().contains(hint), "{lines}: {first}");
+    }
+}
+
+#[test]
+fn windows_of_keys() {
+    let base = |key: &str, windows: &str, fold: &str| {
+        format!("[[feature]]\nname = \"f\"\nkey = {key}\nwindows = {windows}\n{fold}\n")
+    };
+    let sequence = "fold = \"sequence\"\nthen = 'event.bot'\nwithin = \"5m\"";
+    for (key, windows, fold, place, message) in [
+        ("\"user\"", "[\"session\"]", "fold = \"count\"", "4:12", "a session is no window of a user"),
+        ("\"product\"", "[\"lifetime\"]", "fold = \"count\"", "4:12", "a lifetime is a shopper's"),
+        ("\"product\"", "[]", "fold = \"count\"", "2:8", "a field's feature wants windows"),
+        ("\"product\"", "[\"5m\"]", sequence, "5:8", "can't be kept as a sum"),
+        ("\"user\"", "[\"lifetime\"]", sequence, "5:8", "can't be kept as a sum"),
+        ("[\"user\", \"product\"]", "[\"5m\"]", "value = '1'", "3:7", "worked out for users and sessions"),
+        ("\"Product.ID\"", "[\"5m\"]", "fold = \"count\"", "3:7", "no features by `Product.ID`"),
+    ] {
+        let found = check(&base(key, windows, fold), "f.toml");
+        let first = found.first().unwrap_or_else(|| panic!("{key} {windows} {fold}: nothing found"));
+        assert!(first.to_string().starts_with(&format!("f.toml:{place}: ")), "{key} {windows} {fold}: {first}");
+        assert!(first.message.contains(message), "{key} {windows} {fold}: {first}");
+    }
+    for (key, windows) in [
+        ("[\"user\", \"session\", \"product\", \"geo.country\", \"properties.store\"]", "[\"5m\", \"7m\", \"24h\"]"),
+        ("[\"user\", \"session\"]", "[\"1s\", \"lifetime\"]"),
+    ] {
+        assert_eq!(check(&base(key, windows, "fold = \"count\""), "f.toml"), [], "{key} {windows}");
+    }
+    let twice = base("\"product\"", "[\"5m\", \"5m\"]", "fold = \"count\"");
+    assert!(check(&twice, "f.toml")[0].message.contains("`product.f_5m` is defined twice"));
+}
+
+#[test]
+fn how_a_profile_is_served() {
+    for (line, place, message, hint) in [
+        ("text = \"jva\"", "2:8", "`jva` is not known here", "did you mean `java`?"),
+        ("expires = \"1h\"", "2:11", "at most 600s", "600s"),
+        ("expires = \"soon\"", "2:11", "not a duration", ""),
+        ("windows = \"shut\"", "2:11", "`shut`", "open, closed"),
+        ("currencies = \"mixed\"", "2:14", "`mixed`", ""),
+        ("built_ins = [\"cart_vlaue\"]", "2:14", "`cart_vlaue`", "did you mean `cart_value`?"),
+        ("visit = { when = 'event.query == \"x\"', gap = \"30m\" }", "2:18", "not kept of every event", ""),
+        ("visit = { when = 'event.bot', gap = \"30m\" }", "2:18", "not kept of every event", ""),
+        ("visit = { when = 'event.name == \"search\"', gap = \"half\" }", "2:50", "not a duration", ""),
+        ("txt = \"java\"", "2:1", "unknown field `txt`", "did you mean `text`?"),
+    ] {
+        let found = check(&format!("[served]\n{line}\n"), "f.toml");
+        let first = found.first().unwrap_or_else(|| panic!("{line}: nothing found"));
+        assert!(first.to_string().starts_with(&format!("f.toml:{place}: ")), "{line}: {first}");
         assert!(first.message.contains(message), "{line}: {first}");
         assert!(first.hint.as_deref().unwrap_or_default().contains(hint), "{line}: {first}");
     }

@@ -161,7 +161,7 @@ fn over_a_shopper() {
     });
     shopper.last_stamp_ms = 100_000;
     let env = ShopperEnv { set: &set, view: shopper.view(120_000) };
-    let scope = Scope { features: Some(&set), bare: false };
+    let scope = Scope { features: Some(&set), bare: false, window: None };
     for (source, expected) in [
         ("session.cart_value > 80 && session.order_count == 0", bool(true)),
         ("session.idle_ms >= duration(\"20s\")", bool(true)),
@@ -211,7 +211,8 @@ fn faults_point_and_help() {
         ("\"Größe\" = 1", (1, 9), "", ""),
     ];
     for (source, place, message, hint) in cases {
-        let error = Program::compile(source, Scope { features: Some(&set), bare: false }).expect_err(source);
+        let error =
+            Program::compile(source, Scope { features: Some(&set), bare: false, window: None }).expect_err(source);
         assert_eq!((error.line, error.column), *place, "{source}: {error}");
         assert!(error.message.contains(message), "{source}: {error}");
         assert!(error.hint.unwrap_or_default().contains(hint), "{source}: {}", error.message);
@@ -259,7 +260,7 @@ proptest! {
         noise in ".{0,6}",
     ) {
         for source in [words.concat(), words.join(" "), format!("{}{noise}", words.concat())] {
-            if let Ok(program) = Program::compile(&source, Scope { features: None, bare: true }) {
+            if let Ok(program) = Program::compile(&source, Scope { features: None, bare: true, window: None }) {
                 let _ = program.eval(&EventEnv { event: &sample(), product: 0 });
             }
         }

@@ -2,13 +2,14 @@
 
 use midsession_event::{Consent, Event, Product, SessionId, SessionState, ShopperId, Str};
 use midsession_feature::FeatureSet;
-use midsession_machine::{Cart, Fact, FactKind, Facts, Names, Session, View};
+use midsession_machine::{Cart, Fact, FactKind, Facts, Names, Partials, Session, View};
 
 pub struct Shopper {
     pub id: ShopperId,
     pub facts: Facts,
     pub names: Names,
     pub currencies: Names,
+    pub partials: Partials,
     pub session: Option<Session>,
     pub last_stamp_ms: i64,
 }
@@ -20,6 +21,7 @@ impl Shopper {
             facts: Facts::default(),
             names: Names::default(),
             currencies: Names::default(),
+            partials: Partials::new(1 << 20, 1_000),
             session: None,
             last_stamp_ms: i64::MIN,
         }
@@ -83,6 +85,7 @@ impl Shopper {
             session: self.session.as_ref(),
             names: &self.names,
             currencies: &self.currencies,
+            partials: &self.partials,
             caps: &[],
             last_stamp_ms: self.last_stamp_ms,
             now_ms,

@@ -1,7 +1,10 @@
 //! Tests of the feature crate from outside: definitions, reading, expressions.
 
+mod added;
+mod docs;
 mod errors;
 mod expressions;
 mod kit;
+mod live_shopper;
 mod native;
 mod windows;

@@ -76,7 +76,7 @@ fn a_sessions_values() {
         checkout_step: 2,
         cart: Cart { value: Some(90.0), currency: 1, size: 2, touched: true },
         device_class: Some(midsession_machine::Earliest { time_ms: 1, text: "mobile".into() }),
-        campaign: Some((1, "spring".into())),
+        campaign: Some(midsession_machine::Earliest { time_ms: 1, text: "spring".into() }),
         ..session(2, NOW - 30 * MINUTE, NOW - MINUTE)
     });
     let view = shopper.view(NOW);

@@ -48,6 +48,100 @@ when = 'event.properties.colour == "red"'
 fold = "distinct"
 of = "product.brand"
 windows = ["5m", "1h"]
+[[feature]]
+name = "first_product"
+key = ["user", "session"]
+when = 'event.name == "product_view"'
+fold = "first"
+of = "product.id"
+windows = ["5m", "1h"]
+[[feature]]
+name = "price_range"
+key = ["user", "session"]
+when = 'event.name == "product_view"'
+fold = "range"
+of = "product.price"
+windows = ["5m", "1h"]
+[[feature]]
+name = "prices"
+key = ["user", "session"]
+when = 'event.name == "product_view"'
+fold = "min_max"
+of = "product.price"
+windows = ["5m", "1h"]
+[[feature]]
+name = "price_p90"
+key = ["user", "session"]
+when = 'event.name == "product_view"'
+fold = "quantile"
+quantile = 0.9
+of = "product.price"
+windows = ["5m", "1h"]
+[[feature]]
+name = "first_prices"
+key = ["user", "session"]
+when = 'event.name == "product_view"'
+fold = "average"
+of = "product.price"
+by = "product.id"
+windows = ["5m", "1h"]
+[[feature]]
+name = "categories"
+key = ["user", "session"]
+when = 'event.name in ["product_view", "list_view"]'
+fold = "top_k"
+of = "product.category"
+limit = 2
+windows = ["5m", "1h"]
+[[feature]]
+name = "per_category"
+key = ["user", "session"]
+when = 'event.name in ["product_view", "list_view"]'
+fold = "count_per_value"
+of = "product.category"
+windows = ["5m", "1h"]
+[[feature]]
+name = "category_changes"
+key = ["user", "session"]
+when = 'event.name in ["product_view", "list_view"]'
+fold = "changes"
+of = "product.category"
+windows = ["5m", "1h"]
+[[feature]]
+name = "revenue_per_view"
+key = ["user", "session"]
+when = 'event.name == "transaction"'
+fold = "ratio"
+of = "order.revenue"
+over = 'event.name == "product_view"'
+windows = ["5m", "1h"]
+[[feature]]
+name = "red_share"
+key = ["user", "session"]
+when = 'event.properties.colour == "red"'
+fold = "ratio"
+over = 'event.name != "search"'
+windows = ["5m", "1h"]
+[[feature]]
+name = "searches_a_minute"
+key = "user"
+when = 'event.name == "search"'
+fold = "rate"
+per = "1m"
+windows = ["5m", "1h"]
+[[feature]]
+name = "view_to_cart"
+key = ["user", "session"]
+when = 'event.name == "product_view"'
+fold = "sequence"
+then = 'event.name == "add_to_cart"'
+within = "10m"
+windows = ["5m", "1h"]
+[[feature]]
+name = "busy"
+key = "user"
+value = "user.red_events_5m > 3 || user.returns >= 2"
+windows = ["5m", "1h"]
 "#;
 
 const WINDOWS: [(&str, i64); 3] = [("5m", 300_000), ("1h", 3_600_000), ("24h", 86_400_000)];
@@ -159,7 +253,73 @@ fn expected(events: &[&Event], now_ms: i64) -> BTreeMap<&'static str, Value> {
     let brands: BTreeSet<_> =
         red.iter().flat_map(|event| &event.products).filter_map(|product| product.brand.as_ref()).collect();
     out.insert("brands", Value::Int(brands.len() as i64));
+    more(events, &viewed, &prices, &categories, &mut out);
     out
+}
+
+/// Likewise of the other folds.
+fn more(
+    events: &[&Event],
+    viewed: &[&midsession_event::Product],
+    prices: &[f64],
+    categories: &BTreeMap<&str, u32>,
+    out: &mut BTreeMap<&'static str, Value>,
+) {
+    let named = |name: &'static str| events.iter().filter(move |event| event.name.as_str() == name);
+    out.extend(viewed.first().map(|first| ("first_product", Value::Text(first.id.as_str().into()))));
+    let mut sorted = prices.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    if let (Some(least), Some(most)) = (sorted.first(), sorted.last()) {
+        out.insert("price_range", Value::Float(most - least));
+        out.insert("prices", Value::Range(*least, *most));
+        let place = 0.9 * (sorted.len() - 1) as f64;
+        let below = sorted[place as usize];
+        let above = sorted[(place as usize + 1).min(sorted.len() - 1)];
+        out.insert("price_p90", Value::Float(below + (above - below) * (place - place.floor())));
+    }
+    let mut first: Vec<(&str, f64)> = Vec::new();
+    for product in viewed {
+        if let Some(price) = product.price.filter(|_| first.iter().all(|(id, _)| *id != product.id.as_str())) {
+            first.push((product.id.as_str(), price));
+        }
+    }
+    if !first.is_empty() {
+        let sum: f64 = first.iter().map(|(_, price)| price).sum();
+        out.insert("first_prices", Value::Float(sum / first.len() as f64));
+    }
+    let mut ranked: Vec<(midsession_event::Str, i64)> =
+        categories.iter().map(|(name, count)| ((*name).into(), i64::from(*count))).collect();
+    ranked.sort_by_key(|(_, count)| -count);
+    out.insert("categories", Value::List(ranked.iter().take(2).map(|(name, _)| name.clone()).collect()));
+    out.insert("per_category", Value::Map(ranked.into()));
+    let seen: Vec<&midsession_event::Str> = events
+        .iter()
+        .filter(|event| ["product_view", "list_view"].contains(&event.name.as_str()))
+        .flat_map(|event| &event.products)
+        .filter_map(|product| product.category.as_ref())
+        .collect();
+    let changes = seen.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    out.insert("category_changes", Value::Int(changes as i64));
+    let views = named("product_view").count();
+    let revenue: f64 = named("transaction").filter_map(|event| event.order.as_ref()?.revenue).sum();
+    if views > 0 {
+        out.insert("revenue_per_view", Value::Float(revenue / views as f64));
+    }
+    let is_red = |event: &Event| event.properties.get("colour") == Some(&PropertyValue::Text("red".into()));
+    let native = events.iter().filter(|event| event.name.as_str() != "search").count();
+    if native > 0 {
+        let red = events.iter().filter(|event| is_red(event)).count();
+        out.insert("red_share", Value::Float(red as f64 / native as f64));
+    }
+    let carts: BTreeSet<i64> = named("add_to_cart").map(|event| event.occurred_at_ms).collect();
+    let (mut completed, mut before_ms) = (0, i64::MIN);
+    for cart_ms in carts {
+        let from_ms = before_ms.max(cart_ms - 600_000);
+        let is_followed = |event: &&&Event| event.occurred_at_ms >= from_ms && event.occurred_at_ms < cart_ms;
+        completed += i64::from(named("product_view").any(|event| is_followed(&event)));
+        before_ms = cart_ms;
+    }
+    out.insert("view_to_cart", Value::Int(completed));
 }
 
 proptest! {
@@ -179,7 +339,15 @@ proptest! {
         for (label, window_ms) in WINDOWS {
             let inside = |event: &Event| event.occurred_at_ms > now_ms - window_ms && event.occurred_at_ms <= now_ms;
             let within: Vec<_> = sorted.iter().map(|(_, event)| *event).filter(|event| inside(event)).collect();
-            let expected = expected(&within, now_ms);
+            let mut expected = expected(&within, now_ms);
+            let searches = within.iter().filter(|event| event.name.as_str() == "search").count();
+            expected.insert("searches_a_minute", Value::Float(searches as f64 * 60_000.0 / window_ms as f64));
+            let since = |back_ms: i64, test: &dyn Fn(&Event) -> bool| {
+                sorted.iter().filter(|(_, event)| event.occurred_at_ms > now_ms - back_ms && event.occurred_at_ms <= now_ms && test(event)).count()
+            };
+            let red = since(300_000, &|event| event.properties.get("colour") == Some(&PropertyValue::Text("red".into())));
+            let returns = expected.get("returns").cloned();
+            expected.insert("busy", Value::Bool(red > 3 || matches!(returns, Some(Value::Int(2..)))));
             for entry in set.entries(Key::User).filter(|entry| entry.name.ends_with(&format!("_{label}"))) {
                 let name = entry.name.trim_end_matches(&format!("_{label}"));
                 let one = set.read(&view, Key::User, &entry.name);
@@ -209,7 +377,9 @@ fn only_what_reads_beyond_the_columns_counts_from_now() {
         .filter(|entry| entry.looks_back == LookBack::FromNow)
         .map(|entry| entry.name.as_str())
         .collect();
-    assert_eq!(from_now, ["red_events_5m", "red_events_1h", "brands_5m", "brands_1h"]);
+    let expected =
+        ["red_events", "brands", "red_share", "busy"].map(|name| [format!("{name}_5m"), format!("{name}_1h")]);
+    assert_eq!(from_now, expected.concat());
     let mut out = Vec::new();
     let red = |event: &mut Event| event.properties.insert("colour".into(), PropertyValue::Text("red".into()));
     let mut plain = event("search", 1);

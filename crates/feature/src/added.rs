@@ -1,0 +1,341 @@
+//! What is added up beside the facts: features by a field of the event, and over a shopper's lifetime.
+
+use crate::define::Parts;
+use crate::definition::Definition;
+use crate::expr::{EventEnv, Program, Type};
+use crate::filter::text_of;
+use crate::fold::{Mergeable, Merged, Options};
+use crate::{FeatureSet, Value};
+use midsession_event::{Event, ShopperId, Str, hash64};
+use midsession_machine::partial::{FieldWindow, Partial, Piece};
+use midsession_machine::{Partials, View};
+
+/// The longest text that a field's feature goes by. Bytes.
+const ID_BYTES_MAX: usize = 512;
+
+/// A definition that is added up: each event that meets it goes into partials.
+#[derive(Debug)]
+pub(crate) struct Accumulator {
+    /// What its partials are found by; the same for the same definition.
+    pub slot: u32,
+    /// Another set in force adds them up.
+    pub is_others: bool,
+    mergeable: Mergeable,
+    options: Options,
+    result: Type,
+    empty: Option<Value>,
+    when: Option<Program>,
+    second: Option<Program>,
+    of: Option<Program>,
+    /// The field; none is a lifetime.
+    key: Option<Program>,
+    windows: Vec<FieldWindow>,
+    /// Each product of an event is looked at.
+    per_product: bool,
+    amount_of: Option<AmountOf>,
+}
+
+/// Whose currency an amount is in.
+#[derive(Clone, Copy, Debug)]
+enum AmountOf {
+    Product,
+    Order,
+    Cart,
+}
+
+/// The features by one field.
+#[derive(Debug)]
+pub(crate) struct FieldKey {
+    pub name: Str,
+    pub entries: Vec<FieldEntry>,
+}
+
+/// One name that can be read by a field.
+#[derive(Debug)]
+pub struct FieldEntry {
+    /// Its name, the window included.
+    pub name: Str,
+    /// What it means.
+    pub doc: Option<String>,
+    pub(crate) accumulator: u32,
+    /// Which of the accumulator's windows.
+    pub(crate) window: usize,
+}
+
+/// A value, as it is served.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Served {
+    /// The feature's name.
+    pub name: Str,
+    /// What it is.
+    pub value: Value,
+    /// When it is gone if nothing happens until then. Epoch ms.
+    pub expires_at_ms: Option<i64>,
+}
+
+/// The accumulator of a lifetime.
+pub(crate) fn of_lifetime(parts: &Parts<'_>) -> Accumulator {
+    accumulator(parts, "lifetime", None, Vec::new())
+}
+
+/// The accumulator of a field, and what can be read of it.
+pub(crate) fn of_field(
+    definition: &Definition,
+    parts: &Parts<'_>,
+    key: &str,
+    program: &Program,
+) -> (Accumulator, Vec<FieldEntry>) {
+    let lengths = || parts.windows.iter().filter_map(|window| Some((window.label, window.length_ms?)));
+    let windows = lengths().map(|(_, length_ms)| FieldWindow::of(length_ms)).collect();
+    let entries = lengths()
+        .enumerate()
+        .map(|(window, (label, _))| FieldEntry {
+            name: format!("{}_{label}", definition.name.get_ref()).into(),
+            doc: definition.doc.clone(),
+            accumulator: 0,
+            window,
+        })
+        .collect();
+    (accumulator(parts, key, Some(program), windows), entries)
+}
+
+fn accumulator(parts: &Parts<'_>, whose: &str, key: Option<&Program>, windows: Vec<FieldWindow>) -> Accumulator {
+    let source = |program: &Option<Program>| program.as_ref().map_or("", Program::source).to_owned();
+    let lengths: Vec<String> = windows.iter().map(|window| window.length_ms.to_string()).collect();
+    let (when, of, second) = (source(&parts.when), source(&parts.of), source(&parts.second));
+    let slot = hash64(&["added", whose, parts.row.name, &when, &of, &second, &lengths.join(" ")]) as u32;
+    // Invariant: a definition whose fold has no partial is refused before.
+    let mergeable = parts.row.mergeable.unwrap_or(Mergeable { start: || Partial::Count(0), value: |_, _| None });
+    let reads = |prefix: &str, programs: &[Option<&Program>]| {
+        programs.iter().flatten().flat_map(|program| program.paths()).any(|path| path.starts_with(prefix))
+    };
+    let of_program = parts.of.as_ref();
+    let amount_of = if reads("event.product", &[of_program]) {
+        Some(AmountOf::Product)
+    } else if reads("event.order.", &[of_program]) {
+        Some(AmountOf::Order)
+    } else {
+        reads("event.cart.", &[of_program]).then_some(AmountOf::Cart)
+    };
+    // As for facts: without something to fold, an event counts once, for its first product.
+    let of_each = key.is_some() || of_program.is_some();
+    let per_product = of_each && reads("event.product.", &[parts.when.as_ref(), of_program, key]);
+    Accumulator {
+        slot,
+        is_others: false,
+        mergeable,
+        options: parts.options,
+        result: parts.result,
+        empty: parts.empty.clone(),
+        when: parts.when.clone(),
+        second: parts.second.clone(),
+        of: parts.of.clone(),
+        key: key.cloned(),
+        windows,
+        per_product,
+        amount_of: amount_of.filter(|_| parts.row.needs.is_number()),
+    }
+}
+
+impl Accumulator {
+    pub(crate) fn is_lifetime(&self) -> bool {
+        self.key.is_none()
+    }
+
+    /// The pieces of an event, each with the value of the field.
+    fn pieces(&self, event: &Event, time_ms: i64, mut each: impl FnMut(&str, &Piece<'_>)) {
+        let products = if self.per_product { event.products.len().max(1) } else { 1 };
+        // An event counts once for each value of the field, however many products have it.
+        let mut counted: [Vec<Str>; 2] = [Vec::new(), Vec::new()];
+        for product in 0..products {
+            let env = EventEnv { event, product };
+            let id = match &self.key {
+                None => Str::default(),
+                Some(key) => match text_of(key.eval(&env)) {
+                    Some(id) if !id.is_empty() && id.len() <= ID_BYTES_MAX => id,
+                    _ => continue,
+                },
+            };
+            for (second, condition) in [(false, self.when.as_ref()), (true, self.second.as_ref())] {
+                if (second && condition.is_none()) || condition.is_some_and(|condition| !condition.holds(&env)) {
+                    continue;
+                }
+                let of = self.of.as_ref().filter(|_| !second);
+                if of.is_none() && products > 1 {
+                    let counted = &mut counted[usize::from(second)];
+                    if counted.contains(&id) {
+                        continue;
+                    }
+                    counted.push(id.clone());
+                }
+                let mut piece = Piece { time_ms, number: f64::NAN, text: None, currency: None, second };
+                let mut text = None;
+                if let Some(of) = of {
+                    let val = of.eval(&env);
+                    if matches!(of.ty(), Type::Int | Type::Float) {
+                        piece.number = val.as_f64().unwrap_or(f64::NAN);
+                    } else {
+                        text = text_of(val);
+                    }
+                    if piece.number.is_nan() && text.is_none() {
+                        continue;
+                    }
+                    piece.currency = self.amount_of.and_then(|of| of.currency(event, product));
+                }
+                piece.text = text.as_deref();
+                each(&id, &piece);
+            }
+        }
+    }
+
+    fn value(&self, partial: Option<&Partial>, now_ms: i64, span_ms: i64) -> Option<Value> {
+        let start = (self.mergeable.start)();
+        let partial = partial.unwrap_or(&start);
+        let value = (self.mergeable.value)(partial, Merged { options: &self.options, now_ms, span_ms });
+        match (value, self.result) {
+            (Some(Value::Float(float)), Type::Int) => Some(Value::Int(float as i64)),
+            (None, _) if !matches!(partial, Partial::Numbers(numbers) if numbers.is_mixed) => self.empty.clone(),
+            (value, _) => value,
+        }
+    }
+}
+
+impl AmountOf {
+    fn currency(self, event: &Event, product: usize) -> Option<&str> {
+        let of_product = || event.products.get(product).and_then(|product| product.currency.as_deref());
+        match self {
+            Self::Product => of_product(),
+            Self::Order => event.order.as_ref().and_then(|order| order.currency.as_deref()),
+            Self::Cart => event.cart.as_ref().and_then(|cart| cart.currency.as_deref()).or_else(of_product),
+        }
+    }
+}
+
+impl FeatureSet {
+    /// Adds an event of a shopper at home to the partials of definitions by a field and over a lifetime.
+    pub fn accumulate(&self, event: &Event, shopper: &ShopperId, now_ms: i64, partials: &mut Partials) {
+        if self.accumulators.is_empty() {
+            return;
+        }
+        let time_ms = event.occurred_at_ms.min(now_ms);
+        for accumulator in self.accumulators.iter().filter(|accumulator| !accumulator.is_others) {
+            let (slot, start) = (accumulator.slot, accumulator.mergeable.start);
+            if accumulator.is_lifetime() {
+                let life = partials.lifetimes.heard(shopper, event.visitor_id.as_ref(), now_ms);
+                accumulator.pieces(event, time_ms, |_, piece| life.add(slot, start, piece));
+            } else {
+                let fields = &mut partials.fields;
+                accumulator.pieces(event, time_ms, |id, piece| {
+                    fields.add(slot, id, &accumulator.windows, start, piece, now_ms);
+                });
+            }
+        }
+    }
+
+    /// A lifetime's value.
+    pub(crate) fn lifetime(&self, view: &View<'_>, number: u32) -> Option<Value> {
+        let accumulator = self.accumulators.get(number as usize)?;
+        let lives = view.partials.lifetimes.of(view.shopper);
+        let mut whole: Option<Partial> = None;
+        let partials = lives.iter().flat_map(|life| &life.partials).filter(|(slot, _)| *slot == accumulator.slot);
+        for (_, partial) in partials {
+            match &mut whole {
+                Some(whole) => whole.merge(partial),
+                None => whole = Some(partial.clone()),
+            }
+        }
+        let since_ms = lifetime_since_ms(view).unwrap_or(view.now_ms);
+        accumulator.value(whole.as_ref(), view.now_ms, view.now_ms.saturating_sub(since_ms))
+    }
+
+    /// The fields that features go by.
+    pub fn field_keys(&self) -> impl Iterator<Item = &Str> {
+        self.fields.iter().map(|field| &field.name)
+    }
+
+    /// What can be read by a field, in the order of definition.
+    pub fn field_entries(&self, key: &str) -> impl Iterator<Item = &FieldEntry> {
+        self.fields.iter().filter(move |field| field.name == key).flat_map(|field| &field.entries)
+    }
+
+    /// What one partition has of a value of a field, for [`FeatureSet::join`]; the numbers are those of the entries.
+    pub fn field_partials(&self, partials: &Partials, key: &str, id: &str, now_ms: i64) -> Vec<(usize, Partial)> {
+        let mut found = Vec::new();
+        for (number, entry) in self.field_entries(key).enumerate() {
+            let Some(accumulator) = self.accumulators.get(entry.accumulator as usize) else { continue };
+            let Some(window) = accumulator.windows.get(entry.window) else { continue };
+            let partial = partials.fields.read(accumulator.slot, id, entry.window, *window, now_ms);
+            found.extend(partial.map(|partial| (number, partial)));
+        }
+        found
+    }
+
+    /// The values of what all partitions have together, in the order of definition; none where nobody has anything.
+    pub fn join(
+        &self,
+        key: &str,
+        parts: impl IntoIterator<Item = (usize, Partial)>,
+        names: &[Str],
+        now_ms: i64,
+    ) -> Option<Vec<Served>> {
+        let mut whole: Vec<Option<Partial>> = self.field_entries(key).map(|_| None).collect();
+        for (number, partial) in parts {
+            match whole.get_mut(number) {
+                Some(Some(known)) => known.merge(&partial),
+                Some(empty) => *empty = Some(partial),
+                None => {}
+            }
+        }
+        if whole.iter().all(Option::is_none) {
+            return None;
+        }
+        let mut values = Vec::new();
+        for (entry, partial) in self.field_entries(key).zip(&whole) {
+            let wanted = names.is_empty() || names.iter().any(|name| self.unaliased(name) == entry.name);
+            let Some(accumulator) = self.accumulators.get(entry.accumulator as usize).filter(|_| wanted) else {
+                continue;
+            };
+            let span_ms = accumulator.windows.get(entry.window).map_or(0, |window| window.length_ms);
+            let value = accumulator.value(partial.as_ref(), now_ms, span_ms);
+            values.extend(value.map(|value| Served { name: entry.name.clone(), value, expires_at_ms: None }));
+        }
+        Some(values)
+    }
+
+    /// Every value of a field that one partition has something of.
+    pub fn field_ids<'a>(&'a self, partials: &'a Partials, now_ms: i64) -> Vec<(Str, Str)> {
+        let mut found = Vec::new();
+        for field in &self.fields {
+            let slots: Vec<u32> = field
+                .entries
+                .iter()
+                .filter_map(|entry| self.accumulators.get(entry.accumulator as usize))
+                .map(|accumulator| accumulator.slot)
+                .collect();
+            found.extend(partials.fields.ids(&slots, now_ms).map(|id| (field.name.clone(), id.clone())));
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// A name with the window's own suffix for another one that stands for it.
+    pub fn unaliased<'n>(&self, name: &'n str) -> std::borrow::Cow<'n, str> {
+        for (also, label) in &self.serving.also {
+            if let Some(stem) = name.strip_suffix(also.as_str()).filter(|stem| stem.ends_with('_')) {
+                return format!("{stem}{label}").into();
+            }
+        }
+        name.into()
+    }
+}
+
+/// When a shopper was last heard, for what is over their lifetime. Epoch ms.
+pub(crate) fn lifetime_heard_ms(view: &View<'_>) -> Option<i64> {
+    view.partials.lifetimes.of(view.shopper).iter().map(|life| life.last_ms).max()
+}
+
+/// Since when a shopper's lifetime counts. Epoch ms.
+pub(crate) fn lifetime_since_ms(view: &View<'_>) -> Option<i64> {
+    view.partials.lifetimes.of(view.shopper).iter().map(|life| life.since_ms).min()
+}

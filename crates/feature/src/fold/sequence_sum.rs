@@ -1,0 +1,65 @@
+//! `sequence_sum`: the sum, in decimals, of the numbers of those events that were followed `within` a time by one of
+//! `then`; absent when there are none.
+
+use super::sequence::Pairs;
+use super::{Asked, Fold, Item, Mergeable, Options};
+use crate::Val;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+
+/// `sequence_sum`: the sum of the numbers of those events that were followed.
+#[derive(Clone, Debug, Default)]
+pub struct SequenceSum {
+    pairs: Pairs,
+    pub(super) completed: u32,
+    /// None when it is too large for decimals.
+    pub(super) sum: Option<Decimal>,
+}
+
+impl Fold for SequenceSum {
+    fn set(&mut self, options: &Options) {
+        self.pairs.within_ms = options.within_ms;
+        self.sum = Some(Decimal::ZERO);
+    }
+
+    fn add(&mut self, item: &Item) {
+        if self.pairs.is_completed_by(item) {
+            self.completed += 1;
+            // As it was written: 42.99, not the binary number that is nearest to it.
+            let number = item.number.to_string().parse::<Decimal>().ok();
+            self.sum = self.sum.zip(number).and_then(|(sum, number)| sum.checked_add(number));
+        }
+    }
+
+    fn value<'a>(&self, _asked: Asked<'a>) -> Val<'a> {
+        let sum = self.sum.filter(|_| self.completed > 0).and_then(|sum| sum.to_f64());
+        sum.map_or(Val::Absent, Val::number)
+    }
+}
+
+/// Not as a partial: it is about the order of one shopper's events.
+pub(super) const MERGEABLE: Option<Mergeable> = None;
+
+#[cfg(test)]
+mod tests {
+    use crate::Value;
+    use crate::fold::Options;
+    use crate::fold::testing::{Of, folded_with};
+
+    #[test]
+    fn examples() {
+        let within = Options { within_ms: 100, ..Options::default() };
+        assert_eq!(folded_with("sequence_sum", within, &[]), None);
+        let carts = [
+            Of::Number(10, 0.1),
+            Of::Number(20, 42.99),
+            Of::Second(30),
+            Of::Number(40, 129.99),
+            Of::Second(50),
+            Of::Second(60),
+        ];
+        assert_eq!(folded_with("sequence_sum", within, &carts), Some(Value::Float(172.98)));
+        let huge = [Of::Number(10, 1e300), Of::Second(20)];
+        assert_eq!(folded_with("sequence_sum", within, &huge), None, "beyond decimals");
+    }
+}
