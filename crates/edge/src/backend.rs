@@ -5,6 +5,7 @@
 
 use midsession_collect::context::RowLimits;
 use midsession_event::{ContextKind, EnrichmentMiss, Event, PropertyValue, Str};
+pub use midsession_feature::{Served, TextForm, Value as FeatureValue};
 use serde_json::Value;
 use std::future::Future;
 use std::pin::Pin;
@@ -23,13 +24,16 @@ pub trait Reads: Send + Sync + 'static {
     /// One answer per question, in order; `None` where nothing is known of the entity, or of the profile.
     fn features(&self, asks: Vec<Ask>) -> Answer<'_, Vec<Result<Option<Features>, Unreadable>>>;
 
-    /// The feature profiles that are loaded.
+    /// The feature profiles that are loaded; the first one owns the bare keys.
     fn profiles(&self) -> Vec<Str>;
 
-    /// How many partitions hold entities.
+    /// The fields that features go by, beside users and sessions, in any of the profiles.
+    fn field_keys(&self) -> Vec<Str>;
+
+    /// How many partitions hold entities. What is counted by fields is in a last one of its own.
     fn partitions(&self) -> u32;
 
-    /// Every user and session that a partition holds now (each in exactly one partition), in any order.
+    /// Every entity that a partition holds now (each in exactly one partition), in any order.
     fn entities(&self, partition: u32) -> Answer<'_, Result<Vec<Entity>, Unreadable>>;
 
     /// `Err` names what is not fresh yet, or broken.
@@ -66,6 +70,13 @@ pub enum Entity {
     User(Str),
     /// Our session id, or the tracker's.
     Session(Str),
+    /// A value of a field: a product, a category, a campaign.
+    Field {
+        /// Which field.
+        key: Str,
+        /// Its value.
+        id: Str,
+    },
 }
 
 /// A question for features.
@@ -82,12 +93,15 @@ pub struct Ask {
 /// Features of one entity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Features {
-    /// What state they were read from: the same triple gives the same values later.
-    pub as_of: AsOf,
-    /// The user or session that the question resolved to.
+    /// What state they were read from: the same triple gives the same values later. One, and for a field one of each
+    /// partition.
+    pub as_of: Vec<AsOf>,
+    /// What the question resolved to.
     pub id: Str,
-    /// Present values by name, in the order of their definitions.
-    pub values: Vec<(Str, PropertyValue)>,
+    /// How values are written where they are text.
+    pub text: TextForm,
+    /// Present values, in the order of their definitions.
+    pub values: Vec<Served>,
 }
 
 /// The state a value was read from.

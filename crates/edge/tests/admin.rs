@@ -119,6 +119,14 @@ async fn reads() {
     assert_eq!((unknown.status, unknown.code().as_str()), (400, "profile_unknown"));
     assert!(unknown.json()["title"].as_str().is_some_and(|title| title.contains("there is: native")), "{unknown:?}");
     assert_eq!(get("/v1/features/user/u1?profile=native").await.json()["features"], features["features"]);
+    let product = get("/v1/features/product/p1").await;
+    assert_eq!((product.status, product.code().as_str()), (404, "key_unknown"));
+    server.rows.more.store(true, std::sync::atomic::Ordering::Relaxed);
+    let product = get("/v1/features/product/p1?profile=java").await.json();
+    assert_eq!((&product["product"], &product["features"]), (&json!("p1"), &json!({ "views_1h": 2 })));
+    assert_eq!(product["as_of"].as_array().map(Vec::len), Some(2), "one of each partition: {product}");
+    assert_eq!(get("/v1/features/product/p2").await.code(), "entity_unknown");
+    server.rows.more.store(false, std::sync::atomic::Ordering::Relaxed);
     assert_eq!(get("/v1/sessions/s%2F1").await.json()["session"], "s/1");
     assert_eq!(get("/v1/sessions/none").await.status, 404);
     assert_eq!(get("/v1/decisions?limit=7").await.json()["limit"], 7);

@@ -233,3 +233,33 @@ async fn a_scan_returns_everything_that_stays() {
     let keys = commands(&server, "KEYS user:stays%3A7:*").await;
     assert!(keys.starts_with("*3\r\n"), "{keys}");
 }
+
+/// A second profile answers under its name, with its own way to write values; a field's features go by its key.
+#[tokio::test]
+async fn other_profiles_and_other_keys() {
+    let server = start().await;
+    assert_eq!(commands(&server, "GET product:p1:views_1h").await, "$-1\r\n", "nothing goes by it yet");
+    server.rows.more.store(true, std::sync::atomic::Ordering::Relaxed);
+    for (command, expected) in [
+        ("GET product:p1:views_1h", "$1\r\n2\r\n"),
+        ("GET product:p2:views_1h", "$-1\r\n"),
+        ("HGETALL product:p1", "*2\r\n$8\r\nviews_1h\r\n$1\r\n2\r\n"),
+        ("GET java:product:p1:views_1h", "$1\r\n2\r\n"),
+        ("GET session:s1:bounce", "$1\r\n0\r\n"),
+        ("GET java:session:s1:bounce", "$5\r\nfalse\r\n"),
+        ("GET java:session:s1:cart_value", "$4\r\n90.0\r\n"),
+        ("GET java:session:s1:feature:cart_value", "$4\r\n90.0\r\n"),
+        ("TTL session:s1:cart_value", ":-1\r\n"),
+        ("TTL java:session:s1:cart_value", ":100\r\n"),
+        ("TTL java:session:s1", ":100\r\n"),
+        ("TTL java:session:s2:cart_value", ":-2\r\n"),
+        ("DBSIZE", ":4\r\n"),
+    ] {
+        assert_eq!(commands(&server, command).await, expected, "{command}");
+    }
+    let keys: BTreeSet<String> = scan(&server, "COUNT 7", |_| ()).await.into_iter().collect();
+    for key in ["product:p1", "product:p1:views_1h", "java:product:p1", "java:user:u1:top_category_24h", "session:s1"] {
+        assert!(keys.contains(key), "{key}: {keys:?}");
+    }
+    assert_eq!(commands(&server, "KEYS java:session:s1:*").await.matches("java:").count(), 2);
+}

@@ -91,6 +91,8 @@ pub struct Rows {
     pub ready: AtomicBool,
     pub unreadable: Mutex<Option<Unreadable>>,
     pub failure: Mutex<Option<String>>,
+    /// A second profile, and features by product.
+    pub more: AtomicBool,
     pub hub: Arc<PushHub>,
     /// The context tables: two rows of each kind at most.
     pub context: Mutex<Vec<midsession_event::Context>>,
@@ -99,12 +101,20 @@ pub struct Rows {
 }
 
 impl Rows {
+    fn has_more(&self) -> bool {
+        self.more.load(Ordering::Relaxed)
+    }
+
     fn readable(&self) -> Result<(), Unreadable> {
         self.unreadable.lock().expect("lock").clone().map_or(Ok(()), Err)
     }
 }
 
 pub const FEATURES: [&str; 3] = ["product_view_count_5m", "avg_viewed_price_1h", "top_category_24h"];
+
+fn served(name: &str, value: FeatureValue) -> Served {
+    Served { name: name.into(), value, expires_at_ms: None }
+}
 
 impl Reads for Rows {
     fn features(&self, asks: Vec<Ask>) -> Answer<'_, Vec<Result<Option<Features>, Unreadable>>> {
@@ -116,37 +126,48 @@ impl Reads for Rows {
                 Entity::User(id) if users.contains(id) => (
                     id,
                     vec![
-                        (Str::from(FEATURES[0]), PropertyValue::Int(3)),
-                        (Str::from(FEATURES[1]), PropertyValue::Float(19.5)),
-                        (Str::from(FEATURES[2]), PropertyValue::Text("shoes".into())),
+                        served(FEATURES[0], FeatureValue::Int(3)),
+                        served(FEATURES[1], FeatureValue::Float(19.5)),
+                        served(FEATURES[2], FeatureValue::Text("shoes".into())),
                     ],
                 ),
                 Entity::Session(id) if id == "s1" => (
                     id,
-                    vec![
-                        (Str::from("cart_value"), PropertyValue::Float(90.0)),
-                        (Str::from("bounce"), PropertyValue::Bool(false)),
-                    ],
+                    vec![served("cart_value", FeatureValue::Float(90.0)), served("bounce", FeatureValue::Bool(false))],
                 ),
+                Entity::Field { key, id } if key == "product" && id == "p1" => {
+                    (id, vec![served("views_1h", FeatureValue::Int(2))])
+                }
                 _ => return Ok(None),
             };
             let values =
-                values.into_iter().filter(|(name, _)| ask.names.is_empty() || ask.names.contains(name)).collect();
+                values.into_iter().filter(|served| ask.names.is_empty() || ask.names.contains(&served.name)).collect();
             let as_of = AsOf { partition: 1, offset: 7, now: 1_700_000_000_000 };
-            Ok(ask.profile.as_ref().is_none_or(|name| name == "native").then_some(Features {
-                as_of,
-                id: id.clone(),
-                values,
-            }))
+            let as_of = if matches!(ask.entity, Entity::Field { .. }) { vec![as_of, as_of] } else { vec![as_of] };
+            let mut features = Features { as_of, id: id.clone(), text: TextForm::Plain, values };
+            match ask.profile.as_deref() {
+                None | Some("native") => Ok(Some(features)),
+                Some("java") => {
+                    features.text = TextForm::Java;
+                    for served in &mut features.values {
+                        served.expires_at_ms = Some(1_700_000_000_000 + 99_600);
+                    }
+                    Ok(Some(features))
+                }
+                Some(_) => Ok(None),
+            }
         };
         let answers = asks.iter().map(read).collect();
         Box::pin(async move { answers })
     }
     fn profiles(&self) -> Vec<Str> {
-        vec!["native".into()]
+        if self.has_more() { vec!["native".into(), "java".into()] } else { vec!["native".into()] }
+    }
+    fn field_keys(&self) -> Vec<Str> {
+        if self.has_more() { vec!["product".into()] } else { Vec::new() }
     }
     fn partitions(&self) -> u32 {
-        4
+        if self.has_more() { 5 } else { 4 }
     }
     fn entities(&self, partition: u32) -> Answer<'_, Result<Vec<Entity>, Unreadable>> {
         let users = self.users.lock().expect("lock");
@@ -154,6 +175,9 @@ impl Reads for Rows {
         let mut all: Vec<Entity> = users.iter().filter(here).cloned().map(Entity::User).collect();
         if partition == 2 {
             all.push(Entity::Session("s1".into()));
+        }
+        if partition == 4 {
+            all.push(Entity::Field { key: "product".into(), id: "p1".into() });
         }
         // One of four is enough to make the whole unreadable.
         let readable = if partition == 3 { self.readable() } else { Ok(()) };
@@ -344,6 +368,7 @@ pub async fn start_with(change: impl FnOnce(&mut Config)) -> Server {
         ready: AtomicBool::new(true),
         unreadable: Mutex::new(None),
         failure: Mutex::new(None),
+        more: AtomicBool::new(false),
         hub: hub.clone(),
         context: Mutex::default(),
         context_refusal: Mutex::default(),

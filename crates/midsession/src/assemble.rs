@@ -5,10 +5,11 @@ use crate::context::ContextTables;
 use crate::driver::{Cause, Clock, Decider};
 use crate::switches::Switches;
 use midsession_decide::{Definitions as Interventions, Live, Rules, decide};
-use midsession_event::{Decision, Event, PropertyValue, SessionId, Str};
+use midsession_event::{Decision, Event, PropertyValue, SessionId, ShopperId, Str};
 use midsession_feature::expr::Type;
-use midsession_feature::{Diagnostic, FeatureSet, Key};
-use midsession_machine::{Ask, Candidate, Definitions, Derived, View};
+use midsession_feature::{Diagnostic, FeatureSet, Key, LookBack, Served, TextForm};
+use midsession_machine::partial::Partial;
+use midsession_machine::{Ask, Candidate, Definitions, Derived, Partials, View};
 use midsession_observe::{Metric, Observe};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -17,8 +18,8 @@ use std::sync::Arc;
 /// Everything that is defined, compiled.
 #[derive(Clone, Debug)]
 pub struct Assembly {
-    profile: Str,
-    features: Arc<FeatureSet>,
+    /// By their names; the first one owns the bare keys, and is what rules look at.
+    profiles: Vec<(Str, Arc<FeatureSet>)>,
     rules: Rules,
 }
 
@@ -41,7 +42,28 @@ impl Assembly {
     pub fn compile(config: &Config, demo: bool) -> Result<Self, Vec<Diagnostic>> {
         let files = files(config, demo)?;
         let sources: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-        let features = Arc::new(FeatureSet::load(&sources)?);
+        let features = FeatureSet::load(&sources)?;
+        let name = features.profile().cloned().unwrap_or_else(|| config.profile.as_str().into());
+        let features = Arc::new(features);
+        let mut profiles = vec![(name, Arc::clone(&features))];
+        for wanted in &config.profiles {
+            let (file, text) = file(config, wanted)?;
+            let mut set = FeatureSet::load(&[(&file, &text)])?;
+            profiles.iter().for_each(|(_, known)| set.leave_to(known));
+            let name = set.profile().cloned().unwrap_or_else(|| wanted.as_str().into());
+            if profiles.iter().any(|(known, _)| *known == name) {
+                return Err(vec![misnamed(config, wanted, format!("the profile `{name}` is loaded twice"))]);
+            }
+            profiles.push((name, Arc::new(set)));
+        }
+        let is_key = |name: &str| {
+            let mut fields = profiles.iter().flat_map(|(_, set)| set.field_keys());
+            matches!(name, "user" | "session") || fields.any(|key| key == name)
+        };
+        if let Some((name, _)) = profiles.iter().find(|(name, _)| is_key(name)) {
+            let what = format!("a profile can't be called `{name}`: features go by that");
+            return Err(vec![misnamed(config, name, what)]);
+        }
         let mut interventions = Interventions::default();
         let mut mistakes = Vec::new();
         for (name, text) in &sources {
@@ -53,7 +75,7 @@ impl Assembly {
             return Err(mistakes);
         }
         let rules = Rules::new(interventions, Arc::clone(&features));
-        Ok(Self { profile: config.profile.as_str().into(), features, rules })
+        Ok(Self { profiles, rules })
     }
 
     /// The same with one rule only, switched on.
@@ -61,9 +83,65 @@ impl Assembly {
         Some(Self { rules: self.rules.alone(rule)?, ..self.clone() })
     }
 
-    /// The profile that owns the bare keys.
-    pub fn profile(&self) -> &str {
-        &self.profile
+    /// The profiles; the first one owns the bare keys.
+    pub fn profiles(&self) -> impl Iterator<Item = &Str> {
+        self.profiles.iter().map(|(name, _)| name)
+    }
+
+    /// The features of a profile; of the first one without a name.
+    fn set(&self, profile: Option<&str>) -> Option<&FeatureSet> {
+        let known = self.profiles.iter().find(|(name, _)| profile.is_none_or(|wanted| wanted == name));
+        known.map(|(_, set)| set.as_ref())
+    }
+
+    /// Features by a profile as they are served, with the way to write them; `names` empty asks for all of them.
+    pub fn served(
+        &self,
+        profile: Option<&str>,
+        view: &View<'_>,
+        key: Key,
+        names: &[Str],
+    ) -> Option<(TextForm, Vec<Served>)> {
+        let set = self.set(profile)?;
+        Some((set.serving().text, set.serve(view, key, names)))
+    }
+
+    /// The fields that features of any profile go by.
+    pub fn field_keys(&self) -> Vec<Str> {
+        let mut keys: Vec<Str> = self.profiles.iter().flat_map(|(_, set)| set.field_keys()).cloned().collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
+    /// What one partition has of a value of a field.
+    pub fn field_partials(
+        &self,
+        profile: Option<&str>,
+        partials: &Partials,
+        key: &str,
+        id: &str,
+        now_ms: i64,
+    ) -> Vec<(usize, Partial)> {
+        self.set(profile).map(|set| set.field_partials(partials, key, id, now_ms)).unwrap_or_default()
+    }
+
+    /// What all partitions have of it together.
+    pub fn join(
+        &self,
+        profile: Option<&str>,
+        key: &str,
+        parts: Vec<(usize, Partial)>,
+        names: &[Str],
+        now_ms: i64,
+    ) -> Option<(TextForm, Vec<Served>)> {
+        let set = self.set(profile)?;
+        Some((set.serving().text, set.join(key, parts, names, now_ms)?))
+    }
+
+    /// Every value of a field that one partition has something of, by any profile.
+    pub fn field_ids(&self, partials: &Partials, now_ms: i64) -> Vec<(Str, Str)> {
+        self.profiles.iter().flat_map(|(_, set)| set.field_ids(partials, now_ms)).collect()
     }
 
     /// A shopper's features; `names` empty asks for all of them.
@@ -77,11 +155,8 @@ impl Assembly {
     }
 
     fn values(&self, view: &View<'_>, key: Key, names: &[Str]) -> Vec<(Str, PropertyValue)> {
-        let owned = |(name, value): (&str, midsession_feature::Value)| (Str::from(name), PropertyValue::from(value));
-        if names.is_empty() {
-            return self.features.read_all(view, key).into_iter().map(owned).collect();
-        }
-        names.iter().filter_map(|name| Some(owned((name, self.features.read(view, key, name)?)))).collect()
+        let served = self.served(None, view, key, names).map(|(_, served)| served).unwrap_or_default();
+        served.into_iter().map(|served| (served.name, PropertyValue::from(served.value))).collect()
     }
 
     /// The names of a key's features with their types, in the order of definition.
@@ -89,21 +164,34 @@ impl Assembly {
         self.features.entries(key).map(|entry| (&entry.name, entry.ty))
     }
 
-    /// How many features are defined, windows counted apart.
+    /// How many features are served, windows counted apart.
     pub fn feature_count(&self) -> usize {
-        KEYS.iter().map(|key| self.features.entries(*key).count()).sum()
+        self.feature_lines().len()
     }
 
     /// Which definitions look back exactly, and which count from now on.
     pub fn feature_lines(&self) -> Vec<String> {
-        let look_back = |entry: &midsession_feature::Entry| match entry.looks_back {
-            midsession_feature::LookBack::Exactly => "looks back exactly",
-            midsession_feature::LookBack::FromNow => "counts from now on",
+        let look_back = |looks_back: LookBack| match looks_back {
+            LookBack::Exactly => "looks back exactly",
+            LookBack::FromNow => "counts from now on",
+            LookBack::FirstSeen => "counts from the shopper's first event on",
         };
-        KEYS.iter()
-            .flat_map(|key| self.features.entries(*key).map(move |entry| (key, entry)))
-            .map(|(key, entry)| format!("{:<8} {:<40} {}", key.name(), entry.name, look_back(entry)))
-            .collect()
+        let mut lines = Vec::new();
+        for (number, (name, set)) in self.profiles.iter().enumerate() {
+            let prefix = if number == 0 { String::new() } else { format!("{name}:") };
+            let mut line = |key: &str, name: &str, said: &str| {
+                lines.push(format!("{:<8} {name:<40} {said}", format!("{prefix}{key}")));
+            };
+            for key in KEYS {
+                for entry in set.entries(key).filter(|entry| !entry.is_hidden) {
+                    line(key.name(), &entry.name, look_back(entry.looks_back));
+                }
+            }
+            for key in set.field_keys() {
+                set.field_entries(key).for_each(|entry| line(key, &entry.name, look_back(LookBack::FromNow)));
+            }
+        }
+        lines
     }
 
     /// The interventions, the highest priority first.
@@ -151,7 +239,11 @@ impl Assembly {
 
 impl Definitions for Assembly {
     fn derive(&self, event: &Event, out: &mut Vec<Derived>) {
-        self.features.derive(event, out);
+        self.profiles.iter().for_each(|(_, set)| set.derive(event, out));
+    }
+
+    fn accumulate(&self, event: &Event, shopper: &ShopperId, now_ms: i64, partials: &mut Partials) {
+        self.profiles.iter().for_each(|(_, set)| set.accumulate(event, shopper, now_ms, partials));
     }
 
     fn idle_thresholds_ms(&self) -> &[i64] {
@@ -198,7 +290,6 @@ fn never(config: &Config, rule: &midsession_decide::Rule, file: &str, text: &str
 
 /// The definition files of a configuration: the profile, what it names, and itself.
 fn files(config: &Config, demo: bool) -> Result<Vec<Source>, Vec<Diagnostic>> {
-    let beside = config.file.as_deref().and_then(std::path::Path::parent).unwrap_or(std::path::Path::new(""));
     let mut files = Vec::new();
     let mut names = vec![config.profile.clone()];
     names.extend(config.definitions.iter().cloned());
@@ -206,35 +297,47 @@ fn files(config: &Config, demo: bool) -> Result<Vec<Source>, Vec<Diagnostic>> {
         names.push("demo".into());
     }
     for name in names {
-        let built_in = match name.as_str() {
-            "native" => Some(midsession_feature::NATIVE),
-            "demo" => Some(midsession_decide::DEMO),
-            _ => None,
-        };
-        files.push(match built_in {
-            Some((file, text)) => (file.to_owned(), text.to_owned()),
-            None => {
-                let path = beside.join(&name);
-                let text = std::fs::read_to_string(&path).map_err(|cause| {
-                    let named = config.file.as_ref().filter(|_| config.text.contains(&format!("\"{name}\"")));
-                    let (line, column) = crate::config::place_of(&config.text, &format!("\"{name}\""));
-                    vec![Diagnostic {
-                        file: named.unwrap_or(&path).display().to_string(),
-                        line,
-                        column,
-                        message: format!("{} can't be read: {cause}", path.display()),
-                        hint: Some("built in are `native` and `demo`; other names are files".into()),
-                    }]
-                })?;
-                (path.display().to_string(), text)
-            }
-        });
+        files.push(file(config, &name)?);
     }
     if config.has_definitions() {
         let name = config.file.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
         files.push((name, config.text.clone()));
     }
     Ok(files)
+}
+
+/// A definition file by its name in the configuration: built in, or beside it.
+fn file(config: &Config, name: &str) -> Result<Source, Vec<Diagnostic>> {
+    let built_in = match name {
+        "native" => Some(midsession_feature::NATIVE),
+        "live-shopper" => Some(midsession_feature::LIVE_SHOPPER),
+        "demo" => Some(midsession_decide::DEMO),
+        _ => None,
+    };
+    if let Some((file, text)) = built_in {
+        return Ok((file.to_owned(), text.to_owned()));
+    }
+    let beside = config.file.as_deref().and_then(std::path::Path::parent).unwrap_or(std::path::Path::new(""));
+    let path = beside.join(name);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok((path.display().to_string(), text)),
+        Err(cause) => {
+            let what = format!("{} can't be read: {cause}", path.display());
+            let hint = Some("built in are `native`, `live-shopper` and `demo`; other names are files".into());
+            let mut said = misnamed(config, name, what);
+            if !config.text.contains(&format!("\"{name}\"")) {
+                said.file = path.display().to_string();
+            }
+            Err(vec![Diagnostic { hint, ..said }])
+        }
+    }
+}
+
+/// Something is wrong with a name in the configuration.
+fn misnamed(config: &Config, name: &str, message: String) -> Diagnostic {
+    let (line, column) = crate::config::place_of(&config.text, &format!("\"{name}\""));
+    let file = config.file.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    Diagnostic { file, line, column, message, hint: Some("name another one in `profile` or `profiles`".into()) }
 }
 
 /// Decides on candidates with the live switches.

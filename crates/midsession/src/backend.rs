@@ -1,22 +1,19 @@
 //! What the listeners read through: features from the partitions' owners, the console's pages, the switches.
 
 use crate::app::Inner;
-use crate::assemble::Assembly;
 use crate::driver::Seen;
 use crate::find;
 use crate::history::{self, Whose};
+use crate::reads::session_of;
 use crate::world::session_row;
 use midsession_edge::{
-    Answer, AsOf, Ask, Change, Console, Entity, Features, Interventions, LiveRow, Reads, Refusal, SessionsQuery, Shop,
+    Answer, Ask, Change, Console, Entity, Features, Interventions, LiveRow, Reads, Refusal, SessionsQuery, Shop,
     Unreadable,
 };
-use midsession_event::{
-    DecisionId, EventName, PartitionId, Reaction, SessionState, ShopperId, Str, Topic, decode, partition_of,
-};
+use midsession_event::{DecisionId, EventName, PartitionId, Reaction, SessionState, Str, Topic, decode, partition_of};
 use midsession_machine::View;
 use midsession_observe::Metric;
 use midsession_ports::LogError;
-use midsession_stream::Stream;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -57,56 +54,6 @@ impl Inner {
         names.into_iter().map(row).collect()
     }
 
-    async fn features_of(&self, ask: Ask) -> Result<Option<Features>, Unreadable> {
-        match &ask.entity {
-            Entity::User(id) => self.user_features(id.clone(), ask.names).await,
-            Entity::Session(id) => self.session_features(id, ask.names).await,
-        }
-    }
-
-    async fn user_features(&self, id: Str, names: Vec<Str>) -> Result<Option<Features>, Unreadable> {
-        let partition = partition_of(&id, self.driver.partitions());
-        let read = {
-            let (id, names) = (id.clone(), names.clone());
-            move |Seen { stream, definitions, now_ms, .. }: Seen<'_, Assembly>| {
-                let as_of = as_of(stream, now_ms);
-                let here = match find::shopper(stream, &id, now_ms) {
-                    find::Found::Here(shopper) => shopper,
-                    find::Found::Moved(user) => return Found::Moved(user),
-                    find::Found::Nobody => return Found::Nobody,
-                };
-                let Some(view) = stream.view(&here, now_ms) else { return Found::Nobody };
-                Found::Here(Features { as_of, id, values: definitions.user_values(&view, &names) })
-            }
-        };
-        match self.driver.read(partition, read).await? {
-            Found::Here(features) => Ok(Some(features)),
-            Found::Nobody => Ok(None),
-            Found::Moved(user) => {
-                let home = partition_of(&user, self.driver.partitions());
-                self.driver
-                    .read(home, move |Seen { stream, definitions, now_ms, .. }| {
-                        let view = stream.view(&ShopperId::User(user.as_str().into()), now_ms)?;
-                        let values = definitions.user_values(&view, &names);
-                        Some(Features { as_of: as_of(stream, now_ms), id: user, values })
-                    })
-                    .await
-            }
-        }
-    }
-
-    async fn session_features(&self, id: &Str, names: Vec<Str>) -> Result<Option<Features>, Unreadable> {
-        let id = id.clone();
-        self.driver
-            .find(move |Seen { stream, definitions, now_ms, .. }| {
-                let session = find::session(stream, &id)?;
-                let view = stream.session_view(session, now_ms)?;
-                let id = view.session?.id.to_string().into();
-                Some(Features { as_of: as_of(stream, now_ms), id, values: definitions.session_values(&view, &names) })
-            })
-            .await
-    }
-
     async fn whose(&self, id: Str) -> Result<Option<(Whose, Value)>, Unreadable> {
         self.driver
             .find(move |Seen { stream, now_ms, .. }| {
@@ -124,16 +71,6 @@ impl Inner {
     }
 }
 
-enum Found {
-    Here(Features),
-    Moved(Str),
-    Nobody,
-}
-
-fn as_of(stream: &Stream, now_ms: i64) -> AsOf {
-    AsOf { partition: stream.partition().0, offset: stream.as_of().0, now: now_ms }
-}
-
 fn row(view: &View<'_>, now_ms: i64) -> Option<Value> {
     let session = view.session?;
     let mut row = session_row(&session.update(view.currencies));
@@ -145,28 +82,34 @@ fn row(view: &View<'_>, now_ms: i64) -> Option<Value> {
 
 impl Reads for AppBackend {
     fn features(&self, asks: Vec<Ask>) -> Answer<'_, Vec<Result<Option<Features>, Unreadable>>> {
-        Box::pin(async move {
-            let loaded = self.0.assembly.profile();
-            futures_util::future::join_all(asks.into_iter().map(|ask| async move {
-                if ask.profile.as_deref().is_some_and(|profile| profile != loaded) {
-                    return Ok(None);
-                }
-                self.0.features_of(ask).await
-            }))
-            .await
-        })
+        Box::pin(
+            async move { futures_util::future::join_all(asks.into_iter().map(|ask| self.0.features_of(ask))).await },
+        )
     }
 
     fn profiles(&self) -> Vec<Str> {
-        vec![self.0.assembly.profile().into()]
+        self.0.assembly.profiles().cloned().collect()
+    }
+
+    fn field_keys(&self) -> Vec<Str> {
+        self.0.assembly.field_keys()
     }
 
     fn partitions(&self) -> u32 {
-        self.0.driver.partitions()
+        self.0.driver.partitions() + u32::from(!self.0.assembly.field_keys().is_empty())
     }
 
     fn entities(&self, partition: u32) -> Answer<'_, Result<Vec<Entity>, Unreadable>> {
         Box::pin(async move {
+            if partition >= self.0.driver.partitions() {
+                let ids = self.0.driver.read_all(|Seen { stream, definitions, now_ms, .. }| {
+                    definitions.field_ids(stream.partials(), now_ms)
+                });
+                let mut all = ids.await.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
+                all.sort_unstable();
+                all.dedup();
+                return Ok(all.into_iter().map(|(key, id)| Entity::Field { key, id }).collect());
+            }
             let list = self.0.driver.read(PartitionId(partition), |seen| {
                 let mut list = Vec::new();
                 for (_, shopper) in seen.stream.shoppers_from(0) {

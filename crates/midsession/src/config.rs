@@ -30,8 +30,10 @@ pub struct Config {
     pub admin_hosts: Vec<String>,
     /// Proxies in front of the collector that each append to X-Forwarded-For.
     pub trusted_proxies: usize,
-    /// The feature profile that owns the bare keys: `native`, or a file.
+    /// The feature profile that owns the bare keys: `native`, `live-shopper`, or a file.
     pub profile: String,
+    /// Further profiles, read under their names: `live-shopper:user:…` and `?profile=live-shopper`.
+    pub profiles: Vec<String>,
     /// Files with further features and interventions, relative to this one. `demo` is built in.
     pub definitions: Vec<String>,
     /// Files and folders of JSON Schemas that self-describing events are checked against, relative to this one.
@@ -42,6 +44,8 @@ pub struct Config {
     pub stream_threads: u32,
     /// Shoppers held in memory at most; over it visits of one event are forgotten first, carts last.
     pub shoppers_max: u32,
+    /// Memory for features by product, category or another field; over it those go that were in use least lately. MiB.
+    pub field_features_mib: u32,
     /// A MaxMind-format file that places addresses; the address itself is never kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub geo_database: Option<PathBuf>,
@@ -161,11 +165,13 @@ impl Default for Config {
             admin_hosts: Vec::new(),
             trusted_proxies: 0,
             profile: "native".into(),
+            profiles: Vec::new(),
             definitions: Vec::new(),
             schemas: Vec::new(),
             partitions: 16,
             stream_threads: 2,
             shoppers_max: 4_000_000,
+            field_features_mib: 256,
             geo_database: None,
             session: Session::default(),
             log: LogConfig::default(),
@@ -284,6 +290,7 @@ impl Config {
             partitions,
             // Shoppers are spread by a hash: a quarter more than the even share is room for its unevenness.
             shoppers_max: (self.shoppers_max / partitions.max(1) * 5 / 4).max(1) as usize,
+            field_bytes_max: (self.field_features_mib as usize).saturating_mul(1 << 20) / partitions.max(1) as usize,
             defect: defect(),
             ..midsession_stream::Config::default()
         }

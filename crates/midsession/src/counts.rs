@@ -26,6 +26,8 @@ impl Inner {
             (Metric::FactsDropped, now.facts_dropped, before.facts_dropped),
             (Metric::ShoppersDropped, now.shoppers_dropped, before.shoppers_dropped),
             (Metric::VisitorsDropped, now.visitors_dropped, before.visitors_dropped),
+            (Metric::FieldValuesDropped, now.fields_dropped, before.fields_dropped),
+            (Metric::LifetimesDropped, now.lifetimes_dropped, before.lifetimes_dropped),
             (Metric::SessionsDropped, now.sessions_dropped, before.sessions_dropped),
             (Metric::SessionsClosed, now.sessions_closed, before.sessions_closed),
         ] {

@@ -15,6 +15,7 @@ mod geo;
 pub mod history;
 pub mod keys;
 pub mod load;
+mod reads;
 mod records;
 pub mod schemas;
 pub mod shop;

@@ -62,6 +62,8 @@ metrics! {
     FactsDropped = Counter "midsession_facts_dropped" "Facts forgotten early because their shopper has too many: features of that shopper are too low";
     SessionsDropped = Counter "midsession_sessions_dropped" "Sessions ended early because their shopper has too many";
     ShoppersDropped = Counter "midsession_shoppers_dropped" "Shoppers forgotten early because there are too many: visits of one event before others, carts last";
+    FieldValuesDropped = Counter "midsession_field_values_dropped" "Products, categories… forgotten early because features by a field take too much memory: their features are too low";
+    LifetimesDropped = Counter "midsession_lifetimes_dropped" "Shoppers whose lifetime features begin anew because there are too many";
     VisitorsDropped = Counter "midsession_visitors_dropped" "Visitors forgotten early because there are too many: what they send again counts again";
     HttpRequests = Counter "midsession_http_requests" ["status"] "HTTP requests answered, by class of status";
     HttpFramingRefused = Counter "midsession_http_framing_refused" ["rule"] "Requests refused before routing because of their framing";

@@ -68,6 +68,47 @@ fn compare(answer: &Value, suffix: &str, acts: &[&Taken], whose: &str) -> Result
     Ok(expected.len())
 }
 
+/// Views by product, added up over all partitions, and the cart over all of the last hour by the other profile.
+fn products(
+    ask: &mut impl FnMut(&str) -> Result<Result<Value, u16>, String>,
+    oracle: &Oracle,
+) -> Result<usize, String> {
+    let mut views: BTreeMap<&str, usize> = BTreeMap::new();
+    for taken in oracle.people.values().flat_map(judge::acts).filter(|taken| taken.act.name == "product_view") {
+        let ids: BTreeSet<&str> = taken.act.pieces.iter().map(|piece| piece.id.as_str()).collect();
+        for id in ids {
+            *views.entry(id).or_default() += 1;
+        }
+    }
+    for (id, count) in &views {
+        let answer = ask(&format!("product/{id}"))?.map_err(|status| format!("features of product {id}: {status}"))?;
+        differ(
+            &format!("view_count_24h of {id}"),
+            &plain(&answer["features"]["view_count_24h"]),
+            &(*count as f64).into(),
+        )?;
+    }
+    for (who, person) in &oracle.people {
+        let id = who.split_once(':').map_or(who.as_str(), |(_, id)| id);
+        let Ok(answer) = ask(&format!("user/{id}?profile=live-shopper&names=cart_update_frequency_1hr"))? else {
+            continue;
+        };
+        let now_ms = answer["as_of"]["now"].as_i64().unwrap();
+        let changes: Vec<i64> = judge::acts(person)
+            .filter(|taken| ["add_to_cart", "remove_from_cart"].contains(&taken.act.name.as_str()))
+            .map(|taken| taken.time_ms)
+            .filter(|time_ms| *time_ms >= now_ms - 3_600_000 && *time_ms <= now_ms)
+            .collect();
+        let is_alive = changes.iter().any(|time_ms| now_ms < time_ms + 600_000);
+        let expected = if is_alive { Value::from(changes.len() as f64) } else { Value::Null };
+        let found = plain(&answer["features"]["cart_update_frequency_1hr"]);
+        if answer["user"].as_str() == Some(id) {
+            differ(&format!("cart_update_frequency_1h of {who}"), &found, &expected)?;
+        }
+    }
+    Ok(views.len() + oracle.people.len())
+}
+
 /// All of them equal the oracle's, at the instant that they say.
 pub fn features(admin: &str, oracle: &Oracle) -> Result<Compared, String> {
     let mut http = Connection::open(admin).map_err(|error| error.to_string())?;
@@ -88,6 +129,12 @@ pub fn features(admin: &str, oracle: &Oracle) -> Result<Compared, String> {
         let nobody = Person::default();
         let person = oracle.people.get(&who).unwrap_or(&nobody);
         let now_ms = answer["as_of"]["now"].as_i64().unwrap();
+        let lifetime = judge::acts(person).count();
+        differ(
+            &format!("act_count_lifetime of {who}"),
+            &plain(&answer["features"]["act_count_lifetime"]),
+            &(lifetime as f64).into(),
+        )?;
         for (suffix, window_ms) in [("_5m", 300_000), ("_1h", 3_600_000), ("_24h", 86_400_000)] {
             let within = |taken: &&Taken| taken.time_ms > now_ms - window_ms && taken.time_ms <= now_ms;
             let acts: Vec<&Taken> = judge::acts(person).filter(within).collect();
@@ -95,6 +142,7 @@ pub fn features(admin: &str, oracle: &Oracle) -> Result<Compared, String> {
         }
         compared.people += 1;
     }
+    compared.values += products(&mut ask, oracle)?;
     for visit in oracle.people.values().flat_map(|person| &person.visits) {
         if matches!(visit.stand, Stand::Into(_)) {
             continue;

@@ -11,10 +11,12 @@ use std::time::Duration;
 pub const WRITE_KEY: &str = "kill-write-key";
 pub const ADMIN_TOKEN: &str = "kill-admin-token";
 
-/// Short sessions and two rules, one for an event and one for silence.
+/// Short sessions and two rules, one for an event and one for silence; a second profile, and what is added up beside the
+/// facts.
 const CONFIG: &str = r#"
 partitions = 4
 definitions = []
+profiles = ["live-shopper"]
 
 [session]
 gap_s = 3
@@ -23,6 +25,19 @@ cadence_ms = 500
 
 [log]
 snapshot_s = 1
+
+[[feature]]
+name = "view_count"
+key = ["product", "user"]
+when = 'event.name == "product_view"'
+fold = "count"
+windows = ["24h"]
+
+[[feature]]
+name = "act_count"
+key = "user"
+fold = "count"
+windows = ["lifetime"]
 
 [[intervention]]
 name = "big_cart"

@@ -2,10 +2,10 @@
 
 use super::key::Key;
 use super::scan::{self, Filter, Walk};
+use super::unreadable;
 use super::wire::Reply;
-use super::{unreadable, value};
 use crate::App;
-use crate::backend::{Ask, Features, Unreadable};
+use crate::backend::{Ask, Features, Served, Unreadable};
 use bytes::Bytes;
 use midsession_observe::Metric;
 
@@ -176,7 +176,7 @@ fn printable(bytes: &[u8]) -> String {
 }
 
 fn plan(app: &App, session: &mut Session, name: &str, arguments: &[Bytes], asks: &mut Vec<Ask>) -> Plan {
-    let mut look_up = |bytes: &Bytes| Lookup::new(bytes, asks);
+    let mut look_up = |bytes: &Bytes| Lookup::new(app, bytes, asks);
     match name {
         "get" => Plan::Get(look_up(&arguments[0])),
         "mget" => Plan::Many(arguments.iter().map(look_up).collect()),
@@ -375,8 +375,9 @@ fn scan_arguments(arguments: &[Bytes]) -> Result<(u64, usize, Filter), &'static 
 
 impl Lookup {
     /// Plans to read a key. Keys of one entity in a row share a question.
-    fn new(bytes: &Bytes, asks: &mut Vec<Ask>) -> Self {
-        let Some(key) = Key::parse(bytes) else { return Self(None) };
+    fn new(app: &App, bytes: &Bytes, asks: &mut Vec<Ask>) -> Self {
+        let is_field = |kind: &str| app.backend.field_keys().iter().any(|key| key == kind);
+        let Some(key) = Key::parse(bytes, is_field) else { return Self(None) };
         let is_same = |ask: &&mut Ask| ask.entity == key.entity && ask.profile == key.profile;
         match asks.last_mut().filter(is_same) {
             Some(ask) => match &key.feature {
@@ -409,17 +410,32 @@ impl Lookup {
     /// What a key holds.
     fn held(&self, answers: &Answers) -> Result<Held, Reply> {
         let Some((features, key)) = self.features(answers)? else { return Ok(Held::Nothing) };
-        let Some(name) = key.feature.as_ref() else { return Ok(Held::Hash) };
-        let present = features.values.iter().find(|(known, _)| known == name).and_then(|(_, present)| value(present));
-        Ok(present.map_or(Held::Nothing, Held::Text))
+        let now_ms = features.as_of.first().map_or(0, |as_of| as_of.now);
+        let left_ms = |served: &Served| served.expires_at_ms.map(|at_ms| at_ms.saturating_sub(now_ms));
+        let Some(name) = key.feature.as_ref() else {
+            // What all has gone of is no hash; one value that stays keeps it.
+            let lefts: Option<Vec<i64>> = features.values.iter().map(left_ms).collect();
+            let left_ms = lefts.and_then(|lefts| lefts.into_iter().max());
+            return Ok(if features.values.is_empty() { Held::Nothing } else { Held::Hash { left_ms } });
+        };
+        let present = features.values.iter().find(|served| served.name == *name);
+        let text = |served: &Served| Held::Text { text: served.value.text(features.text), left_ms: left_ms(served) };
+        Ok(present.map_or(Held::Nothing, text))
     }
 }
 
 /// What a key holds.
 enum Held {
     Nothing,
-    Text(String),
-    Hash,
+    /// A value, and how long it is kept if nothing happens; for ever when absent. ms.
+    Text {
+        text: String,
+        left_ms: Option<i64>,
+    },
+    /// All values of an entity, likewise.
+    Hash {
+        left_ms: Option<i64>,
+    },
 }
 
 type Answers = [Result<Option<Features>, Unreadable>];
@@ -439,15 +455,15 @@ fn reply(plan: Plan, answers: &Answers) -> Result<Reply, Reply> {
     Ok(match plan {
         Plan::Ready(reply) => reply,
         Plan::Get(lookup) => match lookup.held(answers)? {
-            Held::Text(value) => Reply::bulk(value),
+            Held::Text { text, .. } => Reply::bulk(text),
             Held::Nothing => Reply::Null,
-            Held::Hash => wrong_type(),
+            Held::Hash { .. } => wrong_type(),
         },
         Plan::Many(lookups) => {
             let one = |lookup: &Lookup| {
                 Ok(match lookup.held(answers)? {
-                    Held::Text(value) => Reply::bulk(value),
-                    Held::Nothing | Held::Hash => Reply::Null,
+                    Held::Text { text, .. } => Reply::bulk(text),
+                    Held::Nothing | Held::Hash { .. } => Reply::Null,
                 })
             };
             Reply::Array(lookups.iter().map(one).collect::<Result<_, Reply>>()?)
@@ -459,18 +475,23 @@ fn reply(plan: Plan, answers: &Answers) -> Result<Reply, Reply> {
             }
             Reply::Int(count)
         }
-        // Features don't expire as Redis means it: their windows move.
-        Plan::Ttl(lookup) => Reply::Int(if matches!(lookup.held(answers)?, Held::Nothing) { -2 } else { -1 }),
+        // Most features don't expire as Redis means it: their windows move. Whole seconds, as Redis rounds them.
+        Plan::Ttl(lookup) => Reply::Int(match lookup.held(answers)? {
+            Held::Nothing => -2,
+            Held::Text { left_ms, .. } | Held::Hash { left_ms } => left_ms.map_or(-1, |left_ms| (left_ms + 500) / 1000),
+        }),
         Plan::Type(lookup) => Reply::Simple(match lookup.held(answers)? {
             Held::Nothing => "none",
-            Held::Text(_) => "string",
-            Held::Hash => "hash",
+            Held::Text { .. } => "string",
+            Held::Hash { .. } => "hash",
         }),
         Plan::Hash(lookup) => match (lookup.held(answers)?, lookup.features(answers)?) {
-            (Held::Text(_), _) => wrong_type(),
-            (Held::Hash, Some((features, _))) => {
-                let present = features.values.iter().filter_map(|(name, present)| Some((name, value(present)?)));
-                Reply::Map(present.map(|(name, value)| (Reply::bulk(name.as_str()), Reply::bulk(value))).collect())
+            (Held::Text { .. }, _) => wrong_type(),
+            (Held::Hash { .. }, Some((features, _))) => {
+                let pair = |served: &Served| {
+                    (Reply::bulk(served.name.as_str()), Reply::bulk(served.value.text(features.text)))
+                };
+                Reply::Map(features.values.iter().map(pair).collect())
             }
             _ => Reply::Map(Vec::new()),
         },

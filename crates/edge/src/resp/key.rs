@@ -1,4 +1,5 @@
-//! Keys: `user:{id}:{feature}`, `session:{sid}:{metric}`, and `user:{id}`, `session:{sid}` as hashes.
+//! Keys: `user:{id}:{feature}`, `session:{sid}:{metric}`, `product:{id}:{feature}` (or another field that features go by),
+//! and `user:{id}`, `session:{sid}` as hashes; of a profile beside the configured one with its name in front.
 //!
 //! Every byte of an id outside `[A-Za-z0-9._@-]` is written `%XX`, so that no id can forge another key; and a key
 //! written any other way does not exist.
@@ -20,18 +21,19 @@ pub(super) struct Key {
 }
 
 impl Key {
-    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn parse(bytes: &[u8], is_field: impl Fn(&str) -> bool) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
         let (first, rest) = text.split_once(':')?;
-        let (profile, kind, rest) = match first {
-            "user" | "session" => (None, first, rest),
-            profile => {
-                let (kind, rest) = rest.split_once(':')?;
-                (Some(profile), kind, rest)
-            }
+        let is_kind = |kind: &str| matches!(kind, "user" | "session") || is_field(kind);
+        let (profile, kind, rest) = if is_kind(first) {
+            (None, first, rest)
+        } else {
+            let (kind, rest) = rest.split_once(':').filter(|(kind, _)| is_kind(kind))?;
+            (Some(first), kind, rest)
         };
         let (id, feature) = match rest.split_once(':') {
-            Some((id, feature)) => (id, Some(feature)),
+            // As some write it: user:{id}:feature:{name}.
+            Some((id, feature)) => (id, Some(feature.strip_prefix("feature:").unwrap_or(feature))),
             None => (rest, None),
         };
         if feature.is_some_and(|feature| feature.is_empty() || feature.contains(':')) {
@@ -41,7 +43,7 @@ impl Key {
         let entity = match kind {
             "user" => Entity::User(id),
             "session" => Entity::Session(id),
-            _ => return None,
+            key => Entity::Field { key: key.into(), id },
         };
         let profile = match profile {
             Some(profile) => Some(unescape(profile)?),
@@ -52,12 +54,17 @@ impl Key {
 }
 
 /// The key of an entity's hash.
-pub(super) fn hash_key(entity: &Entity) -> String {
+pub(super) fn hash_key(entity: &Entity, profile: Option<&str>) -> String {
     let (kind, id) = match entity {
         Entity::User(id) => ("user", id),
         Entity::Session(id) => ("session", id),
+        Entity::Field { key, id } => (key.as_str(), id),
     };
-    format!("{kind}:{}", utf8_percent_encode(id, ESCAPED))
+    let id = utf8_percent_encode(id, ESCAPED);
+    match profile {
+        None => format!("{kind}:{id}"),
+        Some(profile) => format!("{}:{kind}:{id}", utf8_percent_encode(profile, ESCAPED)),
+    }
 }
 
 fn unescape(text: &str) -> Option<Str> {
@@ -80,6 +87,9 @@ mod tests {
             ("user:u1", user("u1", None, None)),
             ("user:u1:order_count_24h", user("u1", Some("order_count_24h"), None)),
             ("live-shopper:user:u1:x_5m", user("u1", Some("x_5m"), Some("live-shopper"))),
+            ("live-shopper:user:u1", user("u1", None, Some("live-shopper"))),
+            ("user:u1:feature:x_5m", user("u1", Some("x_5m"), None)),
+            ("user:u1:feature:", None),
             ("user:a%3Ab%20%C3%BC:x", user("a:b ü", Some("x"), None)),
             ("user:A.b_c-d@e", user("A.b_c-d@e", None, None)),
             ("user:", None),
@@ -95,17 +105,29 @@ mod tests {
             ("cart:c1:x", None),
             ("a:b:c:d", None),
         ] {
-            assert_eq!(Key::parse(text.as_bytes()), expected, "{text}");
+            assert_eq!(Key::parse(text.as_bytes(), |_| false), expected, "{text}");
         }
-        assert_eq!(Key::parse(b"user:\xff"), None);
+        let field = |id: &str, feature: Option<&str>, profile: Option<&str>| {
+            let (feature, profile) = (feature.map(Str::from), profile.map(Str::from));
+            Some(Key { entity: Entity::Field { key: "product".into(), id: id.into() }, profile, feature })
+        };
+        for (text, expected) in [
+            ("product:p1:views_1h", field("p1", Some("views_1h"), None)),
+            ("product:p%3A1", field("p:1", None, None)),
+            ("native:product:p1:views_1h", field("p1", Some("views_1h"), Some("native"))),
+            ("products:p1:views_1h", None),
+        ] {
+            assert_eq!(Key::parse(text.as_bytes(), |kind| kind == "product"), expected, "{text}");
+        }
+        assert_eq!(Key::parse(b"user:\xff", |_| false), None);
     }
 
     #[test]
     fn no_id_forges_a_key() {
         for id in ["a:b", "a%3Ab", "x\r\n", "*", "ü", "user:u1:x", " "] {
-            let key = hash_key(&Entity::Session(id.into()));
+            let key = hash_key(&Entity::Session(id.into()), None);
             assert_eq!(key.matches(':').count(), 1, "{key}");
-            assert_eq!(Key::parse(key.as_bytes()).map(|key| key.entity), Some(Entity::Session(id.into())));
+            assert_eq!(Key::parse(key.as_bytes(), |_| false).map(|key| key.entity), Some(Entity::Session(id.into())));
         }
     }
 }

@@ -11,7 +11,6 @@ use crate::backend::Unreadable;
 use crate::serve::Stop;
 use bytes::BytesMut;
 use command::Session;
-use midsession_event::PropertyValue;
 use midsession_observe::Metric;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -30,18 +29,6 @@ const BATCH_MAX: usize = 512;
 
 /// For a client that has not given the password, or does not read.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A feature's value as text; numbers in plain decimals. Absent values have none.
-fn value(value: &PropertyValue) -> Option<String> {
-    match value {
-        PropertyValue::Null => None,
-        PropertyValue::Bool(value) => Some(if *value { "1" } else { "0" }.to_owned()),
-        PropertyValue::Int(value) => Some(value.to_string()),
-        // Rust writes floats without an exponent, and the shortest text that reads back equal.
-        PropertyValue::Float(value) => value.is_finite().then(|| value.to_string()),
-        PropertyValue::Text(text) => Some(text.to_string()),
-    }
-}
 
 /// An answer when something can't be read: `-LOADING` and `-BUSY` are what clients know to try again.
 fn unreadable(cause: &Unreadable) -> Reply {

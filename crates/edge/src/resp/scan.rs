@@ -3,12 +3,12 @@
 //! Entities are walked by partition and, within it, by a hash of their key. A cursor is the partition and the hash to go
 //! on from, so it needs no memory here; the sorted list of one partition is kept with the connection while it scans.
 
+use super::glob;
 use super::key::hash_key;
-use super::{glob, value};
 use crate::App;
 use crate::backend::{Ask, Entity, Unreadable};
 use bytes::Bytes;
-use midsession_event::hash64;
+use midsession_event::{Str, hash64};
 
 /// Bits of a cursor that hold the hash; the partition stands above them.
 const HASH_BITS: u32 = 48;
@@ -106,22 +106,26 @@ pub(super) async fn all(app: &App, filter: &Filter, max: usize) -> Result<Option
 
 /// The keys of these entities that pass.
 async fn keys(app: &App, entities: Vec<Entity>, filter: &Filter) -> Result<Vec<String>, Unreadable> {
-    let named: Vec<(Entity, String)> = entities
-        .into_iter()
-        .map(|entity| {
-            let key = hash_key(&entity);
-            (entity, key)
-        })
-        .filter(|(_, key)| filter.could_take(key))
-        .collect();
-    let asks = named.iter().map(|(entity, _)| Ask { entity: entity.clone(), profile: None, names: Vec::new() });
-    let answers = app.backend.features(asks.collect()).await;
+    // The first profile owns the bare keys; those of the others have its name in front.
+    let profiles: Vec<Option<Str>> =
+        std::iter::once(None).chain(app.backend.profiles().into_iter().skip(1).map(Some)).collect();
+    let (mut asks, mut hash_keys) = (Vec::new(), Vec::new());
+    for entity in entities {
+        for profile in &profiles {
+            let hash_key = hash_key(&entity, profile.as_deref());
+            if filter.could_take(&hash_key) {
+                asks.push(Ask { entity: entity.clone(), profile: profile.clone(), names: Vec::new() });
+                hash_keys.push(hash_key);
+            }
+        }
+    }
+    let answers = app.backend.features(asks).await;
     let mut found = Vec::new();
-    for ((_, hash_key), features) in named.into_iter().zip(answers) {
-        // Gone since it was listed.
-        let Some(features) = features? else { continue };
-        for (name, _) in features.values.iter().filter(|(_, present)| value(present).is_some()) {
-            let key = format!("{hash_key}:{name}");
+    for (hash_key, features) in hash_keys.into_iter().zip(answers) {
+        // Gone since it was listed, or nothing by this profile.
+        let Some(features) = features?.filter(|features| !features.values.is_empty()) else { continue };
+        for served in &features.values {
+            let key = format!("{hash_key}:{}", served.name);
             if filter.takes(&key, "string") {
                 found.push(key);
             }
@@ -135,5 +139,5 @@ async fn keys(app: &App, entities: Vec<Entity>, filter: &Filter) -> Result<Vec<S
 
 /// Never 0: that would be the begin of the partition.
 fn hash(entity: &Entity) -> u64 {
-    (hash64(&[&hash_key(entity)]) >> (64 - HASH_BITS)).max(1)
+    (hash64(&[&hash_key(entity, None)]) >> (64 - HASH_BITS)).max(1)
 }

@@ -1,4 +1,4 @@
-//! Features of a user or a session, as of now.
+//! Features of a user, a session, or a value of a field, as of now.
 
 use super::{Access, Call, Listener, Route};
 use crate::backend::{Ask, Entity};
@@ -31,9 +31,29 @@ pub(super) const ROUTES: &[Route] = &[
         query: QUERY,
         handler: |call, _| Box::pin(async move { features(&call, "session", Entity::Session(call.param(0))).await }),
     },
+    Route {
+        listener: Listener::Admin,
+        method: Method::GET,
+        path: "/v1/features/{key}/{id}",
+        access: Access::Admin,
+        summary: "Features by a field of the event (product, category, campaign…), over all partitions",
+        query: QUERY,
+        handler: |call, _| Box::pin(async move { of_field(&call).await }),
+    },
 ];
 
-async fn features(call: &Call, kind: &'static str, entity: Entity) -> Response {
+async fn of_field(call: &Call) -> Response {
+    let (key, id) = (call.param(0), call.param(1));
+    let known = call.app.backend.field_keys();
+    if !known.contains(&key) {
+        let known: Vec<&str> = ["user", "session"].into_iter().chain(known.iter().map(Str::as_str)).collect();
+        let title = format!("no feature goes by `{key}`; there are features by {}", known.join(", "));
+        return reply::problem(StatusCode::NOT_FOUND, "key_unknown", &title);
+    }
+    features(call, &key.clone(), Entity::Field { key, id }).await
+}
+
+async fn features(call: &Call, kind: &str, entity: Entity) -> Response {
     let names = call.query("names").unwrap_or_default();
     let names = names.split(',').filter(|name| !name.is_empty()).map(Into::into).collect();
     let profile: Option<Str> = call.query("profile").map(Into::into);
@@ -52,6 +72,10 @@ async fn features(call: &Call, kind: &'static str, entity: Entity) -> Response {
         return reply::problem(StatusCode::NOT_FOUND, "entity_unknown", &title);
     };
     let values: Map<String, Value> =
-        features.values.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
-    reply::json(StatusCode::OK, &json!({ kind: features.id, "as_of": features.as_of, "features": values }))
+        features.values.iter().map(|served| (served.name.to_string(), json!(served.value))).collect();
+    let as_of = match features.as_of.as_slice() {
+        [one] if matches!(kind, "user" | "session") => json!(one),
+        all => json!(all),
+    };
+    reply::json(StatusCode::OK, &json!({ kind: features.id, "as_of": as_of, "features": values }))
 }

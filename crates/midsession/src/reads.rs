@@ -1,0 +1,121 @@
+//! Features of users, sessions and fields, asked of the partitions' owners.
+
+use crate::app::Inner;
+use crate::assemble::Assembly;
+use crate::driver::Seen;
+use midsession_edge::{AsOf, Ask, Entity, Features, Unreadable};
+use midsession_event::{SessionId, ShopperId, Str, partition_of};
+use midsession_feature::Key;
+use midsession_machine::View;
+use midsession_stream::Stream;
+
+impl Inner {
+    /// The answer to one question.
+    pub(crate) async fn features_of(&self, ask: Ask) -> Result<Option<Features>, Unreadable> {
+        let wanted = Wanted { profile: ask.profile, names: ask.names };
+        match ask.entity {
+            Entity::User(id) => self.user_features(id, wanted).await,
+            Entity::Session(id) => self.session_features(id, wanted).await,
+            Entity::Field { key, id } => self.field_features(key, id, wanted).await,
+        }
+    }
+
+    async fn user_features(&self, id: Str, wanted: Wanted) -> Result<Option<Features>, Unreadable> {
+        let partition = partition_of(&id, self.driver.partitions());
+        let read = {
+            let (id, wanted) = (id.clone(), wanted.clone());
+            move |Seen { stream, definitions, now_ms, .. }: Seen<'_, Assembly>| {
+                let as_of = as_of(stream, now_ms);
+                // A user id is looked for first; then a visitor, who may have become a user.
+                let user = ShopperId::User(id.as_str().into());
+                let visitor = ShopperId::Visitor(id.as_str().into());
+                if let Some(view) = stream.view(&user, now_ms) {
+                    return Found::Here(wanted.of(definitions, &view, Key::User, as_of, id));
+                }
+                if let Some(ShopperId::User(user)) = stream.user_of(&visitor) {
+                    return Found::Moved(user.0);
+                }
+                match stream.view(&visitor, now_ms) {
+                    Some(view) => Found::Here(wanted.of(definitions, &view, Key::User, as_of, id)),
+                    None => Found::Nobody,
+                }
+            }
+        };
+        match self.driver.read(partition, read).await? {
+            Found::Here(features) => Ok(features),
+            Found::Nobody => Ok(None),
+            Found::Moved(user) => {
+                let home = partition_of(&user, self.driver.partitions());
+                self.driver
+                    .read(home, move |Seen { stream, definitions, now_ms, .. }| {
+                        let view = stream.view(&ShopperId::User(user.as_str().into()), now_ms)?;
+                        wanted.of(definitions, &view, Key::User, as_of(stream, now_ms), user)
+                    })
+                    .await
+            }
+        }
+    }
+
+    /// Every partition is asked: whoever looked at a product may be at home in any of them.
+    async fn field_features(&self, key: Str, id: Str, wanted: Wanted) -> Result<Option<Features>, Unreadable> {
+        let Wanted { profile, names } = wanted;
+        let ask = {
+            let (profile, key, id) = (profile.clone(), key.clone(), id.clone());
+            move |Seen { stream, definitions, now_ms, .. }: Seen<'_, Assembly>| {
+                let partials = stream.partials();
+                (as_of(stream, now_ms), definitions.field_partials(profile.as_deref(), partials, &key, &id, now_ms))
+            }
+        };
+        let (mut as_of, mut parts) = (Vec::new(), Vec::new());
+        for answer in self.driver.read_all(ask).await {
+            let (at, of_partition) = answer?;
+            as_of.push(at);
+            parts.extend(of_partition);
+        }
+        let now_ms = as_of.iter().map(|at| at.now).max().unwrap_or(0);
+        let joined = self.assembly.join(profile.as_deref(), &key, parts, &names, now_ms);
+        Ok(joined.map(|(text, values)| Features { as_of, id, text, values }))
+    }
+
+    async fn session_features(&self, id: Str, wanted: Wanted) -> Result<Option<Features>, Unreadable> {
+        self.driver
+            .find(move |Seen { stream, definitions, now_ms, .. }| {
+                let session = session_of(stream, &id)?;
+                let view = stream.session_view(session, now_ms)?;
+                let id = view.session?.id.to_string().into();
+                wanted.of(definitions, &view, Key::Session, as_of(stream, now_ms), id)
+            })
+            .await
+    }
+}
+
+/// What is asked of an entity.
+#[derive(Clone)]
+struct Wanted {
+    profile: Option<Str>,
+    names: Vec<Str>,
+}
+
+impl Wanted {
+    /// Of a user or session; none where the profile is not known.
+    fn of(&self, definitions: &Assembly, view: &View<'_>, key: Key, as_of: AsOf, id: Str) -> Option<Features> {
+        let (text, values) = definitions.served(self.profile.as_deref(), view, key, &self.names)?;
+        Some(Features { as_of: vec![as_of], id, text, values })
+    }
+}
+
+enum Found {
+    Here(Option<Features>),
+    Moved(Str),
+    Nobody,
+}
+
+fn as_of(stream: &Stream, now_ms: i64) -> AsOf {
+    AsOf { partition: stream.partition().0, offset: stream.as_of().0, now: now_ms }
+}
+
+/// Our id, or the tracker's.
+pub(crate) fn session_of(stream: &Stream, id: &str) -> Option<SessionId> {
+    let ours = id.parse().ok().filter(|session| stream.session_view(*session, 0).is_some());
+    ours.or_else(|| stream.resolve_tracker_session(id))
+}
