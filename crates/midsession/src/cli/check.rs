@@ -96,6 +96,28 @@ mod tests {
     }
 
     #[test]
+    fn profiles_stand_beside_one_another() {
+        let compiled = |text: &str| {
+            let config = Config::parse(text, Path::new("x.toml")).expect("reads");
+            Assembly::compile(&config, false)
+        };
+        let both = compiled("profiles = [\"live-shopper\"]\n").expect("loads");
+        assert_eq!(both.profiles().collect::<Vec<_>>(), ["native", "live-shopper"]);
+        let lines = both.feature_lines();
+        let has = |begin: &str| lines.iter().any(|line| line.starts_with(begin));
+        assert!(has("user     product_view_count_5m") && has("live-shopper:user product_view_count_5m"), "{lines:?}");
+        assert!(!lines.iter().any(|line| line.contains("cart_adds")), "what is hidden is not listed");
+        let own = "[[feature]]\nname = \"f\"\nkey = [\"user\", \"product\"]\nfold = \"count\"\nwindows = [\"5m\"]\n";
+        let product = compiled(own).expect("loads");
+        assert_eq!(product.field_keys(), ["product"]);
+        assert_eq!(product.feature_count(), compiled("").expect("loads").feature_count() + 2);
+        let twice = compiled("profile = \"live-shopper\"\nprofiles = [\"live-shopper\"]\n").expect_err("twice");
+        assert!(twice[0].to_string().contains("the profile `live-shopper` is loaded twice"), "{}", twice[0]);
+        let nowhere = compiled("profiles = [\"nowhere.toml\"]\n").expect_err("no such file");
+        assert!(nowhere[0].to_string().starts_with("x.toml:1:13: nowhere.toml can't be read"), "{}", nowhere[0]);
+    }
+
+    #[test]
     fn a_rule_that_can_never_fire_is_a_mistake() {
         let mistakes = |idle: &str, cap: &str| {
             let text = format!(
