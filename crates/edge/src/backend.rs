@@ -4,7 +4,7 @@
 //! of interventions, the context tables, the demo shop's own backend.
 
 use midsession_collect::context::RowLimits;
-use midsession_event::{ContextKind, EnrichmentMiss, Event, PropertyValue, Str};
+use midsession_event::{ContextKind, EnrichmentMiss, Event, Str};
 pub use midsession_feature::{Served, TextForm, Value as FeatureValue};
 use serde_json::Value;
 use std::future::Future;

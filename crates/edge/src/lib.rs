@@ -22,8 +22,8 @@ mod token;
 mod ws;
 
 pub use backend::{
-    Answer, AsOf, Ask, Backend, Change, Console, Context, Entity, FeatureValue, Features, Interventions, LiveRow, Reads,
-    Refusal, Served, SessionsQuery, Shop, TextForm, Unreadable,
+    Answer, AsOf, Ask, Backend, Change, Console, Context, Entity, FeatureValue, Features, Interventions, LiveRow,
+    Reads, Refusal, Served, SessionsQuery, Shop, TextForm, Unreadable,
 };
 pub use frame::{Frame, Message, Reason};
 pub use hub::{HubClock, HubLimits, PushHub, Subscription};

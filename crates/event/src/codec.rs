@@ -155,21 +155,8 @@ mod by_name {
     }
 
     pub(super) fn read<T: DeserializeOwned>(schema: &'static Schema, datum: &[u8]) -> Result<T, CodecError> {
-        let read = |datum: &[u8]| serde_avro_fast::from_datum_slice(datum, schema.parsed());
-        let read = match (read(datum), added(schema.id)) {
-            (Err(_), added) if added > 0 => read(&[datum, &vec![0; added]].concat()),
-            (read, _) => read,
-        };
-        read.map_err(|cause| CodecError::Datum { subject: schema.subject, cause: cause.to_string() })
-    }
-
-    /// Fields that were added at the end of a schema since its first records were written. Their defaults, null or an
-    /// empty list, are a zero byte each: so an older record is one that these bytes are missing from.
-    fn added(schema: SchemaId) -> usize {
-        match schema {
-            Handoff::SCHEMA_ID => 1,
-            _ => 0,
-        }
+        serde_avro_fast::from_datum_slice(datum, schema.parsed())
+            .map_err(|cause| CodecError::Datum { subject: schema.subject, cause: cause.to_string() })
     }
 }
 
@@ -179,7 +166,7 @@ schemas! {
     1 "behavior-event" 1 "event-1.avsc";
     2 "behavior-tick" 1 "tick.avsc";
     3 "decision" 1 "decision-1.avsc";
-    4 "behavior-handoff" 1 "handoff.avsc";
+    4 "behavior-handoff" 1 "handoff-1.avsc";
     5 "behavior-forward" 1 "forward-1.avsc";
     6 "session" 1 "session.avsc";
     7 "dead-letter" 1 "reject.avsc";
@@ -190,13 +177,14 @@ schemas! {
     12 "decision" 2 "decision.avsc";
     13 "context" 1 "context.avsc";
     14 "enrichment-miss" 1 "miss.avsc";
+    15 "behavior-handoff" 2 "handoff.avsc";
 }
 
 types! {
     Event = by_order 1 10;
     Tick = by_name 2;
     Decision = by_name 3 12;
-    Handoff = by_name 4;
+    Handoff = by_name 4 15;
     Forward = by_order 5 11;
     SessionUpdate = by_order 6;
     Reject = by_name 7;

@@ -111,6 +111,7 @@ pub struct Handoff {
     /// On the page now, and to be taken back when it no longer holds.
     pub shown: Vec<CarriedShown>,
     /// What its features over a lifetime have added up, as the partition keeps it; none where there are none.
+    #[serde(default)]
     pub lifetimes: Option<Str>,
 }
 

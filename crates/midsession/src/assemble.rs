@@ -161,7 +161,8 @@ impl Assembly {
 
     /// The names of a key's features with their types, in the order of definition.
     pub fn feature_types(&self, key: Key) -> impl Iterator<Item = (&Str, Type)> {
-        self.features.entries(key).map(|entry| (&entry.name, entry.ty))
+        let entries = self.set(None).into_iter().flat_map(move |set| set.entries(key));
+        entries.filter(|entry| !entry.is_hidden).map(|entry| (&entry.name, entry.ty))
     }
 
     /// How many features are served, windows counted apart.

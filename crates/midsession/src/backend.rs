@@ -4,7 +4,6 @@ use crate::app::Inner;
 use crate::driver::Seen;
 use crate::find;
 use crate::history::{self, Whose};
-use crate::reads::session_of;
 use crate::world::session_row;
 use midsession_edge::{
     Answer, Ask, Change, Console, Entity, Features, Interventions, LiveRow, Reads, Refusal, SessionsQuery, Shop,

@@ -3,8 +3,9 @@
 use crate::app::Inner;
 use crate::assemble::Assembly;
 use crate::driver::Seen;
+use crate::find;
 use midsession_edge::{AsOf, Ask, Entity, Features, Unreadable};
-use midsession_event::{SessionId, ShopperId, Str, partition_of};
+use midsession_event::{ShopperId, Str, partition_of};
 use midsession_feature::Key;
 use midsession_machine::View;
 use midsession_stream::Stream;
@@ -26,16 +27,12 @@ impl Inner {
             let (id, wanted) = (id.clone(), wanted.clone());
             move |Seen { stream, definitions, now_ms, .. }: Seen<'_, Assembly>| {
                 let as_of = as_of(stream, now_ms);
-                // A user id is looked for first; then a visitor, who may have become a user.
-                let user = ShopperId::User(id.as_str().into());
-                let visitor = ShopperId::Visitor(id.as_str().into());
-                if let Some(view) = stream.view(&user, now_ms) {
-                    return Found::Here(wanted.of(definitions, &view, Key::User, as_of, id));
-                }
-                if let Some(ShopperId::User(user)) = stream.user_of(&visitor) {
-                    return Found::Moved(user.0);
-                }
-                match stream.view(&visitor, now_ms) {
+                let here = match find::shopper(stream, &id, now_ms) {
+                    find::Found::Here(shopper) => shopper,
+                    find::Found::Moved(user) => return Found::Moved(user),
+                    find::Found::Nobody => return Found::Nobody,
+                };
+                match stream.view(&here, now_ms) {
                     Some(view) => Found::Here(wanted.of(definitions, &view, Key::User, as_of, id)),
                     None => Found::Nobody,
                 }
@@ -80,7 +77,7 @@ impl Inner {
     async fn session_features(&self, id: Str, wanted: Wanted) -> Result<Option<Features>, Unreadable> {
         self.driver
             .find(move |Seen { stream, definitions, now_ms, .. }| {
-                let session = session_of(stream, &id)?;
+                let session = find::session(stream, &id)?;
                 let view = stream.session_view(session, now_ms)?;
                 let id = view.session?.id.to_string().into();
                 wanted.of(definitions, &view, Key::Session, as_of(stream, now_ms), id)
@@ -112,10 +109,4 @@ enum Found {
 
 fn as_of(stream: &Stream, now_ms: i64) -> AsOf {
     AsOf { partition: stream.partition().0, offset: stream.as_of().0, now: now_ms }
-}
-
-/// Our id, or the tracker's.
-pub(crate) fn session_of(stream: &Stream, id: &str) -> Option<SessionId> {
-    let ours = id.parse().ok().filter(|session| stream.session_view(*session, 0).is_some());
-    ours.or_else(|| stream.resolve_tracker_session(id))
 }

@@ -366,7 +366,7 @@ fn kind_of(ty: Type) -> Kind {
         Type::Bool => Kind::Bool,
         Type::Int => Kind::Int,
         Type::Float => Kind::Float,
-        Type::Text | Type::Any => Kind::Text,
+        Type::Text | Type::Any | Type::Many => Kind::Text,
     }
 }
 
