@@ -101,6 +101,7 @@ fn told() -> Stream {
         cause_event_id: candidate.cause_event,
         by_silence: false,
         stamps_us: Default::default(),
+        context: Vec::new(),
     };
     story.read(1_010, Record::Decision(Box::new(decision)));
     // Another one that waits for its decision.
