@@ -7,7 +7,7 @@ use midsession_event::{
     Event, PartitionId, Record, SessionId, SessionState, SessionUpdate, ShopperId, Str, Tick, partition_of,
 };
 use midsession_feature::Key;
-use midsession_machine::{Ask, Definitions, Derived, Effect, View};
+use midsession_machine::{Ask, Definitions, Derived, Effect, Partials, View};
 use midsession_stream::{Config, Counters, Seam, Stream};
 use std::collections::VecDeque;
 
@@ -17,6 +17,10 @@ pub struct FeaturesAlone<'a>(pub &'a Assembly);
 impl Definitions for FeaturesAlone<'_> {
     fn derive(&self, event: &Event, out: &mut Vec<Derived>) {
         self.0.derive(event, out);
+    }
+
+    fn accumulate(&self, event: &Event, shopper: &ShopperId, now_ms: i64, partials: &mut Partials) {
+        self.0.accumulate(event, shopper, now_ms, partials);
     }
 
     fn idle_thresholds_ms(&self) -> &[i64] {
