@@ -159,7 +159,7 @@ impl Assembly {
         served.into_iter().map(|served| (served.name, PropertyValue::from(served.value))).collect()
     }
 
-    /// The names of a key's features with their types, in the order of definition.
+    /// The names of the first profile's features of a key with their types, in the order of definition.
     pub fn feature_types(&self, key: Key) -> impl Iterator<Item = (&Str, Type)> {
         let entries = self.set(None).into_iter().flat_map(move |set| set.entries(key));
         entries.filter(|entry| !entry.is_hidden).map(|entry| (&entry.name, entry.ty))

@@ -13,8 +13,8 @@ use crate::cli::Failure;
 use midsession_collect::Collector;
 use midsession_edge::AsOf;
 use midsession_event::{Event, PropertyValue, SessionId, ShopperId, Str};
-use midsession_feature::Key;
 use midsession_feature::expr::Type;
+use midsession_feature::{Key, Value};
 use midsession_stream::{Config, Seam};
 use serde::ser::{SerializeMap, Serializer};
 use std::sync::Arc;
@@ -51,7 +51,7 @@ pub struct Features {
     is_assumed: bool,
     is_incomplete: bool,
     is_known: bool,
-    values: Vec<(Str, PropertyValue)>,
+    values: Vec<(Str, Value)>,
     /// Where a feature's value goes among the columns.
     places: Arc<Vec<Str>>,
 }
@@ -95,7 +95,7 @@ impl serde::Serialize for Features {
     }
 }
 
-struct ByName<'a>(&'a [(Str, PropertyValue)]);
+struct ByName<'a>(&'a [(Str, Value)]);
 
 impl serde::Serialize for ByName<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -124,9 +124,9 @@ impl Row for Features {
         for place in self.places.iter() {
             // Both are in the order of definition, or of the question.
             match values.next_if(|(name, _)| name == place) {
-                Some((_, value)) => cells.push(value.into()),
+                Some((_, value)) => cells.push((&PropertyValue::from(value.clone())).into()),
                 None => match self.values.iter().find(|(name, _)| name == place) {
-                    Some((_, value)) => cells.push(value.into()),
+                    Some((_, value)) => cells.push((&PropertyValue::from(value.clone())).into()),
                     None => cells.push(Cell::Null),
                 },
             }

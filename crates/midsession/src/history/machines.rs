@@ -6,7 +6,7 @@ use crate::find::{self, Found};
 use midsession_event::{
     Event, PartitionId, Record, SessionId, SessionState, SessionUpdate, ShopperId, Str, Tick, partition_of,
 };
-use midsession_feature::Key;
+use midsession_feature::{Key, Value};
 use midsession_machine::{Ask, Definitions, Derived, Effect, Partials, View};
 use midsession_stream::{Config, Counters, Seam, Stream};
 use std::collections::VecDeque;
@@ -61,7 +61,7 @@ pub struct Values {
     /// Where it is at home.
     pub partition: PartitionId,
     /// Present values by name.
-    pub values: Vec<(Str, midsession_event::PropertyValue)>,
+    pub values: Vec<(Str, Value)>,
 }
 
 /// All partitions of a history.
@@ -254,12 +254,18 @@ pub fn read_shopper(
     };
     let view = stream.view(&shopper, now_ms);
     let partition = stream.partition();
-    Ok(view.map(|view| Values { id: id.clone(), partition, values: assembly.user_values(&view, names) }))
+    Ok(view.map(|view| Values { id: id.clone(), partition, values: values(assembly, &view, Key::User, names) }))
 }
 
 /// A session's features in this partition.
 pub fn read_session(stream: &Stream, assembly: &Assembly, id: &str, names: &[Str], now_ms: i64) -> Option<Values> {
     let view = stream.session_view(find::session(stream, id)?, now_ms)?;
     let id = view.session?.id.to_string().into();
-    Some(Values { id, partition: stream.partition(), values: assembly.session_values(&view, names) })
+    Some(Values { id, partition: stream.partition(), values: values(assembly, &view, Key::Session, names) })
+}
+
+/// Values as the first profile serves them.
+fn values(assembly: &Assembly, view: &View<'_>, key: Key, names: &[Str]) -> Vec<(Str, Value)> {
+    let served = assembly.served(None, view, key, names).map(|(_, served)| served).unwrap_or_default();
+    served.into_iter().map(|served| (served.name, served.value)).collect()
 }
