@@ -3,7 +3,7 @@
 use midsession_collect::context::RowLimits;
 use midsession_collect::{Collector, ConsentMode, Schemas, Settings, Source};
 use midsession_edge::*;
-use midsession_event::{ContextKind, EnrichmentMiss, Event, PartitionId, PropertyValue, Record, Str, Topic};
+use midsession_event::{ContextKind, EnrichmentMiss, Event, PartitionId, Record, Str, Topic};
 use midsession_observe::Observe;
 use midsession_ports::{Append, Done, Entry, Extent, Log, LogError, Position, Receipt, Unit, Wake};
 use serde_json::{Value, json};

@@ -92,7 +92,7 @@ impl Snapshots for LocalSnapshots {
             None => done(self.core.write(piece)),
             Some(queue) => {
                 if let Err(mpsc::SendError((_, done))) = queue.send((piece, done)) {
-                    done(Err(LogError::Failed { cause: "the thread for snapshots has stopped".into() }));
+                    done(Err(LogError::Snapshot { cause: "the thread for snapshots has stopped".into() }));
                 }
             }
         }
@@ -117,6 +117,14 @@ impl Snapshots for LocalSnapshots {
         let frames =
             Frames { file, path, size, at: 0, salt: salt(partition, next), frames: 0, body: Vec::new(), read: 0 };
         Ok(Box::new(frames))
+    }
+}
+
+/// Whatever is wrong here costs a snapshot, not the log.
+fn trouble(folder: &Path, path: &Path, verb: &str, error: &io::Error) -> LogError {
+    match io_error(folder, path, verb, error) {
+        LogError::Failed { cause } => LogError::Snapshot { cause },
+        full => full,
     }
 }
 
@@ -182,7 +190,7 @@ impl Core {
         })();
         if let Err(error) = written {
             let _ = self.disk.remove(&temporary);
-            return Err(io_error(&self.folder, &path, "write", &error));
+            return Err(trouble(&self.folder, &path, "write", &error));
         }
         if piece.is_last {
             for old in self.list(piece.partition)?.into_iter().skip(KEPT) {

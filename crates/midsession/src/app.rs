@@ -134,6 +134,7 @@ impl App {
                 every_ms: i64::from(config.log.snapshot_s.max(1)) * 1000,
                 ..SnapshotRule::of(partitions)
             },
+            accept_lost_state: config.log.accept_lost_state,
             definitions: Arc::clone(&assembly),
             decider,
             sink,
@@ -183,7 +184,7 @@ impl App {
         let running = midsession_edge::serve(edge, handles).await.map_err(Failure::new)?;
         // Set once, here: the console's address is known from now on.
         let _ = inner.admin.set(running.admin);
-        tokio::spawn(release(Arc::clone(&inner), ends));
+        tokio::spawn(crate::resume::release(Arc::clone(&inner), ends));
         tokio::spawn(watch(Arc::clone(&inner)));
         Ok(Self { inner, running })
     }
@@ -417,24 +418,6 @@ pub(crate) fn secret(signing_key: &str) -> [u8; 32] {
         secret[index * 16..index * 16 + 16].copy_from_slice(&midsession_event::hash128(half.as_slice()).to_le_bytes());
     }
     secret
-}
-
-/// Lets interventions out once every partition has read what was on the log at the start.
-async fn release(inner: Arc<Inner>, ends: Vec<i64>) {
-    for (partition, end) in (0u32..).zip(ends) {
-        let read = || inner.driver.look(PartitionId(partition), |seen| seen.stream.as_of().0);
-        while end > 0 && !read().await.is_ok_and(|offset| offset + 1 >= end) {
-            if inner.driver.failure().is_some() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-    let shown = inner.driver.look_all(|seen| seen.stream.shown().collect::<Vec<_>>()).await;
-    // A partition that does not answer has stopped, and nothing more is shown.
-    // What was switched off in an earlier life stays so.
-    let is_on = |rule: &str| inner.switches.get(rule).enabled != Some(false);
-    inner.world.release(&shown.into_iter().filter_map(Result::ok).flatten().collect(), &is_on);
 }
 
 /// Follows the dead letters for the console, and keeps the gauges.

@@ -195,6 +195,12 @@ impl Assembly {
         lines
     }
 
+    /// Whether this version of a rule is the one in force, and not off; `switched`: by the switch at run time, if it was.
+    pub fn is_in_force(&self, rule: &str, version: &str, switched: Option<bool>) -> bool {
+        let is_on = |rule: &midsession_decide::Rule| switched.unwrap_or(rule.enabled);
+        self.rules.rule(rule).is_some_and(|rule| rule.version == version && is_on(rule))
+    }
+
     /// The interventions, the highest priority first.
     pub fn rule_names(&self) -> Vec<Str> {
         self.rules.all().iter().map(|rule| rule.name.clone()).collect()

@@ -99,6 +99,8 @@ pub struct LogConfig {
     pub retention_mib: u64,
     /// A partition with anything new has its state saved at least this often; with much new, sooner. s.
     pub snapshot_s: u32,
+    /// Where a partition's state from before its log is missing: go on with what is in the log, instead of not at all.
+    pub accept_lost_state: bool,
 }
 
 /// What the public may use of the listeners. This machine's own clients are not limited by address.
@@ -195,7 +197,7 @@ impl Default for Session {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { retention_h: 7 * 24, retention_mib: 10 * 1024, snapshot_s: 600 }
+        Self { retention_h: 7 * 24, retention_mib: 10 * 1024, snapshot_s: 600, accept_lost_state: false }
     }
 }
 

@@ -17,6 +17,7 @@ pub mod keys;
 pub mod load;
 mod reads;
 mod records;
+mod resume;
 pub mod schemas;
 pub mod shop;
 pub mod switches;

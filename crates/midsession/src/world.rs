@@ -37,7 +37,7 @@ pub struct World {
     /// What came of rules, counted.
     pub tally: Tally,
     /// Served before the start and not answered: pages may have them.
-    recalled: Mutex<Vec<(DecisionId, VisitorId)>>,
+    recalled: Mutex<Vec<Served>>,
     clock: crate::driver::Clock,
     freshness: Mutex<hdrhistogram::Histogram<u64>>,
     /// While the log is being caught up with: what would be shown, unless a later record says that it was.
@@ -50,8 +50,18 @@ pub struct World {
 struct Waits {
     visitor: VisitorId,
     frame: Frame,
+    rule_version: Str,
     /// Decided before the start: whether it is still true, the machines know.
     is_recalled: bool,
+}
+
+/// A decision of an earlier life that pages may show.
+struct Served {
+    at_ms: i64,
+    decision: DecisionId,
+    visitor: VisitorId,
+    rule: Str,
+    rule_version: Str,
 }
 
 #[derive(Default)]
@@ -101,7 +111,7 @@ impl World {
         // The last of each, for the console: it shows the last of all.
         let most = (4 * DECISIONS_MAX / partitions.max(1) as usize).max(64);
         let mut last: Vec<(i64, Recalled)> = Vec::new();
-        let mut served: HashMap<DecisionId, (i64, VisitorId)> = HashMap::new();
+        let mut served: HashMap<DecisionId, Served> = HashMap::new();
         for partition in (0..partitions).map(PartitionId) {
             let mut window: VecDeque<(i64, Recalled)> = VecDeque::new();
             let from = log.offset_at(Topic::Decision, partition, now_ms - RECALLED_MS)?;
@@ -111,7 +121,14 @@ impl World {
                     Ok(decision) => {
                         self.tally.decision(&decision);
                         if let Some(visitor) = shown_to(&decision) {
-                            served.insert(decision.decision_id, (entry.stamp_ms, visitor.clone()));
+                            let told = Served {
+                                at_ms: entry.stamp_ms,
+                                decision: decision.decision_id,
+                                visitor: visitor.clone(),
+                                rule: decision.rule.clone(),
+                                rule_version: decision.rule_version.clone(),
+                            };
+                            served.insert(decision.decision_id, told);
                         }
                         if decision.expires_at_ms > now_ms {
                             self.hold(&decision, None);
@@ -142,9 +159,9 @@ impl World {
             })?;
             last.extend(window);
         }
-        let mut served: Vec<_> = served.into_iter().map(|(id, (at_ms, visitor))| (at_ms, id, visitor)).collect();
-        served.sort_unstable_by_key(|(at_ms, id, _)| (*at_ms, *id));
-        *self.recalled.lock() = served.into_iter().map(|(_, id, visitor)| (id, visitor)).collect();
+        let mut served: Vec<Served> = served.into_values().collect();
+        served.sort_unstable_by_key(|told| (told.at_ms, told.decision));
+        *self.recalled.lock() = served;
         // Partition by partition they came, and are looked at from the last one back.
         self.tally.sort();
         // A reaction stands behind its decision, in the same partition: the sort is stable.
@@ -159,18 +176,22 @@ impl World {
     }
 
     /// The log has been caught up with: what is still to be shown goes out, from now on at once. `shown`: what was decided
-    /// to be shown and is still true, by the machines. `is_on`: which rules are not switched off.
-    pub fn release(&self, shown: &HashSet<DecisionId>, is_on: &dyn Fn(&str) -> bool) {
+    /// to be shown and is still true, by the machines. `is_in_force`: whether a rule, by name and version, is in force and
+    /// switched on: what another version decided, or one that is off, is shown to nobody any more.
+    pub fn release(&self, shown: &HashSet<DecisionId>, is_in_force: &dyn Fn(&str, &str) -> bool) {
+        let still =
+            |decision: &DecisionId, rule: &str, version: &str| shown.contains(decision) && is_in_force(rule, version);
         // Pages may have what is not true any more: whoever has it is told, now or when it comes back.
-        for (decision, visitor) in std::mem::take(&mut *self.recalled.lock()) {
-            if !shown.contains(&decision) {
-                self.hub.retract(decision, Some(&visitor));
+        for told in std::mem::take(&mut *self.recalled.lock()) {
+            if !still(&told.decision, &told.rule, &told.rule_version) {
+                self.hub.retract(told.decision, Some(&told.visitor));
             }
         }
         let held = self.held.lock().take();
         let mut waiting: Vec<Waits> = held.into_iter().flat_map(HashMap::into_values).collect();
-        waiting
-            .retain(|waits| !waits.is_recalled || shown.contains(&waits.frame.decision_id) && is_on(&waits.frame.rule));
+        waiting.retain(|waits| {
+            !waits.is_recalled || still(&waits.frame.decision_id, &waits.frame.rule, &waits.rule_version)
+        });
         // In the order of the decisions, as they would have gone out.
         waiting.sort_by_key(|waits| (waits.frame.stamps_us.get("decided").copied(), waits.frame.decision_id));
         for Waits { visitor, frame, .. } in waiting {
@@ -276,7 +297,12 @@ impl World {
         let mut held = self.held.lock();
         match held.as_mut() {
             Some(held) => {
-                let waits = Waits { visitor: visitor.clone(), frame, is_recalled: durable_us.is_none() };
+                let waits = Waits {
+                    visitor: visitor.clone(),
+                    frame,
+                    rule_version: decision.rule_version.clone(),
+                    is_recalled: durable_us.is_none(),
+                };
                 held.insert(decision.decision_id, waits);
             }
             None => {

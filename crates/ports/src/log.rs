@@ -99,6 +99,18 @@ pub enum LogError {
         /// What happened.
         cause: String,
     },
+    /// A partition's snapshot could not be written; the log goes on.
+    #[error("a snapshot could not be written: {cause}")]
+    Snapshot {
+        /// What happened.
+        cause: String,
+    },
+    /// A partition's state can't be had from its snapshots and the log: a restart changes nothing.
+    #[error("{cause}")]
+    StateLost {
+        /// What is missing, and what to do.
+        cause: String,
+    },
     /// Bytes that don't match their checksum: never skipped silently.
     #[error("{file} is damaged at byte {at}: {what}; restore the file or move it away to start without it")]
     Corrupt {

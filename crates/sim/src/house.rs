@@ -181,7 +181,7 @@ impl House {
             .map(|partition| Ok(port.extent(Topic::Behavior, PartitionId(partition))?.end))
             .collect::<Result<Vec<_>, LogError>>()?;
         if plan.fault == Some(Fault::ReleasedEarly) {
-            notes.world.release(&everything(port.as_ref())?, &|_| true);
+            notes.world.release(&everything(port.as_ref())?, &|_, _| true);
         }
         let snapshots = Arc::new(LocalSnapshots::open_threadless(disk.process(), Path::new("/data"))?);
         let committed_us = Arc::new(AtomicI64::new(now_us.load(Ordering::Relaxed)));
@@ -195,6 +195,7 @@ impl House {
                     log: Arc::clone(&port) as Arc<dyn Log>,
                     snapshots: Arc::clone(&snapshots) as Arc<dyn midsession_ports::Snapshots>,
                     snapshot_rule: plan.snapshot,
+                    accept_lost_state: false,
                     definitions: Arc::clone(&assembly),
                     decider: Arc::clone(&decider),
                     sink: Arc::clone(&notes) as Arc<dyn Sink>,
@@ -242,7 +243,8 @@ impl House {
         if self.ends.as_ref().is_some_and(|ends| (0..).zip(ends).all(is_read)) {
             self.ends = None;
             let shown = self.partitions().filter_map(|partition| self.stream(partition)).flat_map(Stream::shown);
-            self.notes.world.release(&shown.collect(), &|_| true);
+            let is_in_force = |rule: &str, version: &str| self.assembly.is_in_force(rule, version, None);
+            self.notes.world.release(&shown.collect(), &is_in_force);
         }
         Ok(wake_at_ms)
     }

@@ -50,6 +50,20 @@ pub struct Piece {
     pub is_last: bool,
 }
 
+/// An error with its causes, as far as they say more.
+fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        let more = deeper.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = deeper.source();
+    }
+    text
+}
+
 /// A snapshot under way.
 pub(crate) struct Snapshot {
     /// The next record's offset when it was begun.
@@ -303,7 +317,7 @@ impl Stream {
 
     /// The state as it was when a snapshot was begun. The next record is the one at `as_of().0 + 1`.
     pub fn restore(partition: PartitionId, config: Config, input: impl BufRead) -> Result<Self, SnapshotError> {
-        let decode = |cause: &dyn std::fmt::Display| SnapshotError::Decode(cause.to_string());
+        let decode = |cause: &dyn std::error::Error| SnapshotError::Decode(in_full(cause));
         let mut reader = Reader::from_reader(input).map_err(|cause| decode(&cause))?;
         let Some(Read::Head(head)) = reader.deserialize_next::<Read>().map_err(|cause| decode(&cause))? else {
             return Err(SnapshotError::Broken("it does not begin with its head"));

@@ -8,7 +8,7 @@ use midsession_machine::{Ask, Definitions, Derived, Effect, View};
 use midsession_stream::{Config, Stream};
 
 const START_MS: i64 = 1_700_000_000_000;
-const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/state-1.avro");
+const FIXTURE: &[u8] = include_bytes!("fixtures/state-1.avro");
 
 /// Asks at each cart event.
 struct Asks;
@@ -149,14 +149,9 @@ fn readable(stream: &Stream) -> Vec<String> {
 
 #[test]
 fn the_first_format_is_read() {
-    let mut stream = told();
-    if std::env::var("MIDSESSION_WRITE_FIXTURE").is_ok() {
-        stream.begin_snapshot().unwrap();
-        std::fs::write(FIXTURE, stream.snapshot_some(usize::MAX).unwrap().unwrap().bytes).unwrap();
-    }
-    let bytes = std::fs::read(FIXTURE).unwrap();
+    let stream = told();
     let config = Config { partitions: 1, ..Config::default() };
-    let restored = Stream::restore(PartitionId(0), config, bytes.as_slice()).unwrap();
+    let restored = Stream::restore(PartitionId(0), config, FIXTURE).unwrap();
     assert_eq!(readable(&restored), readable(&stream));
     assert!(readable(&restored).iter().all(|line| !line.is_empty()));
     assert_eq!((restored.pending().count(), restored.shown().count(), restored.len()), (1, 1, 4));
@@ -164,8 +159,8 @@ fn the_first_format_is_read() {
 
 #[test]
 fn another_partitions_state_is_refused() {
-    let bytes = std::fs::read(FIXTURE).unwrap();
-    let refused = Stream::restore(PartitionId(1), Config::default(), bytes.as_slice()).unwrap_err();
+    let bytes = FIXTURE;
+    let refused = Stream::restore(PartitionId(1), Config::default(), bytes).unwrap_err();
     assert_eq!(refused.to_string(), "the snapshot contradicts itself: it is another partition's");
     for cut in [0, 3, 100, bytes.len() / 2, bytes.len() - 1] {
         assert!(Stream::restore(PartitionId(0), Config::default(), &bytes[..cut]).is_err(), "cut at {cut}");

@@ -69,6 +69,8 @@ pub struct Around<D> {
     pub snapshots: Arc<dyn Snapshots>,
     /// When one is due.
     pub snapshot_rule: SnapshotRule,
+    /// Go on with what is in the log where a state from before it is missing.
+    pub accept_lost_state: bool,
     /// The definitions in force.
     pub definitions: Arc<D>,
     /// Answers candidates.
@@ -79,11 +81,12 @@ pub struct Around<D> {
 
 impl<D> Clone for Around<D> {
     fn clone(&self) -> Self {
-        let Self { log, snapshots, snapshot_rule, definitions, decider, sink } = self;
+        let Self { log, snapshots, snapshot_rule, accept_lost_state, definitions, decider, sink } = self;
         Self {
             log: log.clone(),
             snapshots: snapshots.clone(),
             snapshot_rule: *snapshot_rule,
+            accept_lost_state: *accept_lost_state,
             definitions: definitions.clone(),
             decider: decider.clone(),
             sink: sink.clone(),

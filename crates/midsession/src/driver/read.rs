@@ -167,6 +167,7 @@ mod tests {
             log: log.clone(),
             snapshots: Arc::new(snapshots),
             snapshot_rule: SnapshotRule::of(2),
+            accept_lost_state: false,
             definitions: assembly,
             decider,
             sink,

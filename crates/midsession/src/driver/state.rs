@@ -3,12 +3,16 @@
 use super::around::SnapshotTold;
 use super::owner::Owner;
 use super::slot::Slot;
+use midsession_event::Topic;
 use midsession_machine::Definitions;
-use midsession_ports::{LogError, Position, SnapshotPiece};
+use midsession_ports::{Log, LogError, Position, SnapshotPiece};
 use midsession_stream::{Defect, Stream};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
+/// A partition that has been quiet for so long is saved all the same: the journal is shared, and would be kept from its
+/// last snapshot but one on.
+const QUIET_MS: i64 = 3_600_000;
 /// After one that failed, the next is tried no sooner.
 const RETRY_AFTER_MS: i64 = 60_000;
 
@@ -27,6 +31,14 @@ pub struct SnapshotRule {
 /// Over all partitions about this much is replayed at a start, or as much as the state is. Bytes.
 const REPLAYED_BYTES: u64 = 256 << 20;
 
+impl Slot {
+    /// Quiet for long, so that nothing lets the log go on: a tick gives it something to save.
+    fn holds_back(&self, now_ms: i64) -> bool {
+        let is_quiet = self.resumed && !self.behind && !self.tick_under_way && self.unsaved_bytes == 0;
+        is_quiet && self.next > 0 && now_ms.saturating_sub(self.snapshot_at_ms) >= QUIET_MS
+    }
+}
+
 impl SnapshotRule {
     /// For so many partitions.
     pub fn of(partitions: u32) -> Self {
@@ -41,6 +53,35 @@ impl SnapshotRule {
         let is_much = slot.unsaved_bytes >= self.bytes.max(slot.snapshot_bytes);
         let is_new = slot.unsaved_bytes > 0 && now_ms >= slot.snapshot_not_before_ms;
         slot.resumed && is_new && (is_much || age_ms >= self.every_ms)
+    }
+}
+
+/// Whether this state is one of this log's: a journal may have been taken away, and another one begun.
+fn is_of(log: &dyn Log, stream: &Stream, next: i64) -> Result<(), String> {
+    let partition = stream.partition();
+    let (offset, now_ms) = stream.as_of();
+    if offset + 1 != next {
+        return Err(format!("it is as of {}", offset + 1));
+    }
+    // A snapshot counts once the position is durable: one ahead of it comes from elsewhere.
+    let position = log.position(partition);
+    if next > position {
+        return Err(format!("it is ahead of this log, which has taken effect up to {position}"));
+    }
+    let extent = log.extent(Topic::Behavior, partition).map_err(|error| error.to_string())?;
+    if next < extent.start {
+        return Err(format!("the log begins at {}, behind it", extent.start));
+    }
+    // Its last record, if the log still has it, else the one after: stamps never go back.
+    let mut entries = Vec::new();
+    let from = offset.max(extent.start);
+    log.read(Topic::Behavior, partition, from, 1, &mut entries).map_err(|error| error.to_string())?;
+    match entries.first() {
+        Some(entry) if entry.offset == offset && entry.stamp_ms != now_ms => {
+            Err(format!("it is of another log: its last record is of {now_ms}, this log's of {}", entry.stamp_ms))
+        }
+        Some(entry) if entry.stamp_ms < now_ms => Err("it is of another, later log".into()),
+        _ => Ok(()),
     }
 }
 
@@ -67,19 +108,14 @@ impl<D: Definitions> Owner<D> {
         let partition = slot.stream.partition();
         slot.restored = true;
         slot.snapshot_at_ms = now_ms;
-        let position = self.around.log.position(partition);
+        let log = self.around.log.as_ref();
+        let mut unusable = Vec::new();
         let mut found = self.around.snapshots.list(partition)?;
-        // What was read and did not become durable before a crash may come again another way.
-        found.retain(|next| *next <= position);
-        let mut damaged = Vec::new();
-        for next in found.clone() {
+        while let Some(next) = found.first().copied() {
             let read = self.around.snapshots.open(partition, next).map_err(|error| error.to_string());
             let restored = read
                 .and_then(|input| Stream::restore(partition, config, input).map_err(|error| error.to_string()))
-                .and_then(|stream| match stream.as_of().0 + 1 {
-                    as_of if as_of == next => Ok(stream),
-                    as_of => Err(format!("it is as of {as_of}")),
-                });
+                .and_then(|stream| is_of(log, &stream, next).map(|()| stream));
             match restored {
                 Ok(stream) => {
                     slot.stream = stream;
@@ -88,21 +124,24 @@ impl<D: Definitions> Owner<D> {
                 }
                 Err(cause) => {
                     tracing::error!(partition = partition.0, next, cause, "a snapshot is not used");
-                    damaged.push(format!("as of {next}: {cause}"));
+                    unusable.push((next, cause));
+                    found.remove(0);
                 }
             }
         }
-        if !damaged.is_empty() && damaged.len() == found.len() && slot.next > 0 {
+        if found.is_empty() && slot.next > 0 && !self.around.accept_lost_state {
+            let tried: Vec<_> = unusable.iter().map(|(next, cause)| format!("the one as of {next}: {cause}")).collect();
             let cause = format!(
-                "no snapshot of behavior partition {} can be read, and the log begins at {}: {}. What is still in the log \
-                 is replayed when these files are taken out of the folder; what was before it is lost",
+                "the log of behavior partition {} begins at {}, and there is no snapshot of its state from before ({}). \
+                 Bring back the folder `snapshots` of this data folder; or set `[log] accept_lost_state = true` to go on \
+                 with what is still in the log: open sessions, caps and consents from before are lost then",
                 partition.0,
                 slot.next,
-                damaged.join("; ")
+                if tried.is_empty() { "none is there".to_owned() } else { tried.join("; ") }
             );
-            return Err(LogError::Failed { cause });
+            return Err(LogError::StateLost { cause });
         }
-        for next in found.drain(..damaged.len()) {
+        for (next, _) in unusable {
             self.around.snapshots.set_aside(partition, next)?;
         }
         slot.snapshots = found;
@@ -120,6 +159,11 @@ impl<D: Definitions> Owner<D> {
             return self.walk(index, now_ms);
         }
         let rule = self.around.snapshot_rule;
+        if let Some(index) = self.slots.iter().position(|slot| slot.holds_back(now_ms)) {
+            self.append_tick(index, now_ms);
+            self.slots[index].ticked_at_ms = now_ms;
+            return true;
+        }
         // One at a time, the one first that has waited longest.
         let due = (0..self.slots.len()).filter(|index| rule.is_due(&self.slots[*index], now_ms));
         let Some(index) = due.min_by_key(|index| self.slots[*index].snapshot_at_ms) else { return false };

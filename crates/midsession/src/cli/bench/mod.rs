@@ -36,7 +36,10 @@ enum Bench {
     )]
     Peak(Peak),
     /// A restart on a full state: last snapshots → records since → fresh
-    #[command(after_help = "Examples:\n  midsession bench recover --events 4000000 --shoppers 1000000")]
+    #[command(
+        mut_arg("partitions", |argument| argument.default_value("16")),
+        after_help = "Examples:\n  midsession bench recover --events 4000000 --shoppers 1000000"
+    )]
     Recover(Peak),
 }
 

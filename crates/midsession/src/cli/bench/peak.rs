@@ -210,6 +210,7 @@ pub(super) fn start(
         log: log.clone(),
         snapshots: Arc::new(LocalSnapshots::open(Arc::new(RealDisk), folder)?),
         snapshot_rule: SnapshotRule::of(options.partitions),
+        accept_lost_state: false,
         definitions: Arc::new(Assembly::load(&Config::default(), true)?),
         decider: Arc::new(Refuses),
         sink: counts.clone(),

@@ -1,0 +1,26 @@
+//! What a start owes to the pages: what is still to be shown goes out when the log has been caught up with.
+
+use crate::app::Inner;
+use midsession_event::PartitionId;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Lets interventions out once every partition has read what was on the log at the start.
+pub(crate) async fn release(inner: Arc<Inner>, ends: Vec<i64>) {
+    for (partition, end) in (0u32..).zip(ends) {
+        let read = || inner.driver.look(PartitionId(partition), |seen| seen.stream.as_of().0);
+        while end > 0 && !read().await.is_ok_and(|offset| offset + 1 >= end) {
+            if inner.driver.failure().is_some() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    let shown = inner.driver.look_all(|seen| seen.stream.shown().collect::<Vec<_>>()).await;
+    // A partition that does not answer has stopped, and nothing more is shown.
+    let is_in_force = |rule: &str, version: &str| {
+        let switched = inner.switches.get(rule).enabled;
+        inner.assembly.is_in_force(rule, version, switched)
+    };
+    inner.world.release(&shown.into_iter().filter_map(Result::ok).flatten().collect(), &is_in_force);
+}
