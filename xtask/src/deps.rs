@@ -11,7 +11,7 @@ const LEVELS: &[&[&str]] = &[
     &["midsession-machine"],
     &["midsession-collect", "midsession-stream", "midsession-feature", "midsession-ports"],
     &["midsession-decide", "midsession-observe"],
-    &["midsession-edge", "midsession-engine-local"],
+    &["midsession-edge", "midsession-engine-keystore", "midsession-engine-local"],
     &["midsession"],
     &["midsession-sim", "xtask"],
 ];

@@ -1,6 +1,6 @@
 //! What came of a request: events, refused ones, ones that a rule left out, and the verdict on each.
 
-use crate::{Fault, Protocol, Reply, Request};
+use crate::{Fault, Kept, Protocol, Reply, Request};
 use midsession_event::{Event, EventId, Reject, SourceId, Str};
 use serde_json::{Value, json};
 
@@ -45,6 +45,8 @@ pub struct Collected {
     pub source: Option<SourceId>,
     /// For the log, in the request's order.
     pub events: Vec<Event>,
+    /// What is personal in them, to be encrypted before it is kept anywhere.
+    pub personal: Vec<Kept>,
     /// For the dead-letter topic.
     pub rejects: Vec<Rejected>,
     /// Left out by a rule; counted, not kept.
@@ -63,6 +65,7 @@ impl Collected {
             protocol,
             source: None,
             events: Vec::new(),
+            personal: Vec::new(),
             rejects: Vec::new(),
             dropped: Vec::new(),
             unattributed: None,

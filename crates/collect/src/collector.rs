@@ -7,7 +7,7 @@ use crate::protocol::{Answer, Envelope, IMPORT, PROTOCOLS, Protocol, Reading, Ro
 use crate::scan::Piece;
 use crate::{Fault, GeoLookup, Limits, Reply, Request, Schemas, Source, cors, decode, field, scan};
 use hashbrown::HashMap;
-use midsession_event::{EventId, VisitorId};
+use midsession_event::{EventId, Purpose, Str, VisitorId};
 use serde_json::json;
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -74,6 +74,12 @@ impl Collector {
     pub fn visitor_ids(&self, id: &str) -> Vec<VisitorId> {
         let hashed = self.sources.iter().filter_map(|prepared| prepared.hash_of(id));
         std::iter::once(id.into()).chain(hashed).map(VisitorId).collect()
+    }
+
+    /// An id as the events of this source have it; `None` without such a source.
+    pub fn id_in(&self, source: &str, id: &str) -> Option<Str> {
+        let prepared = self.sources.iter().find(|prepared| prepared.source.name.as_str() == source)?;
+        Some(prepared.hash_of(id).unwrap_or_else(|| id.into()))
     }
 
     /// The answer to `OPTIONS`: granted when any source lists the origin, for a preflight carries no key.
@@ -254,7 +260,7 @@ impl Collector {
                 Err(Fault::new("event_too_large", message).hint("send fewer or shorter fields"))
             } else {
                 (row.event)(&reading, envelope, *piece, random)
-                    .and_then(|draft| finisher.finish(draft, &mut collected.events))
+                    .and_then(|draft| finisher.finish(draft, &mut collected.events, &mut collected.personal))
             };
             match result {
                 Ok(Finished::Kept) => {}
@@ -321,7 +327,7 @@ impl Collector {
     /// Whether an answer may leave an id with the shopper: not with one who has said no, nor where a source's shoppers
     /// have not said yes.
     pub fn may_set_cookie(&self, source: &Source, request: &Request<'_>) -> bool {
-        !self.is_opted_out(source, request) && source.consent_default == crate::ConsentMode::Full
+        !self.is_opted_out(source, request) && source.consent_default.purposes().allows(Purpose::Personalization)
     }
 
     /// The shopper said no by cookie.

@@ -3,11 +3,12 @@
 use crate::agent::{Agent, Agents, is_http_library};
 use crate::collected::DropRule;
 use crate::draft::Draft;
+use crate::kind::Keeping;
 use crate::personal::{self, Treatment};
 use crate::source::{Allow, PersonalRule};
-use crate::{Fault, GeoLookup, Limits, Request, Source, web};
+use crate::{Fault, GeoLookup, Kept, Limits, PersonalKind, Request, Source, web};
 use compact_str::format_compact;
-use midsession_event::{Consent, Event, EventName, PropertyValue, Purpose, Str, hash64};
+use midsession_event::{Consent, Event, EventName, PropertyValue, Purpose, ShopperId, Str, hash64};
 use ring::hmac;
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ impl Prepared {
         let treatment = match source.personal_fields {
             PersonalRule::Drop => Treatment::Drop,
             PersonalRule::Hash => Treatment::Hash(key("personal")),
+            PersonalRule::Encrypt => Treatment::Encrypt,
         };
         let allow = Allow::new(source.allowed_properties.as_deref());
         Self { allow, treatment, ids_key: key("ids"), source }
@@ -63,7 +65,8 @@ pub(crate) struct Finisher<'r> {
 }
 
 impl Finisher<'_> {
-    pub fn finish(&self, draft: Draft, events: &mut Vec<Event>) -> Result<Finished, Fault> {
+    /// Puts the event with the others, and what is personal in it beside it.
+    pub fn finish(&self, draft: Draft, events: &mut Vec<Event>, personal: &mut Vec<Kept>) -> Result<Finished, Fault> {
         let Draft { mut event, clock, consent, anonymous, agent, address, by_server, name_is_personal } = draft;
         let source = &self.prepared.source;
         let by_server = by_server || self.request.header("user-agent").is_some_and(is_http_library);
@@ -109,8 +112,9 @@ impl Finisher<'_> {
         event.stamps.received_at_us = self.request.received_at_us;
         event.stamps.collected_at_us = self.request.received_at_us;
 
+        let policy = is_consent.then(|| policy_version(&event, &self.prepared.treatment)).flatten();
         if is_consent && !event.consent.allows(Purpose::Analytics) {
-            // A refusal is kept as a refusal and nothing else.
+            // A refusal is kept as a refusal and nothing else, but for the policy that it was an answer to.
             let mut bare = Event::new(event.source, event.event_id, event.name, event.occurred_at_ms);
             bare.visitor_id = event.visitor_id;
             bare.user_id = event.user_id;
@@ -119,11 +123,21 @@ impl Finisher<'_> {
             bare.sent_at_ms = event.sent_at_ms;
             bare.stamps = event.stamps;
             bare.consent = event.consent;
+            bare.properties.extend(policy);
             events.push(bare);
             return Ok(Finished::Kept);
         }
 
-        self.cut(&mut event, name_is_personal)?;
+        // Without that purpose the event has no lasting id, and what is personal has nobody to belong to.
+        let may_keep =
+            event.consent.allows(Purpose::Personalization) && matches!(self.prepared.treatment, Treatment::Encrypt);
+        let kinds = if may_keep { &source.encrypted_fields[..] } else { &[] };
+        let mut keeping = Keeping { kinds, ..Keeping::default() };
+        self.cut(&mut event, name_is_personal, &mut keeping)?;
+        if let Some(address) = address.filter(|_| !anonymous) {
+            keeping.keep(Some(PersonalKind::Ip), "ip", &address.to_string());
+        }
+        event.properties.extend(policy);
         let known = match &agent {
             Some(agent) => Some(self.agents.read(agent)),
             None if by_server => None,
@@ -139,6 +153,9 @@ impl Finisher<'_> {
         event.bot |= event.device.as_ref().is_some_and(|device| device.class.as_deref() == Some("bot"));
         if let (Some(geo), Some(address), false) = (self.geo, address, anonymous) {
             event.geo = geo.lookup(address);
+        }
+        if let (false, Some(whose)) = (keeping.fields.is_empty(), whose(&event)) {
+            personal.push(Kept { event: events.len(), whose, fields: keeping.fields });
         }
         events.push(event);
         Ok(Finished::Kept)
@@ -195,7 +212,7 @@ impl Finisher<'_> {
     }
 
     /// Reads the campaign, cuts addresses to the allow-list and takes personal text out of every field.
-    fn cut(&self, event: &mut Event, name_is_personal: bool) -> Result<(), Fault> {
+    fn cut(&self, event: &mut Event, name_is_personal: bool, keeping: &mut Keeping<'_>) -> Result<(), Fault> {
         let Prepared { allow, treatment, .. } = self.prepared;
         if let EventName::Custom(name) = &mut event.name {
             personal::scrub_emails(name, treatment);
@@ -253,6 +270,7 @@ impl Finisher<'_> {
         }
         let properties = std::mem::take(&mut event.properties);
         for (name, value) in properties {
+            self.keep(&name, &value, name_is_personal, keeping);
             if !allow.property(&name) || personal::is_personal_id(&name) {
                 continue;
             }
@@ -283,5 +301,42 @@ impl Finisher<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Keeps a property that is personal by its name, where the source wants that. The length of its name is bounded as
+    /// it is for every other property.
+    fn keep(&self, name: &Str, value: &PropertyValue, name_is_personal: bool, keeping: &mut Keeping<'_>) {
+        if keeping.kinds.is_empty() || name.len() > self.limits.key_bytes || personal::is_personal_id(name) {
+            return;
+        }
+        let kind = match name_is_personal && name.eq_ignore_ascii_case("name") {
+            true => Some(PersonalKind::Name),
+            false if personal::is_personal_name(name) => PersonalKind::of_name(name),
+            false => None,
+        };
+        match value {
+            PropertyValue::Text(text) => keeping.keep(kind, name, text),
+            // A telephone number as a number.
+            PropertyValue::Int(number) => keeping.keep(kind, name, &number.to_string()),
+            _ => {}
+        }
+    }
+}
+
+/// The policy that a word on consent answers: kept whatever the source's allow-list says, for the evidence.
+fn policy_version(event: &Event, treatment: &Treatment) -> Option<(Str, PropertyValue)> {
+    const BYTES_MAX: usize = 64;
+    let PropertyValue::Text(version) = event.properties.get("policy_version")? else { return None };
+    let mut version = version.clone();
+    personal::scrub_emails(&mut version, treatment);
+    (version.len() <= BYTES_MAX).then(|| ("policy_version".into(), PropertyValue::Text(version)))
+}
+
+/// Whose key what is personal in an event goes under: the person's, else the browser's.
+fn whose(event: &Event) -> Option<ShopperId> {
+    match (&event.user_id, &event.visitor_id) {
+        (Some(user), _) => Some(ShopperId::User(user.clone())),
+        (None, Some(visitor)) => Some(ShopperId::Visitor(visitor.clone())),
+        (None, None) => None,
     }
 }

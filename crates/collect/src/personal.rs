@@ -10,13 +10,15 @@ use std::fmt::Write;
 pub(crate) enum Treatment {
     Drop,
     Hash(hmac::Key),
+    /// Left out of the event; fields of the kinds that the source keeps go another way.
+    Encrypt,
 }
 
 impl Treatment {
     /// What stands in for a personal value; `None` when nothing does.
     pub fn replace(&self, value: &str) -> Option<Str> {
         match self {
-            Self::Drop => None,
+            Self::Drop | Self::Encrypt => None,
             Self::Hash(key) => Some(keyed_hash(key, value)),
         }
     }

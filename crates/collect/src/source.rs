@@ -1,7 +1,8 @@
 //! A collector source: what stands behind one write key.
 
+use crate::PersonalKind;
 use hashbrown::HashSet;
-use midsession_event::{Consent, SourceId};
+use midsession_event::{Consent, Purpose, SourceId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -21,9 +22,9 @@ impl Serialize for Secret {
     }
 }
 
-/// What a shopper allows, in one word.
+/// What a shopper allows, in one word or by purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(into = "Written", try_from = "Written")]
 pub enum ConsentMode {
     /// Nothing: events are counted and not kept.
     None,
@@ -32,6 +33,58 @@ pub enum ConsentMode {
     /// Every purpose.
     #[default]
     Full,
+    /// These purposes.
+    Purposes(Consent),
+}
+
+/// How it stands in the configuration.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Word(String),
+    List(Vec<String>),
+}
+
+impl From<ConsentMode> for Written {
+    fn from(mode: ConsentMode) -> Self {
+        match mode {
+            ConsentMode::None => Self::Word("none".into()),
+            ConsentMode::Cookieless => Self::Word("cookieless".into()),
+            ConsentMode::Full => Self::Word("full".into()),
+            ConsentMode::Purposes(consent) => Self::List(consent.purposes().iter().map(ToString::to_string).collect()),
+        }
+    }
+}
+
+impl TryFrom<Written> for ConsentMode {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let wrong = |what: &str| {
+            Err(format!(
+                "consent_default: `{what}` is neither none, cookieless, full nor a list of purposes (analytics, \
+                 personalization, experiments, marketing)"
+            ))
+        };
+        match written {
+            Written::Word(word) => match word.as_str() {
+                "none" => Ok(Self::None),
+                "cookieless" => Ok(Self::Cookieless),
+                "full" => Ok(Self::Full),
+                other => wrong(other),
+            },
+            Written::List(names) => {
+                let mut consent = Consent::NONE;
+                for name in names {
+                    match Purpose::ALL.iter().find(|(_, known)| *known == name) {
+                        Some((purpose, _)) => consent = consent.with(*purpose, true),
+                        None => return wrong(&name),
+                    }
+                }
+                Ok(Self::Purposes(consent))
+            }
+        }
+    }
 }
 
 impl ConsentMode {
@@ -41,6 +94,7 @@ impl ConsentMode {
             Self::None => Consent::NONE,
             Self::Cookieless => Consent::COOKIELESS,
             Self::Full => Consent::FULL,
+            Self::Purposes(consent) => consent,
         }
     }
 }
@@ -54,6 +108,8 @@ pub enum PersonalRule {
     Drop,
     /// A keyed hash stands in for them.
     Hash,
+    /// They are left out of the event and kept on `behavior-pii`, encrypted with a key per shopper.
+    Encrypt,
 }
 
 /// One `[[source]]` table.
@@ -82,7 +138,9 @@ pub struct Source {
     pub hash_ids: bool,
     /// What becomes of personal fields.
     pub personal_fields: PersonalRule,
-    /// Key of the hashes; unset: derived from the installation's secret and the source's name.
+    /// Which of them `encrypt` keeps; those of other kinds are left out. `ip` costs a record per event.
+    pub encrypted_fields: Vec<PersonalKind>,
+    /// Key of the hashes; unset: derived from a secret in the keystore and the source's name.
     #[serde(skip_serializing)]
     pub hash_key: Option<Secret>,
     /// Cookie with which a shopper has said no; any value but empty, `0` and `false` counts.
@@ -115,6 +173,7 @@ impl Default for Source {
             allowed_properties: None,
             hash_ids: false,
             personal_fields: PersonalRule::Drop,
+            encrypted_fields: vec![PersonalKind::Email, PersonalKind::Phone, PersonalKind::Name, PersonalKind::Address],
             hash_key: None,
             do_not_track_cookie: "doNotTrack".to_owned(),
             cookie_name: "sp".to_owned(),
@@ -202,6 +261,13 @@ mod tests {
         assert_eq!(source.consent_default, ConsentMode::Cookieless);
         assert!(!format!("{source:?}").contains("s3cret"));
         assert!(!toml::to_string(&source).expect("TOML").contains("s3cret"));
+        let listed = "consent_default = [\"analytics\", \"experiments\"]\n";
+        let source: Source = toml::from_str(listed).expect("a source");
+        assert_eq!(source.consent_default, ConsentMode::Purposes(Consent(5)));
+        assert!(toml::to_string(&source).expect("TOML").contains(listed.trim()));
+        for wrong in ["\"yes\"", "[\"analitics\"]", "3"] {
+            assert!(toml::from_str::<Source>(&format!("consent_default = {wrong}")).is_err(), "{wrong}");
+        }
         assert!(toml::from_str::<Source>("nmae = \"x\"").is_err(), "a typo is told");
     }
 }

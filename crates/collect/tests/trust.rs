@@ -137,3 +137,74 @@ fn two_equal_ga4_events_are_two_and_a_repeat_is_none() {
     assert_ne!(ids()[0], ids()[1]);
     assert_eq!(ids(), ids());
 }
+
+/// What is personal by name goes beside the event, in the kinds that the source keeps, and never in it.
+#[test]
+fn encrypted_fields_go_beside_the_event() {
+    use midsession_collect::{PersonalKind, PersonalRule};
+    use midsession_event::ShopperId;
+    let keeps = |kinds: &[PersonalKind]| Source {
+        allowed_origins: None,
+        personal_fields: PersonalRule::Encrypt,
+        encrypted_fields: kinds.to_vec(),
+        ..source()
+    };
+    for (protocol, call) in planted() {
+        let collected = call.to(&collector_of(vec![keeps(&keeps(&[]).encrypted_fields)]));
+        assert!(collected.personal.is_empty(), "{protocol}: nothing was to be kept");
+        let all = [PersonalKind::Email, PersonalKind::Phone, PersonalKind::Name, PersonalKind::Address];
+        let collected = call.to(&collector_of(vec![keeps(&all)]));
+        let text = serde_json::to_string(one(&collected)).expect("JSON");
+        for planted in ["jane.doe", "Jane Doe", "Elm Street", "5551234567", "4917012345678", "Springfield"] {
+            assert!(!text.contains(planted), "{protocol}: {planted} is in {text}");
+        }
+    }
+    let body = r#"{"event_id":"e","name":"signup","visitor_id":"v1","properties":{"email":"jane@example.com","phone":4917012345678,
+        "password":"s3cret","plan":"gold","billing.name":"Jane Doe","name":"Jane"}}"#;
+    let all = [PersonalKind::Email, PersonalKind::Phone, PersonalKind::Name, PersonalKind::Ip];
+    let call = |body: &str| native(body).to(&collector_of(vec![keeps(&all)]));
+    let collected = call(body);
+    let [kept] = &collected.personal[..] else { panic!("one event's: {:?}", collected.personal) };
+    assert_eq!((kept.event, &kept.whose), (0, &ShopperId::Visitor("v1".into())));
+    let told: Vec<String> = kept
+        .fields
+        .iter()
+        .flat_map(|(kind, fields)| fields.iter().map(move |(name, value)| format!("{}:{name}={value}", kind.as_str())))
+        .filter(|field| !field.starts_with("ip:"))
+        .collect();
+    let expected =
+        ["email:email=jane@example.com", "phone:phone=4917012345678", "name:billing.name=Jane Doe", "name:name=Jane"];
+    assert_eq!(told, expected);
+    let names: Vec<&str> = one(&collected).properties.keys().map(|name| name.as_str()).collect();
+    assert_eq!(names, ["plan"]);
+    // The person's key once there is one; nothing without the purpose that ids need; nothing of a refusal.
+    let known = call(&body.replace("\"visitor_id\":\"v1\"", "\"visitor_id\":\"v1\",\"user_id\":\"u1\""));
+    assert_eq!(known.personal[0].whose, ShopperId::User("u1".into()));
+    for consent in ["cookieless", "none"] {
+        let said = format!("\"visitor_id\":\"v1\",\"consent\":\"{consent}\"");
+        assert!(call(&body.replace("\"visitor_id\":\"v1\"", &said)).personal.is_empty(), "{consent}");
+    }
+}
+
+#[test]
+fn a_word_on_consent_names_its_policy_and_nothing_else() {
+    let source = || Source { allowed_origins: None, allowed_properties: Some(vec!["plan".into()]), ..source() };
+    for consent in ["none", "cookieless", "full"] {
+        let said = format!(
+            r#"{{"event_id":"c","name":"consent","visitor_id":"v1","consent":"{consent}","properties":{{"policy_version":"2026-11","x":1}}}}"#
+        );
+        let collected = native(&said).to(&collector_of(vec![source()]));
+        let event = one(&collected);
+        assert_eq!(
+            serde_json::to_string(&event.properties).expect("JSON"),
+            r#"{"policy_version":"2026-11"}"#,
+            "{consent}"
+        );
+        assert_eq!(event.visitor_id.as_ref().map(|id| id.as_str()), Some("v1"));
+    }
+    let long = format!(
+        r#"{{"event_id":"c","name":"consent","visitor_id":"v1","consent":"none","properties":{{"policy_version":"{}"}}}}"#,
+        "x".repeat(65)
+    );
+    assert!(one(&native(&long).send()).properties.is_empty());
+}

@@ -4,7 +4,7 @@
 //! of interventions, the context tables, the demo shop's own backend.
 
 use midsession_collect::context::RowLimits;
-use midsession_event::{ContextKind, EnrichmentMiss, Event, Str};
+use midsession_event::{ContextKind, EnrichmentMiss, Event, Str, UserId, VisitorId};
 pub use midsession_feature::{Served, TextForm, Value as FeatureValue};
 use serde_json::Value;
 use std::future::Future;
@@ -41,6 +41,14 @@ pub trait Reads: Send + Sync + 'static {
 
     /// What has stopped for good, until a restart.
     fn failure(&self) -> Option<String>;
+
+    /// Returns once what these shoppers said on consent holds everywhere: it is durable in the partition of each of their
+    /// devices. `Err`: not yet, it goes on by itself.
+    fn consented(&self, said: Vec<Consented>) -> Answer<'_, Result<(), Unreadable>>;
+
+    /// Of each of these (device and person), whether what is personal of them may be kept: not once they have withdrawn
+    /// that.
+    fn may_keep(&self, whose: Vec<Sender>) -> Answer<'_, Result<Vec<bool>, Unreadable>>;
 
     /// Whether the log takes events in, or why not.
     fn takes_appends(&self) -> Result<(), String>;
@@ -115,6 +123,22 @@ pub struct AsOf {
     pub now: i64,
 }
 
+/// Who sent an event, as far as it says.
+pub type Sender = (Option<VisitorId>, Option<UserId>);
+
+/// A word on consent that is durable where it came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consented {
+    /// Partition of `behavior`.
+    pub partition: u32,
+    /// Its place there.
+    pub offset: i64,
+    /// By whom: the device.
+    pub visitor_id: Option<VisitorId>,
+    /// By whom: the person, where the event names one.
+    pub user_id: Option<UserId>,
+}
+
 /// What the console shows. Rows are JSON as documented with each route.
 pub trait Console: Send + Sync + 'static {
     /// Rates, counts, freshness.
@@ -134,6 +158,12 @@ pub trait Console: Send + Sync + 'static {
 
     /// `{dead_letters: […]}`, newest first.
     fn dead_letters(&self, limit: usize) -> Answer<'_, Value>;
+
+    /// The bytes of a refused event, by its offset; who looks at them is put on record. `None`: no such dead letter.
+    fn dead_letter_bytes(&self, offset: i64) -> Answer<'_, Result<Option<Value>, Refusal>>;
+
+    /// Destroys the keys of what is personal of this visitor or user and of their devices: `{keys}`.
+    fn destroy_keys(&self, id: Str) -> Answer<'_, Result<Value, Refusal>>;
 
     /// What changes from here on, one row each; the listener gathers rows into batches.
     fn live(&self) -> broadcast::Receiver<LiveRow>;

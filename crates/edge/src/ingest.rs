@@ -1,15 +1,17 @@
 //! From a tracker's request to durable records: collect, encode, append as one unit, and answer when it is durable.
 
 use crate::rate::{Buckets, Known, Network};
-use crate::{App, clock};
+use crate::seal::{self, Unsealed};
+use crate::{App, Consented, clock};
 use bytes::Bytes;
 use http::HeaderMap;
 use midsession_collect::{Collected, Overload, Reply, Request};
 use midsession_event::{
-    CodecError, Context, EnrichmentMiss, PartitionId, SourceId, Topic, UserId, VisitorId, encode, partition_of,
+    CodecError, Context, EnrichmentMiss, EventName, PartitionId, SourceId, Topic, UserId, VisitorId, encode,
+    partition_of,
 };
 use midsession_observe::{Metric, Stage};
-use midsession_ports::{Append, LogError, Receipt, Unit};
+use midsession_ports::{Append, LogError, Receipt, Unit, VaultError};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -56,9 +58,16 @@ pub(crate) async fn commit(app: &App, request: &Request<'_>, mut collected: Coll
         bots += u64::from(event.bot);
     }
     let misses = app.backend.enrich(&mut collected.events, collected_at_us / 1_000);
-    let unit = match unit(app, &collected, &misses) {
+    let sealed = seal::all(app, &mut collected, request.received_at_us).await;
+    let unit = match sealed.and_then(|personal| unit(app, &collected, &misses, personal).map_err(Unsealed::Codec)) {
         Ok(unit) => unit,
-        Err(cause) => {
+        Err(Unsealed::Vault(cause)) => return unsealed(app, request, &cause),
+        Err(Unsealed::Unknown(cause)) => {
+            tracing::warn!(%cause, "whether personal fields may be kept could not be asked");
+            app.observe.metrics.add_by(Metric::HttpOverload, "consent_unknown", 1);
+            return app.collector.overload(request, Overload::Unavailable, 2);
+        }
+        Err(Unsealed::Codec(cause)) => {
             tracing::error!(%cause, "a collected event could not be encoded");
             app.observe.metrics.add_by(Metric::LogErrors, "encode", 1);
             return app.collector.overload(request, Overload::Unavailable, 1);
@@ -87,6 +96,23 @@ pub(crate) async fn commit(app: &App, request: &Request<'_>, mut collected: Coll
         observe.record_n(Stage::Collect, collected_at_us - request.received_at_us, events);
         observe.record_n(Stage::Log, durable_at_us - collected_at_us, events);
     }
+    let said: Vec<Consented> = (collected.events.iter().zip(&receipts))
+        .filter(|(event, _)| event.name == EventName::Consent)
+        .map(|(event, receipt)| Consented {
+            partition: receipt.partition.0,
+            offset: receipt.offset,
+            visitor_id: event.visitor_id.clone(),
+            user_id: event.user_id.clone(),
+        })
+        .collect();
+    if !said.is_empty()
+        && let Err(cause) = app.backend.consented(said).await
+    {
+        // It is durable where it came in and goes on by itself; who sends it again is told once it has arrived.
+        tracing::warn!(%cause, "a word on consent has not reached every device yet");
+        app.observe.metrics.add_by(Metric::HttpOverload, "consent_under_way", 1);
+        return app.collector.overload(request, Overload::Unavailable, 1);
+    }
     if !collected.wants_verdicts {
         return collected.reply;
     }
@@ -94,10 +120,17 @@ pub(crate) async fn commit(app: &App, request: &Request<'_>, mut collected: Coll
     collected.verdicts(receipts.map(|Receipt { topic, partition, offset, .. }| (topic.name(), partition.0, *offset)))
 }
 
-/// Events to their visitors' partitions, rejects to the dead letters, misses to their topic, as one unit.
-fn unit(app: &App, collected: &Collected, misses: &[EnrichmentMiss]) -> Result<Unit, CodecError> {
+/// Events to their visitors' partitions, rejects to the dead letters, misses to their topic, personal fields beside the
+/// events, as one unit.
+fn unit(
+    app: &App,
+    collected: &Collected,
+    misses: &[EnrichmentMiss],
+    personal: Vec<Append>,
+) -> Result<Unit, CodecError> {
     let partitions = app.behavior_partitions;
-    let mut records = Vec::with_capacity(collected.events.len() + collected.rejects.len() + misses.len());
+    let count = collected.events.len() + collected.rejects.len() + misses.len() + personal.len();
+    let mut records = Vec::with_capacity(count);
     for event in &collected.events {
         let key = event.key();
         records.push(Append {
@@ -123,7 +156,20 @@ fn unit(app: &App, collected: &Collected, misses: &[EnrichmentMiss]) -> Result<U
             value: Some(encode(miss)?.into()),
         });
     }
+    records.extend(personal);
     Ok(Unit { records, positions: Vec::new() })
+}
+
+/// The keystore said no: what is personal is kept under encryption or not at all, and the sender shall try again.
+fn unsealed(app: &App, request: &Request<'_>, cause: &VaultError) -> Reply {
+    let (label, retry_after_s) = match cause {
+        VaultError::Busy => ("keystore_busy", 1),
+        VaultError::DiskFull { .. } => ("disk_full", 10),
+        VaultError::Failed { .. } => ("keystore_failed", 30),
+    };
+    app.observe.metrics.add_by(Metric::LogErrors, label, 1);
+    app.observe.metrics.add_by(Metric::HttpOverload, label, 1);
+    app.collector.overload(request, Overload::Unavailable, retry_after_s)
 }
 
 /// The log said no: the sender shall try again.

@@ -17,18 +17,20 @@ mod rate;
 mod reply;
 mod resp;
 mod route;
+mod seal;
 mod serve;
 mod token;
 mod ws;
 
 pub use backend::{
-    Answer, AsOf, Ask, Backend, Change, Console, Context, Entity, FeatureValue, Features, Interventions, LiveRow,
-    Reads, Refusal, Served, SessionsQuery, Shop, TextForm, Unreadable,
+    Answer, AsOf, Ask, Backend, Change, Consented, Console, Context, Entity, FeatureValue, Features, Interventions,
+    LiveRow, Reads, Refusal, Sender, Served, SessionsQuery, Shop, TextForm, Unreadable,
 };
 pub use frame::{Frame, Message, Reason};
 pub use hub::{HubClock, HubLimits, PushHub, Subscription};
 pub use listen::Timeouts;
 pub use route::openapi;
+pub use seal::{bound_to_letter, bound_to_personal};
 pub use serve::{Config, Handles, Limits, Running, ServeError, serve};
 
 pub(crate) use serve::App;

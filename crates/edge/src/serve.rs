@@ -12,7 +12,7 @@ use crate::token::{Secret, Signer};
 use midsession_collect::Collector;
 use midsession_event::Topic;
 use midsession_observe::Observe;
-use midsession_ports::Log;
+use midsession_ports::{Log, Vault};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,6 +92,8 @@ pub struct Handles {
     pub collector: Arc<Collector>,
     /// Makes events durable.
     pub log: Arc<dyn Log>,
+    /// Seals what is personal.
+    pub vault: Arc<dyn Vault>,
     /// Takes interventions to browsers.
     pub hub: Arc<PushHub>,
     /// Answers everything else.
@@ -148,6 +150,7 @@ impl Stop {
 pub(crate) struct App {
     pub collector: Arc<Collector>,
     pub log: Arc<dyn Log>,
+    pub vault: Arc<dyn Vault>,
     pub hub: Arc<PushHub>,
     pub backend: Arc<dyn Backend>,
     pub observe: Arc<Observe>,
@@ -221,6 +224,7 @@ pub async fn serve(config: Config, handles: Handles) -> Result<Running, ServeErr
     let app = Arc::new(App {
         collector: handles.collector,
         log: handles.log,
+        vault: handles.vault,
         hub: handles.hub,
         backend: handles.backend,
         observe: handles.observe,

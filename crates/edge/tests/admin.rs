@@ -265,3 +265,33 @@ async fn pages_are_strict() {
         assert!(matches!(reply.status, 404 | 400), "{hostile}: {}", reply.status);
     }
 }
+
+#[tokio::test]
+async fn ids_are_read_as_their_source_hashes_them() {
+    let server = start().await;
+    let hashed = server.handles().collector.id_in("hashing", "u1").expect("a source");
+    assert_ne!(hashed, "u1");
+    server.rows.users.lock().expect("lock").push(hashed.clone());
+    for (source, status, id) in [("hashing", 200, hashed.as_str()), ("shop", 200, "u1"), ("nope", 400, "")] {
+        let target = format!("/v1/features/user/u1?source={source}");
+        let reply = ask(server.running.admin, "GET", &target, &[BEARER], b"").await;
+        assert_eq!((reply.status, reply.json()["user"].as_str().unwrap_or_default()), (status, id), "{source}");
+    }
+}
+
+#[tokio::test]
+async fn bytes_of_refused_events_are_asked_for_one_by_one_and_keys_destroyed() {
+    let server = start().await;
+    for (method, target, status, answer) in [
+        ("GET", "/v1/dead-letters/7", 200, json!({ "payload": "as it came" })),
+        ("GET", "/v1/dead-letters/8", 404, json!(null)),
+        ("GET", "/v1/dead-letters/first", 404, json!(null)),
+        ("DELETE", "/v1/personal/a%2Fb", 200, json!({ "id": "a/b", "keys": 1 })),
+    ] {
+        let reply = ask(server.running.admin, method, target, &[BEARER], b"").await;
+        assert_eq!(reply.status, status, "{method} {target}");
+        if status == 200 {
+            assert_eq!(reply.json(), answer);
+        }
+    }
+}

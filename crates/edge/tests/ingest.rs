@@ -3,9 +3,10 @@
 use crate::support::*;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use midsession_event::Topic;
+use midsession_edge::{Unreadable, bound_to_letter, bound_to_personal};
+use midsession_event::{Personal, Reject, Topic, decode};
 use midsession_observe::{Metric, Stage};
-use midsession_ports::LogError;
+use midsession_ports::{LogError, Vault, VaultError};
 use serde_json::json;
 use std::io::Write;
 
@@ -198,4 +199,73 @@ async fn a_refused_upgrade_closes_the_connection() {
     let answer = String::from_utf8_lossy(&raw(server.running.public, text.as_bytes()).await).into_owned();
     assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
     assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
+}
+
+/// The values on a topic, in order.
+fn values(server: &Server, topic: Topic) -> Vec<Vec<u8>> {
+    let records = server.log.records.lock().expect("lock");
+    let of_topic = records.iter().filter(|append| append.topic == topic);
+    of_topic.map(|append| append.value.as_deref().expect("a value").to_vec()).collect()
+}
+
+#[tokio::test]
+async fn what_is_personal_is_sealed_before_it_is_kept() {
+    let server = start().await;
+    let target = "/v1/events?key=wk_sealing".to_owned();
+    let signup = |id: &str, email: &str| {
+        json!({"event_id": id, "name": "signup", "visitor_id": "v1", "properties": {"email": email}}).to_string()
+    };
+    let refused = r#"{"event_id":"e9","visitor_id":"v1","properties":{"email":"jane@example.com"}}"#;
+    let batch = format!("[{},{refused},{}]", signup("e1", "jane@example.com"), signup("e2", "full@example.com"));
+    let reply = ask(server.running.public, "POST", &target, &[], batch.as_bytes()).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(server.log.event_ids(), ["e1", "e2"]);
+    for topic in [Topic::Behavior, Topic::DeadLetter, Topic::BehaviorPii] {
+        for value in values(&server, topic) {
+            assert!(!value.windows(8).any(|window| window == b"@example"), "in the clear on {topic:?}");
+        }
+    }
+    let [personal] = &values(&server, Topic::BehaviorPii)[..] else { panic!("one: the other found no room") };
+    let personal: Personal = decode(personal).expect("decodes");
+    assert_eq!((personal.event_id.as_str(), &personal.kinds[..]), ("e1", &["email".into()][..]));
+    let opened = server.vault.open(&bound_to_personal("sealing", "e1"), &personal.sealed).expect("opens");
+    assert_eq!(opened, br#"{"email":{"email":"jane@example.com"}}"#);
+    let [letter] = &values(&server, Topic::DeadLetter)[..] else { panic!("one") };
+    let letter: Reject = decode(letter).expect("decodes");
+    let opened = server.vault.open(&bound_to_letter("sealing", letter.received_at_us), &letter.payload).expect("opens");
+    assert_eq!(opened, refused.as_bytes());
+    let metrics = &server.observe.metrics;
+    assert_eq!(metrics.get(Metric::PersonalSealed, Some("sealing")), 1);
+    assert_eq!(metrics.get(Metric::PersonalDropped, Some("sealing")), 1);
+    // Who has withdrawn that has nothing kept; where it can't be asked, nothing is taken in.
+    let withdrawn = signup("e5", "joe@example.com").replace("\"v1\"", "\"withdrawn\"");
+    assert_eq!(ask(server.running.public, "POST", &target, &[], withdrawn.as_bytes()).await.status, 200);
+    assert_eq!(values(&server, Topic::BehaviorPii).len(), 1);
+    assert_eq!(metrics.get(Metric::PersonalWithheld, Some("sealing")), 1);
+    *server.rows.unreadable.lock().expect("lock") = Some(Unreadable::Loading);
+    let reply = ask(server.running.public, "POST", &target, &[], signup("e6", "jane@example.com").as_bytes()).await;
+    assert_eq!(reply.status, 503);
+    *server.rows.unreadable.lock().expect("lock") = None;
+    // Without a keystore nothing personal is taken in, and what is not goes on.
+    *server.vault.fails_with.lock().expect("lock") = Some(VaultError::Failed { cause: "a test's doing".into() });
+    let reply = ask(server.running.public, "POST", &target, &[], signup("e3", "jane@example.com").as_bytes()).await;
+    assert_eq!((reply.status, reply.header("retry-after")), (503, Some("30")));
+    let reply = ask(server.running.public, "POST", &target, &[], event("e4").as_bytes()).await;
+    assert_eq!((reply.status, server.log.event_ids()), (200, ["e1", "e2", "e5", "e4"].map(str::to_owned).to_vec()));
+}
+
+#[tokio::test]
+async fn a_word_on_consent_is_answered_when_it_holds_everywhere() {
+    let server = start().await;
+    let target = format!("/v1/events?key={KEY}");
+    let said = r#"{"event_id":"c1","name":"consent","visitor_id":"v1","user_id":"u1","consent":"none"}"#;
+    let batch = format!("[{},{said}]", event("e1"));
+    assert_eq!(ask(server.running.public, "POST", &target, &[], batch.as_bytes()).await.status, 200);
+    let told = server.rows.consented.lock().expect("lock").clone();
+    let [told] = &told[..] else { panic!("one word: {told:?}") };
+    assert_eq!((told.visitor_id.clone(), told.user_id.clone()), (Some("v1".into()), Some("u1".into())));
+    *server.rows.unreadable.lock().expect("lock") = Some(Unreadable::Busy);
+    let reply = ask(server.running.public, "POST", &target, &[], said.replace("c1", "c2").as_bytes()).await;
+    assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")), "not yet: send it again");
+    assert_eq!(ask(server.running.public, "POST", &target, &[], event("e2").as_bytes()).await.status, 200);
 }

@@ -1,11 +1,13 @@
 //! A server on loopback with a log in memory and a backend of a few rows, and a client that speaks raw bytes.
 
 use midsession_collect::context::RowLimits;
-use midsession_collect::{Collector, ConsentMode, Schemas, Settings, Source};
+use midsession_collect::{Collector, ConsentMode, PersonalRule, Schemas, Settings, Source};
 use midsession_edge::*;
 use midsession_event::{ContextKind, EnrichmentMiss, Event, PartitionId, Record, Str, Topic};
 use midsession_observe::Observe;
-use midsession_ports::{Append, Done, Entry, Extent, Log, LogError, Position, Receipt, Unit, Wake};
+use midsession_ports::{
+    Append, Done, Entry, Extent, Locked, Log, LogError, Opened, Position, Receipt, Seal, Unit, Vault, VaultError, Wake,
+};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -84,6 +86,39 @@ impl Log for MemoryLog {
     fn keep_from(&self, _: &[Position]) {}
 }
 
+/// A vault in memory that turns all bits around; what has "full" in it finds no room.
+#[derive(Default)]
+pub struct MemoryVault {
+    pub fails_with: Mutex<Option<VaultError>>,
+}
+
+impl Vault for MemoryVault {
+    fn seal(&self, items: Vec<Seal>, _: i64, done: Locked) {
+        if let Some(cause) = self.fails_with.lock().expect("lock").clone() {
+            return done(Err(cause));
+        }
+        let sealed = |item: Seal| {
+            let whole = [item.bound.as_bytes(), b"|", &item.plain].concat();
+            let turned = whole.into_iter().map(|byte| !byte);
+            let is_full = String::from_utf8_lossy(&item.plain).contains("full");
+            (!is_full).then(|| midsession_event::SEALED.iter().copied().chain(turned).collect())
+        };
+        done(Ok(items.into_iter().map(sealed).collect()));
+    }
+    fn open(&self, bound: &str, sealed: &[u8]) -> Opened {
+        let whole: Vec<u8> = sealed[5..].iter().map(|byte| !byte).collect();
+        let plain = whole.strip_prefix(bound.as_bytes()).and_then(|rest| rest.strip_prefix(b"|"));
+        plain.map(<[u8]>::to_vec).ok_or(midsession_ports::Unopened::NotThis)
+    }
+    fn destroy(&self, whose: &[midsession_event::ShopperId]) -> Result<usize, VaultError> {
+        Ok(whose.len())
+    }
+    fn expire(&self, _: i64) {}
+    fn keys(&self) -> usize {
+        0
+    }
+}
+
 /// A backend of a few rows.
 pub struct Rows {
     pub users: Mutex<Vec<Str>>,
@@ -93,6 +128,7 @@ pub struct Rows {
     pub failure: Mutex<Option<String>>,
     /// A second profile, and features by product.
     pub more: AtomicBool,
+    pub consented: Mutex<Vec<Consented>>,
     pub hub: Arc<PushHub>,
     /// The context tables: two rows of each kind at most.
     pub context: Mutex<Vec<midsession_event::Context>>,
@@ -189,6 +225,16 @@ impl Reads for Rows {
     fn failure(&self) -> Option<String> {
         self.failure.lock().expect("lock").clone()
     }
+    fn consented(&self, said: Vec<Consented>) -> Answer<'_, Result<(), Unreadable>> {
+        let readable = self.readable();
+        self.consented.lock().expect("lock").extend(said);
+        Box::pin(async move { readable })
+    }
+    fn may_keep(&self, whose: Vec<Sender>) -> Answer<'_, Result<Vec<bool>, Unreadable>> {
+        let readable = self.readable();
+        let may = |(visitor, _): &Sender| visitor.as_ref().is_none_or(|visitor| visitor.as_str() != "withdrawn");
+        Box::pin(async move { readable.map(|()| whose.iter().map(may).collect()) })
+    }
     fn takes_appends(&self) -> Result<(), String> {
         if self.ready.load(Ordering::Relaxed) { Ok(()) } else { Err("the disk is full".into()) }
     }
@@ -209,6 +255,12 @@ impl Console for Rows {
     }
     fn decision(&self, _: Str) -> Answer<'_, Result<Option<Value>, Unreadable>> {
         Box::pin(async { self.readable().map(|()| None) })
+    }
+    fn dead_letter_bytes(&self, offset: i64) -> Answer<'_, Result<Option<Value>, Refusal>> {
+        Box::pin(async move { Ok((offset == 7).then(|| json!({ "payload": "as it came" }))) })
+    }
+    fn destroy_keys(&self, id: Str) -> Answer<'_, Result<Value, Refusal>> {
+        Box::pin(async move { Ok(json!({ "id": id, "keys": 1 })) })
     }
     fn dead_letters(&self, _: usize) -> Answer<'_, Value> {
         Box::pin(async { json!({ "dead_letters": [] }) })
@@ -318,6 +370,7 @@ pub struct Server {
     pub running: Running,
     handles: Handles,
     pub log: Arc<MemoryLog>,
+    pub vault: Arc<MemoryVault>,
     pub hub: Arc<PushHub>,
     pub observe: Arc<Observe>,
     pub rows: Arc<Rows>,
@@ -356,12 +409,14 @@ pub async fn start_with(change: impl FnOnce(&mut Config)) -> Server {
         source("shop", KEY, &[ORIGIN]),
         source("other", "wk_other", &["https://other.example"]),
         Source { hash_ids: true, ..source("hashing", "wk_hash", &[]) },
+        Source { personal_fields: PersonalRule::Encrypt, ..source("sealing", "wk_sealing", &[]) },
         Source { consent_default: ConsentMode::Cookieless, ..source("cookieless", "wk_cookieless", &[]) },
     ];
     let settings = Settings { limits: Default::default(), secret: [7; 32], accept_any_key: false };
     let observe = Observe::new();
     let hub = PushHub::new(observe.clone(), HubLimits::default());
     let log = Arc::new(MemoryLog::default());
+    let vault = Arc::new(MemoryVault::default());
     let rows = Arc::new(Rows {
         users: Mutex::new(vec!["u1".into(), "a b:ü".into()]),
         live: broadcast::channel(16).0,
@@ -369,6 +424,7 @@ pub async fn start_with(change: impl FnOnce(&mut Config)) -> Server {
         unreadable: Mutex::new(None),
         failure: Mutex::new(None),
         more: AtomicBool::new(false),
+        consented: Mutex::default(),
         hub: hub.clone(),
         context: Mutex::default(),
         context_refusal: Mutex::default(),
@@ -378,12 +434,13 @@ pub async fn start_with(change: impl FnOnce(&mut Config)) -> Server {
     let handles = Handles {
         collector: Arc::new(Collector::new(sources, settings, Schemas::shipped(), None)),
         log: log.clone(),
+        vault: vault.clone(),
         hub: hub.clone(),
         backend: rows.clone(),
         observe: observe.clone(),
     };
     let running = serve(config, handles.clone()).await.expect("starts");
-    Server { running, handles, log, hub, observe, rows }
+    Server { running, handles, log, vault, hub, observe, rows }
 }
 
 impl Server {

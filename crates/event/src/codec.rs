@@ -2,8 +2,8 @@
 
 use crate::datum::{self, Datum};
 use crate::{
-    Context, Decision, Definition, EnrichmentMiss, Event, Forward, Handoff, Reaction, Record, Reject, SessionUpdate,
-    Tick,
+    Context, Decision, Definition, EnrichmentMiss, Event, Evidence, Forward, Handoff, Personal, Reaction, Record,
+    Reject, SessionUpdate, Tick, Told,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -178,6 +178,9 @@ schemas! {
     13 "context" 1 "context.avsc";
     14 "enrichment-miss" 1 "miss.avsc";
     15 "behavior-handoff" 2 "handoff.avsc";
+    16 "behavior-pii" 1 "personal.avsc";
+    17 "governance" 1 "evidence.avsc";
+    18 "behavior-told" 1 "told.avsc";
 }
 
 types! {
@@ -192,6 +195,9 @@ types! {
     Reaction = by_name 9;
     Context = by_name 13;
     EnrichmentMiss = by_name 14;
+    Personal = by_name 16;
+    Evidence = by_name 17;
+    Told = by_name 18;
 }
 
 /// The schema behind an id.
@@ -216,7 +222,7 @@ pub fn encode_into<T: Schematic>(value: &T, out: &mut Vec<u8>) -> Result<(), Cod
 }
 
 /// The schema of a framed value, and its datum.
-fn unframe(bytes: &[u8]) -> Result<(&'static Schema, &[u8]), CodecError> {
+pub(crate) fn unframe(bytes: &[u8]) -> Result<(&'static Schema, &[u8]), CodecError> {
     let Some((&[0, a, b, c, d], datum)) = bytes.split_first_chunk::<5>() else { return Err(CodecError::Framing) };
     let id = u32::from_be_bytes([a, b, c, d]);
     Ok((schema_of(SchemaId(id)).ok_or(CodecError::UnknownSchema(id))?, datum))
@@ -240,6 +246,7 @@ impl Record {
             Self::Decision(decision) => encode(decision.as_ref()),
             Self::Handoff(handoff) => encode(handoff.as_ref()),
             Self::Forward(forward) => encode(forward.as_ref()),
+            Self::Told(told) => encode(told.as_ref()),
         }
     }
 
@@ -256,6 +263,8 @@ impl Record {
             Ok(Self::Decision(Box::new(Decision::read_datum(schema, datum)?)))
         } else if Handoff::is_of(schema) {
             Ok(Self::Handoff(Box::new(Handoff::read_datum(schema, datum)?)))
+        } else if Told::is_of(schema) {
+            Ok(Self::Told(Box::new(Told::read_datum(schema, datum)?)))
         } else {
             Err(CodecError::WrongSchema { expected: "behavior", found: schema.subject })
         }
@@ -267,7 +276,13 @@ pub fn to_json(bytes: &[u8]) -> Result<(&'static Schema, serde_json::Value), Cod
     let (schema, datum) = unframe(bytes)?;
     let mut value = json_of(schema, datum)?;
     if Reject::is_of(schema) {
-        value["payload"] = String::from_utf8_lossy(&Reject::read_datum(schema, datum)?.payload).into();
+        // Whoever may read them has them opened first.
+        let payload = Reject::read_datum(schema, datum)?.payload;
+        let is_sealed = crate::is_sealed(&payload);
+        value["payload"] = if is_sealed { None } else { Some(String::from_utf8_lossy(&payload)) }.into();
+        value["payload_sealed"] = is_sealed.into();
+    } else if Personal::is_of(schema) {
+        value["sealed"] = data_encoding::BASE64.encode(&Personal::read_datum(schema, datum)?.sealed).into();
     }
     Ok((schema, value))
 }

@@ -10,6 +10,7 @@ mod id;
 mod name;
 mod record;
 mod topic;
+mod trust;
 mod update;
 
 pub use codec::{CodecError, SCHEMAS, Schema, SchemaId, Schematic, decode, encode, encode_into, schema_of, to_json};
@@ -27,6 +28,7 @@ pub use record::{
     Outcome, Reaction, Record, Reject, Tick,
 };
 pub use topic::{Cleanup, Topic, TopicClass};
+pub use trust::{Evidence, Personal, SEALED, Told, is_sealed};
 pub use update::{SessionState, SessionUpdate};
 
 /// Short strings that live inline up to 24 bytes.

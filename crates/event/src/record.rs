@@ -1,6 +1,6 @@
 //! The records of the log: all that can move a partition's state, and what is derived from it.
 
-use crate::{DecisionId, Event, EventId, OutputId, SessionId, ShopperId, SourceId, Str, UserId, VisitorId};
+use crate::{DecisionId, Event, EventId, OutputId, SessionId, ShopperId, SourceId, Str, Told, UserId, VisitorId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -18,6 +18,8 @@ pub enum Record {
     Handoff(Box<Handoff>),
     /// An event sent on by the visitor's partition to the user's home.
     Forward(Box<Forward>),
+    /// The user said on another device, or by the shop's server, what is allowed: it holds for this visitor too.
+    Told(Box<Told>),
 }
 
 /// Time passed.

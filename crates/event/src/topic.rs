@@ -62,7 +62,7 @@ macro_rules! topics {
 }
 
 topics! {
-    /// The shopper's own log: key visitor id; events, ticks, decisions, hand-offs.
+    /// The shopper's own log: key visitor id; events, ticks, decisions, hand-offs, consents.
     Behavior = "behavior", Behavior, Delete, true;
     /// Products, prices, stock, …: key `kind/id`.
     Context = "context", Context, Compact, false;
@@ -80,6 +80,8 @@ topics! {
     EnrichmentMiss = "enrichment-miss", Context, Delete, false;
     /// Rejected input with its reason and bytes.
     DeadLetter = "dead-letter", Governance, Delete, false;
+    /// Personal fields, encrypted: key event id. Nothing of it enters a partition's machine.
+    BehaviorPii = "behavior-pii", Behavior, Delete, true;
 }
 
 #[cfg(test)]

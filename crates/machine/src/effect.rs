@@ -2,8 +2,8 @@
 
 use crate::{Partials, View};
 use midsession_event::{
-    Decision, DecisionId, Event, Forward, Handoff, OutputId, PropertyValue, Reaction, SessionId, SessionUpdate,
-    ShopperId, Str, VisitorId,
+    Decision, DecisionId, Event, Evidence, Forward, Handoff, OutputId, PropertyValue, Reaction, SessionId,
+    SessionUpdate, ShopperId, Str, Told, VisitorId,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -35,6 +35,10 @@ pub enum Effect {
     Handoff(Box<Handoff>),
     /// Append to the user's home partition.
     Forward(Box<Forward>),
+    /// Append to the visitor's partition.
+    Tell(Box<Told>),
+    /// Append to `governance`.
+    Evidence(Box<Evidence>),
 }
 
 /// A rule's condition came true for a shopper: `decide` is asked. It stays pending until its decision is read.

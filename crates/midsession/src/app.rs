@@ -6,16 +6,17 @@ use crate::cli::Failure;
 use crate::config::Config;
 use crate::context::ContextTables;
 use crate::driver::{Around, Clock, Decider, Driver, Sink, SnapshotRule};
-use crate::keys::Keys;
+use crate::keys::{Keys, secret};
 use crate::shop::DemoShop;
 use crate::switches::Switches;
 use crate::world::World;
 use midsession_collect::{Collector, Source};
 use midsession_edge::{Frame, PushHub, Running};
+use midsession_engine_keystore::Keystore;
 use midsession_engine_local::{Disk, LocalLog, LocalSnapshots};
 use midsession_event::{DecisionId, PartitionId, Reject, Topic, decode};
-use midsession_observe::Observe;
-use midsession_ports::{Log, LogError};
+use midsession_observe::{Metric, Observe};
+use midsession_ports::{Log, LogError, Vault};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -33,6 +34,9 @@ pub const REPLAYED: &str = "bol";
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 /// How often dead letters and gauges are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Keys past their time are looked for after so many looks: a quarter of an hour.
+const EXPIRE_ROUNDS: u64 = 3_600;
 
 /// What to start.
 pub struct Start {
@@ -67,6 +71,8 @@ pub struct Addresses {
 pub struct Inner {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) local: Arc<LocalLog>,
+    pub(crate) vault: Arc<Keystore>,
+    pub(crate) collector: Arc<Collector>,
     pub(crate) assembly: Arc<Assembly>,
     pub(crate) driver: Arc<Driver<Assembly>>,
     pub(crate) world: Arc<World>,
@@ -103,6 +109,10 @@ impl App {
         // Before anything reads the clock for shoppers: a wall clock that was ahead in an earlier life must not stop time.
         midsession_edge::clock::not_before(local.last_stamp_ms());
         let log: Arc<dyn Log> = local.clone();
+        let vault = Arc::new(crate::privacy::keystore(&config, clock() / 1000)?);
+        // An installation from before there was a keystore goes on with the secret that its hashes came from.
+        let initial = if keys.fresh { crate::keys::random_key() } else { secret(&keys.signing_key) };
+        let ids_secret = vault.secret(crate::privacy::IDS, initial).map_err(Failure::new)?;
         crate::folder::keep(log.as_ref(), &config.session, clock() / 1000).await?;
         let partitions = log.partitions(Topic::Behavior);
         let observe = Observe::new();
@@ -146,7 +156,7 @@ impl App {
         }
         let settings = midsession_collect::Settings {
             limits: midsession_collect::Limits::default(),
-            secret: secret(&keys.signing_key),
+            secret: ids_secret,
             accept_any_key,
         };
         let geo = config.geo_database.as_deref().map(crate::geo::open).transpose().map_err(geo_failure)?;
@@ -157,6 +167,8 @@ impl App {
         let inner = Arc::new(Inner {
             log: Arc::clone(&log),
             local,
+            vault: Arc::clone(&vault),
+            collector: Arc::clone(&collector),
             assembly,
             driver,
             world,
@@ -177,6 +189,7 @@ impl App {
         let handles = midsession_edge::Handles {
             collector,
             log,
+            vault,
             hub,
             backend: Arc::new(AppBackend(Arc::clone(&inner))),
             observe,
@@ -411,15 +424,6 @@ pub(crate) fn listeners(config: &Config, admin_token: &str, secret: [u8; 32]) ->
     }
 }
 
-/// A key of the right size from the installation's secret.
-pub(crate) fn secret(signing_key: &str) -> [u8; 32] {
-    let mut secret = [0; 32];
-    for (index, half) in [&["a", signing_key], &["b", signing_key]].into_iter().enumerate() {
-        secret[index * 16..index * 16 + 16].copy_from_slice(&midsession_event::hash128(half.as_slice()).to_le_bytes());
-    }
-    secret
-}
-
 /// Follows the dead letters for the console, and keeps the gauges.
 async fn watch(inner: Arc<Inner>) {
     let partitions = inner.log.partitions(Topic::DeadLetter);
@@ -443,7 +447,11 @@ async fn watch(inner: Arc<Inner>) {
             tracing::warn!(cause, "the context tables could not be followed");
         }
         inner.observe.turn(inner.now_ms());
+        if round % EXPIRE_ROUNDS == 0 {
+            inner.vault.expire(inner.now_ms());
+        }
         if round % 8 == 0 {
+            inner.observe.metrics.set(Metric::KeystoreKeys, inner.vault.keys() as i64);
             before = inner.gauges(before).await;
             inner.context.gauges();
         }

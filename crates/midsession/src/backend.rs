@@ -6,13 +6,14 @@ use crate::find;
 use crate::history::{self, Whose};
 use crate::world::session_row;
 use midsession_edge::{
-    Answer, Ask, Change, Console, Entity, Features, Interventions, LiveRow, Reads, Refusal, SessionsQuery, Shop,
-    Unreadable,
+    Answer, Ask, Change, Consented, Console, Entity, Features, Interventions, LiveRow, Reads, Refusal, Sender,
+    SessionsQuery, Shop, Unreadable,
 };
 use midsession_event::{DecisionId, EventName, PartitionId, Reaction, SessionState, Str, Topic, decode, partition_of};
 use midsession_machine::View;
 use midsession_observe::Metric;
 use midsession_ports::LogError;
+use midsession_stream::Shopper;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -111,7 +112,8 @@ impl Reads for AppBackend {
             }
             let list = self.0.driver.read(PartitionId(partition), |seen| {
                 let mut list = Vec::new();
-                for (_, shopper) in seen.stream.shoppers_from(0) {
+                let readable = |shopper: &&Shopper| seen.stream.may_read(&shopper.id);
+                for shopper in seen.stream.shoppers_from(0).map(|(_, shopper)| shopper).filter(readable) {
                     list.push(Entity::User(shopper.id.as_str().into()));
                     let readable = shopper.sessions.iter().filter(|session| session.state != SessionState::Merged);
                     list.extend(readable.map(|session| Entity::Session(session.id.to_string().into())));
@@ -145,6 +147,14 @@ impl Reads for AppBackend {
 
     fn failure(&self) -> Option<String> {
         self.0.failure().map(|failure| failure.to_string())
+    }
+
+    fn consented(&self, said: Vec<Consented>) -> Answer<'_, Result<(), Unreadable>> {
+        Box::pin(self.0.consented(said))
+    }
+
+    fn may_keep(&self, whose: Vec<Sender>) -> Answer<'_, Result<Vec<bool>, Unreadable>> {
+        Box::pin(self.0.may_keep(whose))
     }
 
     fn takes_appends(&self) -> Result<(), String> {
@@ -310,6 +320,14 @@ impl Console for AppBackend {
 
     fn dead_letters(&self, limit: usize) -> Answer<'_, Value> {
         Box::pin(async move { json!({"dead_letters": self.0.world.dead_letters(limit)}) })
+    }
+
+    fn dead_letter_bytes(&self, offset: i64) -> Answer<'_, Result<Option<Value>, Refusal>> {
+        Box::pin(self.0.dead_letter_bytes(offset))
+    }
+
+    fn destroy_keys(&self, id: Str) -> Answer<'_, Result<Value, Refusal>> {
+        Box::pin(self.0.destroy_keys(id))
     }
 
     fn live(&self) -> broadcast::Receiver<LiveRow> {

@@ -53,6 +53,8 @@ pub struct Config {
     pub session: Session,
     /// How much the log keeps.
     pub log: LogConfig,
+    /// What is personal, and how long it can be read.
+    pub privacy: Privacy,
     /// What the public may use.
     pub limits: LimitsConfig,
     /// The tables that events are joined with.
@@ -101,6 +103,28 @@ pub struct LogConfig {
     pub snapshot_s: u32,
     /// Where a partition's state from before its log is missing: go on with what is in the log, instead of not at all.
     pub accept_lost_state: bool,
+}
+
+/// What is personal, and how long it can be read.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Privacy {
+    /// Folder of the keys, outside the log; unset: `keystore` in the data folder. `MIDSESSION_MASTER_KEY` (64 hexadecimal
+    /// digits) keeps the master key elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keystore: Option<PathBuf>,
+    /// Shoppers' keys at most; personal fields of others are not kept.
+    pub keys_max: u32,
+    /// How long encrypted personal fields can be read; after it the key of their day is destroyed. Days.
+    pub personal_retention_d: u32,
+    /// How long the bytes of refused events can be read, likewise. Days.
+    pub dead_letter_retention_d: u32,
+}
+
+impl Default for Privacy {
+    fn default() -> Self {
+        Self { keystore: None, keys_max: 1_000_000, personal_retention_d: 30, dead_letter_retention_d: 7 }
+    }
 }
 
 /// What the public may use of the listeners. This machine's own clients are not limited by address.
@@ -177,6 +201,7 @@ impl Default for Config {
             geo_database: None,
             session: Session::default(),
             log: LogConfig::default(),
+            privacy: Privacy::default(),
             limits: LimitsConfig::default(),
             context: ContextConfig::default(),
             sources: Vec::new(),

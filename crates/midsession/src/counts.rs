@@ -25,6 +25,7 @@ impl Inner {
             (Metric::SessionsOpened, now.sessions_opened, before.sessions_opened),
             (Metric::FactsDropped, now.facts_dropped, before.facts_dropped),
             (Metric::ShoppersDropped, now.shoppers_dropped, before.shoppers_dropped),
+            (Metric::DevicesDropped, now.devices_dropped, before.devices_dropped),
             (Metric::VisitorsDropped, now.visitors_dropped, before.visitors_dropped),
             (Metric::FieldValuesDropped, now.fields_dropped, before.fields_dropped),
             (Metric::LifetimesDropped, now.lifetimes_dropped, before.lifetimes_dropped),

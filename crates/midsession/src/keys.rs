@@ -110,6 +110,23 @@ fn private(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// A key of the right size from the installation's secret.
+pub(crate) fn secret(signing_key: &str) -> [u8; 32] {
+    let mut secret = [0; 32];
+    for (index, half) in [&["a", signing_key], &["b", signing_key]].into_iter().enumerate() {
+        secret[index * 16..index * 16 + 16].copy_from_slice(&midsession_event::hash128(half.as_slice()).to_le_bytes());
+    }
+    secret
+}
+
+/// A fresh secret.
+pub(crate) fn random_key() -> [u8; 32] {
+    let mut key = [0; 32];
+    key[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    key[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    key
+}
+
 /// So many random bytes in hexadecimal, from the operating system.
 fn random(bytes: usize) -> String {
     let mut text = String::new();

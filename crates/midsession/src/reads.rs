@@ -32,7 +32,8 @@ impl Inner {
                     find::Found::Moved(user) => return Found::Moved(user),
                     find::Found::Nobody => return Found::Nobody,
                 };
-                match stream.view(&here, now_ms) {
+                // Who has withdrawn that is nobody, to whoever asks.
+                match stream.view(&here, now_ms).filter(|_| stream.may_read(&here)) {
                     Some(view) => Found::Here(wanted.of(definitions, &view, Key::User, as_of, id)),
                     None => Found::Nobody,
                 }
@@ -45,7 +46,8 @@ impl Inner {
                 let home = partition_of(&user, self.driver.partitions());
                 self.driver
                     .read(home, move |Seen { stream, definitions, now_ms, .. }| {
-                        let view = stream.view(&ShopperId::User(user.as_str().into()), now_ms)?;
+                        let id = ShopperId::User(user.as_str().into());
+                        let view = stream.view(&id, now_ms).filter(|_| stream.may_read(&id))?;
                         wanted.of(definitions, &view, Key::User, as_of(stream, now_ms), user)
                     })
                     .await
@@ -78,7 +80,7 @@ impl Inner {
         self.driver
             .find(move |Seen { stream, definitions, now_ms, .. }| {
                 let session = find::session(stream, &id)?;
-                let view = stream.session_view(session, now_ms)?;
+                let view = stream.session_view(session, now_ms).filter(|view| stream.may_read(view.shopper))?;
                 let id = view.session?.id.to_string().into();
                 wanted.of(definitions, &view, Key::Session, as_of(stream, now_ms), id)
             })

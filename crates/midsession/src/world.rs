@@ -235,12 +235,12 @@ impl World {
         self.dead_letters.lock().iter().rev().take(limit).cloned().collect()
     }
 
-    /// A reject reached the log.
+    /// A reject reached the log. Its bytes are not for everybody who may look at the list.
     pub fn dead_letter(&self, offset: i64, stamp_ms: i64, reject: &Reject) {
         let row = json!({
             "offset": offset, "stamp_ms": stamp_ms, "source": reject.source, "code": reject.code,
             "field": reject.field, "message": reject.message, "hint": reject.hint, "owner": reject.owner,
-            "event_id": reject.event_id, "payload": String::from_utf8_lossy(&reject.payload),
+            "event_id": reject.event_id, "has_payload": !reject.payload.is_empty(),
         });
         let mut letters = self.dead_letters.lock();
         if letters.len() >= DEAD_LETTERS_MAX {

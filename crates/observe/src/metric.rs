@@ -53,6 +53,10 @@ macro_rules! metrics {
 metrics! {
     EventsAccepted = Counter "midsession_events_accepted" ["source"] "Events acknowledged as durable";
     EventsRejected = Counter "midsession_events_rejected" ["source"] "Events refused and kept in dead-letter";
+    PersonalSealed = Counter "midsession_personal_sealed" ["source"] "Events whose personal fields were encrypted onto behavior-pii";
+    PersonalDropped = Counter "midsession_personal_dropped" ["source"] "Events whose personal fields were not kept because the keystore has no room for another shopper";
+    PersonalWithheld = Counter "midsession_personal_withheld" ["source"] "Events whose personal fields were not kept because their shopper has withdrawn personalization";
+    KeystoreKeys = Gauge "midsession_keystore_keys" "Shoppers' keys in the keystore";
     EventsNoConsent = Counter "midsession_events_no_consent" ["source"] "Events not kept because the shopper did not consent";
     EventsSampled = Counter "midsession_events_sampled" ["source"] "Events not kept because their source is sampled";
     RequestsUnattributed = Counter "midsession_requests_unattributed" ["code"] "Requests refused whole that no source could be found for";
@@ -64,6 +68,7 @@ metrics! {
     ShoppersDropped = Counter "midsession_shoppers_dropped" "Shoppers forgotten early because there are too many: visits of one event before others, carts last";
     FieldValuesDropped = Counter "midsession_field_values_dropped" "Products, categories… forgotten early because features by a field take too much memory: their features are too low";
     LifetimesDropped = Counter "midsession_lifetimes_dropped" "Shoppers whose lifetime features begin anew because there are too many";
+    DevicesDropped = Counter "midsession_devices_dropped" "Devices no longer told of their user's consent because that user has too many";
     VisitorsDropped = Counter "midsession_visitors_dropped" "Visitors forgotten early because there are too many: what they send again counts again";
     HttpRequests = Counter "midsession_http_requests" ["status"] "HTTP requests answered, by class of status";
     HttpFramingRefused = Counter "midsession_http_framing_refused" ["rule"] "Requests refused before routing because of their framing";

@@ -193,6 +193,7 @@ impl Audit {
                 }
                 Record::Handoff(handoff) => Some(handoff.id),
                 Record::Forward(forward) => Some(forward.id),
+                Record::Told(told) => Some(told.id),
                 _ => None,
             };
             if let Some(id) = routed

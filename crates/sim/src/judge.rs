@@ -31,6 +31,7 @@ pub fn partition(oracle: &Oracle, stream: &Stream, partition: u32, versions: Opt
         stream.shoppers_from(0).map(|(_, shopper)| (shopper.id.to_string(), shopper)).collect();
     for (who, shopper) in &at_home {
         let person = oracle.people.get(who).unwrap_or(&nobody);
+        differ(&format!("{who} may be read"), &stream.may_read(&shopper.id), &oracle.may_read(who))?;
         sessions(person, shopper, stream, &oracle.rules, versions).map_err(|cause| format!("{who}: {cause}"))?;
         windows(person, stream, &shopper.id, now_ms).map_err(|cause| format!("{who}: {cause}"))?;
     }

@@ -102,7 +102,8 @@ impl Log for Port {
         }
         if self.twice {
             let is_routed = |value: &[u8]| {
-                matches!(Record::decode(value), Ok(Record::Handoff(_) | Record::Forward(_) | Record::Decision(_)))
+                use Record::{Decision, Forward, Handoff, Told};
+                matches!(Record::decode(value), Ok(Handoff(_) | Forward(_) | Decision(_) | Told(_)))
             };
             let mut records = Vec::with_capacity(unit.records.len());
             for record in unit.records {

@@ -2,7 +2,7 @@
 
 use crate::draw::Shoppers;
 use crate::judge::{self, Versions, differ};
-use crate::oracle::{Act, Fate, Log, Oracle};
+use crate::oracle::{Act, Fate, Log, Oracle, Telling};
 use crate::rng::Rng;
 use crate::world::{Step, Ticks, Ways, World};
 use midsession_event::{Outcome, PartitionId, Record, partition_of};
@@ -41,6 +41,8 @@ pub struct Reached {
     pub capped: u64,
     /// Reports and answers of pages.
     pub reacted: u64,
+    /// Devices told what their user allows.
+    pub told: u64,
 }
 
 impl Reached {
@@ -60,14 +62,15 @@ impl Reached {
         self.refused += other.refused;
         self.capped += other.capped;
         self.reacted += other.reacted;
+        self.told += other.told;
     }
 
     /// Panics when a kind of thing never happened: then its checks have checked nothing.
     pub fn assert_all_reached(&self) {
         let Self { duplicates, late, too_late, merged, handoffs, silences, candidates, .. } = *self;
-        let Self { retracted, asked_again, refused, capped, reacted, .. } = *self;
+        let Self { retracted, asked_again, refused, capped, reacted, told, .. } = *self;
         let least = [duplicates, late, too_late, merged, handoffs, silences, candidates, retracted];
-        let rarer = [asked_again, refused, capped, reacted];
+        let rarer = [asked_again, refused, capped, reacted, told];
         assert!(least.iter().chain(&rarer).all(|count| *count > 0), "something never happened: {self:?}");
     }
 }
@@ -124,6 +127,9 @@ pub fn run(seed: u64, steps: usize, change: impl Fn(&mut Config)) -> Result<Reac
     if let Some(place) = oracle.in_flight().first() {
         return Err(format!("{place:?} never arrived at its user's home"));
     }
+    if let Some(telling) = oracle.untold() {
+        return Err(format!("{telling:?} never arrived"));
+    }
     if let Some(candidate) = world.streams.iter().flat_map(Stream::pending).next() {
         return Err(format!("a candidate was never decided: {candidate:?}"));
     }
@@ -167,6 +173,9 @@ fn line(step: &Step) -> String {
         Record::Handoff(handoff) => {
             format!("handoff {:?} of {} to {}", handoff.id, handoff.visitor_id, handoff.user_id)
         }
+        Record::Told(told) => {
+            format!("told {} that {} allows {}", told.visitor_id, told.user_id, told.consent.0)
+        }
         Record::Decision(decision) => format!("decision {} {:?}", decision.decision_id, decision.outcome),
         Record::Tick(_) => "tick".into(),
     };
@@ -197,12 +206,18 @@ impl Check {
             Record::Handoff(handoff) => {
                 self.reached.handoffs += 1;
                 let id = (handoff.id.partition.0, handoff.id.offset, handoff.id.ordinal);
-                oracle.handoff(partition, stamp_ms, id, handoff.user_id.as_str())?;
+                let (user, visitor) = (handoff.user_id.as_str(), handoff.visitor_id.as_str());
+                oracle.handoff((partition, offset), stamp_ms, id, user, visitor)?;
                 None
             }
             Record::Forward(forward) => {
                 let id = (forward.id.partition.0, forward.id.offset, forward.id.ordinal);
-                oracle.forward(partition, stamp_ms, id, forward.user_id.as_str())?
+                oracle.forward((partition, offset), stamp_ms, id, forward.user_id.as_str())?
+            }
+            Record::Told(told) => {
+                let id = (told.id.partition.0, told.id.offset, told.id.ordinal);
+                oracle.is_told(partition, stamp_ms, id, Telling::from(&**told))?;
+                None
             }
             Record::Decision(decision) => {
                 let counts = matches!(decision.outcome, Outcome::Served | Outcome::Holdout);
@@ -230,7 +245,7 @@ impl Check {
 
     fn effects(&mut self, step: &Step, oracle: &mut Oracle) -> Result<(), String> {
         let (mut asked, mut decided, mut retracted) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut capped, mut reacted) = (Vec::new(), Vec::new());
+        let (mut capped, mut reacted, mut told) = (Vec::new(), Vec::new(), Vec::new());
         for effect in &step.effects {
             match effect {
                 Effect::Session(update) => {
@@ -257,9 +272,11 @@ impl Check {
                 Effect::Retract { decision_id, .. } => retracted.push(decision_id.0),
                 Effect::Capped { rule } => capped.push(rule.to_string()),
                 Effect::Reaction(reaction) => reacted.push((reaction.decision_id.0, reaction.name.to_string())),
-                Effect::Handoff(_) | Effect::Forward(_) => {}
+                Effect::Tell(telling) => told.push(Telling::from(&**telling)),
+                Effect::Handoff(_) | Effect::Forward(_) | Effect::Evidence(_) => {}
             }
         }
+        self.reached.told += told.len() as u64;
         self.reached.candidates += asked.len() as u64;
         self.reached.retracted += retracted.len() as u64;
         self.reached.capped += capped.len() as u64;
@@ -279,7 +296,10 @@ impl Check {
         capped.sort_unstable();
         oracle.capped.sort_unstable();
         differ("held back by a cap", &capped, &std::mem::take(&mut oracle.capped))?;
-        differ("reports and answers", &reacted, &std::mem::take(&mut oracle.reacted))
+        differ("reports and answers", &reacted, &std::mem::take(&mut oracle.reacted))?;
+        told.sort();
+        oracle.told.sort();
+        differ("devices told", &told, &std::mem::take(&mut oracle.told))
     }
 }
 
@@ -391,6 +411,12 @@ fn outcome(effect: &Effect) -> Option<String> {
         Effect::Forward(forward) => Some(format!("{} to {}", forward.event.event_id, forward.user_id)),
         Effect::Reaction(reaction) => Some(format!("{} of {}", reaction.name, reaction.decision_id)),
         Effect::Capped { rule } => Some(format!("{rule} is capped")),
+        Effect::Tell(told) => {
+            Some(format!("{} is told that {} allows {}", told.visitor_id, told.user_id, told.consent.0))
+        }
+        Effect::Evidence(evidence) => {
+            Some(format!("{} {:?} {:?}", evidence.kind, evidence.event_id, evidence.purposes))
+        }
         Effect::Handoff(_) => None,
     }
 }

@@ -154,9 +154,10 @@ impl World {
     }
 
     fn route(&mut self, from: u32, effect: &Effect) {
-        let (user, record) = match effect {
-            Effect::Handoff(handoff) => (&handoff.user_id, Record::Handoff(handoff.clone())),
-            Effect::Forward(forward) => (&forward.user_id, Record::Forward(forward.clone())),
+        let (key, record) = match effect {
+            Effect::Handoff(handoff) => (handoff.user_id.as_str(), Record::Handoff(handoff.clone())),
+            Effect::Forward(forward) => (forward.user_id.as_str(), Record::Forward(forward.clone())),
+            Effect::Tell(told) => (told.visitor_id.as_str(), Record::Told(told.clone())),
             Effect::Candidate(candidate) => {
                 if self.rng.chance(self.ways.forgotten) {
                     self.waiting.push((from, (**candidate).clone()));
@@ -168,7 +169,7 @@ impl World {
             Effect::Decided(decision) if decision.outcome == Outcome::Served => return self.paint(decision),
             _ => return,
         };
-        let to = ShopperId::User(user.clone()).partition(self.streams.len() as u32).0;
+        let to = partition_of(key, self.streams.len() as u32).0;
         let last_ms = self.last_route_ms.get(&(from, to)).copied().unwrap_or(i64::MIN);
         let at_ms = (self.now_ms + self.rng.between(0, self.ways.route_ms)).max(last_ms);
         self.last_route_ms.insert((from, to), at_ms);

@@ -122,10 +122,15 @@ pub fn features(admin: &str, oracle: &Oracle) -> Result<Compared, String> {
         let answer = match ask(&format!("user/{id}"))? {
             Ok(answer) => answer,
             Err(404) if !oracle.people.contains_key(&format!("visitor:{id}")) => continue,
+            // Withdrawn: there is nothing to be read of them.
+            Err(404) if ["visitor", "user"].iter().any(|kind| !oracle.may_read(&format!("{kind}:{id}"))) => continue,
             Err(status) => return Err(format!("features of {id}: {status}")),
         };
         let resolved = answer["user"].as_str().unwrap_or_default();
         let who = if resolved.starts_with('u') { format!("user:{resolved}") } else { format!("visitor:{resolved}") };
+        if !oracle.may_read(&who) {
+            return Err(format!("features of {who}, who has withdrawn that: {answer}"));
+        }
         let nobody = Person::default();
         let person = oracle.people.get(&who).unwrap_or(&nobody);
         let now_ms = answer["as_of"]["now"].as_i64().unwrap();
@@ -143,12 +148,17 @@ pub fn features(admin: &str, oracle: &Oracle) -> Result<Compared, String> {
         compared.people += 1;
     }
     compared.values += products(&mut ask, oracle)?;
-    for visit in oracle.people.values().flat_map(|person| &person.visits) {
+    let visits = oracle.people.iter().flat_map(|(who, person)| person.visits.iter().map(move |visit| (who, visit)));
+    for (who, visit) in visits {
         if matches!(visit.stand, Stand::Into(_)) {
             continue;
         }
         let id = format!("{:032x}", visit.id);
-        let answer = ask(&format!("session/{id}"))?.map_err(|status| format!("features of session {id}: {status}"))?;
+        let answer = match ask(&format!("session/{id}"))? {
+            Ok(answer) if oracle.may_read(who) => answer,
+            Err(404) if !oracle.may_read(who) => continue,
+            other => return Err(format!("features of session {id} of {who}: {other:?}")),
+        };
         let acts: Vec<&Taken> = visit.taken.iter().collect();
         compared.values += compare(&answer, "", &acts, &format!("session {id}"))?;
         compared.sessions += 1;

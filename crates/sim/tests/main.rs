@@ -8,6 +8,7 @@ mod identity;
 mod journal;
 mod kill;
 mod load;
+mod privacy;
 mod seeds;
 mod serenade;
 mod served;

@@ -32,7 +32,7 @@ fn machines_equal_the_oracle() {
 /// A change that breaks the machine, by name.
 type Fault = (&'static str, fn(&mut Config));
 
-const FAULTS: [Fault; 20] = [
+const FAULTS: [Fault; 21] = [
     ("dedupe off", |config| config.defect = Some(Defect::DedupeOff)),
     ("merge of one neighbour only", |config| config.defect = Some(Defect::MergesOne)),
     ("hand-off applied twice", |config| config.defect = Some(Defect::HandoffTwice)),
@@ -42,6 +42,7 @@ const FAULTS: [Fault; 20] = [
     ("caps left behind at login", |config| config.defect = Some(Defect::CapsLeftBehind)),
     ("consent read late", |config| config.defect = Some(Defect::ConsentLate)),
     ("an overtaken withdrawal is missed", |config| config.defect = Some(Defect::ConsentInOrder)),
+    ("consent not fanned out", |config| config.defect = Some(Defect::ConsentNotFanned)),
     ("what was painted expires", |config| config.defect = Some(Defect::PaintedExpires)),
     ("what was answered is taken back", |config| config.defect = Some(Defect::AnsweredStays)),
     ("a snapshot is blurred", |config| config.defect = Some(Defect::SnapshotBlurred)),

@@ -39,6 +39,10 @@ key = "user"
 fold = "count"
 windows = ["lifetime"]
 
+[[source]]
+name = "default"
+personal_fields = "encrypt"
+
 [[intervention]]
 name = "big_cart"
 trigger = { event = "add_to_cart" }
@@ -151,7 +155,13 @@ impl Server {
 
     /// All records of a topic, as `midsession log read` prints them.
     pub fn log_read(topic: &str, data: &Path) -> Vec<Value> {
-        let output = Command::new(binary()).args(["log", "read", topic, "--data"]).arg(data).output().unwrap();
+        Self::log_read_with(topic, data, &[])
+    }
+
+    /// The same with further options.
+    pub fn log_read_with(topic: &str, data: &Path, options: &[&str]) -> Vec<Value> {
+        let mut command = Command::new(binary());
+        let output = command.args(["log", "read", topic, "--data"]).arg(data).args(options).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -31,12 +31,13 @@ fn the_assembly_weathers_every_storm() {
     assert!(replay.is_some() || least >= Some(10), "too calm: {total:?}");
 }
 
-const FAULTS: [(&str, Fault); 23] = [
+const FAULTS: [(&str, Fault); 24] = [
     ("dedupe off", Fault::Machine(Defect::DedupeOff)),
     ("merge of one neighbour only", Fault::Machine(Defect::MergesOne)),
     ("hand-off applied twice", Fault::Machine(Defect::HandoffTwice)),
     ("first decision wins removed", Fault::Machine(Defect::DecisionTwice)),
     ("consent read late", Fault::Machine(Defect::ConsentLate)),
+    ("consent not fanned out", Fault::Machine(Defect::ConsentNotFanned)),
     ("silent replay removed", Fault::ReplayAloud),
     ("fdatasync removed", Fault::NoSync),
     ("ack early", Fault::AckEarly),

@@ -32,6 +32,7 @@ pub fn behavior(data: &Path) -> Result<Vec<Log>, String> {
             "decision" => Record::Decision(serde_json::from_value(value).unwrap()),
             "behavior-handoff" => Record::Handoff(serde_json::from_value(value).unwrap()),
             "behavior-forward" => Record::Forward(serde_json::from_value(value).unwrap()),
+            "behavior-told" => Record::Told(serde_json::from_value(value).unwrap()),
             other => return Err(format!("{partition}/{offset}: an unknown schema {other}")),
         };
         log.push((stamp_ms, record));
@@ -71,6 +72,7 @@ pub fn routed_once(logs: &[Log]) -> Result<(), String> {
         let id = match record {
             Record::Handoff(handoff) => handoff.id,
             Record::Forward(forward) => forward.id,
+            Record::Told(told) => told.id,
             _ => continue,
         };
         if !seen.insert(id) {

@@ -55,6 +55,8 @@ pub enum Defect {
     CapsAtAsk,
     /// A withdrawal that was overtaken by another event on its way does not reach the session.
     ConsentInOrder,
+    /// What a user says on one device holds there alone.
+    ConsentNotFanned,
     /// What was shown is forgotten when it expires, though it may be on the page.
     PaintedExpires,
     /// What was answered is taken back all the same.

@@ -165,6 +165,7 @@ impl Stream {
             let user = ShopperId::User(handoff.user_id.clone());
             self.partials.lifetimes.give(&user, midsession_machine::partial::unpack(lifetimes));
         }
+        self.joins(&handoff.user_id, &handoff.visitor_id, out);
         let Some(shopper) = self.shoppers[index as usize].as_mut() else { return };
         shopper.sessions.reserve_exact(handoff.sessions.len());
         shopper.pass_over_silences(self.now_ms, &self.idle_thresholds);
@@ -224,6 +225,7 @@ impl Stream {
                 emit(session, &self.currencies, self.now_ms, out);
             }
         }
+        self.narrow_home(&handoff.user_id, out);
         for candidate in handoff.pending {
             let cause = self.output_id();
             let candidate = asked_again(candidate, ShopperId::User(handoff.user_id.clone()), cause);

@@ -7,6 +7,7 @@
 mod apply;
 mod config;
 mod decisions;
+mod household;
 mod identity;
 mod room;
 mod seen;

@@ -3,7 +3,7 @@
 use crate::apply::emit;
 use crate::shopper::{Shopper, Visitor};
 use crate::stream::Stream;
-use midsession_event::{Consent, SessionState, ShopperId};
+use midsession_event::{SessionState, ShopperId};
 use midsession_machine::Effect;
 use serde::{Deserialize, Serialize};
 
@@ -25,8 +25,7 @@ fn worth(shopper: &Shopper) -> u8 {
 
 /// How much a visitor is missed. A withdrawn consent must hold, and a login is not to be told again.
 fn worth_of(visitor: &Visitor) -> u8 {
-    let restricts = visitor.consent.is_some_and(|said| said.consent != Consent::FULL);
-    if restricts { 2 } else { u8::from(!visitor.attachments.is_empty()) }
+    if visitor.is_restricted() { 2 } else { u8::from(!visitor.attachments.is_empty() || visitor.household.is_some()) }
 }
 
 /// The slot to be freed: from `next` on around the slots, the least of the first few that are taken.

@@ -1,5 +1,6 @@
 //! What a partition keeps of one shopper, and of one visitor.
 
+use crate::household::{Heard, Household};
 use crate::seen::Seen;
 use midsession_event::{CapEntry, Consent, DecisionId, SessionId, SessionState, ShopperId, Str, UserId};
 use midsession_machine::{Candidate, Facts, Session};
@@ -133,6 +134,10 @@ pub struct Visitor {
     pub attachments: Vec<Attachment>,
     /// What was last said in a `consent` event: nothing but another one widens it.
     pub consent: Option<Said>,
+    /// What they were told that the user they are attached to allows.
+    pub heard: Option<Box<Heard>>,
+    /// Of a user: their devices and their word.
+    pub household: Option<Box<Household>>,
     /// How many events were in the last second that there was one in.
     pub in_second: Pace,
     /// In the last minute.
@@ -178,6 +183,9 @@ pub struct Said {
     pub consent: Consent,
     /// Event time. Epoch ms.
     pub time_ms: i64,
+    /// As which user it was said (a hash of the id); 0 for nobody.
+    #[serde(default)]
+    pub by: i64,
 }
 
 /// An interval of event time in which a visitor is a user.

@@ -1,12 +1,15 @@
 //! The state of a partition and the way of a record through it.
 
 use crate::apply::is_reaction;
+use crate::household::mark_of;
 use crate::room::Room;
 use crate::shopper::{Said, Shopper, Tally, Visitor};
 use crate::snapshot::Snapshot;
 use crate::sweep::Sweep;
 use crate::{Config, Defect};
-use midsession_event::{DecisionId, Event, EventName, OutputId, PartitionId, Record, SessionId, ShopperId, Str};
+use midsession_event::{
+    DecisionId, Event, EventName, Forward, OutputId, PartitionId, Record, SessionId, ShopperId, Str, UserId,
+};
 use midsession_machine::{Candidate, Definitions, Effect, Map, Names, Partials, Session, Timers, View};
 use serde::{Deserialize, Serialize};
 
@@ -97,6 +100,8 @@ pub struct Counters {
     /// Shoppers whose lifetime was forgotten because a partition has too many. The partials know it.
     #[serde(skip)]
     pub lifetimes_dropped: u64,
+    /// Devices that are no longer told of their user's consent because that user has too many.
+    pub devices_dropped: u64,
 }
 
 /// What the last event record did: for timelines.
@@ -144,6 +149,7 @@ impl Counters {
             visitors_dropped: self.visitors_dropped + other.visitors_dropped,
             fields_dropped: self.fields_dropped + other.fields_dropped,
             lifetimes_dropped: self.lifetimes_dropped + other.lifetimes_dropped,
+            devices_dropped: self.devices_dropped + other.devices_dropped,
         }
     }
 
@@ -219,9 +225,15 @@ impl Stream {
             }
             Record::Forward(forward) => self.is_new(forward.id).then(|| {
                 self.counters.arrived += 1;
-                let shopper = self.shopper_index(&ShopperId::User(forward.user_id), out);
-                self.apply_event(shopper, &forward.event, definitions, out)
+                let Forward { user_id, mut event, .. } = *forward;
+                self.apply_at_home(user_id, &mut event, definitions, out)
             }),
+            Record::Told(told) => {
+                if self.is_new(told.id) {
+                    self.on_told(*told, out);
+                }
+                None
+            }
         };
         self.sweep_some();
         seam
@@ -334,7 +346,7 @@ impl Stream {
                     + shopper.caps.capacity() * size_of::<midsession_event::CapEntry>()
             })
             .sum();
-        let visitors: usize = self.visitors.iter().flatten().map(|(_, visitor)| visitor.seen.heap_bytes()).sum();
+        let visitors: usize = self.visitors.iter().flatten().map(|(_, visitor)| visitor.heap_bytes()).sum();
         shoppers
             + visitors
             + self.shoppers.capacity() * size_of::<Option<Shopper>>()
@@ -394,14 +406,22 @@ impl Stream {
             return Seam::Duplicate;
         }
         if event.name == EventName::Consent {
+            out.push(self.evidence_of(&event));
+        }
+        let Some((_, state)) = &mut self.visitors[visitor as usize] else { return Seam::Keyless };
+        let mut is_word = false;
+        if event.name == EventName::Consent {
             match state.consent {
                 // A later word has overtaken it: that one goes on to hold.
                 Some(said) if said.time_ms > event.occurred_at_ms => event.consent = said.consent,
-                _ => state.consent = Some(Said { consent: event.consent, time_ms: event.occurred_at_ms }),
+                _ => {
+                    state.consent = Some(Said { consent: event.consent, time_ms: event.occurred_at_ms, by: 0 });
+                    is_word = true;
+                }
             }
-        } else if let Some(said) = state.consent {
+        } else if let Some(word) = state.word(event.user_id.as_ref()) {
             // Another tab, a server, a source's default: none of them brings back what was withdrawn.
-            event.consent = event.consent.and(said.consent);
+            event.consent = event.consent.and(word);
         }
         if event.consent.is_refusal() && event.name != EventName::Consent && !self.config.has(Defect::ConsentLate) {
             self.counters.refused += 1;
@@ -411,16 +431,40 @@ impl Stream {
         event.bot |= !is_reaction(&event.name) && state.is_hasty(event.occurred_at_ms);
         match self.home_of(visitor, &key, &event, out) {
             Some(user) => {
+                if let Some((_, state)) = self.visitors[visitor as usize].as_mut().filter(|_| is_word)
+                    && let Some(said) = &mut state.consent
+                {
+                    said.by = mark_of(&user);
+                }
                 self.counters.forwarded += 1;
                 let id = self.output_id();
-                out.push(Effect::Forward(Box::new(midsession_event::Forward { id, user_id: user, event })));
+                out.push(Effect::Forward(Box::new(Forward { id, user_id: user, event })));
                 Seam::Forwarded
             }
-            None => {
-                let shopper = self.shopper_index(&key, out);
-                self.apply_event(shopper, &event, definitions, out)
-            }
+            None => match key {
+                ShopperId::User(user) => self.apply_at_home(user, &mut event, definitions, out),
+                visitor => {
+                    let shopper = self.shopper_index(&visitor, out);
+                    self.apply_event(shopper, &event, definitions, out)
+                }
+            },
         }
+    }
+
+    /// Applies an event at the home of its user, whose word on consent holds for all of their devices.
+    fn apply_at_home<D: Definitions>(
+        &mut self,
+        user: UserId,
+        event: &mut Event,
+        definitions: &D,
+        out: &mut Vec<Effect>,
+    ) -> Seam {
+        if self.comes_home(&user, event, out) {
+            self.counters.refused += 1;
+            return Seam::Refused;
+        }
+        let shopper = self.shopper_index(&ShopperId::User(user), out);
+        self.apply_event(shopper, event, definitions, out)
     }
 
     /// Takes a shopper out of this partition; what leads to their sessions stays.

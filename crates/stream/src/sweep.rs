@@ -138,10 +138,19 @@ impl Stream {
             Some(to_ms) => to_ms > now_ms - horizon_ms,
             None => visitor.last_stamp_ms > now_ms - memory_ms,
         });
-        if visitor.consent.is_some() && visitor.last_stamp_ms <= now_ms - memory_ms {
-            visitor.consent = None;
+        let is_forgotten = visitor.last_stamp_ms <= now_ms - memory_ms;
+        if is_forgotten {
+            (visitor.consent, visitor.heard) = (None, None);
         }
-        if visitor.seen.is_empty() && visitor.attachments.is_empty() && visitor.consent.is_none() {
+        if let Some(household) = &mut visitor.household {
+            household.devices.retain(|device| device.stamp_ms > now_ms - memory_ms);
+            household.word.take_if(|_| is_forgotten);
+            if household.is_empty() {
+                visitor.household = None;
+            }
+        }
+        let says_nothing = visitor.consent.is_none() && visitor.heard.is_none() && visitor.household.is_none();
+        if visitor.seen.is_empty() && visitor.attachments.is_empty() && says_nothing {
             self.by_visitor.remove(id);
             self.visitors[index] = None;
             self.free_visitors.push(index as u32);

@@ -138,7 +138,8 @@ export interface DeadLetter {
   hint: string | null;
   owner: string | null;
   event_id: string | null;
-  payload: string;
+  /** Its bytes are kept, encrypted: asked for one by one. */
+  has_payload: boolean;
 }
 export interface Stage {
   name: string;

@@ -273,7 +273,10 @@ describe("live", () => {
       await page.locator(".decisions tr", { hasText: "Just now" }).getByText("clicked").waitFor();
       await page.goto(`${mock.url}/#/dead-letters`);
       mock.batch({ dead_letters: [{ ...mock.world.newDeadLetter(Date.now() + 1_000), message: "Quite wrong" }] });
-      await page.locator(".letter", { hasText: "Quite wrong" }).waitFor();
+      await page.locator(".letter", { hasText: "Quite wrong" }).click();
+      // Its bytes are asked for, not sent along.
+      await page.getByRole("button", { name: "Show the event" }).click();
+      await page.locator(".payload", { hasText: "e-1" }).waitFor();
     }));
 });
 

@@ -70,6 +70,10 @@ export async function startMock(world: World): Promise<Mock> {
       case "decisions":
         return void json(response, 200, { decisions: world.decisions });
       case "dead-letters":
+        if (first) {
+          const payload = world.payloads.get(Number(first));
+          return void (payload === undefined ? problem(response, 404, "No such dead letter.") : json(response, 200, { offset: Number(first), payload }));
+        }
         return void json(response, 200, { dead_letters: world.deadLetters });
       case "sessions": {
         if (first) {

@@ -27,6 +27,8 @@ export class World {
   readonly sessions: Session[] = [];
   readonly decisions: Decision[] = [];
   readonly deadLetters: DeadLetter[] = [];
+  /** What is asked for one by one: the bytes, by offset. */
+  readonly payloads = new Map<number, string>();
   interventions: Intervention[];
   #offset = 0;
 
@@ -161,7 +163,7 @@ export class World {
 
   newDeadLetter(at_ms: number): DeadLetter {
     const { text } = this;
-    const kinds: Partial<DeadLetter>[] = [
+    const kinds: (Partial<DeadLetter> & { payload: string })[] = [
       {
         code: "type",
         field: "products[0].price",
@@ -172,8 +174,11 @@ export class World {
       { code: "missing", field: "name", message: text("The event has no name"), hint: text("Every event needs a name, such as page_view."), payload: JSON.stringify({ event_id: "e-18", visitor_id: text("v-88"), page: { url: text("https://shop.example/lamps") } }) },
       { code: "json", field: null, message: text("This is not JSON"), hint: text("The text ends in the middle of an object."), payload: text('{"event_id":"e-19","name":"page_view","page":{"url":') },
     ];
+    const { payload, ...kind } = this.pick(kinds);
+    const offset = ++this.#offset;
+    this.payloads.set(offset, payload);
     return {
-      offset: ++this.#offset,
+      offset,
       stamp_ms: at_ms,
       source: this.pick(sources).name,
       code: "type",
@@ -182,8 +187,8 @@ export class World {
       hint: null,
       owner: "tracker",
       event_id: text("e-17"),
-      payload: "",
-      ...this.pick(kinds),
+      has_payload: true,
+      ...kind,
     };
   }
 

@@ -1,7 +1,7 @@
 //! What the console shows: overview, sessions, decisions, dead letters.
 
 use super::{Access, Call, Listener, Route};
-use crate::backend::{SessionsQuery, Unreadable};
+use crate::backend::{Refusal, SessionsQuery, Unreadable};
 use crate::reply::{self, Response};
 use http::{Method, StatusCode};
 use serde_json::Value;
@@ -47,14 +47,46 @@ pub(super) const ROUTES: &[Route] = &[
     }),
     route(
         "/v1/dead-letters",
-        "Refused events with reason, field and original bytes, newest first",
+        "Refused events with reason, field and whose job it is, newest first; their bytes are encrypted",
         &[LIMIT_QUERY],
         |call, _| {
             let limit = call.count("limit", LIMIT, LIMIT_MAX);
             Box::pin(async move { reply::json(StatusCode::OK, &call.app.backend.dead_letters(limit).await) })
         },
     ),
+    route(
+        "/v1/dead-letters/{offset}",
+        "The original bytes of a refused event; that they were looked at is put on record",
+        &[],
+        |call, _| Box::pin(async move { dead_letter(&call).await }),
+    ),
+    Route {
+        listener: Listener::Admin,
+        method: Method::DELETE,
+        path: "/v1/personal/{id}",
+        access: Access::Admin,
+        summary: "Destroys the keys of a visitor's or user's personal fields: nothing of them can be read again",
+        query: &[],
+        handler: |call, _| {
+            Box::pin(async move { answer(call.app.backend.destroy_keys(call.param(0)).await.map(Some), "shopper") })
+        },
+    },
 ];
+
+async fn dead_letter(call: &Call) -> Response {
+    let Ok(offset) = call.param(0).parse() else {
+        return reply::problem(StatusCode::NOT_FOUND, "not_found", "a dead letter goes by its offset");
+    };
+    answer(call.app.backend.dead_letter_bytes(offset).await, "dead letter")
+}
+
+fn answer(value: Result<Option<Value>, Refusal>, what: &str) -> Response {
+    match value {
+        Ok(Some(value)) => reply::json(StatusCode::OK, &value),
+        Ok(None) => reply::problem(StatusCode::NOT_FOUND, "not_found", &format!("no {what} has this id")),
+        Err(refusal) => reply::refusal(&refusal),
+    }
+}
 
 async fn sessions(call: &Call) -> Response {
     let text = |name| call.query(name).filter(|text| !text.is_empty()).map(Into::into);

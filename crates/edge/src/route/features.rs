@@ -12,15 +12,18 @@ const QUERY: &[(&str, &str)] = &[
     ("profile", "a loaded feature profile, else 400; the configured one without it"),
 ];
 
+const USER_QUERY: &[(&str, &str)] =
+    &[QUERY[0], QUERY[1], ("source", "takes the id as this source's pages know it: hashed as the source hashes ids")];
+
 pub(super) const ROUTES: &[Route] = &[
     Route {
         listener: Listener::Admin,
         method: Method::GET,
         path: "/v1/features/user/{id}",
         access: Access::Admin,
-        summary: "Features of a user, by user id or visitor id",
-        query: QUERY,
-        handler: |call, _| Box::pin(async move { features(&call, "user", Entity::User(call.param(0))).await }),
+        summary: "Features of a user, by user id or visitor id; none once they have withdrawn personalization",
+        query: USER_QUERY,
+        handler: |call, _| Box::pin(async move { user(&call).await }),
     },
     Route {
         listener: Listener::Admin,
@@ -51,6 +54,17 @@ async fn of_field(call: &Call) -> Response {
         return reply::problem(StatusCode::NOT_FOUND, "key_unknown", &title);
     }
     features(call, &key.clone(), Entity::Field { key, id }).await
+}
+
+async fn user(call: &Call) -> Response {
+    let id = call.param(0);
+    let Some(source) = call.query("source") else { return features(call, "user", Entity::User(id)).await };
+    match call.app.collector.id_in(&source, &id) {
+        Some(id) => features(call, "user", Entity::User(id)).await,
+        None => {
+            reply::problem(StatusCode::BAD_REQUEST, "source_unknown", "no source of the configuration has this name")
+        }
+    }
 }
 
 async fn features(call: &Call, kind: &str, entity: Entity) -> Response {

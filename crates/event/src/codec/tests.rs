@@ -122,6 +122,17 @@ fn every_record_round_trips() {
         Record::Decision(Box::new(decision)),
         Record::Handoff(Box::new(handoff)),
         Record::Forward(Box::new(Forward { id, user_id: "u1".into(), event: Box::new(event) })),
+        Record::Told(Box::new(Told {
+            id,
+            visitor_id: "v1".into(),
+            user_id: "u1".into(),
+            consent: Consent::NONE,
+            said_at_ms: 5,
+            said_by: Some("v2".into()),
+            source: "shop".into(),
+            event_id: "e9".into(),
+            policy_version: Some("2026-11".into()),
+        })),
     ] {
         let bytes = record.encode().expect("encodes");
         assert_eq!(Record::decode(&bytes).expect("decodes"), record);
@@ -309,4 +320,24 @@ fn an_older_handoff_is_read() {
     bytes[4] = 4;
     assert_eq!(decode::<Handoff>(&bytes).expect("reads"), handoff);
     assert!(decode::<Handoff>(&bytes[..bytes.len() - 1]).is_err(), "one that is cut is none");
+}
+
+#[test]
+fn what_is_personal_and_its_evidence_round_trip() {
+    let personal = Personal {
+        event_id: "e1".into(),
+        source: "shop".into(),
+        received_at_us: 1,
+        kinds: vec!["email".into()],
+        sealed: vec![0xff, 0],
+    };
+    let bytes = encode(&personal).expect("encodes");
+    assert_eq!(decode::<Personal>(&bytes).expect("decodes"), personal);
+    assert_eq!(to_json(&bytes).expect("JSON").1["sealed"], "/wA=");
+    let cause = Some(OutputId { partition: PartitionId(3), offset: 9, ordinal: 1 });
+    let purposes = vec!["analytics".into()];
+    let evidence = Evidence { purposes, cause, said_by: Some("v1".into()), ..Evidence::new("consent", 5) };
+    let bytes = encode(&evidence).expect("encodes");
+    assert_eq!(decode::<Evidence>(&bytes).expect("decodes"), evidence);
+    assert_eq!(to_json(&bytes).expect("JSON").1["purposes"][0], "analytics");
 }

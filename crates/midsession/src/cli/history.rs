@@ -12,7 +12,6 @@ use crate::history::progress::Progress;
 use crate::history::sessions;
 use crate::history::sort::MEMORY_BYTES;
 use crate::history::table::Table;
-use crate::keys::Keys;
 use clap::{Args, ValueEnum};
 use midsession_collect::{Collector, Limits, Settings, Source};
 use midsession_edge::AsOf;
@@ -140,11 +139,7 @@ impl Setup {
             }
         }
         // Ids that a source hashes are the ones of the live path where its data folder is at hand.
-        let secret = if self.config.data.join("keys.toml").exists() {
-            crate::app::secret(&Keys::load(&self.config.data)?.signing_key)
-        } else {
-            [0; 32]
-        };
+        let secret = crate::privacy::ids_secret(&self.config)?.unwrap_or_default();
         let settings = Settings { limits: Limits::default(), secret, accept_any_key: true };
         let geo = self.config.geo_database.as_deref().map(crate::geo::open).transpose();
         let geo = geo.map_err(crate::app::geo_failure)?;

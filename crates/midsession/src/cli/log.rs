@@ -1,13 +1,15 @@
 //! `midsession log`: what the log holds, as JSON lines. Reads beside a running server through its folder.
 
 use super::{Failure, Global, out};
+use crate::config::Config;
 use clap::Subcommand;
+use midsession_engine_keystore::Reader;
 use midsession_engine_local::{RealDisk, View};
-use midsession_event::{PartitionId, Topic, to_json};
-use midsession_ports::Entry;
+use midsession_event::{PartitionId, Personal, Reject, Topic, decode, to_json};
+use midsession_ports::{Entry, Unopened};
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -22,7 +24,7 @@ pub(super) enum Command {
     },
     /// A topic as JSON lines: topic, partition, offset, timestamp, schema_version, key, value
     #[command(
-        after_help = "Examples:\n  midsession log read behavior\n  midsession log read decision --from 2026-11-23T10:00:00Z --follow"
+        after_help = "Examples:\n  midsession log read behavior\n  midsession log read decision --from 2026-11-23T10:00:00Z --follow\n  midsession log read behavior-pii --decrypt"
     )]
     Read {
         /// Which topic
@@ -39,6 +41,9 @@ pub(super) enum Command {
         /// Goes on with what comes
         #[arg(long)]
         follow: bool,
+        /// Opens what is encrypted on `behavior-pii` and `dead-letter`, where the keystore's files can be read
+        #[arg(long)]
+        decrypt: bool,
         /// The data folder
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
@@ -48,13 +53,14 @@ pub(super) enum Command {
 pub(super) fn run(global: &Global, command: Command) -> Result<(), Failure> {
     match command {
         Command::Topics { data } => topics(global, data),
-        Command::Read { topic, from, to, partition, follow, data } => {
+        Command::Read { topic, from, to, partition, follow, decrypt, data } => {
             let Some(topic) = Topic::parse(&topic) else {
                 let names: Vec<_> = Topic::ALL.iter().map(|topic| topic.name()).collect();
                 return Err(Failure::usage(format!("no topic `{topic}`")).hint(format!("one of: {}", names.join(", "))));
             };
             let (from, to) = (Bound::parse(&from)?, to.as_deref().map(Bound::parse).transpose()?);
-            read(global, topic, from, to, partition, follow, data)
+            let keys = if decrypt { Some(Keys::open(global, data.clone())?) } else { None };
+            read(global, topic, from, to, partition, follow, data, keys)
         }
     }
 }
@@ -127,6 +133,7 @@ impl Bound {
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "the options, one by one")]
 fn read(
     global: &Global,
     topic: Topic,
@@ -135,6 +142,7 @@ fn read(
     only: Option<u32>,
     follow: bool,
     data: Option<PathBuf>,
+    mut keys: Option<Keys>,
 ) -> Result<(), Failure> {
     let mut log = open(global, data)?;
     let partitions: Vec<PartitionId> =
@@ -157,7 +165,11 @@ fn read(
                 let Some(last) = entries.last() else { break };
                 *next = last.offset + 1;
                 for entry in entries.iter().filter(|entry| entry.offset < end) {
-                    out(&line(topic, *partition, entry).to_string());
+                    let mut line = line(topic, *partition, entry);
+                    if let Some(keys) = &mut keys {
+                        keys.open_in(entry, &mut line);
+                    }
+                    out(&line.to_string());
                 }
             }
         }
@@ -166,6 +178,50 @@ fn read(
         }
         std::thread::sleep(Duration::from_millis(200));
         log.refresh()?;
+    }
+}
+
+/// The keystore, read again when a key is not in it: its owner may have made it since.
+struct Keys {
+    config: Config,
+    reader: Reader,
+    read_at: Instant,
+}
+
+impl Keys {
+    fn open(global: &Global, data: Option<PathBuf>) -> Result<Self, Failure> {
+        let mut config = global.load()?;
+        config.data = data.unwrap_or(config.data);
+        Ok(Self { reader: crate::privacy::reader(&config)?, config, read_at: Instant::now() })
+    }
+
+    fn unseal(&mut self, bound: &str, sealed: &[u8]) -> Result<Vec<u8>, Unopened> {
+        match self.reader.unseal(bound, sealed) {
+            Err(Unopened::NoKey) if self.read_at.elapsed() > Duration::from_secs(1) => {
+                self.read_at = Instant::now();
+                if let Ok(reader) = crate::privacy::reader(&self.config) {
+                    self.reader = reader;
+                }
+                self.reader.unseal(bound, sealed)
+            }
+            other => other,
+        }
+    }
+
+    /// Puts what can be opened into a line, or why it can't.
+    fn open_in(&mut self, entry: &Entry, line: &mut Value) {
+        let Some(value) = entry.value.as_deref() else { return };
+        let (field, opened) = if let Ok(reject) = decode::<Reject>(value) {
+            ("payload", crate::privacy::letter(&reject, |bound, sealed| self.unseal(bound, sealed)).map(Value::from))
+        } else if let Ok(personal) = decode::<Personal>(value) {
+            ("fields", crate::privacy::personal(&personal, |bound, sealed| self.unseal(bound, sealed)))
+        } else {
+            return;
+        };
+        match opened {
+            Ok(opened) => line["value"][field] = opened,
+            Err(cause) => line["sealed"] = cause.to_string().into(),
+        }
     }
 }
 

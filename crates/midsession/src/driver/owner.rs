@@ -127,6 +127,15 @@ impl<D: Definitions> Owner<D> {
         self.slots.iter().map(|slot| &slot.stream).find(|stream| stream.partition() == partition)
     }
 
+    /// Below this offset of a partition everything that was read has taken effect, and what came of it is durable.
+    pub fn durable_below(&self, partition: PartitionId) -> i64 {
+        let next = self.slots.iter().find(|slot| slot.stream.partition() == partition).map_or(0, |slot| slot.next);
+        if matches!(self.flight, Flight::None) && self.pending.records.is_empty() {
+            return next;
+        }
+        self.around.log.position(partition).min(next)
+    }
+
     /// Whether a partition still replays: its state is one of the past.
     pub fn is_replaying(&self, partition: PartitionId) -> bool {
         self.slots.iter().any(|slot| slot.stream.partition() == partition && slot.is_replaying())
@@ -274,7 +283,7 @@ impl<D: Definitions> Owner<D> {
                 slot.tick_under_way = false;
                 None
             }
-            Record::Decision(_) | Record::Handoff(_) => None,
+            Record::Decision(_) | Record::Handoff(_) | Record::Told(_) => None,
         };
         if let Some(event) = event.filter(|event| matches!(event.name, EventName::Painted | EventName::Dismiss))
             && let Some(decision) = event.decision_id.as_ref().and_then(|id| id.parse().ok())
@@ -336,6 +345,15 @@ impl<D: Definitions> Owner<D> {
                 let (key, partition) =
                     (forward.user_id.clone(), partition_of(forward.user_id.as_str(), self.partitions));
                 self.append(Topic::Behavior, partition, key.as_str(), forward.as_ref());
+            }
+            Effect::Tell(told) => {
+                let (key, partition) =
+                    (told.visitor_id.clone(), partition_of(told.visitor_id.as_str(), self.partitions));
+                self.append(Topic::Behavior, partition, key.as_str(), told.as_ref());
+            }
+            Effect::Evidence(evidence) => {
+                let key = evidence.kind.clone();
+                self.append(Topic::Governance, PartitionId(0), &key, evidence.as_ref());
             }
         }
     }

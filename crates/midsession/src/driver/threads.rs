@@ -33,6 +33,8 @@ pub struct Seen<'a, D> {
     pub now_ms: i64,
     /// The machine is still on its way through what took effect before the start: it knows less than was known.
     pub is_replaying: bool,
+    /// What came of the records below this offset is durable.
+    pub durable_below: i64,
 }
 
 /// A question to a partition, answered by its owner between slices.
@@ -250,7 +252,8 @@ fn run<D: Definitions>(mut owner: Owner<D>, desk: &Desk<D>, clock: &Clock) -> Re
         for (partition, question) in questions.drain(..) {
             if let Some(stream) = owner.stream(partition) {
                 let is_replaying = owner.is_replaying(partition);
-                question(Seen { stream, definitions: owner.definitions(), now_ms, is_replaying });
+                let durable_below = owner.durable_below(partition);
+                question(Seen { stream, definitions: owner.definitions(), now_ms, is_replaying, durable_below });
             }
         }
         *desk.progress.lock() = owner.progress();

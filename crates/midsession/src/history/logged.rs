@@ -75,7 +75,7 @@ impl<'a> Logged<'a> {
             Record::Forward(forward) => {
                 Some((ShopperId::User(forward.user_id.clone()), forward.event.event_id.0.clone()))
             }
-            Record::Tick(_) | Record::Decision(_) | Record::Handoff(_) => None,
+            Record::Tick(_) | Record::Decision(_) | Record::Handoff(_) | Record::Told(_) => None,
         }
     }
 

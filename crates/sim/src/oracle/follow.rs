@@ -1,6 +1,6 @@
 //! Reads whole logs into the oracle, in an order in which every cause comes before what it caused.
 
-use crate::oracle::{Act, Oracle};
+use crate::oracle::{Act, Oracle, Telling};
 use midsession_event::{Event, Record};
 
 /// A partition's records with their stamps, in order.
@@ -24,6 +24,7 @@ impl Oracle {
                     let cause = match record {
                         Record::Handoff(handoff) => Some(handoff.id),
                         Record::Forward(forward) => Some(forward.id),
+                        Record::Told(told) => Some(told.id),
                         _ => None,
                     };
                     if cause.is_some_and(|cause| next[cause.partition.0 as usize] as i64 <= cause.offset) {
@@ -44,6 +45,7 @@ impl Oracle {
                 self.retracted.clear();
                 self.capped.clear();
                 self.reacted.clear();
+                self.told.clear();
                 return Ok(());
             }
         }
@@ -64,11 +66,16 @@ impl Oracle {
             Record::Tick(_) | Record::Decision(_) => self.passes(partition, stamp_ms),
             Record::Handoff(handoff) => {
                 let id = (handoff.id.partition.0, handoff.id.offset, handoff.id.ordinal);
-                self.handoff(partition, stamp_ms, id, handoff.user_id.as_str())?;
+                let (user, visitor) = (handoff.user_id.as_str(), handoff.visitor_id.as_str());
+                self.handoff((partition, offset), stamp_ms, id, user, visitor)?;
             }
             Record::Forward(forward) => {
                 let id = (forward.id.partition.0, forward.id.offset, forward.id.ordinal);
-                self.forward(partition, stamp_ms, id, forward.user_id.as_str())?;
+                self.forward((partition, offset), stamp_ms, id, forward.user_id.as_str())?;
+            }
+            Record::Told(told) => {
+                let id = (told.id.partition.0, told.id.offset, told.id.ordinal);
+                self.is_told(partition, stamp_ms, id, Telling::from(&**told))?;
             }
         }
         Ok(())

@@ -5,16 +5,19 @@
 
 mod act;
 mod follow;
+mod household;
 mod identity;
 mod person;
 mod visit;
 
 pub use act::{Act, Piece, may_be_shown};
 pub use follow::{ActOf, Log};
+pub use household::Telling;
 pub use identity::Stay;
 pub use person::{Cap, Follows, Person, Shown};
 pub use visit::{Basket, Stand, Taken, Visit};
 
+use household::{Houses, Said};
 use identity::Whose;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -57,8 +60,10 @@ pub enum Fate {
 struct Visitor {
     seen: BTreeMap<(String, String), i64>,
     stays: Vec<Stay>,
-    /// The last word on consent: its event time and what it allows.
-    said: Option<(i64, i32)>,
+    /// The last word on consent that was said there.
+    said: Option<Said>,
+    /// What it was told that its user allows.
+    told: Option<Telling>,
 }
 
 /// Something on its way between partitions.
@@ -79,6 +84,9 @@ pub struct Oracle {
     visitors: BTreeMap<String, Visitor>,
     flights: BTreeMap<(u32, i64), Flight>,
     received: BTreeSet<(u32, i64, u32)>,
+    houses: Houses,
+    /// What users' homes told their devices, by the place of what caused it.
+    telling: BTreeMap<(u32, i64), Vec<Telling>>,
     order: u64,
     /// Silences so far: (shopper, session, threshold, at).
     pub silences: Vec<crate::probe::Silence>,
@@ -92,6 +100,8 @@ pub struct Oracle {
     pub capped: Vec<String>,
     /// Reports and answers: decision and name.
     pub reacted: Vec<(u128, String)>,
+    /// Devices told so far what their users allow.
+    pub told: Vec<Telling>,
 }
 
 impl Oracle {
@@ -128,12 +138,19 @@ impl Oracle {
         }
         visitor.seen.insert(act.key.clone(), stamp_ms);
         let mut act = act.clone();
-        match visitor.said {
-            Some((at_ms, said)) if act.name == "consent" && at_ms > act.time_ms => act.consent = said,
-            _ if act.name == "consent" => visitor.said = Some((act.time_ms, act.consent)),
+        let mut is_word = false;
+        match &visitor.said {
+            Some(said) if act.name == "consent" && said.at_ms > act.time_ms => act.consent = said.consent,
+            _ if act.name == "consent" => {
+                is_word = true;
+                visitor.said = Some(Said { at_ms: act.time_ms, consent: act.consent, by: None });
+            }
             // Nothing but another word on consent widens it.
-            Some((_, said)) => act.consent &= said,
-            None => {}
+            own => {
+                let open = visitor.stays.last().filter(|stay| stay.to_ms.is_none()).map(|stay| stay.user.as_str());
+                act.consent =
+                    household::allowed(own.as_ref(), visitor.told.as_ref(), open, act.user.as_deref(), act.consent);
+            }
         }
         if act.is_refusal() {
             return Fate::Refused;
@@ -150,10 +167,17 @@ impl Oracle {
             }
             None => Whose::Visitor,
         };
+        if let (Whose::User(user) | Whose::SignsIn(user), Some(said)) =
+            (&whose, visitor.said.as_mut().filter(|_| is_word))
+        {
+            said.by = Some(user.clone());
+        }
         let (user, moved) = match whose {
             Whose::Visitor => {
-                let user = act.visitor.is_none().then(|| act.user.clone()).flatten();
-                return self.take(partition, &key, user.as_deref(), stamp_ms, act);
+                return match act.user.as_ref().filter(|_| act.visitor.is_none()) {
+                    Some(user) => self.take_home(partition, offset, user, stamp_ms, act),
+                    None => self.take(partition, &key, None, stamp_ms, act),
+                };
             }
             Whose::User(user) => (user, None),
             Whose::SignsIn(user) => {
@@ -170,7 +194,14 @@ impl Oracle {
     }
 
     /// A hand-off is read at the user's home. An error says what is wrong with it.
-    pub fn handoff(&mut self, partition: u32, stamp_ms: i64, id: (u32, i64, u32), user: &str) -> Result<(), String> {
+    pub fn handoff(
+        &mut self,
+        (partition, offset): (u32, i64),
+        stamp_ms: i64,
+        id: (u32, i64, u32),
+        user: &str,
+        visitor: &str,
+    ) -> Result<(), String> {
         self.passes(partition, stamp_ms);
         if !self.received.insert(id) {
             return Ok(());
@@ -183,13 +214,20 @@ impl Oracle {
         let person = self.people.entry(format!("user:{user}")).or_default();
         person.home = partition;
         person.welcome(user, moved, &mut self.order, &self.rules);
+        let house = self.houses.entry(user.to_string()).or_default();
+        let mut tells = Vec::new();
+        house.joins(user, visitor, &mut tells);
+        if let Some(consent) = house.word() {
+            person.narrow(consent, &mut self.retracted);
+        }
+        self.tells((partition, offset), tells);
         Ok(())
     }
 
     /// A forwarded event is read at the user's home. `None`: it was read before.
     pub fn forward(
         &mut self,
-        partition: u32,
+        (partition, offset): (u32, i64),
         stamp_ms: i64,
         id: (u32, i64, u32),
         user: &str,
@@ -207,7 +245,68 @@ impl Oracle {
             ));
         }
         let act = flight.act.take().ok_or(format!("a second forward {id:?}"))?;
-        Ok(Some(self.take(partition, &format!("user:{user}"), Some(user), stamp_ms, &act)))
+        Ok(Some(self.take_home(partition, offset, user, stamp_ms, &act)))
+    }
+
+    /// A device is told what its user allows. An error says what is wrong with it.
+    pub fn is_told(&mut self, partition: u32, stamp_ms: i64, id: (u32, i64, u32), told: Telling) -> Result<(), String> {
+        self.passes(partition, stamp_ms);
+        if !self.received.insert(id) {
+            return Ok(());
+        }
+        let sent = self.telling.get_mut(&(id.0, id.1)).ok_or(format!("{told:?} {id:?} that nothing caused"))?;
+        let at = sent.iter().position(|sent| *sent == told).ok_or(format!("{told:?} {id:?}, but {sent:?} was sent"))?;
+        sent.remove(at);
+        let Some(visitor) = self.visitors.get_mut(&format!("visitor:{}", told.visitor)) else { return Ok(()) };
+        let open = visitor.stays.last().filter(|stay| stay.to_ms.is_none());
+        let is_overtaken =
+            visitor.told.as_ref().is_some_and(|before| before.user == told.user && before.at_ms > told.at_ms);
+        if open.is_some_and(|open| open.user == told.user) && !is_overtaken {
+            visitor.told = Some(told);
+        }
+        Ok(())
+    }
+
+    /// An act arrives at its user's home: their word holds for it, and one on consent for all of their devices.
+    fn take_home(&mut self, partition: u32, offset: i64, user: &str, stamp_ms: i64, act: &Act) -> Fate {
+        let house = self.houses.entry(user.to_string()).or_default();
+        let (mut act, mut tells) = (act.clone(), Vec::new());
+        match &act.visitor {
+            Some(visitor) if act.name == "logout" => house.parts(visitor),
+            Some(visitor) => house.joins(user, visitor, &mut tells),
+            None => {}
+        }
+        if act.name == "consent" {
+            let (holds, is_word) = house.says(user, act.visitor.as_deref(), act.time_ms, act.consent, &mut tells);
+            act.consent = holds;
+            if let Some(person) = self.people.get_mut(&format!("user:{user}")).filter(|_| is_word) {
+                person.narrow(holds, &mut self.retracted);
+            }
+        } else {
+            act.consent = house.leaves(act.consent);
+        }
+        self.tells((partition, offset), tells);
+        if act.is_refusal() {
+            return Fate::Refused;
+        }
+        self.take(partition, &format!("user:{user}"), Some(user), stamp_ms, &act)
+    }
+
+    fn tells(&mut self, place: (u32, i64), tells: Vec<Telling>) {
+        self.told.extend(tells.iter().cloned());
+        self.telling.entry(place).or_default().extend(tells);
+    }
+
+    /// Whether features of somebody (`visitor:ID` or `user:ID`) may be read: not once they have withdrawn that.
+    pub fn may_read(&self, who: &str) -> bool {
+        let own = self.visitors.get(who).and_then(|visitor| visitor.said.as_ref()).map(|said| said.consent);
+        let house = who.strip_prefix("user:").and_then(|user| self.houses.get(user)).and_then(household::House::word);
+        own.into_iter().chain(house).all(may_be_shown)
+    }
+
+    /// What devices were to be told and have not been.
+    pub fn untold(&self) -> Option<&Telling> {
+        self.telling.values().flatten().next()
     }
 
     /// A decision is read: does it take effect, and if it is to be shown, does it still hold?

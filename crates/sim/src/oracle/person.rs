@@ -230,6 +230,19 @@ impl Person {
         kept
     }
 
+    /// Nothing but this is allowed any more, on whichever device.
+    pub fn narrow(&mut self, consent: i32, retracted: &mut Vec<u128>) {
+        self.visits.iter_mut().for_each(|visit| visit.consent &= consent);
+        let Self { visits, shown, .. } = self;
+        shown.retain(|shown| {
+            let stays = visits.iter().any(|visit| visit.id == shown.visit && may_be_shown(visit.consent));
+            if !stays {
+                retracted.push(shown.decision);
+            }
+            stays
+        });
+    }
+
     /// Takes over what is known of a visitor.
     pub fn welcome(&mut self, user: &str, mut moved: Person, order: &mut u64, rules: &Rules) {
         let is_live = |visit: &Visit| visit.stand == Stand::Live;

@@ -1,6 +1,6 @@
-//! Events that could not be accepted: which field, why, whose fault, what to do, and the bytes as they came.
+//! Events that could not be accepted: which field, why, whose fault, what to do, and on request the bytes as they came.
 import { useState } from "preact/hooks";
-import type { DeadLetter } from "../api.ts";
+import { get, type DeadLetter } from "../api.ts";
 import { shortId, time } from "../format.ts";
 import { deadLetters, letterId, loaded } from "../live.ts";
 import { Loading, PaneTitle, SourceTag, Title } from "../parts/bits.tsx";
@@ -10,9 +10,49 @@ import { go, href, route } from "../route.ts";
 import { wide } from "../use.ts";
 import { humanise, ownerWords, sentence } from "../words.ts";
 
-function Letter({ letter }: { letter: DeadLetter }) {
-  const rows = lines(letter.payload, letter.field);
+/** The bytes are encrypted: whoever wants to see them asks, and that is put on record. */
+function Bytes({ letter }: { letter: DeadLetter }) {
+  const [payload, setPayload] = useState<string>();
+  const [failed, setFailed] = useState<string>();
+  if (!letter.has_payload) return <p class="note">Nothing of it was kept.</p>;
+  if (payload === undefined) {
+    const show = () => {
+      setFailed(undefined);
+      get<{ payload: string }>(`/v1/dead-letters/${letter.offset}`).then(
+        (answer) => setPayload(answer.payload),
+        (error: unknown) => setFailed(error instanceof Error ? error.message : String(error)),
+      );
+    };
+    return (
+      <div class="note">
+        <p>The event as it came is encrypted. That you look at it is put on record.</p>
+        <button type="button" class="button" onClick={show}>
+          Show the event
+        </button>
+        {failed && <p role="alert">{failed}</p>}
+      </div>
+    );
+  }
+  const rows = lines(payload, letter.field);
   const marked = rows.some((row) => row.fault);
+  return (
+    <>
+      <div class="payload" role="region" aria-label="The event as it came" tabIndex={0}>
+        <pre>
+          {rows.map((row, index) => (
+            <code key={index} class={row.fault ? "line line-fault" : "line"}>
+              {row.text || " "}
+              {row.fault && <span class="hidden"> (field at fault)</span>}
+            </code>
+          ))}
+        </pre>
+      </div>
+      {letter.field && !marked && <p class="note">The field does not stand in the event: it is missing.</p>}
+    </>
+  );
+}
+
+function Letter({ letter }: { letter: DeadLetter }) {
   return (
     <section class="pane" aria-label="One rejected event">
       <div class="pane-head">
@@ -63,17 +103,7 @@ function Letter({ letter }: { letter: DeadLetter }) {
           <b>What to do:</b> {sentence(letter.hint)}
         </p>
       )}
-      <div class="payload" role="region" aria-label="The event as it came" tabIndex={0}>
-        <pre>
-          {rows.map((row, index) => (
-            <code key={index} class={row.fault ? "line line-fault" : "line"}>
-              {row.text || " "}
-              {row.fault && <span class="hidden"> (field at fault)</span>}
-            </code>
-          ))}
-        </pre>
-      </div>
-      {letter.field && !marked && <p class="note">The field does not stand in the event: it is missing.</p>}
+      <Bytes key={letterId(letter)} letter={letter} />
     </section>
   );
 }

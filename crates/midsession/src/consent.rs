@@ -1,0 +1,75 @@
+//! When a word on consent holds everywhere: on the device that said it, at the user's home, and on their other devices.
+
+use crate::app::Inner;
+use crate::assemble::Assembly;
+use crate::driver::Seen;
+use midsession_edge::{Consented, Sender, Unreadable};
+use midsession_event::{PartitionId, ShopperId, Topic, partition_of};
+use std::time::Duration;
+
+/// How long a sender waits at most; then it is told to ask again.
+const WITHIN: Duration = Duration::from_secs(5);
+/// How often it is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+impl Inner {
+    /// Returns once these words are durable in the partition of each of their shopper's devices.
+    pub(crate) async fn consented(&self, said: Vec<Consented>) -> Result<(), Unreadable> {
+        let all = futures_util::future::try_join_all(said.into_iter().map(|said| self.reaches_all(said)));
+        tokio::time::timeout(WITHIN, all).await.unwrap_or(Err(Unreadable::Busy)).map(|_| ())
+    }
+
+    /// Of each of these, whether what is personal of them may be kept, as of all that is durable.
+    pub(crate) async fn may_keep(&self, whose: Vec<Sender>) -> Result<Vec<bool>, Unreadable> {
+        futures_util::future::try_join_all(whose.into_iter().map(|sender| self.may_keep_of(sender))).await
+    }
+
+    async fn may_keep_of(&self, (visitor, user): Sender) -> Result<bool, Unreadable> {
+        let mut user = user;
+        if let Some(visitor) = visitor {
+            let entered = partition_of(visitor.as_str(), self.driver.partitions());
+            let visitor = ShopperId::Visitor(visitor);
+            let asked = move |seen: Seen<'_, Assembly>| (seen.stream.may_read(&visitor), seen.stream.user_of(&visitor));
+            let (may, attached) = self.driver.read(entered, asked).await?;
+            if !may {
+                return Ok(false);
+            }
+            if let (None, Some(ShopperId::User(attached))) = (&user, attached) {
+                user = Some(attached);
+            }
+        }
+        let Some(user) = user else { return Ok(true) };
+        let home = partition_of(user.as_str(), self.driver.partitions());
+        self.driver.read(home, move |seen| seen.stream.may_read(&ShopperId::User(user))).await
+    }
+
+    /// Where it came in, what came of it is durable: it has been sent on to the user's home, if there is one. There, what
+    /// came of that is: it has been sent on to all other devices.
+    async fn reaches_all(&self, said: Consented) -> Result<(), Unreadable> {
+        let entered = PartitionId(said.partition);
+        self.settles(entered, said.offset + 1).await?;
+        let Some(visitor) = said.visitor_id else { return Ok(()) };
+        let user = match said.user_id {
+            Some(user) => Some(user),
+            None => {
+                let visitor = ShopperId::Visitor(visitor);
+                match self.driver.look(entered, move |seen| seen.stream.user_of(&visitor)).await? {
+                    Some(ShopperId::User(user)) => Some(user),
+                    _ => None,
+                }
+            }
+        };
+        let Some(user) = user else { return Ok(()) };
+        let home = partition_of(user.as_str(), self.driver.partitions());
+        let end = self.log.extent(Topic::Behavior, home).map_err(|error| Unreadable::Stopped(error.to_string()))?.end;
+        self.settles(home, end).await
+    }
+
+    /// Returns once all that came of a partition's records below this offset is durable.
+    async fn settles(&self, partition: PartitionId, below: i64) -> Result<(), Unreadable> {
+        while self.driver.look(partition, |seen| seen.durable_below).await? < below {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,122 @@
+//! What a user allows on all of their devices, told plainly.
+
+use std::collections::BTreeMap;
+
+/// A word on consent: event time, what it allows, and as which user it was said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Event time. Epoch ms.
+    pub at_ms: i64,
+    /// Purposes, as bits.
+    pub consent: i32,
+    /// Who was signed in.
+    pub by: Option<String>,
+}
+
+/// What a device is told.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Telling {
+    /// The device.
+    pub visitor: String,
+    /// Whose word.
+    pub user: String,
+    /// Purposes, as bits.
+    pub consent: i32,
+    /// Event time. Epoch ms.
+    pub at_ms: i64,
+}
+
+impl From<&midsession_event::Told> for Telling {
+    fn from(told: &midsession_event::Told) -> Self {
+        Self {
+            visitor: told.visitor_id.to_string(),
+            user: told.user_id.to_string(),
+            consent: told.consent.0,
+            at_ms: told.said_at_ms,
+        }
+    }
+}
+
+/// A user with their devices.
+#[derive(Clone, Debug, Default)]
+pub struct House {
+    devices: Vec<String>,
+    /// The last word: event time and what it allows.
+    word: Option<(i64, i32)>,
+}
+
+/// All of them, by user.
+pub type Houses = BTreeMap<String, House>;
+
+impl House {
+    /// What the user's word allows.
+    pub fn word(&self) -> Option<i32> {
+        self.word.map(|(_, consent)| consent)
+    }
+
+    /// What the user's word leaves.
+    pub fn leaves(&self, consent: i32) -> i32 {
+        self.word.map_or(consent, |(_, word)| word & consent)
+    }
+
+    /// A device does something as this user; a new one is told their word.
+    pub fn joins(&mut self, user: &str, visitor: &str, tells: &mut Vec<Telling>) {
+        if self.devices.iter().any(|known| known == visitor) {
+            return;
+        }
+        self.devices.push(visitor.to_string());
+        if let Some((at_ms, consent)) = self.word {
+            tells.push(Telling { visitor: visitor.to_string(), user: user.to_string(), consent, at_ms });
+        }
+    }
+
+    /// A device signs out.
+    pub fn parts(&mut self, visitor: &str) {
+        self.devices.retain(|known| known != visitor);
+    }
+
+    /// The user says something; every other device is told. What holds then, and whether this is it.
+    pub fn says(
+        &mut self,
+        user: &str,
+        said_by: Option<&str>,
+        at_ms: i64,
+        consent: i32,
+        tells: &mut Vec<Telling>,
+    ) -> (i32, bool) {
+        if let Some((_, word)) = self.word.filter(|(before_ms, _)| *before_ms > at_ms) {
+            return (word, false);
+        }
+        self.word = Some((at_ms, consent));
+        for visitor in self.devices.iter().filter(|visitor| Some(visitor.as_str()) != said_by) {
+            tells.push(Telling { visitor: visitor.clone(), user: user.to_string(), consent, at_ms });
+        }
+        (consent, true)
+    }
+}
+
+/// What an event may be used for: by the device's own word, and what it was told. `open` is who is signed in there.
+pub fn allowed(
+    own: Option<&Said>,
+    told: Option<&Telling>,
+    open: Option<&str>,
+    named: Option<&str>,
+    consent: i32,
+) -> i32 {
+    let told = told.filter(|told| open == Some(&told.user) && named.is_none_or(|named| named == told.user));
+    let word = match (own, told) {
+        (None, None) => return consent,
+        (Some(own), None) => own.consent,
+        (None, Some(told)) => told.consent,
+        // Two words of the same person: the later one.
+        (Some(own), Some(told)) if own.by.as_ref() == Some(&told.user) => {
+            if own.at_ms > told.at_ms {
+                own.consent
+            } else {
+                told.consent
+            }
+        }
+        (Some(own), Some(told)) => own.consent & told.consent,
+    };
+    word & consent
+}

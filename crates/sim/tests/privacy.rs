@@ -1,0 +1,162 @@
+//! Personal fields, refused events and consent in the real binary, as docs/privacy.md has them.
+
+use crate::http::Connection;
+use crate::server::{ADMIN_TOKEN, Server, WRITE_KEY};
+use serde_json::{Value, json};
+use std::path::Path;
+
+struct Shop {
+    server: Server,
+    collector: Connection,
+    admin: Connection,
+    sent: u32,
+}
+
+impl Shop {
+    fn open(data: &Path) -> Self {
+        let server = Server::start(data, None);
+        let collector = Connection::open(&server.collector).unwrap();
+        let admin = Connection::open(&server.admin).unwrap();
+        Self { server, collector, admin, sent: 0 }
+    }
+
+    /// Sends an event; it is durable when this returns.
+    fn send(&mut self, mut event: Value) {
+        self.sent += 1;
+        let id = format!("e{}", self.sent);
+        event.as_object_mut().unwrap().entry("event_id").or_insert(id.into());
+        let path = format!("/v1/events?key={WRITE_KEY}");
+        let (status, body) = self.collector.ask("POST", &path, &[], &event.to_string()).unwrap();
+        assert_eq!(status, 200, "{body}");
+    }
+
+    fn admin(&mut self, method: &str, path: &str) -> (u16, Value) {
+        let bearer = format!("Bearer {ADMIN_TOKEN}");
+        let (status, body) = self.admin.ask(method, path, &[("authorization", &bearer)], "").unwrap();
+        (status, serde_json::from_str(&body).unwrap())
+    }
+}
+
+/// The values of a topic.
+fn values(topic: &str, data: &Path, options: &[&str]) -> Vec<Value> {
+    Server::log_read_with(topic, data, options).into_iter().map(|line| line["value"].clone()).collect()
+}
+
+#[test]
+fn personal_fields_are_read_with_their_keys_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut shop = Shop::open(&data);
+    shop.send(json!({"event_id": "e1", "name": "sign_up", "visitor_id": "v1", "user_id": "u1",
+        "properties": {"email": "jane@example.com", "plan": "gold"}}));
+    shop.send(json!({"event_id": "e2", "name": "sign_up", "visitor_id": "v2", "properties": {"phone": "5551234567"}}));
+    // Refused: it has no name.
+    shop.send(json!({"event_id": "e3", "visitor_id": "v1", "properties": {"email": "joe@example.com"}}));
+    assert_eq!(
+        values("behavior", &data, &[]).iter().find(|event| event["event_id"] == "e1").unwrap()["properties"],
+        json!({"plan": "gold"})
+    );
+    let plain: Vec<Value> =
+        values("behavior-pii", &data, &["--decrypt"]).into_iter().map(|it| it["fields"].clone()).collect();
+    let by_kind = |fields: &Value| plain.iter().any(|it| it == fields);
+    assert_eq!(plain.len(), 2);
+    assert!(
+        by_kind(&json!({"email": {"email": "jane@example.com"}}))
+            && by_kind(&json!({"phone": {"phone": "5551234567"}}))
+    );
+    assert!(values("behavior-pii", &data, &[]).iter().all(|it| it["fields"].is_null() && it["sealed"].is_string()));
+    let letter = |options: &[&str]| values("dead-letter", &data, options).remove(0);
+    assert_eq!((letter(&[])["code"].clone(), letter(&[])["payload"].clone()), (json!("name_missing"), Value::Null));
+    assert!(letter(&["--decrypt"])["payload"].as_str().unwrap().contains("joe@example.com"));
+    // The console's way: the list without bytes, the bytes one by one, and that somebody looked.
+    let mut listed = shop.admin("GET", "/v1/dead-letters");
+    while listed.1["dead_letters"].as_array().is_none_or(Vec::is_empty) {
+        listed = shop.admin("GET", "/v1/dead-letters");
+    }
+    assert!(!listed.1.to_string().contains("joe@"), "{listed:?}");
+    let (status, opened) = shop.admin("GET", "/v1/dead-letters/0");
+    assert!(status == 200 && opened["payload"].as_str().unwrap().contains("joe@example.com"), "{opened}");
+    assert_eq!(shop.admin("GET", "/v1/dead-letters/7").0, 404);
+    let evidence = values("governance", &data, &[]);
+    assert_eq!((&evidence[0]["kind"], &evidence[0]["detail"]), (&json!("opened"), &json!("dead-letter/0/0")));
+    // No file of the data folder but the keystore's has anything of it, and that nothing in the clear.
+    for planted in ["jane@example.com", "joe@example.com", "5551234567"] {
+        let hits = files(&data).into_iter().filter(|path| holds(path, planted)).collect::<Vec<_>>();
+        assert!(hits.is_empty(), "{planted} is in {hits:?}");
+    }
+    // A restart knows the keys; a destroyed one is known to nobody.
+    shop.server.kill();
+    let mut shop = Shop::open(&data);
+    assert_eq!(values("behavior-pii", &data, &["--decrypt"]).iter().filter(|it| it["fields"].is_object()).count(), 2);
+    assert_eq!(shop.admin("DELETE", "/v1/personal/u1"), (200, json!({"id": "u1", "keys": 1})));
+    let left: Vec<Value> =
+        values("behavior-pii", &data, &["--decrypt"]).into_iter().map(|it| it["fields"].clone()).collect();
+    assert_eq!(left.iter().filter(|it| it.is_object()).count(), 1, "{left:?}");
+    assert!(!left.iter().any(|it| it.to_string().contains("jane")));
+    assert!(values("governance", &data, &[]).iter().any(|it| it["kind"] == "key_destroyed"));
+}
+
+#[test]
+fn consent_withdrawn_on_the_phone_holds_for_the_laptop_when_it_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut shop = Shop::open(&data);
+    for device in ["phone", "laptop"] {
+        shop.send(json!({"name": "login", "visitor_id": device, "user_id": "u1"}));
+    }
+    shop.send(json!({"name": "product_view", "visitor_id": "laptop", "products": [{"id": "p1", "price": 9.0}],
+        "properties": {"email": "jane@example.com"}}));
+    let mut read = shop.admin("GET", "/v1/features/user/u1");
+    for _ in 0..1_000 {
+        if read.0 == 200 && read.1["features"]["product_view_count_5m"] == 1 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        read = shop.admin("GET", "/v1/features/user/u1");
+    }
+    assert_eq!(read.1["features"]["product_view_count_5m"], 1);
+    shop.send(json!({"event_id": "c1", "name": "consent", "visitor_id": "phone", "consent": "none",
+        "properties": {"policy_version": "2026-11"}}));
+    // Answered: it holds. Nothing is read, and nothing is made of what the laptop goes on to do.
+    for id in ["u1", "laptop", "phone"] {
+        assert_eq!(shop.admin("GET", &format!("/v1/features/user/{id}")).0, 404, "{id}");
+    }
+    let told = values("governance", &data, &[]);
+    let told: Vec<Value> = told
+        .iter()
+        .map(|it| json!([it["kind"], it["visitor_id"], it["said_by"], it["purposes"], it["policy_version"]]))
+        .collect();
+    assert_eq!(told[0], json!(["consent", "phone", "phone", [], "2026-11"]));
+    let sessions = values("session", &data, &[]).len();
+    for _ in 0..3 {
+        shop.send(json!({"name": "add_to_cart", "visitor_id": "laptop", "products": [{"id": "p1", "price": 90.0}]}));
+    }
+    // Nor is anything personal kept, whichever device it comes from.
+    shop.send(json!({"name": "sign_up", "visitor_id": "laptop", "properties": {"email": "joe@example.com"}}));
+    assert_eq!(values("behavior-pii", &data, &[]).len(), 1, "what was said before");
+    // A word of somebody else, answered after what came before it has been read.
+    shop.send(json!({"name": "consent", "visitor_id": "laptop", "consent": "none"}));
+    let told = values("governance", &data, &[]);
+    assert!(
+        told.iter()
+            .any(|it| it["kind"] == "consent_applied" && it["visitor_id"] == "laptop" && it["said_by"] == "phone")
+    );
+    let forwarded = Server::log_read("behavior", &data).into_iter().filter(|line| line["schema"] == "behavior-forward");
+    let forwarded = forwarded.filter(|line| line["value"]["event"]["name"] == "add_to_cart").count();
+    assert_eq!(forwarded, 0, "the laptop's partition sends nothing on");
+    let later: Vec<Value> = values("session", &data, &[]).split_off(sessions);
+    assert!(later.iter().all(|session| session["add_to_carts"] == 0), "{later:?}");
+    assert!(values("decision", &data, &[]).iter().all(|decision| decision["outcome"] != "served"));
+    // The answer is repeated for a word that comes again.
+    shop.send(json!({"event_id": "c1", "name": "consent", "visitor_id": "phone", "consent": "none"}));
+}
+
+fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// Journals are compressed: what is short and stands once is in there as it is.
+fn holds(path: &Path, text: &str) -> bool {
+    std::fs::read(path).unwrap().windows(text.len()).any(|window| window == text.as_bytes())
+}

@@ -1,0 +1,312 @@
+//! A user's devices and their last word on consent, kept at the user's home; and what a device was told of it.
+//!
+//! What a user says on one device, or has the shop's server say, holds on all of them: at home at once, and in the partition
+//! of each attached visitor from the record on that tells it there. Whoever attaches later is told then.
+
+use crate::Defect;
+use crate::shopper::{Said, Visitor};
+use crate::stream::Stream;
+use midsession_event::{
+    Consent, Event, EventId, EventName, Evidence, OutputId, PropertyValue, Purpose, ShopperId, SourceId, Str, Told,
+    UserId, VisitorId, hash64,
+};
+use midsession_machine::Effect;
+use serde::{Deserialize, Serialize};
+
+/// Devices of one user; over it the one that was heard least lately is no longer told.
+const DEVICES_MAX: usize = 64;
+
+/// What a user's home keeps for all of their devices.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Household {
+    /// Attached visitors, in the order in which they came.
+    pub devices: Vec<Device>,
+    /// The user's last word, from whichever device.
+    pub word: Option<Word>,
+}
+
+/// An attached visitor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Which.
+    pub visitor: VisitorId,
+    /// Stamp of the last record from there. Epoch ms.
+    pub stamp_ms: i64,
+}
+
+/// A word with where it came from, to be told on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Word {
+    /// What was said, and when.
+    pub said: Said,
+    /// On which device.
+    pub said_by: Option<VisitorId>,
+    /// Through which source.
+    pub source: SourceId,
+    /// In which event.
+    pub event_id: EventId,
+    /// Under which policy.
+    pub policy_version: Option<Str>,
+}
+
+/// What a visitor was told that their user allows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Heard {
+    /// Who.
+    pub user: UserId,
+    /// What.
+    pub said: Said,
+}
+
+impl Household {
+    /// Nothing that would be missed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.devices.is_empty() && self.word.is_none()
+    }
+
+    /// Whether this device is a new one.
+    fn hear(&mut self, visitor: &VisitorId, now_ms: i64, dropped: &mut u64) -> bool {
+        if let Some(known) = self.devices.iter_mut().find(|device| device.visitor == *visitor) {
+            known.stamp_ms = now_ms;
+            return false;
+        }
+        if self.devices.len() >= DEVICES_MAX {
+            let least = (0..self.devices.len()).min_by_key(|at| self.devices[*at].stamp_ms);
+            least.map(|at| self.devices.remove(at));
+            *dropped += 1;
+        }
+        self.devices.push(Device { visitor: visitor.clone(), stamp_ms: now_ms });
+        true
+    }
+}
+
+impl Visitor {
+    /// Bytes held beside its slot, by the sizes of their containers.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let household = self
+            .household
+            .as_ref()
+            .map_or(0, |household| size_of::<Household>() + household.devices.capacity() * size_of::<Device>());
+        self.seen.heap_bytes() + household + self.heard.as_ref().map_or(0, |_| size_of::<Heard>())
+    }
+
+    /// What holds for an event of theirs that names this user, if any: the device's own word, and the word of the user it
+    /// is attached to. Of two words of the same person the later one holds, else what both allow.
+    pub(crate) fn word(&self, user: Option<&UserId>) -> Option<Consent> {
+        let open = self.attachments.last().filter(|attachment| attachment.to_ms.is_none());
+        let heard = self.heard.as_deref().filter(|heard| {
+            open.is_some_and(|open| open.user == heard.user) && user.is_none_or(|user| *user == heard.user)
+        });
+        match (&self.consent, heard) {
+            (own, None) => own.map(|said| said.consent),
+            (None, Some(heard)) => Some(heard.said.consent),
+            (Some(own), Some(heard)) if own.by == mark_of(&heard.user) => {
+                Some(if own.time_ms > heard.said.time_ms { own.consent } else { heard.said.consent })
+            }
+            (Some(own), Some(heard)) => Some(own.consent.and(heard.said.consent)),
+        }
+    }
+
+    /// Whether a word restricts what may be made of them.
+    pub(crate) fn is_restricted(&self) -> bool {
+        let household = self.household.as_ref().and_then(|household| household.word.as_ref());
+        let words = [self.consent, self.heard.as_ref().map(|heard| heard.said), household.map(|word| word.said)];
+        words.iter().flatten().any(|said| said.consent != Consent::FULL)
+    }
+}
+
+/// A user in a [`Said`].
+pub(crate) fn mark_of(user: &UserId) -> i64 {
+    // As bits: a snapshot has no unsigned numbers.
+    hash64(&[user.as_str()]).cast_signed()
+}
+
+/// The policy that a shopper saw, as the event names it.
+fn policy_of(event: &Event) -> Option<Str> {
+    match event.properties.get("policy_version") {
+        Some(PropertyValue::Text(version)) => Some(version.clone()),
+        _ => None,
+    }
+}
+
+impl Stream {
+    /// Whether features of a shopper may be read: not once they have withdrawn that.
+    pub fn may_read(&self, shopper: &ShopperId) -> bool {
+        let known = self.by_visitor.get(shopper).and_then(|index| self.visitors[*index as usize].as_ref());
+        let Some((_, state)) = known else { return true };
+        let household = state.household.as_ref().and_then(|household| household.word.as_ref());
+        let words = [state.consent, household.map(|word| word.said)];
+        words.iter().flatten().all(|said| said.consent.allows(Purpose::Personalization))
+    }
+
+    /// The visitors attached to a user at home here.
+    pub fn devices_of(&self, user: &UserId) -> Vec<VisitorId> {
+        let index = self.by_visitor.get(&ShopperId::User(user.clone()));
+        let state = index.and_then(|index| self.visitors[*index as usize].as_ref());
+        let household = state.and_then(|(_, state)| state.household.as_ref());
+        household.into_iter().flat_map(|household| &household.devices).map(|device| device.visitor.clone()).collect()
+    }
+
+    /// An event has come home: the user's word holds for it, and one on consent for all of their devices. Whether nothing
+    /// may be made of it.
+    pub(crate) fn comes_home(&mut self, user: &UserId, event: &mut Event, out: &mut Vec<Effect>) -> bool {
+        if event.name == EventName::Logout {
+            if let Some(visitor) = &event.visitor_id {
+                self.leaves(user, visitor);
+            }
+        } else if let Some(visitor) = &event.visitor_id {
+            self.joins(user, visitor, out);
+        }
+        if event.name == EventName::Consent {
+            self.says(user, event, out);
+            return false;
+        }
+        let Some(said) = self.household(user).word.as_ref().map(|word| word.said) else { return false };
+        event.consent = event.consent.and(said.consent);
+        event.consent.is_refusal() && !self.config.has(Defect::ConsentLate)
+    }
+
+    /// A device comes to a user, or is heard again. A new one is told what the user allows.
+    pub(crate) fn joins(&mut self, user: &UserId, visitor: &VisitorId, out: &mut Vec<Effect>) {
+        let now_ms = self.now_ms;
+        let mut dropped = 0;
+        let household = self.household(user);
+        let is_new = household.hear(visitor, now_ms, &mut dropped);
+        let word = household.word.clone().filter(|_| is_new);
+        self.counters.devices_dropped += dropped;
+        if let Some(word) = word {
+            self.tell(user, visitor.clone(), &word, out);
+        }
+    }
+
+    fn leaves(&mut self, user: &UserId, visitor: &VisitorId) {
+        self.household(user).devices.retain(|device| device.visitor != *visitor);
+    }
+
+    /// What the user's word leaves of what moves in with a device.
+    pub(crate) fn narrow_home(&mut self, user: &UserId, out: &mut Vec<Effect>) {
+        if let Some(said) = self.household(user).word.as_ref().map(|word| word.said) {
+            self.narrow(user, said.consent, out);
+        }
+    }
+
+    /// The user says what is allowed.
+    fn says(&mut self, user: &UserId, event: &mut Event, out: &mut Vec<Effect>) {
+        let household = self.household(user);
+        let before = household.word.as_ref().map(|word| word.said);
+        if let Some(said) = before.filter(|said| said.time_ms > event.occurred_at_ms) {
+            // A later word has overtaken it: that one goes on to hold.
+            event.consent = said.consent;
+            return;
+        }
+        let said = Said { consent: event.consent, time_ms: event.occurred_at_ms, by: mark_of(user) };
+        let word = Word {
+            said,
+            said_by: event.visitor_id.clone(),
+            source: event.source.clone(),
+            event_id: event.event_id.clone(),
+            policy_version: policy_of(event),
+        };
+        household.word = Some(word.clone());
+        if self.config.has(Defect::ConsentNotFanned) {
+            return;
+        }
+        let devices: Vec<VisitorId> =
+            self.household(user).devices.iter().map(|device| device.visitor.clone()).collect();
+        for visitor in devices.into_iter().filter(|visitor| Some(visitor) != event.visitor_id.as_ref()) {
+            self.tell(user, visitor, &word, out);
+        }
+        self.narrow(user, said.consent, out);
+    }
+
+    fn tell(&mut self, user: &UserId, visitor_id: VisitorId, word: &Word, out: &mut Vec<Effect>) {
+        if self.config.has(Defect::ConsentNotFanned) {
+            return;
+        }
+        let id = self.output_id();
+        out.push(Effect::Tell(Box::new(Told {
+            id,
+            visitor_id,
+            user_id: user.clone(),
+            consent: word.said.consent,
+            said_at_ms: word.said.time_ms,
+            said_by: word.said_by.clone(),
+            source: word.source.clone(),
+            event_id: word.event_id.clone(),
+            policy_version: word.policy_version.clone(),
+        })));
+    }
+
+    /// Takes from the user's sessions what is no longer allowed, and takes back what was shown in them.
+    fn narrow(&mut self, user: &UserId, consent: Consent, out: &mut Vec<Effect>) {
+        let Some(index) = self.by_id.get(&ShopperId::User(user.clone())).copied() else { return };
+        self.keep_shopper(index);
+        let Some(shopper) = self.shoppers[index as usize].as_mut() else { return };
+        for session in &mut shopper.sessions {
+            session.consent = session.consent.and(consent);
+        }
+        let sessions = &shopper.sessions;
+        shopper.shown.retain(|shown| {
+            let session = sessions.iter().find(|session| session.id == shown.session_id);
+            // Of a visit that is long over only what was shown may be left.
+            let left = session.map_or(consent, |session| session.consent);
+            let stays = left.allows(Purpose::Personalization);
+            if !stays {
+                let visitor_id = session.and_then(|session| session.visitor.clone());
+                out.push(Effect::Retract { decision_id: shown.decision_id, visitor_id });
+            }
+            stays
+        });
+    }
+
+    /// A visitor's partition is told what their user allows. Who is somebody else by now is not concerned.
+    pub(crate) fn on_told(&mut self, told: Told, out: &mut Vec<Effect>) {
+        let Some(index) = self.by_visitor.get(&ShopperId::Visitor(told.visitor_id.clone())).copied() else { return };
+        self.keep_visitor(index);
+        let Some((_, state)) = self.visitors[index as usize].as_mut() else { return };
+        let open = state.attachments.last().filter(|attachment| attachment.to_ms.is_none());
+        let before = state.heard.as_deref().filter(|heard| heard.user == told.user_id).map(|heard| heard.said);
+        let is_theirs = open.is_some_and(|open| open.user == told.user_id);
+        if !is_theirs || before.is_some_and(|said| said.time_ms > told.said_at_ms) {
+            return;
+        }
+        let said = Said { consent: told.consent, time_ms: told.said_at_ms, by: mark_of(&told.user_id) };
+        state.heard = Some(Box::new(Heard { user: told.user_id.clone(), said }));
+        let mut evidence = self.evidence("consent_applied", told.consent);
+        evidence.visitor_id = Some(told.visitor_id);
+        evidence.user_id = Some(told.user_id);
+        evidence.said_by = told.said_by;
+        evidence.source = Some(told.source);
+        evidence.event_id = Some(told.event_id);
+        evidence.said_at_ms = told.said_at_ms;
+        evidence.policy_version = told.policy_version;
+        out.push(Effect::Evidence(Box::new(evidence)));
+    }
+
+    /// Evidence of what a shopper said, as they said it.
+    pub(crate) fn evidence_of(&self, event: &Event) -> Effect {
+        let mut evidence = self.evidence("consent", event.consent);
+        evidence.visitor_id.clone_from(&event.visitor_id);
+        evidence.user_id.clone_from(&event.user_id);
+        evidence.said_by.clone_from(&event.visitor_id);
+        evidence.source = Some(event.source.clone());
+        evidence.event_id = Some(event.event_id.clone());
+        evidence.said_at_ms = event.occurred_at_ms;
+        evidence.policy_version = policy_of(event);
+        Effect::Evidence(Box::new(evidence))
+    }
+
+    fn evidence(&self, kind: &str, consent: Consent) -> Evidence {
+        let cause = OutputId { partition: self.partition, offset: self.offset, ordinal: 0 };
+        Evidence { purposes: consent.purposes(), cause: Some(cause), ..Evidence::new(kind, self.now_ms) }
+    }
+
+    fn household(&mut self, user: &UserId) -> &mut Household {
+        let index = self.visitor_index(&ShopperId::User(user.clone()));
+        let now_ms = self.now_ms;
+        // Invariant: `visitor_index` has just found or made it.
+        let (_, state) = self.visitors[index as usize].get_or_insert_with(|| unreachable!("it is there"));
+        state.last_stamp_ms = now_ms;
+        state.household.get_or_insert_default()
+    }
+}

@@ -1,0 +1,235 @@
+//! Consent over all devices of a user: withdrawn on the phone while the laptop clicks.
+
+mod support;
+
+use midsession_event::{
+    Consent, Event, EventName, Evidence, PartitionId, Purpose, Record, ShopperId, VisitorId, partition_of,
+};
+use midsession_machine::Effect;
+use midsession_stream::{Config, Seam, Stream};
+use support::Nothing;
+
+const PARTITIONS: u32 = 16;
+const START_MS: i64 = 1_700_000_000_000;
+
+/// Partitions with what they send each other.
+struct World {
+    streams: Vec<Stream>,
+    next: Vec<i64>,
+    /// On their way, by partition.
+    routed: Vec<(PartitionId, Record)>,
+    evidence: Vec<Evidence>,
+    made: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        let config = Config { partitions: PARTITIONS, ..Config::default() };
+        let streams = (0..PARTITIONS).map(|number| Stream::new(PartitionId(number), config)).collect();
+        Self { streams, next: vec![0; PARTITIONS as usize], routed: Vec::new(), evidence: Vec::new(), made: 0 }
+    }
+
+    fn append(&mut self, partition: PartitionId, at_ms: i64, record: Record) -> Option<Seam> {
+        let index = partition.0 as usize;
+        let (offset, mut out) = (self.next[index], Vec::new());
+        self.next[index] += 1;
+        let seam = self.streams[index].on_record(offset, at_ms, record, &Nothing, &mut out);
+        for effect in out {
+            let (key, record) = match effect {
+                Effect::Handoff(handoff) => (handoff.user_id.to_string(), Record::Handoff(handoff)),
+                Effect::Forward(forward) => (forward.user_id.to_string(), Record::Forward(forward)),
+                Effect::Tell(told) => (told.visitor_id.to_string(), Record::Told(told)),
+                Effect::Evidence(evidence) => {
+                    self.evidence.push(*evidence);
+                    continue;
+                }
+                _ => continue,
+            };
+            self.routed.push((partition_of(&key, PARTITIONS), record));
+        }
+        seam
+    }
+
+    /// What is on its way arrives; what became of the events.
+    fn arrive(&mut self, at_ms: i64) -> Vec<Seam> {
+        let mut seams = Vec::new();
+        while !self.routed.is_empty() {
+            let (partition, record) = self.routed.remove(0);
+            seams.extend(self.append(partition, at_ms, record));
+        }
+        seams
+    }
+
+    fn event(&mut self, visitor: Option<&str>, user: Option<&str>, name: EventName, at_ms: i64) -> Event {
+        self.made += 1;
+        let mut event = Event::new("shop".into(), format!("e{}", self.made).into(), name, at_ms);
+        event.visitor_id = visitor.map(Into::into);
+        event.user_id = user.map(Into::into);
+        event
+    }
+
+    /// An event enters; what became of it there, and at home once all has arrived.
+    fn send(&mut self, event: Event) -> Vec<Seam> {
+        let at_ms = event.occurred_at_ms;
+        let mut seams: Vec<Seam> = self.enter(event).into_iter().collect();
+        seams.extend(self.arrive(at_ms));
+        seams
+    }
+
+    fn enter(&mut self, event: Event) -> Option<Seam> {
+        let (partition, at_ms) = (partition_of(event.key(), PARTITIONS), event.occurred_at_ms);
+        self.append(partition, at_ms, Record::Event(Box::new(event)))
+    }
+
+    fn does(&mut self, visitor: &str, name: EventName, at_ms: i64) -> Vec<Seam> {
+        let event = self.event(Some(visitor), None, name, at_ms);
+        self.send(event)
+    }
+
+    fn signs_in(&mut self, visitor: &str, user: &str, at_ms: i64) {
+        let login = self.event(Some(visitor), Some(user), EventName::Login, at_ms);
+        self.send(login);
+    }
+
+    fn says(&mut self, visitor: Option<&str>, user: Option<&str>, consent: Consent, at_ms: i64) -> Event {
+        let mut event = self.event(visitor, user, EventName::Consent, at_ms);
+        (event.consent, event.consent_said) = (consent, true);
+        event
+    }
+
+    fn home(&self, user: &str) -> &Stream {
+        &self.streams[partition_of(user, PARTITIONS).0 as usize]
+    }
+
+    /// How many facts there are of a user.
+    fn facts(&self, user: &str) -> usize {
+        let home = self.home(user);
+        home.view(&ShopperId::User(user.into()), home.as_of().1).map_or(0, |view| view.facts.all().len())
+    }
+
+    fn may_read(&self, user: &str) -> bool {
+        self.home(user).may_read(&ShopperId::User(user.into()))
+    }
+}
+
+/// Phone, laptop and home in three partitions, so that what is told takes its way.
+fn at_home() -> World {
+    let places = ["phone", "laptop", "u1"].map(|key| partition_of(key, PARTITIONS));
+    assert!(places[0] != places[1] && places[1] != places[2] && places[0] != places[2]);
+    let mut world = World::new();
+    world.signs_in("phone", "u1", START_MS);
+    world.signs_in("laptop", "u1", START_MS + 1_000);
+    assert_eq!(world.home("u1").devices_of(&"u1".into()), ["phone".into(), "laptop".into()] as [VisitorId; 2]);
+    world
+}
+
+#[test]
+fn withdrawn_on_the_phone_while_the_laptop_clicks() {
+    let mut world = at_home();
+    world.does("laptop", EventName::ProductView, START_MS + 2_000);
+    let before = world.facts("u1");
+    assert!(before > 0 && world.may_read("u1"));
+    // The word enters at the phone's partition and travels; meanwhile the laptop goes on.
+    let word = world.says(Some("phone"), None, Consent::NONE, START_MS + 3_000);
+    assert_eq!(world.enter(word), Some(Seam::Forwarded));
+    let click = world.event(Some("laptop"), None, EventName::AddToCart, START_MS + 3_001);
+    assert_eq!(world.enter(click), Some(Seam::Forwarded), "the laptop's partition has not been told yet");
+    let seams = world.arrive(START_MS + 3_002);
+    assert!(matches!(seams[..], [Seam::Applied(_), Seam::Refused]), "at home it holds at once: {seams:?}");
+    assert_eq!(world.facts("u1"), before + 1, "nothing but the word itself");
+    assert!(!world.may_read("u1"));
+    // From the record on that tells it there, nothing leaves the laptop's partition.
+    assert_eq!(world.does("laptop", EventName::AddToCart, START_MS + 4_000), [Seam::Refused]);
+    assert_eq!(world.does("phone", EventName::PageView, START_MS + 4_001), [Seam::Refused]);
+    assert_eq!(world.facts("u1"), before + 1);
+    // The evidence: what was said where, and where it holds.
+    let told: Vec<(&str, Option<&str>, Option<&str>)> = world
+        .evidence
+        .iter()
+        .map(|it| {
+            (it.kind.as_str(), it.visitor_id.as_ref().map(|id| id.as_str()), it.said_by.as_ref().map(|id| id.as_str()))
+        })
+        .collect();
+    assert_eq!(told, [("consent", Some("phone"), Some("phone")), ("consent_applied", Some("laptop"), Some("phone"))]);
+    assert!(world.evidence.iter().all(|it| it.purposes.is_empty() && it.cause.is_some()));
+    // Only a word brings it back, and that from any device too.
+    let word = world.says(Some("laptop"), None, Consent::FULL, START_MS + 5_000);
+    world.send(word);
+    assert!(world.may_read("u1"));
+    for device in ["phone", "laptop"] {
+        let seams = world.does(device, EventName::PageView, START_MS + 6_000);
+        assert!(matches!(seams[..], [Seam::Forwarded, Seam::Applied(_)]), "{device}: {seams:?}");
+    }
+}
+
+#[test]
+fn said_by_the_shop_s_server_it_holds_on_every_device() {
+    let mut world = at_home();
+    let word = world.says(None, Some("u1"), Consent::NONE.with(Purpose::Analytics, true), START_MS + 2_000);
+    world.send(word);
+    assert!(!world.may_read("u1"));
+    for device in ["phone", "laptop"] {
+        let seams = world.does(device, EventName::ProductView, START_MS + 3_000);
+        assert!(matches!(seams[..], [Seam::Forwarded, Seam::Applied(_)]), "counting goes on: {seams:?}");
+    }
+    let home = world.home("u1");
+    let (_, shopper) = home.shoppers_from(0).next().expect("the user");
+    assert!(shopper.sessions.iter().all(|session| session.consent == Consent::COOKIELESS), "{:?}", shopper.sessions);
+    let word = world.says(None, Some("u1"), Consent::NONE, START_MS + 4_000);
+    world.send(word);
+    for device in ["phone", "laptop"] {
+        assert_eq!(world.does(device, EventName::ProductView, START_MS + 5_000), [Seam::Refused], "{device}");
+    }
+}
+
+#[test]
+fn who_signs_in_later_is_told_and_who_signs_in_after_is_not_concerned() {
+    let mut world = at_home();
+    let word = world.says(Some("phone"), None, Consent::NONE, START_MS + 2_000);
+    world.send(word);
+    world.signs_in("tablet", "u1", START_MS + 3_000);
+    assert_eq!(world.does("tablet", EventName::PageView, START_MS + 4_000), [Seam::Refused], "told at once");
+    // The next person at the laptop is somebody else.
+    world.does("laptop", EventName::Logout, START_MS + 5_000);
+    world.signs_in("laptop", "u2", START_MS + 6_000);
+    let seams = world.does("laptop", EventName::PageView, START_MS + 7_000);
+    assert!(matches!(seams[..], [Seam::Forwarded, Seam::Applied(_)]), "{seams:?}");
+    assert!(world.may_read("u2") && !world.may_read("u1"));
+    // And what was said there before by somebody else goes on to hold.
+    let mut world = at_home();
+    world.does("laptop", EventName::Logout, START_MS + 2_000);
+    let word = world.says(Some("laptop"), None, Consent::NONE, START_MS + 3_000);
+    world.send(word);
+    world.signs_in("laptop", "u1", START_MS + 4_000);
+    let word = world.says(Some("phone"), None, Consent::FULL, START_MS + 5_000);
+    world.send(word);
+    assert_eq!(world.does("laptop", EventName::PageView, START_MS + 6_000), [Seam::Refused]);
+}
+
+#[test]
+fn the_later_word_holds_whichever_way_it_took() {
+    let mut world = at_home();
+    // Said first on the phone, but it is on its way for a while.
+    let slow = world.says(Some("phone"), None, Consent::FULL, START_MS + 2_000);
+    let word = world.says(Some("laptop"), None, Consent::NONE, START_MS + 3_000);
+    world.send(word);
+    let mut late = slow;
+    late.occurred_at_ms = START_MS + 2_500;
+    world.append(partition_of("phone", PARTITIONS), START_MS + 4_000, Record::Event(Box::new(late)));
+    world.arrive(START_MS + 4_000);
+    assert!(!world.may_read("u1"));
+    for device in ["phone", "laptop"] {
+        assert_eq!(world.does(device, EventName::PageView, START_MS + 5_000).last(), Some(&Seam::Refused), "{device}");
+    }
+}
+
+#[test]
+fn a_user_has_so_many_devices() {
+    let mut world = World::new();
+    for number in 0..70 {
+        world.signs_in(&format!("v{number}"), "u1", START_MS + number);
+    }
+    let devices = world.home("u1").devices_of(&"u1".into());
+    assert_eq!((devices.len(), world.home("u1").counters().devices_dropped), (64, 6));
+    assert_eq!(devices.first(), Some(&VisitorId::from("v6")), "the one that was heard least lately went");
+}
