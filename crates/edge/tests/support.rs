@@ -1,5 +1,9 @@
 //! A server on loopback with a log in memory and a backend of a few rows, and a client that speaks raw bytes.
 
+mod open;
+#[allow(unused_imports, reason = "not every test binary has a connection that stays open")]
+pub use open::Open;
+
 use midsession_collect::context::RowLimits;
 use midsession_collect::{Collector, ConsentMode, PersonalRule, Schemas, Settings, Source};
 use midsession_edge::*;
@@ -532,30 +536,4 @@ pub async fn ask(
 /// A native event of a visitor.
 pub fn event(id: &str) -> String {
     format!(r#"{{"event_id":"{id}","name":"page_view","visitor_id":"v1","occurred_at":1700000000000}}"#)
-}
-
-/// An open connection that is read as text.
-pub struct Open {
-    pub stream: TcpStream,
-    pub text: String,
-}
-
-impl Open {
-    pub async fn send(addr: std::net::SocketAddr, head: &str) -> Self {
-        let mut stream = TcpStream::connect(addr).await.expect("connects");
-        stream.write_all(head.as_bytes()).await.expect("writes");
-        Self { stream, text: String::new() }
-    }
-
-    /// Reads until the text holds this; false when the server closes before.
-    pub async fn until(&mut self, wanted: &str) -> bool {
-        let mut buffer = [0; 4096];
-        while !self.text.contains(wanted) {
-            match self.stream.read(&mut buffer).await {
-                Ok(read) if read > 0 => self.text.push_str(&String::from_utf8_lossy(&buffer[..read])),
-                _ => return false,
-            }
-        }
-        true
-    }
 }

@@ -1,5 +1,6 @@
 //! From text to tree: parsing by the `cel` crate, names, types and messages by us.
 
+use super::place::{at, offset_of, readable};
 use super::{
     Arithmetic, Compare, EVENT_FIELDS, ExprError, Field, Node, PRODUCT_FIELDS, Program, Scope, TextTest, Type, Which,
 };
@@ -478,30 +479,4 @@ fn start_of(tree: &IdedExpr) -> u64 {
 fn quoting_hint(a: Type, b: Type) -> Option<String> {
     let text_and_number = [a, b].contains(&Type::Text) && (a.is_number() || b.is_number());
     text_and_number.then(|| "text stands in quotes, numbers don't".to_owned())
-}
-
-/// The parser's message in fewer words.
-fn readable(message: &str) -> String {
-    let message = message.trim();
-    let short = message.split(" expecting ").next().unwrap_or(message);
-    if message.contains("Recursion limit") {
-        return "brackets are nested too deeply".to_owned();
-    }
-    let said = short.trim_start_matches("Syntax error:").trim();
-    if said.contains("<EOF>") { "the expression ends too early".to_owned() } else { said.to_owned() }
-}
-
-fn offset_of(source: &str, line: isize, column: isize) -> usize {
-    let lines = usize::try_from(line - 1).unwrap_or(0);
-    let start: usize = source.split_inclusive('\n').take(lines).map(str::len).sum();
-    let rest = &source[start.min(source.len())..];
-    let column = usize::try_from(column - 1).unwrap_or(0);
-    start + rest.char_indices().nth(column).map_or(rest.len(), |(offset, _)| offset)
-}
-
-fn at(source: &str, offset: usize, message: String, hint: Option<String>) -> ExprError {
-    let before = source.get(..offset).unwrap_or(source);
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    let (line, column) = (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1);
-    ExprError { offset, line, column, message, hint }
 }

@@ -14,6 +14,7 @@
 mod compile;
 mod field;
 mod node;
+mod place;
 
 pub use field::{EVENT_FIELDS, EventField, Field, PRODUCT_FIELDS, ProductField, Which};
 pub use node::{Arithmetic, Column, Compare, Env, Node, TextTest};
