@@ -1,8 +1,11 @@
 //! A server on loopback with a log in memory and a backend of a few rows, and a client that speaks raw bytes.
 
 mod open;
+mod tables;
+mod vault;
 #[allow(unused_imports, reason = "not every test binary has a connection that stays open")]
 pub use open::Open;
+pub use vault::MemoryVault;
 
 use midsession_collect::context::RowLimits;
 use midsession_collect::{Collector, ConsentMode, PersonalRule, Schemas, Settings, Source};
@@ -88,39 +91,6 @@ impl Log for MemoryLog {
     }
     fn on_commit(&self, _: Wake) {}
     fn keep_from(&self, _: &[Position]) {}
-}
-
-/// A vault in memory that turns all bits around; what has "full" in it finds no room.
-#[derive(Default)]
-pub struct MemoryVault {
-    pub fails_with: Mutex<Option<VaultError>>,
-}
-
-impl Vault for MemoryVault {
-    fn seal(&self, items: Vec<Seal>, _: i64, done: Locked) {
-        if let Some(cause) = self.fails_with.lock().expect("lock").clone() {
-            return done(Err(cause));
-        }
-        let sealed = |item: Seal| {
-            let whole = [item.bound.as_bytes(), b"|", &item.plain].concat();
-            let turned = whole.into_iter().map(|byte| !byte);
-            let is_full = String::from_utf8_lossy(&item.plain).contains("full");
-            (!is_full).then(|| midsession_event::SEALED.iter().copied().chain(turned).collect())
-        };
-        done(Ok(items.into_iter().map(sealed).collect()));
-    }
-    fn open(&self, bound: &str, sealed: &[u8]) -> Opened {
-        let whole: Vec<u8> = sealed[5..].iter().map(|byte| !byte).collect();
-        let plain = whole.strip_prefix(bound.as_bytes()).and_then(|rest| rest.strip_prefix(b"|"));
-        plain.map(<[u8]>::to_vec).ok_or(midsession_ports::Unopened::NotThis)
-    }
-    fn destroy(&self, whose: &[midsession_event::ShopperId]) -> Result<usize, VaultError> {
-        Ok(whose.len())
-    }
-    fn expire(&self, _: i64) {}
-    fn keys(&self) -> usize {
-        0
-    }
 }
 
 /// A backend of a few rows.
@@ -293,68 +263,6 @@ impl Interventions for Rows {
         let visitor = visitor_id.as_str().into();
         let connections = self.hub.connections_of(&visitor);
         Box::pin(async move { Ok(connections) })
-    }
-}
-
-impl Context for Rows {
-    fn enrich(&self, events: &mut [Event], now_ms: i64) -> Vec<EnrichmentMiss> {
-        let brands = self.context.lock().expect("lock");
-        let mut misses = Vec::new();
-        for event in events {
-            for product in &mut event.products {
-                match brands.iter().find(|row| row.id == product.id.0) {
-                    Some(row) => product.brand = row.values.text("brand").cloned(),
-                    None => misses.push(EnrichmentMiss {
-                        kind: ContextKind::Product,
-                        id: Some(product.id.0.clone()),
-                        owner: "catalogue".into(),
-                        source: event.source.clone(),
-                        event_id: event.event_id.clone(),
-                        misses: 1,
-                        at_ms: now_ms,
-                    }),
-                }
-            }
-        }
-        misses
-    }
-    fn row_limits(&self) -> RowLimits {
-        RowLimits { row_bytes: 100 }
-    }
-    fn put(&self, rows: Vec<midsession_event::Context>) -> Answer<'_, Result<Vec<Option<i64>>, Refusal>> {
-        Box::pin(async move {
-            if let Some(refusal) = self.context_refusal.lock().expect("lock").clone() {
-                return Err(refusal);
-            }
-            let mut context = self.context.lock().expect("lock");
-            let mut versions = Vec::new();
-            for row in rows {
-                context.retain(|known| (known.kind, &known.id) != (row.kind, &row.id));
-                let fits = context.iter().filter(|known| known.kind == row.kind).count() < 2;
-                versions.push(fits.then_some(7));
-                context.extend(Some(row).filter(|_| fits));
-            }
-            Ok(versions)
-        })
-    }
-    fn remove(&self, kind: ContextKind, id: Str) -> Answer<'_, Result<Option<i64>, Refusal>> {
-        Box::pin(async move {
-            if let Some(refusal) = self.context_refusal.lock().expect("lock").clone() {
-                return Err(refusal);
-            }
-            let mut context = self.context.lock().expect("lock");
-            let before = context.len();
-            context.retain(|known| (known.kind, &known.id) != (kind, &id));
-            Ok((context.len() < before).then_some(8))
-        })
-    }
-    fn row(&self, kind: ContextKind, id: &str) -> Option<Value> {
-        let context = self.context.lock().expect("lock");
-        let row = context.iter().find(|row| row.kind == kind && row.id == id)?;
-        Some(json!({ "kind": kind, "id": id, "version": 7, "values": row.values }))
-    }
-    fn tables(&self) -> Value {
-        json!({ "tables": [], "misses": [] })
     }
 }
 

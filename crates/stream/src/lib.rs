@@ -6,6 +6,7 @@
 
 mod apply;
 mod config;
+mod counters;
 mod decisions;
 mod household;
 mod identity;
@@ -19,6 +20,7 @@ mod sweep;
 mod timers;
 
 pub use config::{Config, Defect};
+pub use counters::Counters;
 pub use shopper::Shopper;
 pub use snapshot::{Piece, SnapshotError};
-pub use stream::{Counters, Seam, Stream};
+pub use stream::{Seam, Stream};

@@ -6,9 +6,10 @@
 //! file, so fields can be added later and old files stay readable. What can be told from the rest is left out: the ways
 //! from an id to its slot, and timers.
 
+use crate::counters::Counters;
 use crate::room::Room;
 use crate::shopper::{Shopper, Visitor};
-use crate::stream::{Counters, Stream};
+use crate::stream::Stream;
 use crate::sweep::Sweep;
 use crate::{Config, Defect};
 use midsession_event::{OutputId, PartitionId, SessionId, ShopperId, Str};
