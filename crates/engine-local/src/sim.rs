@@ -94,6 +94,24 @@ impl SimDisk {
         state.end_process();
     }
 
+    /// Flips a bit of a file that is there, wherever it is durable: what a disk does to bytes it has kept for long. The
+    /// newest file whose name ends so, if there are two of the same beginning up to `-`; which bit, chance says.
+    pub fn rot(&self, ending: &str, seed: u64) -> Option<PathBuf> {
+        let state = &mut *self.0.lock();
+        let names: Vec<_> = state.names.iter().filter(|(path, _)| path.to_string_lossy().ends_with(ending)).collect();
+        let start = |path: &Path| path.to_string_lossy().split('-').next().map(str::to_owned);
+        let pair = names.windows(2).find(|pair| start(pair[0].0) == start(pair[1].0))?;
+        let (path, file) = (pair[1].0.clone(), *pair[1].1);
+        let content = state.files.get_mut(&file)?;
+        let bit = Chance(seed).below(content.now.len() as u64 * 8) as usize;
+        for bytes in [&mut content.now, &mut content.durable] {
+            if let Some(byte) = bytes.get_mut(bit / 8) {
+                *byte ^= 1 << (bit % 8);
+            }
+        }
+        Some(path)
+    }
+
     /// Room for this many bytes in all; none is no limit.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.0.lock().capacity = bytes;

@@ -45,6 +45,8 @@ pub struct Weathered {
     pub shortened: u64,
     /// Snapshots that became whole.
     pub snapshots: u64,
+    /// Snapshots damaged.
+    pub rotten: u64,
     /// Frames written to pages.
     pub written: u64,
     /// Frames taken back because they were no longer true.
@@ -64,6 +66,7 @@ impl Weathered {
         self.refused += other.refused;
         self.shortened += other.shortened;
         self.snapshots += other.snapshots;
+        self.rotten += other.rotten;
         self.written += other.written;
         self.retracted += other.retracted;
         self.resumed += other.resumed;
@@ -439,6 +442,10 @@ impl Storm {
         drop(house);
         self.dying = false;
         self.disk.set_capacity(None);
+        if self.rng.chance(30) {
+            // The newest snapshot of a partition that has two: the one before and the log since must do.
+            self.weathered.rotten += u64::from(self.disk.rot(".state", self.rng.bits()).is_some());
+        }
         // Who waited for an answer sends again.
         self.land();
         for batch in std::mem::take(&mut self.flying).into_values() {

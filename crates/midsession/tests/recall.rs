@@ -1,0 +1,86 @@
+//! What an earlier life decided to show is shown after a start if it is still true, and by rules in force alone.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use bytes::Bytes;
+use midsession::world::World;
+use midsession_edge::{HubLimits, Message, PushHub, Reason};
+use midsession_engine_local::{Config, LocalLog, SimDisk};
+use midsession_event::{
+    Decision, DecisionId, Outcome, OutputId, PartitionId, SessionId, ShopperId, Topic, VisitorId, encode,
+};
+use midsession_observe::Observe;
+use midsession_ports::{Append, Log, Unit};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+const NOW_MS: i64 = 1_700_000_000_000;
+const ID: DecisionId = DecisionId(7);
+
+fn decision() -> Decision {
+    Decision {
+        decision_id: ID,
+        rule: "cart_stalled".into(),
+        rule_version: "v1".into(),
+        shopper: ShopperId::Visitor("v".into()),
+        visitor_id: Some("v".into()),
+        session_id: SessionId(1),
+        cart_version: 1,
+        outcome: Outcome::Served,
+        slot: "nudge".into(),
+        payload: "{}".into(),
+        expires_at_ms: NOW_MS + 60_000,
+        asked_at_ms: NOW_MS - 1_000,
+        inputs: Default::default(),
+        cause: OutputId { partition: PartitionId(0), offset: 0, ordinal: 0 },
+        cause_event_id: None,
+        by_silence: false,
+        stamps_us: Default::default(),
+        context: Vec::new(),
+    }
+}
+
+/// What a page gets that comes back after the start, knowing these.
+fn told(known: &[DecisionId], is_true: bool, version_in_force: &str) -> Vec<String> {
+    let log = LocalLog::open_threadless(
+        SimDisk::default().process(),
+        Arc::new(|| NOW_MS),
+        Config { partitions: 1, ..Config::new("/data") },
+    )
+    .unwrap();
+    let value = Some(Bytes::from(encode(&decision()).unwrap()));
+    let records = vec![Append { topic: Topic::Decision, partition: PartitionId(0), key: Bytes::new(), value }];
+    log.append(Unit { records, positions: Vec::new() }, Box::new(|answer| drop(answer.unwrap())));
+    log.commit_now();
+    let observe = Observe::new();
+    let hub = PushHub::with_clock(Arc::clone(&observe), HubLimits::default(), Arc::new(|| NOW_MS));
+    let world = World::new(Arc::clone(&hub), observe, Arc::new(|| NOW_MS * 1000));
+    world.recall(&log).unwrap();
+    let shown: HashSet<DecisionId> = is_true.then_some(ID).into_iter().collect();
+    world.release(&shown, &|rule, version| rule == "cart_stalled" && version == version_in_force);
+    let mut page = hub.subscribe(&VisitorId::from("v"), known);
+    std::iter::from_fn(|| page.try_next())
+        .map(|(message, _)| match message {
+            Message::Frame(frame) => format!("show {}", frame.decision_id.0),
+            Message::Retract(id, Reason::Overtaken) => format!("take back {}", id.0),
+            Message::Retract(id, reason) => format!("{} {reason:?}", id.0),
+        })
+        .collect()
+}
+
+#[test]
+fn what_is_still_true_is_shown() {
+    assert_eq!(told(&[], true, "v1"), ["show 7"]);
+    assert!(told(&[ID], true, "v1").is_empty(), "the page has it");
+}
+
+#[test]
+fn what_is_not_true_any_more_is_taken_back() {
+    assert!(told(&[], false, "v1").is_empty());
+    assert_eq!(told(&[ID], false, "v1"), ["take back 7"]);
+}
+
+#[test]
+fn what_a_changed_or_switched_off_rule_decided_is_shown_to_nobody() {
+    assert!(told(&[], true, "v2").is_empty());
+    assert_eq!(told(&[ID], true, "v2"), ["take back 7"]);
+}
