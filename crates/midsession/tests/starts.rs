@@ -16,10 +16,14 @@ fn config(data: &Path) -> Config {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_admin_token_is_shown_once_and_found_later() {
     let folder = tempfile::tempdir().expect("a folder");
-    // The keys are in the folder; the log of an app that was drained is let go only when its process ends.
-    let start = || {
+    // The keys are in the folder; log and keystore of an app that was drained are let go only when its process ends.
+    let mut starts = 0;
+    let mut start = || {
         let disk = SimDisk::default().process();
-        Start { config: config(folder.path()), accept_any_key: false, demo: false, disk }
+        let mut config = config(folder.path());
+        starts += 1;
+        config.privacy.keystore = Some(folder.path().join(format!("keystore-{starts}")));
+        Start { config, accept_any_key: false, demo: false, disk }
     };
     let app = App::start(start()).await.expect("starts");
     let token = app.keys().admin_token.clone();

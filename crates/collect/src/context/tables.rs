@@ -237,6 +237,7 @@ mod tests {
         let kind = ContextKind::Inventory;
         tables.put(kind, "p".into(), row(1, 1));
         let over = AtomicBool::new(false);
+        let readers_busy = std::sync::atomic::AtomicUsize::new(0);
         std::thread::scope(|scope| {
             let reads: Vec<_> = (0..3)
                 .map(|_| {
@@ -247,15 +248,21 @@ mod tests {
                             let versions = ["stock", "again"].map(|name| row.values.number(name));
                             assert_eq!(versions, [Some(row.version as f64); 2]);
                             assert!(row.version >= last && row.at_ms == row.version * 10);
-                            seen += u64::from(row.version != last);
+                            if row.version != last {
+                                readers_busy.fetch_add(usize::from(seen == 0), Ordering::AcqRel);
+                                seen += 1;
+                            }
                             last = row.version;
                         }
                         seen
                     })
                 })
                 .collect();
-            for version in 2..20_000 {
+            // Until each of them has been given a turn by the machine.
+            let mut version = 2;
+            while version < 20_000 || readers_busy.load(Ordering::Acquire) < 3 {
                 tables.put(kind, "p".into(), row(version, version));
+                version += 1;
             }
             over.store(true, Ordering::Release);
             for read in reads {
