@@ -124,6 +124,7 @@ pub fn features(admin: &str, oracle: &Oracle) -> Result<Compared, String> {
             Err(404) if !oracle.people.contains_key(&format!("visitor:{id}")) => continue,
             // Withdrawn: there is nothing to be read of them.
             Err(404) if ["visitor", "user"].iter().any(|kind| !oracle.may_read(&format!("{kind}:{id}"))) => continue,
+            Err(404) if oracle.user_of(&id).is_some_and(|user| !oracle.may_read(&format!("user:{user}"))) => continue,
             Err(status) => return Err(format!("features of {id}: {status}")),
         };
         let resolved = answer["user"].as_str().unwrap_or_default();

@@ -63,7 +63,7 @@ fn seeded_faults_of_the_assembly_are_found() {
     // `MIDSESSION_SIM_FAULT` picks those with these words.
     let words = std::env::var("MIDSESSION_SIM_FAULT").unwrap_or_default();
     for (name, fault) in FAULTS.into_iter().filter(|(name, _)| name.contains(&words)) {
-        let found = (0..400).find_map(|seed| Some((seed, storm::run(seed, steps(seed), Some(fault)).err()?)));
+        let found = (0..3_000).find_map(|seed| Some((seed, storm::run(seed, steps(seed), Some(fault)).err()?)));
         let (seed, cause) = found.unwrap_or_else(|| panic!("{name}: not found by any seed"));
         let without = storm::run(seed, steps(seed), None).err();
         assert!(without.is_none(), "{name}: seed {seed} fails without it too: {without:?}");

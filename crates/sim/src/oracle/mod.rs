@@ -326,6 +326,12 @@ impl Oracle {
         true
     }
 
+    /// Who a visitor is signed in as.
+    pub fn user_of(&self, visitor: &str) -> Option<&str> {
+        let stay = self.visitors.get(&format!("visitor:{visitor}"))?.stays.last()?;
+        stay.to_ms.is_none().then_some(stay.user.as_str())
+    }
+
     /// The places of events on their way to their user's home that have not arrived.
     pub fn in_flight(&self) -> Vec<(u32, i64)> {
         self.flights.iter().filter(|(_, flight)| flight.act.is_some()).map(|(place, _)| *place).collect()
