@@ -486,10 +486,8 @@ test("the theme is the system's, also when that changes, until one is chosen, wh
     const colour = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
     const light = await colour();
     await page.emulateMedia({ colorScheme: "dark" });
-    // The page is told by an event of the browser, a moment later.
-    await page.waitForFunction((was) => getComputedStyle(document.body).backgroundColor !== was, light);
+    await page.waitForFunction((was) => getComputedStyle(document.body).backgroundColor !== was, light); // told a moment later
     const dark = await colour();
-    assert.notEqual(dark, light);
     const other = page.getByRole("button", { name: "Switch between light and dark" });
     await other.click();
     assert.equal(await colour(), light);
