@@ -171,10 +171,7 @@ impl Snapshot {
     }
 
     fn shopper(&mut self, slot: usize, shopper: Option<&Shopper>, tracker_sessions: &Map<Str, SessionId>) {
-        let Some(shopper) = shopper.filter(|_| self.shoppers.claim(slot)) else {
-            self.shoppers.claim(slot);
-            return;
-        };
+        let (true, Some(shopper)) = (self.shoppers.claim(slot), shopper) else { return };
         // The same id from two trackers leads to the one that came last.
         let resolves = shopper
             .sessions

@@ -31,25 +31,32 @@ impl Fold for CountPerValue {
     }
 
     fn whole(&self, asked: Asked<'_>) -> Option<Value> {
+        Some(Value::Map(self.ranked(asked).into()))
+    }
+}
+
+impl CountPerValue {
+    /// The most frequent texts with their counts.
+    pub(super) fn ranked(&self, asked: Asked<'_>) -> Vec<(Str, i64)> {
         let named = self.counts.iter().filter_map(|(text, count)| Some((asked.names.name(*text)?.clone(), *count)));
-        Some(Value::Map(ranked(named, self.limit).into()))
+        ranked(named, self.limit)
     }
 }
 
 /// As a partial: of the thousand most frequent texts.
 pub(super) const MERGEABLE: Option<Mergeable> = Some(Mergeable {
     start: || Partial::Counts(Default::default()),
-    value: |partial, merged| match partial {
-        Partial::Counts(counts) => {
-            let named = counts.iter().map(|(text, count)| (text.clone(), count.cast_signed()));
-            Some(Value::Map(ranked(named, merged.options.limit).into()))
-        }
-        _ => None,
-    },
+    value: |partial, merged| Some(Value::Map(ranked_of(partial, merged.options.limit)?.into())),
 });
 
+/// The most frequent texts of a partial, with their counts.
+pub(super) fn ranked_of(partial: &Partial, limit: usize) -> Option<Vec<(Str, i64)>> {
+    let Partial::Counts(counts) = partial else { return None };
+    Some(ranked(counts.iter().map(|(text, count)| (text.clone(), count.cast_signed())), limit))
+}
+
 /// The most frequent ones, equally frequent ones in the order of the alphabet; no limit is 0.
-pub(super) fn ranked(counts: impl Iterator<Item = (Str, i64)>, limit: usize) -> Vec<(Str, i64)> {
+fn ranked(counts: impl Iterator<Item = (Str, i64)>, limit: usize) -> Vec<(Str, i64)> {
     let mut ranked: Vec<(Str, i64)> = counts.collect();
     ranked.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     ranked.truncate(if limit == 0 { LIMIT } else { limit });

@@ -1,49 +1,43 @@
 //! `top_k`: the most frequent texts, `limit` of them, equally frequent ones in the order of the alphabet; empty when
 //! there are none.
 
-use super::count_per_value::ranked;
+use super::count_per_value::{CountPerValue, ranked_of};
 use super::{Asked, Fold, Item, Mergeable, Options};
 use crate::{Val, Value};
-use midsession_machine::Map;
+use midsession_event::Str;
 use midsession_machine::partial::Partial;
 
 /// `top_k`: the most frequent texts, `limit` of them.
 #[derive(Clone, Debug, Default)]
-pub struct TopK {
-    limit: usize,
-    counts: Map<u32, i64>,
-}
+pub struct TopK(CountPerValue);
 
 impl Fold for TopK {
     fn set(&mut self, options: &Options) {
-        self.limit = options.limit;
+        self.0.set(options);
     }
 
     fn add(&mut self, item: &Item) {
-        *self.counts.entry(item.text).or_default() += 1;
+        self.0.add(item);
     }
 
-    fn value<'a>(&self, _asked: Asked<'a>) -> Val<'a> {
-        Val::Absent
+    fn value<'a>(&self, asked: Asked<'a>) -> Val<'a> {
+        self.0.value(asked)
     }
 
     fn whole(&self, asked: Asked<'_>) -> Option<Value> {
-        let named = self.counts.iter().filter_map(|(text, count)| Some((asked.names.name(*text)?.clone(), *count)));
-        Some(Value::List(ranked(named, self.limit).into_iter().map(|(text, _)| text).collect()))
+        Some(texts(self.0.ranked(asked)))
     }
 }
 
 /// As a partial: of the thousand most frequent texts.
 pub(super) const MERGEABLE: Option<Mergeable> = Some(Mergeable {
     start: || Partial::Counts(Default::default()),
-    value: |partial, merged| match partial {
-        Partial::Counts(counts) => {
-            let named = counts.iter().map(|(text, count)| (text.clone(), count.cast_signed()));
-            Some(Value::List(ranked(named, merged.options.limit).into_iter().map(|(text, _)| text).collect()))
-        }
-        _ => None,
-    },
+    value: |partial, merged| Some(texts(ranked_of(partial, merged.options.limit)?)),
 });
+
+fn texts(ranked: Vec<(Str, i64)>) -> Value {
+    Value::List(ranked.into_iter().map(|(text, _)| text).collect())
+}
 
 #[cfg(test)]
 mod tests {

@@ -373,13 +373,13 @@ impl<D: Definitions> Owner<D> {
         if due_ms > now_ms || slot.behind || slot.tick_under_way || !slot.resumed || too_soon {
             return;
         }
-        self.append_tick(index, due_ms);
-        self.slots[index].ticked_at_ms = now_ms;
+        self.append_tick(index, due_ms, now_ms);
     }
 
-    pub(super) fn append_tick(&mut self, index: usize, due_ms: i64) {
+    pub(super) fn append_tick(&mut self, index: usize, due_ms: i64, now_ms: i64) {
         let slot = &mut self.slots[index];
         slot.tick_under_way = true;
+        slot.ticked_at_ms = now_ms;
         let partition = slot.stream.partition();
         self.append(Topic::Behavior, partition, "", &Tick { due_ms });
     }

@@ -45,9 +45,7 @@ impl SnapshotRule {
         let bytes = (REPLAYED_BYTES / u64::from(partitions.max(1))).max(1 << 20);
         Self { bytes, every_ms: 600_000, piece_bytes: 256 << 10 }
     }
-}
 
-impl SnapshotRule {
     fn is_due(&self, slot: &Slot, now_ms: i64) -> bool {
         let age_ms = now_ms.saturating_sub(slot.snapshot_at_ms);
         let is_much = slot.unsaved_bytes >= self.bytes.max(slot.snapshot_bytes);
@@ -160,8 +158,7 @@ impl<D: Definitions> Owner<D> {
         }
         let rule = self.around.snapshot_rule;
         if let Some(index) = self.slots.iter().position(|slot| slot.holds_back(now_ms)) {
-            self.append_tick(index, now_ms);
-            self.slots[index].ticked_at_ms = now_ms;
+            self.append_tick(index, now_ms, now_ms);
             return true;
         }
         // One at a time, the one first that has waited longest.
