@@ -84,6 +84,8 @@ export const shops = () => {
       await run({ collector, context, open, listen });
       if (errors.length) throw new Error(`the page complained:\n${errors.join("\n")}`);
     } finally {
+      // A request under way when its context goes is nobody's failure.
+      await context.unrouteAll({ behavior: "ignoreErrors" });
       await context.close();
       await collector.stop();
     }
