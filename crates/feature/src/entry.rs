@@ -96,6 +96,8 @@ pub(crate) struct Feature {
     pub row: &'static Row,
     pub options: Options,
     pub result: Type,
+    /// By the dense kind, a bit each: what is taken or meets the second condition. Most facts are of other kinds.
+    pub kinds: u32,
     pub takes: Takes,
     /// What meets the second condition.
     pub seconds: Option<Box<Takes>>,

@@ -8,6 +8,7 @@ use midsession_machine::{Derived, Fact, FactKind, Names};
 
 /// Kinds of facts in a dense order: the native names, then cart, derived and custom.
 pub(crate) const KINDS: usize = EventName::NATIVE.len() + 3;
+const _: () = assert!(KINDS <= u32::BITS as usize, "`Feature::kinds` has a bit for each");
 const CART: usize = EventName::NATIVE.len();
 const DERIVED: usize = CART + 1;
 const CUSTOM: usize = CART + 2;
@@ -29,7 +30,7 @@ pub(crate) struct Take {
     /// The dense kind.
     pub kind: usize,
     /// Holds for the fact; none is always.
-    pub test: Option<Node>,
+    pub test: Option<Test>,
     /// What of it is folded.
     pub of: Of,
     /// What is folded is money: facts in two currencies don't mix.
@@ -55,6 +56,39 @@ pub(crate) struct Asked<'p> {
 impl<'p> Asked<'p> {
     fn programs(self) -> impl Iterator<Item = &'p Program> {
         [self.when, self.of, self.by].into_iter().flatten()
+    }
+}
+
+/// A condition on a fact.
+#[derive(Clone, Debug)]
+pub(crate) enum Test {
+    /// A number of it against a constant: most conditions are this, and it is asked of each fact in a window.
+    Number(Column, Compare, f64),
+    /// Anything else.
+    Node(Node),
+}
+
+impl Test {
+    fn of(node: Node) -> Self {
+        if let Node::Compare(op, sides) = &node
+            && let [Node::Column(column @ (Column::Value | Column::Revenue)), Node::Const(Some(than))] = sides.as_ref()
+            && let Some(than) = than.as_val().as_f64()
+        {
+            return Self::Number(*column, *op, than);
+        }
+        Self::Node(node)
+    }
+
+    /// Whether it holds.
+    pub(crate) fn holds(&self, fact: &Fact, names: &Names) -> bool {
+        match self {
+            Self::Number(column, op, than) => {
+                let number = if *column == Column::Revenue { revenue(fact) } else { fact.value };
+                // What is absent compares to nothing.
+                !number.is_nan() && op.holds(number.partial_cmp(than))
+            }
+            Self::Node(node) => node.eval(&FactEnv { fact, names }, 0).is_true(),
+        }
     }
 }
 
@@ -162,7 +196,7 @@ fn take(kind: usize, asked: Asked<'_>) -> Result<Option<Take>, NotThere> {
         Some(when) => match when.node.map(&mut leaf)? {
             Node::Const(Some(Value::Bool(true))) => None,
             Node::Const(_) => return Ok(None),
-            test => Some(test),
+            test => Some(Test::of(test)),
         },
     };
     let of = match asked.of {

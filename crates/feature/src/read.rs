@@ -61,7 +61,8 @@ impl FeatureSet {
         let begins_ms = self.visit_begins_ms(view, shape.visit);
         let mut running = Running::new(shape);
         for fact in facts.iter().rev().take_while(|fact| fact.time_ms >= begins_ms) {
-            if number.is_none_or(|number| fact.session == number) {
+            let is_taken = shape.kinds >> dense(fact.kind) & 1 == 1;
+            if is_taken && number.is_none_or(|number| fact.session == number) {
                 running.add(fact, view.names);
             }
         }
@@ -349,7 +350,7 @@ fn meets(take: &Take, fact: &Fact, names: &Names) -> bool {
     if take.slot != 0 && fact.category != take.slot || take.first_only && fact.kind.is_continued() {
         return false;
     }
-    take.test.as_ref().is_none_or(|test| test.eval(&FactEnv { fact, names }, 0).is_true())
+    take.test.as_ref().is_none_or(|test| test.holds(fact, names))
 }
 
 /// What of a fact is folded; none where it does not meet the condition, or has nothing of it.

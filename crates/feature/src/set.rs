@@ -304,15 +304,18 @@ impl FeatureSet {
     ) -> u32 {
         let number = self.features.len() as u32;
         let visit = manner.visit.filter(|_| key == Key::Session);
+        let mut kinds = 0;
         for (kind, features) in self.layouts[key as usize].by_kind.iter_mut().enumerate() {
             if takes[kind].is_some() || seconds.as_ref().is_some_and(|seconds| seconds[kind].is_some()) {
                 features.push(number);
+                kinds |= 1 << kind;
             }
         }
         self.features.push(Feature {
             row: parts.row,
             options: parts.options,
             result: parts.result,
+            kinds,
             takes,
             seconds,
             empty: parts.empty.clone(),

@@ -28,7 +28,7 @@ pub(super) fn compile(source: &str, scope: Scope<'_>) -> Result<Program, ExprErr
     })?;
     let mut compiler = Compiler { source, info, scope, loop_variable: None, reads: Vec::new() };
     let (node, ty) = compiler.expr(&tree)?;
-    Ok(Program { source: source.to_owned(), node, ty, reads: compiler.reads })
+    Ok(Program { source: source.to_owned(), node, ty, reads: compiler.reads, refuted_by: Default::default() })
 }
 
 struct Compiler<'c> {

@@ -68,6 +68,20 @@ pub enum Compare {
     GreaterEqual,
 }
 
+impl Compare {
+    /// Whether it holds for two values in this order; none where they have none.
+    pub(crate) fn holds(self, order: Option<Ordering>) -> bool {
+        match self {
+            Self::Equal => order == Some(Ordering::Equal),
+            Self::NotEqual => order != Some(Ordering::Equal),
+            Self::Less => order == Some(Ordering::Less),
+            Self::LessEqual => matches!(order, Some(Ordering::Less | Ordering::Equal)),
+            Self::Greater => order == Some(Ordering::Greater),
+            Self::GreaterEqual => matches!(order, Some(Ordering::Greater | Ordering::Equal)),
+        }
+    }
+}
+
 /// An operation on two numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arithmetic {
@@ -300,14 +314,7 @@ fn compare(op: Compare, a: Val<'_>, b: Val<'_>) -> bool {
         (Val::Bool(a), Val::Bool(b)) => Some(a.cmp(&b)),
         _ => a.as_f64().zip(b.as_f64()).and_then(|(a, b)| a.partial_cmp(&b)),
     };
-    match op {
-        Compare::Equal => order == Some(Ordering::Equal),
-        Compare::NotEqual => order != Some(Ordering::Equal),
-        Compare::Less => order == Some(Ordering::Less),
-        Compare::LessEqual => matches!(order, Some(Ordering::Less | Ordering::Equal)),
-        Compare::Greater => order == Some(Ordering::Greater),
-        Compare::GreaterEqual => matches!(order, Some(Ordering::Greater | Ordering::Equal)),
-    }
+    op.holds(order)
 }
 
 fn arithmetic<'a>(op: Arithmetic, a: Val<'a>, b: Val<'a>) -> Val<'a> {

@@ -1,20 +1,19 @@
 //! `distinct`: how many different values; 0 when there are none.
 
+use super::values::Values;
 use super::{Asked, Fold, Item, Mergeable};
 use crate::{Val, Value};
 use midsession_machine::partial::Partial;
 
-type Set = midsession_machine::Map<u64, ()>;
-
 /// `distinct`: how many different values; 0 when there are none.
 #[derive(Clone, Debug, Default)]
 pub struct Distinct {
-    seen: Set,
+    seen: Values,
 }
 
 impl Fold for Distinct {
     fn add(&mut self, item: &Item) {
-        self.seen.insert(item.key(), ());
+        self.seen.insert(item.key());
     }
 
     fn value<'a>(&self, _asked: Asked<'a>) -> Val<'a> {

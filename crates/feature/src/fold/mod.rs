@@ -24,6 +24,7 @@ mod sum;
 mod time_since;
 mod top;
 mod top_k;
+mod values;
 
 use crate::expr::Type;
 use crate::{Val, Value};

@@ -1,20 +1,20 @@
 //! `repeat`: how many times something came up again: all items but the first of each value; 0 when there are none.
 
+use super::values::Values;
 use super::{Asked, Fold, Item, Mergeable};
 use crate::Val;
-use midsession_machine::Map;
 
 /// `repeat`: how many times something came up again: all items but the first of each value; 0 when there are none.
 #[derive(Clone, Debug, Default)]
 pub struct Repeat {
     all: i64,
-    seen: Map<u64, ()>,
+    seen: Values,
 }
 
 impl Fold for Repeat {
     fn add(&mut self, item: &Item) {
         self.all += 1;
-        self.seen.insert(item.key(), ());
+        self.seen.insert(item.key());
     }
 
     fn value<'a>(&self, _asked: Asked<'a>) -> Val<'a> {
