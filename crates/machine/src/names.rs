@@ -1,31 +1,38 @@
 //! The partition's numbers for product ids, categories and currencies, given in the order of first appearance.
 
-use crate::Map;
+use hashbrown::HashTable;
 use midsession_event::Str;
+use std::hash::BuildHasher;
 
 /// Names and their numbers; 0 is «none».
 #[derive(Clone, Debug, Default)]
 pub struct Names {
-    numbers: Map<Str, u32>,
+    /// By name, which stands in the list alone: most of a rush's names are products seen once.
+    numbers: HashTable<u32>,
     names: Vec<Str>,
+}
+
+fn hash(name: &str) -> u64 {
+    foldhash::fast::FixedState::default().hash_one(name)
 }
 
 impl Names {
     /// The name's number, given now if it has none.
     pub fn number(&mut self, name: &str) -> u32 {
-        if let Some(number) = self.numbers.get(name) {
-            return *number;
+        if let Some(number) = self.get(name) {
+            return number;
         }
         // Invariant: a partition sees fewer than 2^32 distinct names.
         self.names.push(name.into());
-        let number = self.names.len() as u32;
-        self.numbers.insert(name.into(), number);
+        let Self { numbers, names } = self;
+        let number = names.len() as u32;
+        numbers.insert_unique(hash(name), number, |number| hash(&names[*number as usize - 1]));
         number
     }
 
     /// The number of a name seen before.
     pub fn get(&self, name: &str) -> Option<u32> {
-        self.numbers.get(name).copied()
+        self.numbers.find(hash(name), |number| self.names[*number as usize - 1] == name).copied()
     }
 
     /// The name behind a number.

@@ -46,7 +46,7 @@ impl Stream {
             shopper.caps.iter().all(|entry| entry.decision_id != decision.decision_id)
                 && shopper.sessions.iter().any(|session| session.id == decision.session_id)
         };
-        let index = self.by_id.get(&decision.shopper).copied();
+        let index = self.shoppers.find(&decision.shopper);
         if let Some(index) = index {
             self.keep_shopper(index);
         }
@@ -92,8 +92,8 @@ impl Stream {
     /// The shopper that it concerns, in the session that it concerns now, with that session's id; the session may be
     /// forgotten. `None` when the shopper is not at home here.
     fn concerned(&self, decision: &Decision) -> Option<(View<'_>, SessionId)> {
-        let index = self.by_id.get(&decision.shopper)?;
-        let shopper = self.shoppers[*index as usize].as_ref()?;
+        let index = self.shoppers.find(&decision.shopper)?;
+        let shopper = self.shoppers.get(index as usize)?;
         let session_id = session_now(shopper, decision);
         let session = shopper.sessions.iter().find(|session| session.id == session_id);
         Some((self.view_of(shopper, session, self.now_ms), session_id))

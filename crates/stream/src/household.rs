@@ -132,7 +132,7 @@ fn policy_of(event: &Event) -> Option<Str> {
 impl Stream {
     /// Whether features of a shopper may be read: not once they have withdrawn that.
     pub fn may_read(&self, shopper: &ShopperId) -> bool {
-        let known = self.by_visitor.get(shopper).and_then(|index| self.visitors[*index as usize].as_ref());
+        let known = self.visitors.find(shopper).and_then(|index| self.visitors.get(index as usize));
         let Some((_, state)) = known else { return true };
         let household = state.household.as_ref().and_then(|household| household.word.as_ref());
         let words = [state.consent, household.map(|word| word.said)];
@@ -141,8 +141,8 @@ impl Stream {
 
     /// The visitors attached to a user at home here.
     pub fn devices_of(&self, user: &UserId) -> Vec<VisitorId> {
-        let index = self.by_visitor.get(&ShopperId::User(user.clone()));
-        let state = index.and_then(|index| self.visitors[*index as usize].as_ref());
+        let index = self.visitors.find(&ShopperId::User(user.clone()));
+        let state = index.and_then(|index| self.visitors.get(index as usize));
         let household = state.and_then(|(_, state)| state.household.as_ref());
         household.into_iter().flat_map(|household| &household.devices).map(|device| device.visitor.clone()).collect()
     }
@@ -239,7 +239,7 @@ impl Stream {
 
     /// Takes from the user's sessions what is no longer allowed, and takes back what was shown in them.
     fn narrow(&mut self, user: &UserId, consent: Consent, out: &mut Vec<Effect>) {
-        let Some(index) = self.by_id.get(&ShopperId::User(user.clone())).copied() else { return };
+        let Some(index) = self.shoppers.find(&ShopperId::User(user.clone())) else { return };
         self.keep_shopper(index);
         let Some(shopper) = self.shoppers[index as usize].as_mut() else { return };
         for session in &mut shopper.sessions {
@@ -261,7 +261,7 @@ impl Stream {
 
     /// A visitor's partition is told what their user allows. Who is somebody else by now is not concerned.
     pub(crate) fn on_told(&mut self, told: Told, out: &mut Vec<Effect>) {
-        let Some(index) = self.by_visitor.get(&ShopperId::Visitor(told.visitor_id.clone())).copied() else { return };
+        let Some(index) = self.visitors.find(&ShopperId::Visitor(told.visitor_id.clone())) else { return };
         self.keep_visitor(index);
         let Some((_, state)) = self.visitors[index as usize].as_mut() else { return };
         let open = state.attachments.last().filter(|attachment| attachment.to_ms.is_none());

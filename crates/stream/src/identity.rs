@@ -58,9 +58,9 @@ impl Stream {
             None => {}
         }
         let live_from_ms = self
-            .by_id
-            .get(key)
-            .and_then(|index| self.shoppers[*index as usize].as_ref())
+            .shoppers
+            .find(key)
+            .and_then(|index| self.shoppers.get(index as usize))
             .into_iter()
             .flat_map(|shopper| &shopper.sessions)
             .filter(|session| session.is_live())
@@ -89,7 +89,7 @@ impl Stream {
         login: &Event,
         visitor_id: &midsession_event::VisitorId,
     ) -> Option<Handoff> {
-        let index = *self.by_id.get(key)?;
+        let index = self.shoppers.find(key)?;
         let shopper = self.take_out(index)?;
         for session in &shopper.sessions {
             self.forget_session(session);

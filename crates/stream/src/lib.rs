@@ -14,13 +14,16 @@ mod room;
 mod seen;
 mod sessions;
 mod shopper;
+mod slots;
 mod snapshot;
 mod stream;
 mod sweep;
 mod timers;
+mod warm;
 
 pub use config::{Config, Defect};
 pub use counters::Counters;
 pub use shopper::Shopper;
 pub use snapshot::{Piece, SnapshotError};
 pub use stream::{Seam, Stream};
+pub use warm::WARM;

@@ -2,6 +2,7 @@
 
 use crate::apply::emit;
 use crate::shopper::{Shopper, Visitor};
+use crate::slots::Slots;
 use crate::stream::Stream;
 use midsession_event::{SessionState, ShopperId};
 use midsession_machine::Effect;
@@ -29,11 +30,11 @@ fn worth_of(visitor: &Visitor) -> u8 {
 }
 
 /// The slot to be freed: from `next` on around the slots, the least of the first few that are taken.
-fn least<T, R: Ord>(slots: &[Option<T>], next: &mut usize, rank: impl Fn(&T) -> R) -> Option<usize> {
+fn least<T, R: Ord>(slots: &Slots<T>, next: &mut usize, rank: impl Fn(&T) -> R) -> Option<usize> {
     let mut looked_at = Vec::with_capacity(LOOKED_AT);
     for _ in 0..slots.len() {
         *next = (*next + 1) % slots.len();
-        if let Some(taken) = &slots[*next] {
+        if let Some(taken) = slots.get(*next) {
             looked_at.push((rank(taken), *next));
         }
         if looked_at.len() == LOOKED_AT {
@@ -46,7 +47,7 @@ fn least<T, R: Ord>(slots: &[Option<T>], next: &mut usize, rank: impl Fn(&T) -> 
 impl Stream {
     /// Makes room for a shopper. Their live sessions are closed, and told so.
     pub(crate) fn make_room_for_shopper(&mut self, out: &mut Vec<Effect>) {
-        if self.by_id.len() < self.config.shoppers_max {
+        if self.shoppers.taken() < self.config.shoppers_max {
             return;
         }
         let rank = |shopper: &Shopper| (worth(shopper), shopper.last_stamp_ms);
@@ -65,16 +66,13 @@ impl Stream {
 
     /// Makes room for a visitor: what they send again counts again from now on.
     pub(crate) fn make_room_for_visitor(&mut self) {
-        if self.by_visitor.len() < self.config.shoppers_max {
+        if self.visitors.taken() < self.config.shoppers_max {
             return;
         }
         let rank = |(_, visitor): &(ShopperId, Visitor)| (worth_of(visitor), visitor.last_stamp_ms);
         let Some(slot) = least(&self.visitors, &mut self.room.visitor, rank) else { return };
         self.keep_visitor(slot as u32);
-        let Some((id, _)) = self.visitors[slot].take() else { return };
-        self.by_visitor.remove(&id);
-        self.free_visitors.push(slot as u32);
-        self.counters.visitors_dropped += 1;
+        self.counters.visitors_dropped += u64::from(self.visitors.release(slot as u32).is_some());
     }
 }
 

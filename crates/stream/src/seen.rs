@@ -68,6 +68,12 @@ impl Seen {
         }
     }
 
+    /// Reads a place at either end of the list.
+    pub(crate) fn touch(&self) -> i64 {
+        let at = |arrival: Option<&Arrival>| arrival.map_or(0, |arrival| i64::from(arrival.at_s));
+        at(self.ids.front()) ^ at(self.ids.back())
+    }
+
     /// Nothing within the horizon.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()

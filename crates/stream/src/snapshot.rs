@@ -9,6 +9,7 @@
 use crate::counters::Counters;
 use crate::room::Room;
 use crate::shopper::{Shopper, Visitor};
+use crate::slots::Slots;
 use crate::stream::Stream;
 use crate::sweep::Sweep;
 use crate::{Config, Defect};
@@ -126,12 +127,12 @@ enum Read {
         names: Vec<Str>,
     },
     ShopperSlot {
-        slot: usize,
+        slot: u32,
         resolves: Vec<SessionId>,
         shopper: Box<Shopper>,
     },
     VisitorSlot {
-        slot: usize,
+        slot: u32,
         id: ShopperId,
         visitor: Box<Visitor>,
     },
@@ -192,6 +193,9 @@ impl Snapshot {
     }
 }
 
+/// A piece is as long as asked for and a block of the container more. Bytes.
+const PIECE_OVER: usize = 96 << 10;
+
 impl Stream {
     /// Begins a snapshot of the state as it is now. One that is under way is given up.
     pub fn begin_snapshot(&mut self) -> Result<(), SnapshotError> {
@@ -219,8 +223,8 @@ impl Stream {
             shopper_slots: self.shoppers.len(),
             visitor_slots: self.visitors.len(),
             names: self.names.len(),
-            free: self.free.clone(),
-            free_visitors: self.free_visitors.clone(),
+            free: self.shoppers.free().to_vec(),
+            free_visitors: self.visitors.free().to_vec(),
             received,
             currencies: self.currencies.all().to_vec(),
             sweep: self.sweep,
@@ -271,7 +275,8 @@ impl Stream {
                 is_last = true;
             }
         }
-        let bytes = std::mem::take(under_way.writer.inner_mut());
+        let room = if is_last { 0 } else { bytes + PIECE_OVER };
+        let bytes = std::mem::replace(under_way.writer.inner_mut(), Vec::with_capacity(room));
         let failed = under_way.failed.take();
         if is_last || failed.is_some() {
             *snapshot = None;
@@ -328,12 +333,11 @@ impl Stream {
         stream.now_ms = head.now_ms;
         stream.received = head.received.iter().map(|id| (id.partition, (id.offset, id.ordinal))).collect();
         (stream.sweep, stream.room, stream.counters) = (head.sweep, head.room, head.counters);
-        (stream.free, stream.free_visitors) = (head.free, head.free_visitors);
         head.currencies.iter().for_each(|name| _ = stream.currencies.number(name));
         // A file that passed its checksums has as many slots as it says; made-up numbers must not take the memory.
         let slots = |count: usize| u32::try_from(count).map_err(|_| SnapshotError::Broken("too many slots"));
-        stream.shoppers.resize_with(slots(head.shopper_slots)? as usize, || None);
-        stream.visitors.resize_with(slots(head.visitor_slots)? as usize, || None);
+        stream.shoppers = Slots::with(slots(head.shopper_slots)?, head.free);
+        stream.visitors = Slots::with(slots(head.visitor_slots)?, head.free_visitors);
         let (mut shoppers, mut visitors, mut partials) = (0, 0, 0);
         loop {
             match reader.deserialize_next::<Read>().map_err(|cause| decode(&cause))? {
@@ -344,10 +348,9 @@ impl Stream {
                 }
                 Some(Read::VisitorSlot { slot, id, visitor }) => {
                     visitors += 1;
-                    let place = stream.visitors.get_mut(slot).filter(|place| place.is_none());
-                    let place = place.ok_or(SnapshotError::Broken("two visitors in a slot"))?;
-                    stream.by_visitor.insert(id.clone(), slot as u32);
-                    *place = Some((id, *visitor));
+                    if !stream.visitors.fill(slot, (id, *visitor)) {
+                        return Err(SnapshotError::Broken("two visitors in a slot"));
+                    }
                 }
                 Some(Read::Partials { piece }) => {
                     partials += 1;
@@ -372,14 +375,10 @@ impl Stream {
 
     fn restore_shopper(
         &mut self,
-        slot: usize,
+        index: u32,
         mut shopper: Shopper,
         resolves: &[SessionId],
     ) -> Result<(), SnapshotError> {
-        let place = self.shoppers.get_mut(slot).filter(|place| place.is_none());
-        let place = place.ok_or(SnapshotError::Broken("two shoppers in a slot"))?;
-        let index = slot as u32;
-        self.by_id.insert(shopper.id.clone(), index);
         for session in &shopper.sessions {
             self.sessions.insert(session.id, index);
             if let Some(tracker) = session.tracker_session_id.as_ref().filter(|_| resolves.contains(&session.id)) {
@@ -392,7 +391,9 @@ impl Stream {
             self.timers.arm(armed_ms, index);
         }
         self.tally.update(&mut shopper);
-        *place = Some(shopper);
+        if !self.shoppers.fill(index, shopper) {
+            return Err(SnapshotError::Broken("two shoppers in a slot"));
+        }
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use crate::counters::Counters;
 use crate::household::mark_of;
 use crate::room::Room;
 use crate::shopper::{Said, Shopper, Tally, Visitor};
+use crate::slots::Slots;
 use crate::snapshot::Snapshot;
 use crate::sweep::Sweep;
 use crate::{Config, Defect};
@@ -18,12 +19,8 @@ use midsession_machine::{Candidate, Definitions, Effect, Map, Names, Partials, S
 pub struct Stream {
     pub(crate) partition: PartitionId,
     pub(crate) config: Config,
-    pub(crate) shoppers: Vec<Option<Shopper>>,
-    pub(crate) free: Vec<u32>,
-    pub(crate) by_id: Map<ShopperId, u32>,
-    pub(crate) visitors: Vec<Option<(ShopperId, Visitor)>>,
-    pub(crate) free_visitors: Vec<u32>,
-    pub(crate) by_visitor: Map<ShopperId, u32>,
+    pub(crate) shoppers: Slots<Shopper>,
+    pub(crate) visitors: Slots<(ShopperId, Visitor)>,
     pub(crate) sessions: Map<SessionId, u32>,
     pub(crate) tracker_sessions: Map<Str, SessionId>,
     /// The last record applied from each other partition.
@@ -70,12 +67,8 @@ impl Stream {
         Self {
             partition,
             config,
-            shoppers: Vec::new(),
-            free: Vec::new(),
-            by_id: Map::default(),
-            visitors: Vec::new(),
-            free_visitors: Vec::new(),
-            by_visitor: Map::default(),
+            shoppers: Slots::default(),
+            visitors: Slots::default(),
             sessions: Map::default(),
             tracker_sessions: Map::default(),
             received: Map::default(),
@@ -171,14 +164,13 @@ impl Stream {
 
     /// The view of a shopper that is at home here. `now_ms` may be ahead of the log.
     pub fn view<'a>(&'a self, id: &ShopperId, now_ms: i64) -> Option<View<'a>> {
-        let index = *self.by_id.get(id)?;
-        let shopper = self.shoppers.get(index as usize)?.as_ref()?;
+        let shopper = self.shoppers.get(self.shoppers.find(id)? as usize)?;
         Some(self.view_of(shopper, shopper.current_session(), now_ms))
     }
 
     /// The view of a session that is at home here, by our id.
     pub fn session_view<'a>(&'a self, id: SessionId, now_ms: i64) -> Option<View<'a>> {
-        let shopper = self.shoppers.get(*self.sessions.get(&id)? as usize)?.as_ref()?;
+        let shopper = self.shoppers.get(*self.sessions.get(&id)? as usize)?;
         let session = shopper.sessions.iter().find(|session| session.id == id)?;
         if let Some(merged) = session.merged_into.filter(|merged| *merged != id) {
             return self.session_view(merged, now_ms);
@@ -193,24 +185,24 @@ impl Stream {
 
     /// Who a visitor is now: the user while signed in.
     pub fn user_of(&self, visitor: &ShopperId) -> Option<ShopperId> {
-        let (_, visitor) = self.visitors.get(*self.by_visitor.get(visitor)? as usize)?.as_ref()?;
+        let (_, visitor) = self.visitors.get(self.visitors.find(visitor)? as usize)?;
         let last = visitor.attachments.last().filter(|attachment| attachment.to_ms.is_none())?;
         Some(ShopperId::User(last.user.clone()))
     }
 
     /// Shoppers at home here, by slot, from a slot on. For scans.
     pub fn shoppers_from(&self, slot: usize) -> impl Iterator<Item = (usize, &Shopper)> {
-        self.shoppers.iter().enumerate().skip(slot).filter_map(|(slot, shopper)| Some((slot, shopper.as_ref()?)))
+        (slot..self.shoppers.len()).filter_map(|slot| Some((slot, self.shoppers.get(slot)?)))
     }
 
     /// Candidates that wait for their decision, to be asked again after a restart.
     pub fn pending(&self) -> impl Iterator<Item = &Candidate> {
-        self.shoppers.iter().flatten().flat_map(|shopper| &shopper.pending)
+        self.shoppers.iter().flat_map(|shopper| &shopper.pending)
     }
 
     /// What was shown, or is to be, and is still true.
     pub fn shown(&self) -> impl Iterator<Item = DecisionId> {
-        self.shoppers.iter().flatten().flat_map(|shopper| &shopper.shown).map(|shown| shown.decision_id)
+        self.shoppers.iter().flat_map(|shopper| &shopper.shown).map(|shown| shown.decision_id)
     }
 
     /// The partition's currencies, for [`Session::update`].
@@ -243,31 +235,29 @@ impl Stream {
         let shoppers: usize = self
             .shoppers
             .iter()
-            .flatten()
             .map(|shopper| {
                 shopper.facts.heap_bytes()
                     + shopper.sessions.capacity() * size_of::<Session>()
                     + shopper.caps.capacity() * size_of::<midsession_event::CapEntry>()
             })
             .sum();
-        let visitors: usize = self.visitors.iter().flatten().map(|(_, visitor)| visitor.heap_bytes()).sum();
+        let visitors: usize = self.visitors.iter().map(|(_, visitor)| visitor.heap_bytes()).sum();
         shoppers
             + visitors
-            + self.shoppers.capacity() * size_of::<Option<Shopper>>()
-            + self.visitors.capacity() * size_of::<Option<(ShopperId, Visitor)>>()
-            + (self.by_id.capacity() + self.by_visitor.capacity()) * (size_of::<(ShopperId, u32)>() + 1)
+            + self.shoppers.heap_bytes()
+            + self.visitors.heap_bytes()
             + self.sessions.capacity() * (size_of::<(SessionId, u32)>() + 1)
             + self.timers.len() * 24
     }
 
     /// Shoppers at home here.
     pub fn len(&self) -> usize {
-        self.by_id.len()
+        self.shoppers.taken()
     }
 
     /// Nobody at home.
     pub fn is_empty(&self) -> bool {
-        self.by_id.is_empty()
+        self.shoppers.taken() == 0
     }
 
     /// The next output's id.
@@ -374,44 +364,34 @@ impl Stream {
     /// Takes a shopper out of this partition; what leads to their sessions stays.
     pub(crate) fn take_out(&mut self, index: u32) -> Option<Shopper> {
         self.keep_shopper(index);
-        let shopper = self.shoppers[index as usize].take()?;
-        self.by_id.remove(&shopper.id);
-        self.free.push(index);
+        let shopper = self.shoppers.release(index)?;
         self.tally.remove(&shopper);
         Some(shopper)
     }
 
     pub(crate) fn shopper_index(&mut self, id: &ShopperId, out: &mut Vec<Effect>) -> u32 {
-        if let Some(index) = self.by_id.get(id).copied() {
+        if let Some(index) = self.shoppers.find(id) {
             self.keep_shopper(index);
             return index;
         }
         self.make_room_for_shopper(out);
         self.sweep.is_owed = true;
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.shoppers.push(None);
-            self.shoppers.len() as u32 - 1
-        });
+        let index = self.shoppers.claim();
         self.keep_shopper(index);
-        self.shoppers[index as usize] = Some(Shopper::new(id.clone()));
-        self.by_id.insert(id.clone(), index);
+        self.shoppers.fill(index, Shopper::new(id.clone()));
         index
     }
 
     pub(crate) fn visitor_index(&mut self, id: &ShopperId) -> u32 {
-        if let Some(index) = self.by_visitor.get(id).copied() {
+        if let Some(index) = self.visitors.find(id) {
             self.keep_visitor(index);
             return index;
         }
         self.make_room_for_visitor();
         self.sweep.is_owed = true;
-        let index = self.free_visitors.pop().unwrap_or_else(|| {
-            self.visitors.push(None);
-            self.visitors.len() as u32 - 1
-        });
+        let index = self.visitors.claim();
         self.keep_visitor(index);
-        self.visitors[index as usize] = Some((id.clone(), Visitor::default()));
-        self.by_visitor.insert(id.clone(), index);
+        self.visitors.fill(index, (id.clone(), Visitor::default()));
         index
     }
 }

@@ -111,14 +111,14 @@ impl Stream {
         let Self { shoppers, names, .. } = self;
         let mut is_used = vec![false; names.len() + 1];
         let derived = |fact: &Fact| fact.kind.base() == FactKind::DERIVED;
-        for fact in shoppers.iter().flatten().flat_map(|shopper| shopper.facts.all()) {
+        for fact in shoppers.iter().flat_map(|shopper| shopper.facts.all()) {
             is_used[fact.product as usize] = true;
             if !derived(fact) {
                 is_used[fact.category as usize] = true;
             }
         }
         let renamed = names.keep(&is_used);
-        for shopper in shoppers.iter_mut().flatten() {
+        for shopper in shoppers.iter_mut() {
             shopper.facts.for_each_mut(|fact| {
                 fact.product = renamed[fact.product as usize];
                 if !derived(fact) {
@@ -131,7 +131,7 @@ impl Stream {
 
     fn sweep_visitor(&mut self, index: usize, now_ms: i64) {
         let (horizon_ms, memory_ms) = (self.config.duplicate_horizon_ms, self.config.memory_ms);
-        let Some((id, visitor)) = self.visitors[index].as_mut() else { return };
+        let Some((_, visitor)) = self.visitors[index].as_mut() else { return };
         visitor.seen.expire(now_ms, horizon_ms);
         visitor.attachments.retain(|attachment| match attachment.to_ms {
             // Late events reach back as far as duplicates are known.
@@ -151,9 +151,7 @@ impl Stream {
         }
         let says_nothing = visitor.consent.is_none() && visitor.heard.is_none() && visitor.household.is_none();
         if visitor.seen.is_empty() && visitor.attachments.is_empty() && says_nothing {
-            self.by_visitor.remove(id);
-            self.visitors[index] = None;
-            self.free_visitors.push(index as u32);
+            self.visitors.release(index as u32);
         }
     }
 }
