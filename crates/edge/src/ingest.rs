@@ -75,7 +75,7 @@ pub(crate) async fn commit(app: &App, request: &Request<'_>, mut collected: Coll
     };
     let (sender, receiver) = oneshot::channel();
     app.log.append(
-        unit,
+        unit.into(),
         Box::new(move |result| {
             // The instant of durability, not of this task's turn to run.
             let _ = sender.send((result, clock::now_us()));

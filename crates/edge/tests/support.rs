@@ -62,13 +62,13 @@ impl Log for MemoryLog {
     fn partitions(&self, topic: Topic) -> u32 {
         if topic.is_partitioned() { 4 } else { 1 }
     }
-    fn append(&self, unit: Unit, done: Done) {
+    fn append(&self, unit: Arc<Unit>, done: Done) {
         if let Some(cause) = self.fails_with.lock().expect("lock").clone() {
             return done(Err(cause));
         }
         let mut records = self.records.lock().expect("lock");
         let mut receipts = Vec::new();
-        for append in unit.records {
+        for append in unit.records.iter().cloned() {
             let same = |other: &&Append| (other.topic, other.partition) == (append.topic, append.partition);
             let offset = records.iter().filter(same).count() as i64;
             receipts.push(Receipt { topic: append.topic, partition: append.partition, offset, stamp_ms: 0 });

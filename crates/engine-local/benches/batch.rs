@@ -113,7 +113,7 @@ fn append_ours(bencher: Bencher) {
         .with_inputs(|| Unit { records: records.clone(), positions: vec![] })
         .input_counter(|unit| ItemsCount::new(unit.records.len()))
         .bench_local_values(|unit| {
-            log.append(unit, Box::new(|answer| drop(black_box(answer))));
+            log.append(unit.into(), Box::new(|answer| drop(black_box(answer))));
             log.commit_now()
         });
 }
@@ -132,7 +132,7 @@ fn encode_kafka_protocol(bencher: Bencher, compression: Compression) {
 fn read_ours(bencher: Bencher) {
     let log = log(SimDisk::default().process());
     for _ in 0..20 {
-        log.append(Unit { records: records(), positions: vec![] }, Box::new(|_| ()));
+        log.append(Unit { records: records(), positions: vec![] }.into(), Box::new(|_| ()));
         log.commit_now();
     }
     let mut entries = Vec::new();

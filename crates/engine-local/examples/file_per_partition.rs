@@ -39,7 +39,7 @@ fn record(partition: usize, noise: &mut u64) -> Append {
 fn commit(logs: &[(&LocalLog, Unit)]) -> Duration {
     let start = Instant::now();
     for (log, unit) in logs {
-        log.append(unit.clone(), Box::new(|answer| drop(answer.unwrap())));
+        log.append(unit.clone().into(), Box::new(|answer| drop(answer.unwrap())));
         log.commit_now();
     }
     start.elapsed()

@@ -65,7 +65,7 @@ fn main() {
         while log.stats().queued_bytes > 32 << 20 {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
-        log.append(unit, Box::new(|answer: Result<_, LogError>| drop(answer.unwrap())));
+        log.append(unit.into(), Box::new(|answer: Result<_, LogError>| drop(answer.unwrap())));
     }
     while log.stats().units < units {
         std::thread::sleep(std::time::Duration::from_millis(1));

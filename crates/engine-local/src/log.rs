@@ -63,7 +63,7 @@ fn add(count: &AtomicU64, more: u64) {
 }
 
 struct Waiting {
-    unit: Unit,
+    unit: Arc<Unit>,
     done: Done,
     bytes: u64,
 }
@@ -282,7 +282,7 @@ impl Core {
     }
 
     /// Takes what waits, up to the bound of one commit.
-    fn take(&self) -> (Vec<Unit>, Vec<Done>) {
+    fn take(&self) -> (Vec<Arc<Unit>>, Vec<Done>) {
         let mut queue = self.queue.lock();
         let (mut units, mut dones, mut bytes) = (Vec::new(), Vec::new(), 0);
         while bytes < self.config.commit_bytes
@@ -312,6 +312,8 @@ impl Core {
         {
             tracing::error!(cause, "the log stopped acknowledging");
         }
+        // Who handed a unit in may use it again.
+        drop(units);
         let filled = !writer.filled.is_empty();
         drop(writer);
         add(&self.counts.commit_us, begun.elapsed().as_micros() as u64);
@@ -388,7 +390,7 @@ impl Log for LocalLog {
         self.core.store.partitions(topic)
     }
 
-    fn append(&self, unit: Unit, done: Done) {
+    fn append(&self, unit: Arc<Unit>, done: Done) {
         let bytes = weight(&unit);
         if let Some(error) = self.core.refusal(&unit, bytes) {
             return done(Err(error));

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use lz4_flex::block::{CompressTable, compress_into_with_table, decompress_into, get_maximum_output_size};
+use std::cell::RefCell;
 use std::io::Read;
 
 /// Magic, version 1 with independent blocks, blocks of at most 64 KiB, header checksum.
@@ -9,6 +10,11 @@ const FRAME_HEAD: [u8; 7] = [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82];
 const BLOCK_BYTES: usize = 64 << 10;
 /// Marks a block that is stored as it is.
 const STORED: u32 = 1 << 31;
+
+thread_local! {
+    /// Where a block is unpacked before its size is known: most are far smaller than they may be.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A compressor that keeps its table between calls.
 pub struct Lz4(CompressTable);
@@ -51,34 +57,25 @@ impl Lz4 {
             return Ok(out.into());
         };
         let mut out = Vec::new();
-        loop {
-            let (size, rest) = blocks.split_first_chunk().ok_or(BROKEN)?;
-            let size = u32::from_le_bytes(*size);
-            if size == 0 {
-                if out.capacity() > 2 * out.len() {
-                    out.shrink_to_fit();
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.resize(BLOCK_BYTES, 0);
+            loop {
+                let (size, rest) = blocks.split_first_chunk().ok_or(BROKEN)?;
+                let size = u32::from_le_bytes(*size);
+                if size == 0 {
+                    return Ok(out.into());
                 }
-                return Ok(out.into());
+                let (block, rest) = rest.split_at_checked((size & !STORED) as usize).ok_or(BROKEN)?;
+                blocks = rest;
+                let content = if size & STORED == 0 {
+                    let unpacked = decompress_into(block, scratch).map_err(|_| BROKEN)?;
+                    &scratch[..unpacked]
+                } else {
+                    block
+                };
+                out.reserve_exact(content.len());
+                out.extend_from_slice(content);
             }
-            let (block, rest) = rest.split_at_checked((size & !STORED) as usize).ok_or(BROKEN)?;
-            blocks = rest;
-            if size & STORED != 0 {
-                out.extend_from_slice(block);
-                continue;
-            }
-            let at = out.len();
-            // Most blocks shrink less than this: the guess saves clearing a whole block for a small batch.
-            let guess = (block.len() * 8).min(BLOCK_BYTES);
-            out.resize(at + guess, 0);
-            let got = match decompress_into(block, &mut out[at..]) {
-                Ok(got) => got,
-                Err(_) if guess < BLOCK_BYTES => {
-                    out.resize(at + BLOCK_BYTES, 0);
-                    decompress_into(block, &mut out[at..]).map_err(|_| BROKEN)?
-                }
-                Err(_) => return Err(BROKEN),
-            };
-            out.truncate(at + got);
-        }
+        })
     }
 }

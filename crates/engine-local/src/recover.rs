@@ -384,7 +384,7 @@ mod tests {
                 assert_eq!(entries.len() as i64, old + round);
                 let (key, value) = ("key".into(), Some("value".into()));
                 let unit = vec![Append { topic, partition: PartitionId(partition), key, value }];
-                log.append(Unit { records: unit, positions: vec![] }, Box::new(|done| assert!(done.is_ok())));
+                log.append(Unit { records: unit, positions: vec![] }.into(), Box::new(|done| assert!(done.is_ok())));
             }
             assert_eq!(log.commit_now(), 3);
         }

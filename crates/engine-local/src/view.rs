@@ -114,7 +114,7 @@ impl Log for View {
         self.partitions(topic)
     }
 
-    fn append(&self, _: Unit, done: Done) {
+    fn append(&self, _: Arc<Unit>, done: Done) {
         done(Err(LogError::Failed { cause: "the folder was opened for reading only".into() }));
     }
 

@@ -120,7 +120,7 @@ impl Writer {
     }
 
     /// Makes the units durable and visible, all or none.
-    pub fn commit(&mut self, store: &Store, units: &[Unit], now_ms: i64) -> Result<Committed, LogError> {
+    pub fn commit(&mut self, store: &Store, units: &[Arc<Unit>], now_ms: i64) -> Result<Committed, LogError> {
         self.roll_if_due(now_ms)?;
         let stamp_ms = now_ms.max(self.state.stamp_ms);
         let receipts = self.encode(store, units, stamp_ms)?;
@@ -139,7 +139,7 @@ impl Writer {
     }
 
     /// Builds the frame of the units and where its batches will be.
-    fn encode(&mut self, store: &Store, units: &[Unit], stamp_ms: i64) -> Result<Vec<Vec<Receipt>>, LogError> {
+    fn encode(&mut self, store: &Store, units: &[Arc<Unit>], stamp_ms: i64) -> Result<Vec<Vec<Receipt>>, LogError> {
         self.placed.clear();
         self.touched.clear();
         frame::begin(&mut self.frame);
@@ -211,7 +211,7 @@ impl Writer {
     }
 
     /// Shows readers what is durable.
-    fn publish(&mut self, store: &Store, units: &[Unit]) -> Vec<PartitionId> {
+    fn publish(&mut self, store: &Store, units: &[Arc<Unit>]) -> Vec<PartitionId> {
         for (slot, located, end) in self.placed.drain(..) {
             store.parts[slot].write().push(&self.journal, located, end);
         }

@@ -106,7 +106,10 @@ async fn put(log: &dyn Log, evidence: &Evidence) -> Result<(), String> {
     let record = Append { topic: Topic::Governance, partition, key, value };
     let (sender, receiver) = tokio::sync::oneshot::channel();
     // Whoever asked may have gone.
-    log.append(Unit { records: vec![record], positions: Vec::new() }, Box::new(move |done| drop(sender.send(done))));
+    log.append(
+        Unit { records: vec![record], positions: Vec::new() }.into(),
+        Box::new(move |done| drop(sender.send(done))),
+    );
     match receiver.await {
         Ok(done) => done.map(|_| ()).map_err(|error: LogError| error.to_string()),
         Err(_) => Err("the log is closing".to_owned()),

@@ -40,7 +40,7 @@ pub(crate) async fn put<T: Serialize>(
         // Whoever asked has gone: it is in force all the same.
         let _ = sender.send(result);
     });
-    log.append(Unit { records: vec![record], positions: Vec::new() }, done);
+    log.append(Unit { records: vec![record], positions: Vec::new() }.into(), done);
     match receiver.await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),

@@ -161,7 +161,7 @@ impl DemoShop {
             // The order has given up waiting: nobody to tell.
             let _ = sender.send(result);
         });
-        self.log.append(Unit { records: vec![record], positions: Vec::new() }, done);
+        self.log.append(Unit { records: vec![record], positions: Vec::new() }.into(), done);
         match receiver.await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(unavailable(error.to_string())),

@@ -49,7 +49,7 @@ fn told(known: &[DecisionId], is_true: bool, version_in_force: &str) -> Vec<Stri
     .unwrap();
     let value = Some(Bytes::from(encode(&decision()).unwrap()));
     let records = vec![Append { topic: Topic::Decision, partition: PartitionId(0), key: Bytes::new(), value }];
-    log.append(Unit { records, positions: Vec::new() }, Box::new(|answer| drop(answer.unwrap())));
+    log.append(Unit { records, positions: Vec::new() }.into(), Box::new(|answer| drop(answer.unwrap())));
     log.commit_now();
     let observe = Observe::new();
     let hub = PushHub::with_clock(Arc::clone(&observe), HubLimits::default(), Arc::new(|| NOW_MS));

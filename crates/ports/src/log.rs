@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use midsession_event::{PartitionId, Topic};
+use std::sync::Arc;
 
 /// One record to append.
 #[derive(Clone, Debug)]
@@ -169,7 +170,7 @@ pub trait Log: Send + Sync {
 
     /// Takes a unit. Returns at once; `done` is called when it is durable. Units become durable in the order taken.
     /// On `Busy` the unit was not taken and `done` is called with the error.
-    fn append(&self, unit: Unit, done: Done);
+    fn append(&self, unit: Arc<Unit>, done: Done);
 
     /// Durable records of a partition from `from` on: at most about `max_bytes`, at least one if there is any. In a
     /// compacted topic offsets may be missing, also the first ones: that is no error, reading goes on behind them.

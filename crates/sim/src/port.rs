@@ -61,7 +61,7 @@ impl Port {
         let log = Arc::clone(&self.inner);
         Box::new(move |answer| {
             if answer.is_ok() {
-                log.append(late, Box::new(|_| ()));
+                log.append(late.into(), Box::new(|_| ()));
             }
             done(answer);
         })
@@ -73,23 +73,24 @@ impl Log for Port {
         self.inner.partitions(topic)
     }
 
-    fn append(&self, mut unit: Unit, done: Done) {
+    fn append(&self, unit: Arc<Unit>, done: Done) {
+        let mut unit = Arc::unwrap_or_clone(unit);
         let is_input = unit.positions.is_empty();
         match self.fault {
             Some(Fault::AckEarly) if is_input => {
                 done(Ok(Vec::new()));
-                return self.inner.append(unit, Box::new(|_| ()));
+                return self.inner.append(unit.into(), Box::new(|_| ()));
             }
             Some(Fault::PositionApart) if !is_input => {
                 let positions = std::mem::take(&mut unit.positions);
                 let late = Unit { records: Vec::new(), positions };
-                return self.inner.append(unit, self.then(late, done));
+                return self.inner.append(unit.into(), self.then(late, done));
             }
             Some(Fault::SessionsApart) if !is_input => {
                 let (apart, records) = unit.records.into_iter().partition(|record| record.topic == Topic::Session);
                 let late = Unit { records: apart, positions: Vec::new() };
                 let unit = Unit { records, positions: unit.positions };
-                return self.inner.append(unit, self.then(late, done));
+                return self.inner.append(unit.into(), self.then(late, done));
             }
             Some(Fault::HandoffOvertaken) => {
                 // The sort is stable: all but the hand-offs keep their order.
@@ -114,7 +115,7 @@ impl Log for Port {
             }
             unit.records = records;
         }
-        self.inner.append(unit, done);
+        self.inner.append(unit.into(), done);
     }
 
     fn read(

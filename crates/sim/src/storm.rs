@@ -373,7 +373,7 @@ impl Storm {
         let (number, answers) = (self.order, Arc::clone(&self.answers));
         self.flying.insert(number, batch);
         let done = Box::new(move |answer| answers.lock().push((number, answer)));
-        house.port.append(Unit { records, positions: Vec::new() }, done);
+        house.port.append(Unit { records, positions: Vec::new() }.into(), done);
     }
 
     /// Looks at the answers; what was refused is sent again.

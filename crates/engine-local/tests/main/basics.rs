@@ -12,7 +12,7 @@ fn open(folder: &Path, now_ms: i64) -> LocalLog {
 
 fn append(log: &LocalLog, unit: Unit) -> Vec<Receipt> {
     let (send, receive) = mpsc::channel();
-    log.append(unit, Box::new(move |outcome| send.send(outcome).unwrap()));
+    log.append(unit.into(), Box::new(move |outcome| send.send(outcome).unwrap()));
     receive.recv().unwrap().unwrap()
 }
 

@@ -65,7 +65,7 @@ impl Rig for Real {
         loop {
             let (send, receive) = mpsc::channel();
             let done = Box::new(move |answer: Result<_, LogError>| send.send(answer.err()).unwrap());
-            self.log.as_ref().unwrap().append(Unit::default(), done);
+            self.log.as_ref().unwrap().append(Unit::default().into(), done);
             if !matches!(receive.recv().unwrap(), Some(LogError::Busy { .. })) {
                 return;
             }
@@ -86,7 +86,7 @@ impl Rig for Real {
         let (entered, is_entered) = mpsc::channel();
         let (go, may_go) = mpsc::channel();
         log.append(
-            Unit::default(),
+            Unit::default().into(),
             Box::new(move |_| {
                 entered.send(()).unwrap();
                 may_go.recv().unwrap();

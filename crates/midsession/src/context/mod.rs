@@ -257,7 +257,7 @@ impl ContextTables {
             // Whoever asked has gone: the rows are on the log, and will be found there.
             let _ = sender.send(result);
         });
-        self.log.append(Unit { records, positions: Vec::new() }, done);
+        self.log.append(Unit { records, positions: Vec::new() }.into(), done);
         let receipts = match receiver.await {
             Ok(result) => result.map_err(|error| error.to_string())?,
             Err(_) => return Err("the log is closing".to_owned()),

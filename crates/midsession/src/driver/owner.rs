@@ -8,8 +8,9 @@ use bytes::BytesMut;
 use midsession_event::{EventName, PartitionId, Record, Schematic, Tick, Topic, encode_into, partition_of};
 use midsession_machine::{Candidate, Definitions, Effect};
 use midsession_ports::{Append, Entry, LogError, Position, Receipt, Unit};
-use midsession_stream::{Config, Defect, Stream};
+use midsession_stream::{Config, Defect, Stream, WARM};
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -42,6 +43,8 @@ pub struct Owner<D> {
     /// When the log last told of a commit. Epoch µs.
     committed_us: Arc<AtomicI64>,
     pending: Unit,
+    /// The list of records of a unit that has landed.
+    spare: Option<Vec<Append>>,
     pending_bytes: usize,
     scratch: Vec<u8>,
     /// Keys and values of the unit are slices of this: one piece of memory for hundreds of them.
@@ -59,8 +62,8 @@ pub struct Owner<D> {
 /// The unit under way. One at a time: a refused unit is offered again before anything that came after it.
 enum Flight {
     None,
-    Waiting { unit: Unit, answer: Arc<Mutex<Option<Result<(), LogError>>>> },
-    Refused { unit: Unit, retry_at_ms: i64 },
+    Waiting { unit: Arc<Unit>, answer: Arc<Mutex<Option<Result<(), LogError>>>> },
+    Refused { unit: Arc<Unit>, retry_at_ms: i64 },
 }
 
 impl<D: Definitions> Owner<D> {
@@ -90,6 +93,7 @@ impl<D: Definitions> Owner<D> {
             turn_of: 0,
             committed_us,
             pending: Unit::default(),
+            spare: None,
             pending_bytes: 0,
             scratch: Vec::new(),
             output: BytesMut::new(),
@@ -233,10 +237,20 @@ impl<D: Definitions> Owner<D> {
             other => other?,
         }
         let durable_us = self.committed_us.load(Ordering::Acquire);
-        for entry in entries.drain(..) {
-            self.slots[index].unsaved_bytes += entry.value.as_ref().map_or(0, |value| value.len() as u64);
-            self.record(index, entry, durable_us, now_us);
+        let mut records: SmallVec<[(i64, i64, Record); WARM]> = SmallVec::new();
+        for some in entries.chunks(WARM) {
+            records.extend(
+                some.iter().filter_map(|entry| Some((entry.offset, entry.stamp_ms, self.decoded(index, entry)?))),
+            );
+            self.slots[index].stream.warm(records.iter().map(|(_, _, record)| record));
+            for (offset, stamp_ms, record) in records.drain(..) {
+                self.record(index, offset, stamp_ms, record, durable_us, now_us);
+            }
+            if let Some(last) = some.last() {
+                self.slots[index].next = last.offset + 1;
+            }
         }
+        entries.clear();
         self.entries = entries;
         let slot = &mut self.slots[index];
         let moved = slot.next > slot.aloud_from || !slot.resumed;
@@ -263,19 +277,24 @@ impl<D: Definitions> Owner<D> {
         Ok(moved)
     }
 
-    fn record(&mut self, index: usize, entry: Entry, durable_us: i64, now_us: i64) {
+    fn decoded(&mut self, index: usize, entry: &Entry) -> Option<Record> {
         let slot = &mut self.slots[index];
-        slot.next = entry.offset + 1;
-        let aloud = entry.offset >= slot.aloud_from;
-        let record = match entry.value.as_deref().map(Record::decode) {
-            Some(Ok(record)) => record,
+        slot.unsaved_bytes += entry.value.as_ref().map_or(0, |value| value.len() as u64);
+        match entry.value.as_deref().map(Record::decode) {
+            Some(Ok(record)) => Some(record),
             other => {
                 // Not ours, or from a newer version: the partition goes on, the count shows it.
                 self.dead += 1;
                 tracing::error!(partition = slot.stream.partition().0, offset = entry.offset, cause = ?other.and_then(Result::err).map(|e| e.to_string()), "unreadable record");
-                return;
+                None
             }
-        };
+        }
+    }
+
+    fn record(&mut self, index: usize, offset: i64, stamp_ms: i64, record: Record, durable_us: i64, now_us: i64) {
+        let slot = &mut self.slots[index];
+        slot.next = offset + 1;
+        let aloud = offset >= slot.aloud_from;
         let event = match &record {
             Record::Event(event) => Some(event),
             Record::Forward(forward) => Some(&forward.event),
@@ -292,8 +311,7 @@ impl<D: Definitions> Owner<D> {
         }
         let cause = event.map(|event| Cause { stamps: event.stamps, durable_us });
         let mut effects = std::mem::take(&mut self.effects);
-        let seam =
-            slot.stream.on_record(entry.offset, entry.stamp_ms, record, self.around.definitions.as_ref(), &mut effects);
+        let seam = slot.stream.on_record(offset, stamp_ms, record, self.around.definitions.as_ref(), &mut effects);
         if let (Some(seam), true) = (seam, aloud) {
             let received_us = cause.map_or(0, |cause| cause.stamps.received_at_us);
             self.around.sink.seam(slot.stream.partition(), seam, received_us, now_us);
@@ -410,7 +428,8 @@ impl<D: Definitions> Owner<D> {
         let Some(answer) = answer else { return Ok(false) };
         let Flight::Waiting { unit, .. } = std::mem::replace(&mut self.flight, Flight::None) else { return Ok(false) };
         match answer {
-            Ok(()) => {}
+            // Its list is used again: one for each unit would be grown anew, in memory touched for the first time.
+            Ok(()) => self.spare = Arc::try_unwrap(unit).ok().map(|unit| unit.records),
             Err(error) if error.is_retryable() => {
                 self.flight = Flight::Refused { unit, retry_at_ms: now_ms + RETRY_AFTER_MS };
             }
@@ -428,7 +447,9 @@ impl<D: Definitions> Owner<D> {
             Flight::None => {
                 self.wants_position = false;
                 self.pending_bytes = 0;
-                std::mem::take(&mut self.pending)
+                let mut records = self.spare.take().unwrap_or_default();
+                records.clear();
+                std::mem::replace(&mut self.pending, Unit { records, positions: Vec::new() }).into()
             }
             Flight::Refused { unit, retry_at_ms } if retry_at_ms <= now_ms => unit,
             other => {
@@ -438,8 +459,7 @@ impl<D: Definitions> Owner<D> {
         };
         let answer = Arc::new(Mutex::new(None));
         let (done, wake) = (Arc::clone(&answer), Arc::clone(&self.wake));
-        // The copy is of handles: keys and values are shared bytes.
-        self.flight = Flight::Waiting { unit: unit.clone(), answer };
+        self.flight = Flight::Waiting { unit: Arc::clone(&unit), answer };
         self.around.log.append(
             unit,
             Box::new(move |result: Result<Vec<Receipt>, LogError>| {

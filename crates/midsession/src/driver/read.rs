@@ -111,7 +111,7 @@ mod tests {
         fn partitions(&self, _: Topic) -> u32 {
             2
         }
-        fn append(&self, _: Unit, _: Done) {}
+        fn append(&self, _: Arc<Unit>, _: Done) {}
         fn read(
             &self,
             _: Topic,

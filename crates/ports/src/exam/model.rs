@@ -93,7 +93,7 @@ impl Model {
     pub fn send(&mut self, log: &dyn Log, unit: Unit) -> usize {
         let (number, answers) = (self.sent.len() - 1, self.answers.clone());
         log.append(
-            unit,
+            unit.into(),
             Box::new(move |answer| {
                 let mut answers = answers.lock().expect("invariant: no holder panics");
                 assert!(answers.insert(number, answer).is_none(), "unit {number} was answered twice");

@@ -22,7 +22,10 @@ pub fn behavior(partition: u32, value: impl Into<Bytes>) -> Append {
 pub fn answer(rig: &mut dyn Rig, log: &dyn Log, unit: Unit) -> Result<Vec<crate::Receipt>, LogError> {
     let slot = Arc::new(Mutex::new(None));
     let inside = slot.clone();
-    log.append(unit, Box::new(move |answer| *inside.lock().expect("invariant: no holder panics") = Some(answer)));
+    log.append(
+        unit.into(),
+        Box::new(move |answer| *inside.lock().expect("invariant: no holder panics") = Some(answer)),
+    );
     rig.settle();
     let answer = slot.lock().expect("invariant: no holder panics").take();
     answer.unwrap_or_else(|| panic!("settled, but a unit was not answered"))
@@ -58,7 +61,7 @@ pub fn readers(rig: &mut dyn Rig, seed: u64) {
     let count = 3_000;
     for at in 0..count {
         let unit = Unit { records: vec![behavior(1, vec![at as u8; 1 + draw.below(150) as usize])], positions: vec![] };
-        log.append(unit, Box::new(|answer| assert!(answer.is_ok(), "{answer:?}")));
+        log.append(unit.into(), Box::new(|answer| assert!(answer.is_ok(), "{answer:?}")));
         if draw.below(10) == 0 {
             rig.settle();
         }
@@ -94,7 +97,7 @@ pub fn time(rig: &mut dyn Rig, seed: u64) {
         rig.set_now(now_ms);
         for _ in 0..=draw.below(3) {
             let unit = Unit { records: vec![behavior(2, vec![7; 90])], positions: vec![] };
-            log.append(unit, Box::new(|answer| assert!(answer.is_ok(), "{answer:?}")));
+            log.append(unit.into(), Box::new(|answer| assert!(answer.is_ok(), "{answer:?}")));
         }
         rig.settle();
     }

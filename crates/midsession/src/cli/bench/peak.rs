@@ -96,7 +96,7 @@ pub(super) fn write(
         }
         bar.set_position(number);
         let (sender, receiver) = std::sync::mpsc::channel();
-        log.append(unit, Box::new(move |result| drop(sender.send(result.map(|_| ())))));
+        log.append(unit.into(), Box::new(move |result| drop(sender.send(result.map(|_| ())))));
         receiver.recv().map_err(Failure::new)??;
     }
     Ok(())
