@@ -438,8 +438,9 @@ impl Sink for World {
         self.observe.metrics.add(Metric::SnapshotsFailed, 1);
     }
 
-    fn snapshot_piece(&self, took_us: i64) {
+    fn snapshot_piece(&self, took_us: i64, cpu_us: i64) {
         self.observe.metrics.raise(Metric::SnapshotPieceMaxUs, took_us);
+        self.observe.metrics.raise(Metric::SnapshotPieceCpuMaxUs, cpu_us);
     }
 }
 

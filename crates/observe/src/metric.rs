@@ -94,6 +94,7 @@ metrics! {
     Snapshots = Counter "midsession_snapshots" "Snapshots of partitions written";
     SnapshotBytes = Counter "midsession_snapshot_bytes" "Bytes of snapshots written";
     SnapshotsFailed = Counter "midsession_snapshots_failed" "Snapshots that could not be written; another is tried later";
+    SnapshotPieceCpuMaxUs = Gauge "midsession_snapshot_piece_cpu_max_us" "Most processor time that a piece of a snapshot took from its partition since the start, in µs";
     SnapshotPieceMaxUs = Gauge "midsession_snapshot_piece_max_us" "Longest time that a piece of a snapshot held up its partition since the start, in µs";
     LogBytes = Gauge "midsession_log_bytes" "Bytes that the log holds";
     LogErrors = Counter "midsession_log_errors" ["cause"] "Appends that the log refused or lost";

@@ -35,8 +35,8 @@ pub trait Sink: Send + Sync {
     fn capped(&self, _rule: &Str) {}
     /// A snapshot of a partition is whole.
     fn snapshot(&self, _told: &SnapshotTold) {}
-    /// A piece of one took an owner so long. µs.
-    fn snapshot_piece(&self, _took_us: i64) {}
+    /// A piece of one took an owner so long, and so much of the processor's time. µs.
+    fn snapshot_piece(&self, _took_us: i64, _cpu_us: i64) {}
     /// One could not be written.
     fn snapshot_failed(&self) {}
     /// What was shown is to be taken back.

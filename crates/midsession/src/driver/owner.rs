@@ -20,6 +20,8 @@ const TICK_EVERY_MS: i64 = 20;
 const SLICE_BYTES: usize = 64 * 1024;
 /// Bytes of output that may wait for the log before reading pauses.
 const PENDING_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Memory that the keys and values of a unit are cut from.
+const OUTPUT_BYTES: usize = 64 * 1024;
 /// A unit refused by a busy or full log is offered again after this.
 const RETRY_AFTER_MS: i64 = 20;
 
@@ -410,7 +412,12 @@ impl<D: Definitions> Owner<D> {
             tracing::error!(topic = topic.name(), %error, "a record could not be encoded");
             return;
         }
-        self.pending_bytes += self.scratch.len() + key.len() + 32;
+        let bytes = self.scratch.len() + key.len();
+        self.pending_bytes += bytes + 32;
+        if self.output.capacity() < bytes {
+            // Left to itself it would take memory for each record anew.
+            self.output = BytesMut::with_capacity(bytes.max(OUTPUT_BYTES));
+        }
         let mut share = |bytes: &[u8]| {
             self.output.extend_from_slice(bytes);
             self.output.split().freeze()

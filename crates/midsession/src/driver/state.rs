@@ -43,7 +43,7 @@ impl SnapshotRule {
     /// For so many partitions.
     pub fn of(partitions: u32) -> Self {
         let bytes = (REPLAYED_BYTES / u64::from(partitions.max(1))).max(1 << 20);
-        Self { bytes, every_ms: 600_000, piece_bytes: 256 << 10 }
+        Self { bytes, every_ms: 600_000, piece_bytes: 64 << 10 }
     }
 
     fn is_due(&self, slot: &Slot, now_ms: i64) -> bool {

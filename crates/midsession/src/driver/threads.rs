@@ -228,6 +228,12 @@ impl<D: Definitions + Send + Sync + 'static> Driver<D> {
     }
 }
 
+/// Processor time of this thread so far. µs.
+fn thread_cpu_us() -> i64 {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    spent.tv_sec * 1_000_000 + spent.tv_nsec / 1_000
+}
+
 fn run<D: Definitions>(mut owner: Owner<D>, desk: &Desk<D>, clock: &Clock) -> Result<(), LogError> {
     let mut questions: Vec<(PartitionId, Question<D>)> = Vec::new();
     loop {
@@ -243,10 +249,11 @@ fn run<D: Definitions>(mut owner: Owner<D>, desk: &Desk<D>, clock: &Clock) -> Re
             owner.look(*partition, clock())?;
         }
         let turn = owner.turn(clock())?;
-        let begun = std::time::Instant::now();
+        let (begun, cpu_us) = (std::time::Instant::now(), thread_cpu_us());
         let saved = owner.snapshot(clock());
         if saved {
-            owner.around.sink.snapshot_piece(i64::try_from(begun.elapsed().as_micros()).unwrap_or(i64::MAX));
+            let took_us = i64::try_from(begun.elapsed().as_micros()).unwrap_or(i64::MAX);
+            owner.around.sink.snapshot_piece(took_us, thread_cpu_us() - cpu_us);
         }
         let now_ms = clock() / 1000;
         for (partition, question) in questions.drain(..) {

@@ -194,6 +194,7 @@ pub(super) fn pass(options: &Peak, folder: &std::path::Path, stamp: &Arc<AtomicI
         "session_updates": counts.sessions.load(Ordering::Relaxed), "applied": counts.applied.load(Ordering::Relaxed),
         "snapshots": counts.snapshots.load(Ordering::Relaxed),
         "snapshot_mb": counts.snapshot_bytes.load(Ordering::Relaxed) as f64 / 1e6,
+        "snapshot_piece_cpu_max_ms": counts.snapshot_piece_cpu_max_us.load(Ordering::Relaxed) as f64 / 1e3,
         "snapshot_piece_max_ms": counts.snapshot_piece_max_us.load(Ordering::Relaxed) as f64 / 1e3,
         "read_meanwhile": latency(&reads),
     }))
@@ -321,6 +322,7 @@ pub(super) struct Counts {
     snapshots: AtomicU64,
     snapshot_bytes: AtomicU64,
     snapshot_piece_max_us: AtomicI64,
+    snapshot_piece_cpu_max_us: AtomicI64,
 }
 
 impl Sink for Counts {
@@ -336,8 +338,9 @@ impl Sink for Counts {
         self.snapshots.fetch_add(1, Ordering::Relaxed);
         self.snapshot_bytes.fetch_add(told.bytes, Ordering::Relaxed);
     }
-    fn snapshot_piece(&self, took_us: i64) {
+    fn snapshot_piece(&self, took_us: i64, cpu_us: i64) {
         self.snapshot_piece_max_us.fetch_max(took_us, Ordering::Relaxed);
+        self.snapshot_piece_cpu_max_us.fetch_max(cpu_us, Ordering::Relaxed);
     }
 }
 
