@@ -75,7 +75,14 @@ mod tests {
     use midsession_event::DecisionId;
 
     fn entry(session: u128, at_ms: i64, counts: bool) -> CapEntry {
-        CapEntry { decision_id: DecisionId(0), rule: "r".into(), session_id: SessionId(session), at_ms, counts }
+        CapEntry {
+            decision_id: DecisionId(0),
+            rule: "r".into(),
+            session_id: SessionId(session),
+            at_ms,
+            counts,
+            visitor_id: None,
+        }
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use crate::datum::{self, Datum};
 use crate::{
-    Context, Decision, Definition, EnrichmentMiss, Event, Evidence, Forward, Handoff, Personal, Reaction, Record,
-    Reject, SessionUpdate, Tick, Told,
+    Context, Decision, Definition, EnrichmentMiss, Event, Evidence, Forward, Handoff, Identity, Personal, Reaction,
+    Recall, Record, Reject, SessionUpdate, Tick, Told, Unmerge,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -177,17 +177,21 @@ schemas! {
     12 "decision" 2 "decision.avsc";
     13 "context" 1 "context.avsc";
     14 "enrichment-miss" 1 "miss.avsc";
-    15 "behavior-handoff" 2 "handoff.avsc";
+    15 "behavior-handoff" 2 "handoff-2.avsc";
     16 "behavior-pii" 1 "personal.avsc";
     17 "governance" 1 "evidence.avsc";
     18 "behavior-told" 1 "told.avsc";
+    19 "behavior-handoff" 3 "handoff.avsc";
+    20 "behavior-unmerge" 1 "unmerge.avsc";
+    21 "behavior-recall" 1 "recall.avsc";
+    22 "identity" 1 "identity.avsc";
 }
 
 types! {
     Event = by_order 1 10;
     Tick = by_name 2;
     Decision = by_name 3 12;
-    Handoff = by_name 4 15;
+    Handoff = by_name 4 15 19;
     Forward = by_order 5 11;
     SessionUpdate = by_order 6;
     Reject = by_name 7;
@@ -198,6 +202,9 @@ types! {
     Personal = by_name 16;
     Evidence = by_name 17;
     Told = by_name 18;
+    Unmerge = by_name 20;
+    Recall = by_name 21;
+    Identity = by_name 22;
 }
 
 /// The schema behind an id.
@@ -247,6 +254,8 @@ impl Record {
             Self::Handoff(handoff) => encode(handoff.as_ref()),
             Self::Forward(forward) => encode(forward.as_ref()),
             Self::Told(told) => encode(told.as_ref()),
+            Self::Unmerge(unmerge) => encode(unmerge.as_ref()),
+            Self::Recall(recall) => encode(recall.as_ref()),
         }
     }
 
@@ -265,6 +274,10 @@ impl Record {
             Ok(Self::Handoff(Box::new(Handoff::read_datum(schema, datum)?)))
         } else if Told::is_of(schema) {
             Ok(Self::Told(Box::new(Told::read_datum(schema, datum)?)))
+        } else if Unmerge::is_of(schema) {
+            Ok(Self::Unmerge(Box::new(Unmerge::read_datum(schema, datum)?)))
+        } else if Recall::is_of(schema) {
+            Ok(Self::Recall(Box::new(Recall::read_datum(schema, datum)?)))
         } else {
             Err(CodecError::WrongSchema { expected: "behavior", found: schema.subject })
         }

@@ -7,6 +7,7 @@ mod context;
 mod datum;
 mod event;
 mod id;
+mod identity;
 mod name;
 mod record;
 mod topic;
@@ -22,6 +23,7 @@ pub use id::{
     DecisionId, EventId, Hex, OutputId, PartitionId, Place, ProductId, SessionId, ShopperId, SourceId, UserId,
     VisitorId, hash64, hash128, partition_of,
 };
+pub use identity::{Identity, Recall, Unmerge};
 pub use name::{Dialect, EventName, MAPPING, canonical_name};
 pub use record::{
     CapEntry, CarriedCandidate, CarriedFact, CarriedSession, CarriedShown, Decision, Definition, Forward, Handoff,

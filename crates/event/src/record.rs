@@ -1,6 +1,8 @@
 //! The records of the log: all that can move a partition's state, and what is derived from it.
 
-use crate::{DecisionId, Event, EventId, OutputId, SessionId, ShopperId, SourceId, Str, Told, UserId, VisitorId};
+use crate::{
+    DecisionId, Event, EventId, OutputId, Recall, SessionId, ShopperId, SourceId, Str, Told, Unmerge, UserId, VisitorId,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -14,12 +16,16 @@ pub enum Record {
     Tick(Tick),
     /// What `decide` answered to a candidate.
     Decision(Box<Decision>),
-    /// A visitor signed in: what their partition kept of them moves to the user's home.
+    /// A visitor signed in: what their partition kept of them moves to the user's home; or, after an unmerge, back.
     Handoff(Box<Handoff>),
     /// An event sent on by the visitor's partition to the user's home.
     Forward(Box<Forward>),
     /// The user said on another device, or by the shop's server, what is allowed: it holds for this visitor too.
     Told(Box<Told>),
+    /// A visitor was taken for somebody they are not.
+    Unmerge(Box<Unmerge>),
+    /// The visitor's partition asks for what came of that.
+    Recall(Box<Recall>),
 }
 
 /// Time passed.
@@ -93,7 +99,7 @@ pub struct Decision {
     pub context: Vec<crate::Joined>,
 }
 
-/// What a visitor's partition hands to the user's home at login. Applied once, by its id.
+/// What a visitor's partition hands to the user's home at login, and gets back after an unmerge. Applied once, by its id.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Handoff {
     /// Place of the login event and ordinal.
@@ -115,6 +121,17 @@ pub struct Handoff {
     /// What its features over a lifetime have added up, as the partition keeps it; none where there are none.
     #[serde(default)]
     pub lifetimes: Option<Str>,
+    /// From the user's home back to the visitor's partition.
+    #[serde(default)]
+    pub returns: bool,
+}
+
+impl Handoff {
+    /// Something is in it.
+    pub fn has_something(&self) -> bool {
+        let lists = [self.sessions.len(), self.facts.len(), self.caps.len(), self.pending.len(), self.shown.len()];
+        lists.iter().any(|length| *length > 0) || self.lifetimes.is_some()
+    }
 }
 
 /// A candidate on its way between partitions: the same decision, asked of another home.
@@ -206,6 +223,9 @@ pub struct CapEntry {
     pub at_ms: i64,
     /// Counts toward the caps (served or held out).
     pub counts: bool,
+    /// On which device; not known of what earlier versions decided.
+    #[serde(default)]
+    pub visitor_id: Option<VisitorId>,
 }
 
 /// An event forwarded to the user's home. Applied once, by its id.

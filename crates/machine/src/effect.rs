@@ -2,8 +2,8 @@
 
 use crate::{Partials, View};
 use midsession_event::{
-    Decision, DecisionId, Event, Evidence, Forward, Handoff, OutputId, PropertyValue, Reaction, SessionId,
-    SessionUpdate, ShopperId, Str, Told, VisitorId,
+    Decision, DecisionId, Event, Evidence, Forward, Handoff, Identity, OutputId, PropertyValue, Reaction, Recall,
+    SessionId, SessionUpdate, ShopperId, Str, Told, VisitorId,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -31,12 +31,16 @@ pub enum Effect {
         /// The intervention's name.
         rule: Str,
     },
-    /// Append to the user's home partition.
+    /// Append to the user's home partition; one that returns, to the visitor's.
     Handoff(Box<Handoff>),
     /// Append to the user's home partition.
     Forward(Box<Forward>),
     /// Append to the visitor's partition.
     Tell(Box<Told>),
+    /// Append to the user's home partition.
+    Recall(Box<Recall>),
+    /// Append to `identity`.
+    Identity(Box<Identity>),
     /// Append to `governance`.
     Evidence(Box<Evidence>),
 }

@@ -137,6 +137,16 @@ impl Facts {
         drop(&mut self.list, &|_| true);
     }
 
+    /// Takes out those that `goes` says; the order of both stays.
+    #[must_use]
+    pub fn take(&mut self, goes: impl Fn(&Fact) -> bool) -> Self {
+        let taken = Self { list: self.list.iter().filter(|fact| goes(fact)).copied().collect() };
+        if !taken.list.is_empty() {
+            self.retain(|fact| !goes(fact));
+        }
+        taken
+    }
+
     /// Gives the facts of one session to another.
     pub fn relabel(&mut self, from: u32, to: u32) {
         for fact in &mut self.list {

@@ -5,7 +5,8 @@ use crate::judge::{self, Versions, differ};
 use crate::oracle::{Log, Oracle, Person, Stand, may_be_shown};
 use crate::storm::partitions;
 use midsession_event::{
-    Decision, DecisionId, EventName, Outcome, PartitionId, PropertyValue, Record, SessionUpdate, Topic, decode,
+    Decision, DecisionId, EventName, Identity, Outcome, PartitionId, PropertyValue, Record, SessionUpdate, Topic,
+    decode,
 };
 use midsession_machine::View;
 use midsession_ports::{Entry, Log as _};
@@ -162,6 +163,18 @@ impl Audit {
                 return Err(format!("D-1: never decided: {pending:?}"));
             }
         }
+        let mut identity = BTreeMap::new();
+        for partition in partitions(self.plan) {
+            for entry in entries(house, Topic::Identity, partition, 0)? {
+                let told = entry.value.as_deref().map(decode::<Identity>);
+                let Some(Ok(Identity { visitor_id, user_id, attached_since_ms, detached_at_ms, .. })) = told else {
+                    return Err(format!("L-5: identity {partition:?}/{} can't be read", entry.offset));
+                };
+                let (visitor, user) = (visitor_id.to_string(), user_id.map(|user| user.to_string()));
+                identity.insert(visitor.clone(), (visitor, user, attached_since_ms, detached_at_ms));
+            }
+        }
+        differ("I-1: whom each visitor is taken for", &identity, &self.oracle.identity)?;
         Ok(self.decided.len() as u64)
     }
 
@@ -194,6 +207,7 @@ impl Audit {
                 Record::Handoff(handoff) => Some(handoff.id),
                 Record::Forward(forward) => Some(forward.id),
                 Record::Told(told) => Some(told.id),
+                Record::Recall(recall) => Some(recall.id),
                 _ => None,
             };
             if let Some(id) = routed

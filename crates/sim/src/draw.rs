@@ -1,7 +1,7 @@
 //! Shoppers drawn at random, weighted to the edges: gaps around 30 minutes, grace, repeats, late events, logins.
 
 use crate::rng::Rng;
-use midsession_event::{Cart, Consent, Event, EventName, Order, Product, Purpose};
+use midsession_event::{Cart, Consent, Event, EventName, Order, Product, Purpose, Record, Unmerge};
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
@@ -243,5 +243,45 @@ impl Shoppers {
         let user = self.rng.below(self.users);
         event.user_id = Some(format!("u{user}").into());
         self.send(self.now_ms, event);
+    }
+}
+
+/// Wrong merges undone around logins and what is on its way then, in the order from the last to the first.
+pub fn unmerges(rng: &mut Rng, arrivals: &[Arrival]) -> Vec<(i64, Unmerge)> {
+    let mut all = Vec::new();
+    let often = rng.pick(&[0, 2, 10]);
+    for (at_ms, event) in arrivals {
+        let (Some(visitor_id), Some(user_id)) = (&event.visitor_id, &event.user_id) else { continue };
+        if !rng.chance(often) {
+            continue;
+        }
+        let edge = rng.between(-1, 1);
+        // While the login's hand-off is under way, at the edges of the visit, long after it, and once more at once.
+        let after_ms =
+            rng.pick(&[0, 0, 1, 2, 50, 101, 5_000, 30 * MINUTE_MS, 32 * MINUTE_MS, 13 * HOUR_MS, 24 * HOUR_MS]);
+        for again_ms in [Some(0), rng.chance(20).then_some(0), rng.chance(20).then_some(60)].into_iter().flatten() {
+            let due_ms = at_ms + (after_ms + edge).max(0) + again_ms;
+            let (visitor_id, user_id) = (visitor_id.clone(), user_id.clone());
+            all.push((due_ms, Unmerge { visitor_id, user_id, asked_at_ms: due_ms, reason: None }));
+        }
+    }
+    all.sort_by_key(|(at_ms, _)| std::cmp::Reverse(*at_ms));
+    all
+}
+
+/// What is sent enters where its shopper's device does.
+pub fn key_of(record: &Record) -> &str {
+    match record {
+        Record::Event(event) => event.key(),
+        Record::Unmerge(unmerge) => unmerge.visitor_id.as_str(),
+        other => unreachable!("nobody sends {other:?}"),
+    }
+}
+
+/// The id of an event.
+pub fn id_of(record: &Record) -> Option<String> {
+    match record {
+        Record::Event(event) => Some(event.event_id.to_string()),
+        _ => None,
     }
 }

@@ -103,8 +103,8 @@ impl Log for Port {
         }
         if self.twice {
             let is_routed = |value: &[u8]| {
-                use Record::{Decision, Forward, Handoff, Told};
-                matches!(Record::decode(value), Ok(Handoff(_) | Forward(_) | Decision(_) | Told(_)))
+                use Record::{Decision, Forward, Handoff, Recall, Told};
+                matches!(Record::decode(value), Ok(Handoff(_) | Forward(_) | Decision(_) | Told(_) | Recall(_)))
             };
             let mut records = Vec::with_capacity(unit.records.len());
             for record in unit.records {

@@ -1,6 +1,6 @@
 //! One seeded run: shoppers through the machines, each step held against the oracle.
 
-use crate::draw::Shoppers;
+use crate::draw::{Shoppers, unmerges};
 use crate::judge::{self, Versions, differ};
 use crate::oracle::{Act, Fate, Log, Oracle, Telling};
 use crate::rng::Rng;
@@ -43,6 +43,10 @@ pub struct Reached {
     pub reacted: u64,
     /// Devices told what their user allows.
     pub told: u64,
+    /// Merges undone while they had something to give back.
+    pub returned: u64,
+    /// Of those, what went on to somebody who had signed in meanwhile.
+    pub went_on: u64,
 }
 
 impl Reached {
@@ -63,14 +67,16 @@ impl Reached {
         self.capped += other.capped;
         self.reacted += other.reacted;
         self.told += other.told;
+        self.returned += other.returned;
+        self.went_on += other.went_on;
     }
 
     /// Panics when a kind of thing never happened: then its checks have checked nothing.
     pub fn assert_all_reached(&self) {
         let Self { duplicates, late, too_late, merged, handoffs, silences, candidates, .. } = *self;
-        let Self { retracted, asked_again, refused, capped, reacted, told, .. } = *self;
+        let Self { retracted, asked_again, refused, capped, reacted, told, returned, went_on, .. } = *self;
         let least = [duplicates, late, too_late, merged, handoffs, silences, candidates, retracted];
-        let rarer = [asked_again, refused, capped, reacted, told];
+        let rarer = [asked_again, refused, capped, reacted, told, returned, went_on];
         assert!(least.iter().chain(&rarer).all(|count| *count > 0), "something never happened: {self:?}");
     }
 }
@@ -95,9 +101,21 @@ pub fn run(seed: u64, steps: usize, change: impl Fn(&mut Config)) -> Result<Reac
     let start_ms = START_MS + rng.between(0, 10_000);
     let arrivals = Shoppers::draw(Rng::new(rng.bits()), start_ms, steps);
     let mut world = World::new(config, ways, start_ms, Rng::new(rng.bits()));
+    let mut unmerges = unmerges(&mut rng, &arrivals);
     for (at_ms, event) in arrivals {
+        // Of the same millisecond, either may come first.
+        while let Some((_, unmerge)) =
+            unmerges.pop_if(|(due_ms, _)| *due_ms < at_ms || *due_ms == at_ms && rng.chance(50))
+        {
+            let partition = partition_of(unmerge.visitor_id.as_str(), config.partitions).0;
+            world.append_at(at_ms, partition, Record::Unmerge(Box::new(unmerge)));
+        }
         let partition = partition_of(event.key(), config.partitions).0;
         world.append_at(at_ms, partition, Record::Event(Box::new(event)));
+    }
+    for (at_ms, unmerge) in unmerges {
+        let partition = partition_of(unmerge.visitor_id.as_str(), config.partitions).0;
+        world.append_at(at_ms, partition, Record::Unmerge(Box::new(unmerge)));
     }
     let mut check = Check::default();
     let mut quiet_ends = 0;
@@ -171,8 +189,11 @@ fn line(step: &Step) -> String {
         }
         Record::Forward(forward) => format!("forward {} to {}", forward.event.event_id, forward.user_id),
         Record::Handoff(handoff) => {
-            format!("handoff {:?} of {} to {}", handoff.id, handoff.visitor_id, handoff.user_id)
+            let way = if handoff.returns { "back from" } else { "to" };
+            format!("handoff {:?} of {} {way} {}", handoff.id, handoff.visitor_id, handoff.user_id)
         }
+        Record::Unmerge(unmerge) => format!("unmerge {} from {}", unmerge.visitor_id, unmerge.user_id),
+        Record::Recall(recall) => format!("recall {:?} {} from {}", recall.id, recall.visitor_id, recall.user_id),
         Record::Told(told) => {
             format!("told {} that {} allows {}", told.visitor_id, told.user_id, told.consent.0)
         }
@@ -207,7 +228,26 @@ impl Check {
                 self.reached.handoffs += 1;
                 let id = (handoff.id.partition.0, handoff.id.offset, handoff.id.ordinal);
                 let (user, visitor) = (handoff.user_id.as_str(), handoff.visitor_id.as_str());
-                oracle.handoff((partition, offset), stamp_ms, id, user, visitor)?;
+                let place = (partition, offset);
+                if handoff.returns {
+                    self.reached.returned += u64::from(!handoff.sessions.is_empty());
+                    oracle.returned(place, stamp_ms, id, user, visitor)?;
+                    let goes_on = step.effects.iter().any(|effect| matches!(effect, Effect::Handoff(_)));
+                    self.reached.went_on += u64::from(goes_on);
+                } else {
+                    oracle.handoff(place, stamp_ms, id, user, visitor)?;
+                }
+                None
+            }
+            Record::Unmerge(unmerge) => {
+                let (user, visitor) = (unmerge.user_id.as_str(), unmerge.visitor_id.as_str());
+                oracle.unmerge((partition, offset), stamp_ms, visitor, user);
+                None
+            }
+            Record::Recall(recall) => {
+                let id = (recall.id.partition.0, recall.id.offset, recall.id.ordinal);
+                let (user, visitor) = (recall.user_id.as_str(), recall.visitor_id.as_str());
+                oracle.recall((partition, offset), stamp_ms, id, user, visitor)?;
                 None
             }
             Record::Forward(forward) => {
@@ -246,6 +286,7 @@ impl Check {
     fn effects(&mut self, step: &Step, oracle: &mut Oracle) -> Result<(), String> {
         let (mut asked, mut decided, mut retracted) = (Vec::new(), Vec::new(), Vec::new());
         let (mut capped, mut reacted, mut told) = (Vec::new(), Vec::new(), Vec::new());
+        let mut identities = Vec::new();
         for effect in &step.effects {
             match effect {
                 Effect::Session(update) => {
@@ -273,7 +314,13 @@ impl Check {
                 Effect::Capped { rule } => capped.push(rule.to_string()),
                 Effect::Reaction(reaction) => reacted.push((reaction.decision_id.0, reaction.name.to_string())),
                 Effect::Tell(telling) => told.push(Telling::from(&**telling)),
-                Effect::Handoff(_) | Effect::Forward(_) | Effect::Evidence(_) => {}
+                Effect::Identity(identity) => identities.push((
+                    identity.visitor_id.to_string(),
+                    identity.user_id.as_ref().map(ToString::to_string),
+                    identity.attached_since_ms,
+                    identity.detached_at_ms,
+                )),
+                Effect::Handoff(_) | Effect::Forward(_) | Effect::Recall(_) | Effect::Evidence(_) => {}
             }
         }
         self.reached.told += told.len() as u64;
@@ -299,7 +346,8 @@ impl Check {
         differ("reports and answers", &reacted, &std::mem::take(&mut oracle.reacted))?;
         told.sort();
         oracle.told.sort();
-        differ("devices told", &told, &std::mem::take(&mut oracle.told))
+        differ("devices told", &told, &std::mem::take(&mut oracle.told))?;
+        differ("whom visitors are taken for", &identities, &std::mem::take(&mut oracle.identities))
     }
 }
 
@@ -417,6 +465,9 @@ fn outcome(effect: &Effect) -> Option<String> {
         Effect::Evidence(evidence) => {
             Some(format!("{} {:?} {:?}", evidence.kind, evidence.event_id, evidence.purposes))
         }
-        Effect::Handoff(_) => None,
+        Effect::Identity(identity) => {
+            Some(format!("{} is {:?} until {:?}", identity.visitor_id, identity.user_id, identity.detached_at_ms))
+        }
+        Effect::Handoff(_) | Effect::Recall(_) => None,
     }
 }

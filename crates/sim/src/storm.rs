@@ -9,7 +9,7 @@
 
 use crate::audience::{Audience, Watched};
 use crate::audit::Audit;
-use crate::draw::{Arrival, Shoppers};
+use crate::draw::{Shoppers, id_of, key_of, unmerges};
 use crate::house::{House, Plan};
 use crate::port::Fault;
 use crate::rng::Rng;
@@ -18,7 +18,7 @@ use bytes::Bytes;
 use midsession::driver::SnapshotRule;
 use midsession_edge::clock::Steady;
 use midsession_engine_local::SimDisk;
-use midsession_event::{Event, PartitionId, Topic, encode, partition_of};
+use midsession_event::{PartitionId, Record, Topic, partition_of};
 use midsession_ports::{Append, Log, LogError, Receipt, Unit};
 use midsession_stream::Stream;
 use parking_lot::Mutex;
@@ -93,9 +93,9 @@ struct Storm {
     fresh: BTreeSet<u32>,
     wrong: Option<String>,
     clock_us: Arc<AtomicI64>,
-    due: BTreeMap<(i64, u64), Event>,
+    due: BTreeMap<(i64, u64), Record>,
     order: u64,
-    flying: BTreeMap<u64, Vec<Event>>,
+    flying: BTreeMap<u64, Vec<Record>>,
     answers: Arc<Mutex<Vec<Answer>>>,
     acked: BTreeSet<String>,
     commit_at_ms: Option<i64>,
@@ -123,9 +123,9 @@ pub fn run(seed: u64, steps: usize, fault: Option<Fault>) -> Result<Weathered, S
     };
     let mut due = BTreeMap::new();
     let mut order = 0;
-    for (at_ms, event) in arrivals(&mut rng, steps) {
+    for (at_ms, record) in arrivals(&mut rng, steps) {
         order += 1;
-        due.insert((at_ms, order), event);
+        due.insert((at_ms, order), record);
     }
     let disk = SimDisk::default();
     if fault == Some(Fault::NoSync) {
@@ -161,7 +161,7 @@ pub fn run(seed: u64, steps: usize, fault: Option<Fault>) -> Result<Weathered, S
 }
 
 /// Shoppers; now and then a burst: the same within a twentieth of the time.
-fn arrivals(rng: &mut Rng, steps: usize) -> Vec<Arrival> {
+fn arrivals(rng: &mut Rng, steps: usize) -> Vec<(i64, Record)> {
     let mut all = Shoppers::draw(Rng::new(rng.bits()), START_MS, steps);
     if rng.chance(30) {
         for (at_ms, event) in &mut all {
@@ -170,7 +170,8 @@ fn arrivals(rng: &mut Rng, steps: usize) -> Vec<Arrival> {
             event.occurred_at_ms -= earlier_ms;
         }
     }
-    all
+    let unmerges = unmerges(rng, &all).into_iter().map(|(at_ms, unmerge)| (at_ms, Record::Unmerge(Box::new(unmerge))));
+    all.into_iter().map(|(at_ms, event)| (at_ms, Record::Event(Box::new(event)))).chain(unmerges).collect()
 }
 
 impl Storm {
@@ -258,7 +259,7 @@ impl Storm {
             let reports = self.audience.look(house, audit, self.now_ms, self.clock_ms())?;
             for (at_ms, event) in reports {
                 self.order += 1;
-                self.due.insert((at_ms, self.order), event);
+                self.due.insert((at_ms, self.order), Record::Event(Box::new(event)));
             }
             if house.has_caught_up() {
                 self.deadlines(house)?;
@@ -363,9 +364,9 @@ impl Storm {
         }
         let records = batch
             .iter()
-            .filter_map(|event| {
-                let partition = partition_of(event.key(), self.plan.partitions);
-                let (key, value) = (Bytes::copy_from_slice(event.key().as_bytes()), encode(event).ok()?);
+            .filter_map(|record| {
+                let partition = partition_of(key_of(record), self.plan.partitions);
+                let (key, value) = (Bytes::copy_from_slice(key_of(record).as_bytes()), record.encode().ok()?);
                 Some(Append { topic: Topic::Behavior, partition, key, value: Some(value.into()) })
             })
             .collect();
@@ -382,8 +383,8 @@ impl Storm {
         for (number, answer) in answers {
             let Some(batch) = self.flying.remove(&number) else { continue };
             if answer.is_ok() {
-                self.fresh.extend(batch.iter().map(|event| partition_of(event.key(), self.plan.partitions).0));
-                self.acked.extend(batch.into_iter().map(|event| event.event_id.to_string()));
+                self.fresh.extend(batch.iter().map(|record| partition_of(key_of(record), self.plan.partitions).0));
+                self.acked.extend(batch.iter().filter_map(id_of));
             } else {
                 self.weathered.refused += 1;
                 self.send_later(batch);
@@ -391,11 +392,11 @@ impl Storm {
         }
     }
 
-    fn send_later(&mut self, batch: Vec<Event>) {
+    fn send_later(&mut self, batch: Vec<Record>) {
         let at_ms = self.now_ms + self.rng.between(1, 5_000);
-        for event in batch {
+        for record in batch {
             self.order += 1;
-            self.due.insert((at_ms, self.order), event);
+            self.due.insert((at_ms, self.order), record);
         }
     }
 

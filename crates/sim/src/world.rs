@@ -155,7 +155,11 @@ impl World {
 
     fn route(&mut self, from: u32, effect: &Effect) {
         let (key, record) = match effect {
+            Effect::Handoff(handoff) if handoff.returns => {
+                (handoff.visitor_id.as_str(), Record::Handoff(handoff.clone()))
+            }
             Effect::Handoff(handoff) => (handoff.user_id.as_str(), Record::Handoff(handoff.clone())),
+            Effect::Recall(recall) => (recall.user_id.as_str(), Record::Recall(recall.clone())),
             Effect::Forward(forward) => (forward.user_id.as_str(), Record::Forward(forward.clone())),
             Effect::Tell(told) => (told.visitor_id.as_str(), Record::Told(told.clone())),
             Effect::Candidate(candidate) => {

@@ -32,10 +32,13 @@ fn machines_equal_the_oracle() {
 /// A change that breaks the machine, by name.
 type Fault = (&'static str, fn(&mut Config));
 
-const FAULTS: [Fault; 21] = [
+const FAULTS: [Fault; 24] = [
     ("dedupe off", |config| config.defect = Some(Defect::DedupeOff)),
     ("merge of one neighbour only", |config| config.defect = Some(Defect::MergesOne)),
     ("hand-off applied twice", |config| config.defect = Some(Defect::HandoffTwice)),
+    ("unmerge applied twice", |config| config.defect = Some(Defect::UnmergeTwice)),
+    ("a fact is left behind by an unmerge", |config| config.defect = Some(Defect::FactLeftBehind)),
+    ("a merge that was undone comes back", |config| config.defect = Some(Defect::UndoneAgain)),
     ("first decision wins removed", |config| config.defect = Some(Defect::DecisionTwice)),
     ("stale timer", |config| config.defect = Some(Defect::StaleTimer)),
     ("caps looked at too early", |config| config.defect = Some(Defect::CapsAtAsk)),

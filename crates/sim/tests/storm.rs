@@ -31,10 +31,13 @@ fn the_assembly_weathers_every_storm() {
     assert!(replay.is_some() || least >= Some(10), "too calm: {total:?}");
 }
 
-const FAULTS: [(&str, Fault); 24] = [
+const FAULTS: [(&str, Fault); 27] = [
     ("dedupe off", Fault::Machine(Defect::DedupeOff)),
     ("merge of one neighbour only", Fault::Machine(Defect::MergesOne)),
     ("hand-off applied twice", Fault::Machine(Defect::HandoffTwice)),
+    ("unmerge applied twice", Fault::Machine(Defect::UnmergeTwice)),
+    ("a fact is left behind by an unmerge", Fault::Machine(Defect::FactLeftBehind)),
+    ("a merge that was undone comes back", Fault::Machine(Defect::UndoneAgain)),
     ("first decision wins removed", Fault::Machine(Defect::DecisionTwice)),
     ("consent read late", Fault::Machine(Defect::ConsentLate)),
     ("consent not fanned out", Fault::Machine(Defect::ConsentNotFanned)),

@@ -33,6 +33,8 @@ pub fn behavior(data: &Path) -> Result<Vec<Log>, String> {
             "behavior-handoff" => Record::Handoff(serde_json::from_value(value).unwrap()),
             "behavior-forward" => Record::Forward(serde_json::from_value(value).unwrap()),
             "behavior-told" => Record::Told(serde_json::from_value(value).unwrap()),
+            "behavior-unmerge" => Record::Unmerge(serde_json::from_value(value).unwrap()),
+            "behavior-recall" => Record::Recall(serde_json::from_value(value).unwrap()),
             other => return Err(format!("{partition}/{offset}: an unknown schema {other}")),
         };
         log.push((stamp_ms, record));
@@ -73,6 +75,7 @@ pub fn routed_once(logs: &[Log]) -> Result<(), String> {
             Record::Handoff(handoff) => handoff.id,
             Record::Forward(forward) => forward.id,
             Record::Told(told) => told.id,
+            Record::Recall(recall) => recall.id,
             _ => continue,
         };
         if !seen.insert(id) {

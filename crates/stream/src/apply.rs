@@ -35,8 +35,15 @@ impl Stream {
         } = self;
         // Invariant: the caller got this index from `shopper_index`, nothing has removed the shopper since.
         let Some(shopper) = shoppers[index as usize].as_mut() else { return Seam::Keyless };
-        let number = position.map_or(0, |position| shopper.sessions[position].number);
-        write_facts(shopper, names, currencies, event, time_ms, now_ms, number, definitions);
+        let number = match position {
+            Some(position) => shopper.sessions[position].number,
+            // In no window and no session: nothing can ask for it.
+            None if time_ms <= now_ms - FACTS_KEPT_MS => 0,
+            None => shopper.loose_number(event.visitor_id.as_ref()),
+        };
+        if position.is_some() || time_ms > now_ms - FACTS_KEPT_MS {
+            write_facts(shopper, names, currencies, event, time_ms, number, definitions);
+        }
         definitions.accumulate(event, &shopper.id, now_ms, partials);
         if shopper.facts.all().len() > FACTS_MAX {
             // A quarter at a time, so that it costs little per event.
@@ -87,6 +94,7 @@ impl Stream {
         }
         let opened = session.version == 0;
         let session_id = session.id;
+        let mut shared_with = None;
         if let Some(tracker) = &event.tracker_session_id
             && session.tracker_session_id.as_ref() != Some(tracker)
         {
@@ -96,7 +104,8 @@ impl Stream {
             {
                 tracker_sessions.remove(&before);
             }
-            tracker_sessions.insert(tracker.clone(), session_id);
+            let before = tracker_sessions.insert(tracker.clone(), session_id);
+            shared_with = before.filter(|before| *before != session_id);
         }
         if event.user_id.is_some() && session.user.is_none() {
             session.user.clone_from(&event.user_id);
@@ -115,6 +124,8 @@ impl Stream {
                 event.name,
                 EventName::CheckoutStep | EventName::Transaction | EventName::Refund | EventName::Login
             );
+        // Another of their own visits with the same id is nothing to tell.
+        counters.tracker_ids_shared += u64::from(shared_with.is_some_and(|id| sessions.get(&id) != Some(&index)));
         session.dirty = true;
         if milestone || now_ms.saturating_sub(session.emitted_at_ms) >= config.cadence_ms {
             emit(session, currencies, now_ms, out);
@@ -193,10 +204,10 @@ impl Stream {
                 shopper.shown.retain(|shown| !gone.contains(&shown.decision_id));
             }
         }
-        if event.bot || is_reaction(&event.name) {
+        let Some(shopper) = self.shoppers[index as usize].as_ref() else { return };
+        if event.bot || is_reaction(&event.name) || self.unmerged.is_away(&shopper.id) {
             return;
         }
-        let Some(shopper) = self.shoppers[index as usize].as_ref() else { return };
         let Some(session) = shopper.sessions.iter().find(|session| session.id == session_id) else { return };
         let mut asks = Vec::new();
         let view = self.view_of(shopper, Some(session), now_ms);
@@ -251,6 +262,7 @@ impl Stream {
             session_id,
             at_ms: asked_at_ms,
             counts: false,
+            visitor_id: candidate.visitor_id.clone(),
         });
         shopper.pending.push(candidate.clone());
         self.counters.candidates += 1;
@@ -296,7 +308,9 @@ fn count_in(session: &mut Session, event: &Event, time_ms: i64, now_ms: i64, gap
     session.last_kind = FactKind::of(&event.name);
     session.started_at_ms = session.started_at_ms.min(time_ms);
     session.ended_at_ms = session.ended_at_ms.max(time_ms);
-    session.last_stamp_ms = now_ms;
+    if !is_reaction(&event.name) {
+        session.last_stamp_ms = now_ms;
+    }
     session.state = if session.ended_at_ms + gap_ms <= now_ms { SessionState::Idle } else { SessionState::Open };
     session.bot |= event.bot;
     match &event.name {
@@ -332,20 +346,15 @@ pub(crate) fn currency_number(currencies: &mut Names, currency: &str) -> u8 {
 }
 
 /// Writes what remains of an event.
-#[expect(clippy::too_many_arguments, reason = "the parts of a shopper's partition, borrowed apart")]
 fn write_facts<D: Definitions>(
     shopper: &mut Shopper,
     names: &mut Names,
     currencies: &mut Names,
     event: &Event,
     time_ms: i64,
-    now_ms: i64,
     session: u32,
     definitions: &D,
 ) {
-    if time_ms <= now_ms - FACTS_KEPT_MS && session == 0 {
-        return; // In no window and no session: nothing can ask for it.
-    }
     let mut currency_number =
         |currency: Option<&midsession_event::Str>| currency.map_or(0, |currency| currency_number(currencies, currency));
     let kind = FactKind::of(&event.name);

@@ -49,6 +49,12 @@ pub enum Defect {
     StaleTimer,
     /// What was decided before a login is forgotten.
     CapsLeftBehind,
+    /// A hand-off that returns after an unmerge is applied again when it comes again.
+    UnmergeTwice,
+    /// Facts that are in no session stay with the wrong user after an unmerge.
+    FactLeftBehind,
+    /// An event that names the wrong user and comes after the unmerge merges them again.
+    UndoneAgain,
     /// A withdrawn consent does not stop what is being decided or shown.
     ConsentLate,
     /// Caps are looked at when a rule asks, not when its decision is read.

@@ -57,6 +57,10 @@ pub struct Counters {
     pub lifetimes_dropped: u64,
     /// Devices that are no longer told of their user's consent because that user has too many.
     pub devices_dropped: u64,
+    /// Merges undone.
+    pub unmerged: u64,
+    /// Session ids of trackers that came from a second shopper.
+    pub tracker_ids_shared: u64,
 }
 
 impl Counters {
@@ -88,6 +92,8 @@ impl Counters {
             fields_dropped: self.fields_dropped + other.fields_dropped,
             lifetimes_dropped: self.lifetimes_dropped + other.lifetimes_dropped,
             devices_dropped: self.devices_dropped + other.devices_dropped,
+            unmerged: self.unmerged + other.unmerged,
+            tracker_ids_shared: self.tracker_ids_shared + other.tracker_ids_shared,
         }
     }
 

@@ -66,6 +66,7 @@ impl Stream {
                 session_id: decision.session_id,
                 at_ms: now_ms,
                 counts: false,
+                visitor_id: decision.visitor_id.clone(),
             });
         }
         shopper.pending.retain(|pending| pending.decision_id != decision.decision_id);

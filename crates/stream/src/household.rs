@@ -47,6 +47,14 @@ pub struct Word {
     pub event_id: EventId,
     /// Under which policy.
     pub policy_version: Option<Str>,
+    /// What the user's word from elsewhere allowed before: should that device turn out to be somebody else's, it allows
+    /// no more than this.
+    #[serde(default = "everything")]
+    pub floor: Consent,
+}
+
+fn everything() -> Consent {
+    Consent::FULL
 }
 
 /// What a visitor was told that their user allows.
@@ -183,6 +191,26 @@ impl Stream {
         self.household(user).devices.retain(|device| device.visitor != *visitor);
     }
 
+    /// A device turns out to be somebody else's; what was said there brings back nothing that the user had withdrawn.
+    pub(crate) fn disowns(&mut self, user: &UserId, visitor: &VisitorId, out: &mut Vec<Effect>) {
+        let Some(index) = self.visitors.find(&ShopperId::User(user.clone())) else { return };
+        self.keep_visitor(index);
+        let state = self.visitors[index as usize].as_mut();
+        let Some(household) = state.and_then(|(_, state)| state.household.as_mut()) else { return };
+        household.devices.retain(|device| device.visitor != *visitor);
+        let Some(word) = household.word.as_mut().filter(|word| word.said_by.as_ref() == Some(visitor)) else { return };
+        let left = word.said.consent.and(word.floor);
+        if left == word.said.consent {
+            return;
+        }
+        word.said.consent = left;
+        let (word, devices) = (word.clone(), household.devices.clone());
+        for device in devices {
+            self.tell(user, device.visitor, &word, out);
+        }
+        self.narrow(user, left, out);
+    }
+
     /// What the user's word leaves of what moves in with a device.
     pub(crate) fn narrow_home(&mut self, user: &UserId, out: &mut Vec<Effect>) {
         if let Some(said) = self.household(user).word.as_ref().map(|word| word.said) {
@@ -206,6 +234,11 @@ impl Stream {
             source: event.source.clone(),
             event_id: event.event_id.clone(),
             policy_version: policy_of(event),
+            floor: match &household.word {
+                Some(before) if before.said_by == event.visitor_id => before.floor,
+                Some(before) => before.said.consent,
+                None => Consent::FULL,
+            },
         };
         household.word = Some(word.clone());
         if self.config.has(Defect::ConsentNotFanned) {

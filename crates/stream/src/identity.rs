@@ -2,12 +2,13 @@
 
 use crate::Defect;
 use crate::apply::{currency_number, emit, is_reaction};
-use crate::shopper::{Attachment, Shown};
+use crate::shopper::{Attachment, Shopper, Shown};
 use crate::stream::Stream;
 use midsession_event::{
-    CarriedCandidate, CarriedFact, CarriedSession, CarriedShown, Event, EventName, Handoff, OutputId, SessionState,
-    ShopperId, UserId,
+    CarriedCandidate, CarriedFact, CarriedSession, CarriedShown, Event, EventName, Handoff, Identity, OutputId, Place,
+    SessionState, ShopperId, UserId, VisitorId,
 };
+use midsession_machine::partial::Life;
 use midsession_machine::{Candidate, Cart, Earliest, Effect, Fact, FactKind, Session};
 
 impl Stream {
@@ -35,15 +36,22 @@ impl Stream {
             let attachment = &mut attachments[position];
             // What is within a gap of one of the user's events belongs to the same visit, so to the user.
             attachment.from_ms = attachment.from_ms.min(time_ms.saturating_sub(gap_ms).max(floor_ms));
+            let user = attachment.user.clone();
             if event.name == EventName::Logout {
                 attachment.to_ms = Some(time_ms);
+                if position + 1 == attachments.len() {
+                    out.push(self.identity_of(visitor_id));
+                }
             }
-            return Some(attachment.user.clone());
+            return Some(user);
         };
         if event.name == EventName::Logout {
             // A late logout ends the stay that it belongs to, not the one that came after.
-            if let Some(attachment) = holding.map(|at| &mut attachments[at]).filter(|held| held.user == *user) {
-                attachment.to_ms = Some(time_ms);
+            if let Some(position) = holding.filter(|at| attachments[*at].user == *user) {
+                attachments[position].to_ms = Some(time_ms);
+                if position + 1 == attachments.len() {
+                    out.push(self.identity_of(visitor_id));
+                }
             }
             return Some(user.clone());
         }
@@ -71,23 +79,41 @@ impl Stream {
         // What belongs to an earlier attachment stays there.
         let from_ms = live_from_ms.min(time_ms).saturating_sub(gap_ms).max(floor_ms(attachments, oldest_ms));
         attachments.reserve_exact(1);
-        attachments.push(Attachment { user: user.clone(), from_ms, to_ms: None });
+        attachments.push(Attachment { user: user.clone(), from_ms, to_ms: None, since_ms: Some(time_ms) });
         if attachments.len() > 16 {
             attachments.remove(0);
         }
-        if let Some(handoff) = self.hand_over(key, user.clone(), event, visitor_id) {
+        out.push(self.identity_of(visitor_id));
+        if let Some(handoff) = self.hand_over(key, user.clone(), Some(event), visitor_id) {
             out.push(Effect::Handoff(Box::new(handoff)));
         }
         Some(user.clone())
     }
 
-    /// Takes the visitor's state out of this partition.
-    fn hand_over(
+    /// Whom a visitor is taken for now.
+    pub(crate) fn identity_of(&self, visitor_id: &VisitorId) -> Effect {
+        let known = self.visitors.find(&ShopperId::Visitor(visitor_id.clone()));
+        let state = known.and_then(|index| self.visitors.get(index as usize));
+        // Sweeping may or may not have forgotten what is older than duplicates are known.
+        let oldest_ms = self.now_ms.saturating_sub(self.config.duplicate_horizon_ms);
+        let last = state.and_then(|(_, state)| state.attachments.last());
+        let last = last.filter(|last| last.to_ms.is_none_or(|to_ms| to_ms > oldest_ms));
+        Effect::Identity(Box::new(Identity {
+            visitor_id: visitor_id.clone(),
+            user_id: last.map(|last| last.user.clone()),
+            attached_since_ms: last.and_then(|last| last.since_ms),
+            detached_at_ms: last.and_then(|last| last.to_ms),
+            cause: Place { partition: self.partition, offset: self.offset },
+        }))
+    }
+
+    /// Takes the visitor's state out of this partition; `login` is the event that says so, if there is one.
+    pub(crate) fn hand_over(
         &mut self,
         key: &ShopperId,
         user_id: UserId,
-        login: &Event,
-        visitor_id: &midsession_event::VisitorId,
+        login: Option<&Event>,
+        visitor_id: &VisitorId,
     ) -> Option<Handoff> {
         let index = self.shoppers.find(key)?;
         let shopper = self.take_out(index)?;
@@ -95,8 +121,16 @@ impl Stream {
             self.forget_session(session);
         }
         // The login is heard here first: no silence runs on while it travels.
-        let (last_stamp_ms, idle_fired_ms) =
-            if is_reaction(&login.name) { (shopper.last_stamp_ms, shopper.idle_fired_ms) } else { (self.now_ms, 0) };
+        let is_heard = login.is_some_and(|login| !is_reaction(&login.name));
+        let heard = if is_heard { (self.now_ms, 0) } else { (shopper.last_stamp_ms, shopper.idle_fired_ms) };
+        let lives = self.partials.lifetimes.take(key);
+        let how = Leaving { visitor_id: visitor_id.clone(), user_id, returns: false, heard };
+        Some(self.pack(shopper, lives, how))
+    }
+
+    /// What is taken along between partitions.
+    pub(crate) fn pack(&mut self, shopper: Shopper, lives: Vec<Life>, how: Leaving) -> Handoff {
+        let Leaving { visitor_id, user_id, returns, heard: (last_stamp_ms, idle_fired_ms) } = how;
         let name = |number: u32| self.names.name(number).cloned();
         let facts = shopper
             .facts
@@ -143,11 +177,11 @@ impl Stream {
                 expires_at_ms,
             })
             .collect();
-        let lifetimes = midsession_machine::partial::pack(self.partials.lifetimes.take(key));
+        let lifetimes = midsession_machine::partial::pack(lives);
         let id = self.output_id();
-        Some(Handoff {
+        Handoff {
             id,
-            visitor_id: visitor_id.clone(),
+            visitor_id,
             user_id,
             sessions,
             facts,
@@ -155,25 +189,34 @@ impl Stream {
             pending,
             shown,
             lifetimes,
-        })
+            returns,
+        }
     }
 
     /// Receives a visitor's state at the user's home.
     pub(crate) fn on_handoff(&mut self, handoff: Handoff, out: &mut Vec<Effect>) {
-        let index = self.shopper_index(&ShopperId::User(handoff.user_id.clone()), out);
-        if let Some(lifetimes) = &handoff.lifetimes {
-            let user = ShopperId::User(handoff.user_id.clone());
-            self.partials.lifetimes.give(&user, midsession_machine::partial::unpack(lifetimes));
-        }
         self.joins(&handoff.user_id, &handoff.visitor_id, out);
+        self.move_in(&ShopperId::User(handoff.user_id.clone()), handoff, out);
+    }
+
+    /// Takes in what was handed over.
+    pub(crate) fn move_in(&mut self, home: &ShopperId, handoff: Handoff, out: &mut Vec<Effect>) {
+        let index = self.shopper_index(home, out);
+        if let Some(lifetimes) = &handoff.lifetimes {
+            self.partials.lifetimes.give(home, midsession_machine::partial::unpack(lifetimes));
+        }
         let Some(shopper) = self.shoppers[index as usize].as_mut() else { return };
         shopper.sessions.reserve_exact(handoff.sessions.len());
         shopper.pass_over_silences(self.now_ms, &self.idle_thresholds);
         let mut numbers = Vec::with_capacity(handoff.sessions.len());
+        let mut renamed = Vec::new();
         for carried in &handoff.sessions {
             shopper.last_session += 1;
             numbers.push(shopper.last_session);
-            let session = session_of(carried, shopper.last_session, &handoff.user_id);
+            let session = session_of(carried, shopper.last_session, &handoff);
+            if !session.is_live() && session.user != carried.update.user_id {
+                renamed.push(session.number);
+            }
             if session.is_live() && carried.last_stamp_ms > shopper.last_stamp_ms {
                 shopper.last_stamp_ms = carried.last_stamp_ms;
                 shopper.idle_fired_ms = carried.idle_fired_ms;
@@ -189,6 +232,10 @@ impl Stream {
             let number = |names: &mut midsession_machine::Names, text: &Option<midsession_event::Str>| {
                 text.as_ref().map_or(0, |text| names.number(text))
             };
+            let session = match usize::try_from(fact.session).ok().and_then(|at| numbers.get(at)) {
+                Some(number) => *number,
+                None => shopper.loose_number(Some(&handoff.visitor_id)),
+            };
             shopper.facts.insert(Fact {
                 time_ms: fact.time_ms,
                 value: fact.value.unwrap_or(f64::NAN),
@@ -198,15 +245,20 @@ impl Stream {
                 } else {
                     number(&mut self.names, &fact.category)
                 },
-                session: usize::try_from(fact.session).ok().and_then(|i| numbers.get(i)).copied().unwrap_or(0),
+                session,
                 quantity: u16::try_from(fact.quantity).unwrap_or(1),
                 kind,
                 currency: fact.currency.as_ref().map_or(0, |currency| currency_number(&mut self.currencies, currency)),
             });
         }
         for entry in handoff.caps {
-            if !shopper.caps.iter().any(|known| known.decision_id == entry.decision_id) {
-                shopper.caps.push(entry);
+            match shopper.caps.iter_mut().find(|known| known.decision_id == entry.decision_id) {
+                // It stayed counted here when it was taken back.
+                Some(known) => {
+                    known.session_id = entry.session_id;
+                    known.counts |= entry.counts;
+                }
+                None => shopper.caps.push(entry),
             }
         }
         shopper.shown.extend(handoff.shown.into_iter().map(
@@ -221,14 +273,16 @@ impl Stream {
             let Some(session) = shopper.sessions.iter_mut().find(|session| session.number == *number) else { continue };
             session.cart = Cart::after(shopper.facts.all().iter().filter(|fact| fact.session == *number));
             session.cart_until_ms = session.ended_at_ms;
-            if session.is_live() {
+            if session.is_live() || renamed.contains(number) && session.merged_into.is_none() {
                 emit(session, &self.currencies, self.now_ms, out);
             }
         }
-        self.narrow_home(&handoff.user_id, out);
+        if !handoff.returns {
+            self.narrow_home(&handoff.user_id, out);
+        }
         for candidate in handoff.pending {
             let cause = self.output_id();
-            let candidate = asked_again(candidate, ShopperId::User(handoff.user_id.clone()), cause);
+            let candidate = asked_again(candidate, home.clone(), cause);
             let Some(shopper) = self.shoppers[index as usize].as_mut() else { return };
             if shopper.pending.iter().all(|known| known.decision_id != candidate.decision_id) {
                 shopper.pending.push(candidate.clone());
@@ -240,6 +294,16 @@ impl Stream {
         }
         self.arm(index);
     }
+}
+
+/// How a shopper's state leaves a partition.
+pub(crate) struct Leaving {
+    pub(crate) visitor_id: VisitorId,
+    pub(crate) user_id: UserId,
+    /// After an unmerge, to the visitor's partition.
+    pub(crate) returns: bool,
+    /// Stamp of the last own event, and the silences told since. ms.
+    pub(crate) heard: (i64, i64),
 }
 
 /// A candidate on its way.
@@ -282,7 +346,7 @@ fn floor_ms(before: &[Attachment], oldest_ms: i64) -> i64 {
 }
 
 /// A session as it was carried, under its new number.
-fn session_of(carried: &CarriedSession, number: u32, user: &UserId) -> Session {
+fn session_of(carried: &CarriedSession, number: u32, handoff: &Handoff) -> Session {
     let update = &carried.update;
     let is_live = matches!(update.state, SessionState::Open | SessionState::Idle);
     let as_of_start = |text| Earliest { time_ms: update.started_at_ms, text };
@@ -290,8 +354,12 @@ fn session_of(carried: &CarriedSession, number: u32, user: &UserId) -> Session {
         id: update.session_id,
         number,
         visitor: update.visitor_id.clone(),
-        // A visit that was over before the login stays what it was.
-        user: if is_live { Some(user.clone()) } else { update.user_id.clone() },
+        user: match &update.user_id {
+            known if handoff.returns => known.clone().filter(|user| *user != handoff.user_id),
+            _ if is_live => Some(handoff.user_id.clone()),
+            // A visit that was over before the login stays what it was.
+            known => known.clone(),
+        },
         tracker_session_id: update.tracker_session_id.clone(),
         source: update.source.clone(),
         state: update.state,

@@ -19,6 +19,7 @@ mod snapshot;
 mod stream;
 mod sweep;
 mod timers;
+mod unmerge;
 mod warm;
 
 pub use config::{Config, Defect};

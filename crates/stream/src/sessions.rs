@@ -71,6 +71,7 @@ impl Stream {
             counters.sessions_closed += 1;
             emit(&mut session, currencies, *now_ms, out);
         }
+        shopper.loosen(&session);
         self.forget_session(&session);
     }
 
@@ -137,6 +138,7 @@ impl Stream {
         if is_paid_in_two(&shopper.facts, session.number) {
             session.revenue = f64::NAN;
         }
+        session.last_stamp_ms = session.last_stamp_ms.max(lost.last_stamp_ms);
         session.cart_version += lost.cart_version;
         session.bot |= lost.bot;
         session.user = session.user.take().or(lost.user);

@@ -2,7 +2,7 @@
 
 use crate::household::{Heard, Household};
 use crate::seen::Seen;
-use midsession_event::{CapEntry, Consent, DecisionId, SessionId, SessionState, ShopperId, Str, UserId};
+use midsession_event::{CapEntry, Consent, DecisionId, SessionId, SessionState, ShopperId, Str, UserId, VisitorId};
 use midsession_machine::{Candidate, Facts, Session};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,9 @@ pub struct Shopper {
     pub sessions: Vec<Session>,
     /// The number of the last session; facts carry it.
     pub last_session: u32,
+    /// The numbers of facts that are in none of a user's sessions, by device.
+    #[serde(default)]
+    pub loose: Box<[Loose]>,
     /// What was decided for them, or is being decided.
     pub caps: Vec<CapEntry>,
     /// Candidates whose decision has not been read yet.
@@ -32,6 +35,15 @@ pub struct Shopper {
     /// How many of their sessions are open, idle and closed, as counted into the partition's sum.
     #[serde(skip)]
     pub(crate) tally: Tally,
+}
+
+/// A device's facts that are in no session of its any more, or never were: too late for any.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loose {
+    /// The device.
+    pub visitor: VisitorId,
+    /// What its facts carry instead of a session's number.
+    pub number: u32,
 }
 
 /// Sessions by state.
@@ -89,6 +101,7 @@ impl Shopper {
             facts: Facts::default(),
             sessions: Vec::new(),
             last_session: 0,
+            loose: Box::default(),
             caps: Vec::new(),
             pending: Vec::new(),
             shown: Vec::new(),
@@ -197,6 +210,9 @@ pub struct Attachment {
     pub from_ms: i64,
     /// Up to this one; open while signed in. Epoch ms.
     pub to_ms: Option<i64>,
+    /// Event time of the login; not known of those that earlier versions have left. Epoch ms.
+    #[serde(default)]
+    pub since_ms: Option<i64>,
 }
 
 impl Attachment {

@@ -12,6 +12,7 @@ use crate::shopper::{Shopper, Visitor};
 use crate::slots::Slots;
 use crate::stream::Stream;
 use crate::sweep::Sweep;
+use crate::unmerge::{Away, Undone, Unmerged};
 use crate::{Config, Defect};
 use midsession_event::{OutputId, PartitionId, SessionId, ShopperId, Str};
 use midsession_machine::Map;
@@ -162,6 +163,10 @@ struct Head {
     sweep: Sweep,
     room: Room,
     counters: Counters,
+    #[serde(default)]
+    away: Vec<Away>,
+    #[serde(default)]
+    undone: Vec<Undone>,
 }
 
 impl Snapshot {
@@ -216,6 +221,7 @@ impl Stream {
             })
             .collect();
         received.sort_unstable_by_key(|id| id.partition);
+        let (away, undone) = self.unmerged.all();
         let head = Head {
             partition: self.partition,
             next: self.offset + 1,
@@ -230,6 +236,8 @@ impl Stream {
             sweep: self.sweep,
             room: self.room,
             counters: self.counters,
+            away,
+            undone,
         };
         let mut snapshot = Snapshot {
             next: head.next,
@@ -333,6 +341,7 @@ impl Stream {
         stream.now_ms = head.now_ms;
         stream.received = head.received.iter().map(|id| (id.partition, (id.offset, id.ordinal))).collect();
         (stream.sweep, stream.room, stream.counters) = (head.sweep, head.room, head.counters);
+        stream.unmerged = Unmerged::restored(head.away, head.undone);
         head.currencies.iter().for_each(|name| _ = stream.currencies.number(name));
         // A file that passed its checksums has as many slots as it says; made-up numbers must not take the memory.
         let slots = |count: usize| u32::try_from(count).map_err(|_| SnapshotError::Broken("too many slots"));
@@ -379,6 +388,10 @@ impl Stream {
         mut shopper: Shopper,
         resolves: &[SessionId],
     ) -> Result<(), SnapshotError> {
+        if let ShopperId::Visitor(visitor) = &shopper.id {
+            // From before caps remembered their device.
+            shopper.caps.iter_mut().for_each(|cap| _ = cap.visitor_id.get_or_insert_with(|| visitor.clone()));
+        }
         for session in &shopper.sessions {
             self.sessions.insert(session.id, index);
             if let Some(tracker) = session.tracker_session_id.as_ref().filter(|_| resolves.contains(&session.id)) {

@@ -8,6 +8,7 @@ use crate::shopper::{Said, Shopper, Tally, Visitor};
 use crate::slots::Slots;
 use crate::snapshot::Snapshot;
 use crate::sweep::Sweep;
+use crate::unmerge::Unmerged;
 use crate::{Config, Defect};
 use midsession_event::{
     DecisionId, Event, EventName, Forward, OutputId, PartitionId, Record, SessionId, ShopperId, Str, UserId,
@@ -34,6 +35,7 @@ pub struct Stream {
     pub(crate) idle_thresholds: Vec<i64>,
     pub(crate) sweep: Sweep,
     pub(crate) room: Room,
+    pub(crate) unmerged: Unmerged,
     pub(crate) counters: Counters,
     pub(crate) tally: Tally,
     /// Place and `now` of the record at hand.
@@ -79,6 +81,7 @@ impl Stream {
             idle_thresholds: Vec::new(),
             sweep: Sweep::default(),
             room: Room::default(),
+            unmerged: Unmerged::default(),
             counters: Counters::default(),
             tally: Tally::default(),
             offset: -1,
@@ -115,8 +118,19 @@ impl Stream {
                 None
             }
             Record::Handoff(handoff) => {
-                if self.is_new(handoff.id) {
-                    self.on_handoff(*handoff, out);
+                let again = handoff.returns && self.config.has(Defect::UnmergeTwice);
+                if self.is_new(handoff.id) || again {
+                    if handoff.returns { self.on_return(*handoff, out) } else { self.on_handoff(*handoff, out) }
+                }
+                None
+            }
+            Record::Unmerge(unmerge) => {
+                self.on_unmerge(*unmerge, out);
+                None
+            }
+            Record::Recall(recall) => {
+                if self.is_new(recall.id) {
+                    self.on_recall(*recall, out);
                 }
                 None
             }
@@ -298,6 +312,10 @@ impl Stream {
         if !state.seen.insert(id, now_ms, horizon_ms) && !self.config.has(Defect::DedupeOff) {
             self.counters.duplicates += 1;
             return Seam::Duplicate;
+        }
+        if !self.unmerged.is_empty() && self.is_undone(&event) && !self.config.has(Defect::UndoneAgain) {
+            // They were not this user: it is the visitor's own.
+            event.user_id = None;
         }
         if event.name == EventName::Consent {
             out.push(self.evidence_of(&event));

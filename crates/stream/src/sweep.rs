@@ -70,6 +70,7 @@ impl Stream {
         };
         if shopper.sessions.iter().any(is_over) {
             let over: Vec<Session> = shopper.sessions.extract_if(.., |session| is_over(session)).collect();
+            over.iter().for_each(|session| shopper.loosen(session));
             over.iter().for_each(|session| self.forget_session(session));
         }
         let Some(shopper) = self.shoppers[index].as_mut() else { return };
@@ -77,6 +78,7 @@ impl Stream {
         if oldest_ms <= now_ms - FACTS_KEPT_MS {
             let numbers: smallvec::SmallVec<[u32; 8]> = shopper.sessions.iter().map(|session| session.number).collect();
             shopper.facts.retain(|fact| fact.time_ms > now_ms - FACTS_KEPT_MS || numbers.contains(&fact.session));
+            shopper.tidy_loose();
         }
         // A cap per session counts for as long as its session is known.
         let sessions = &shopper.sessions;

@@ -31,7 +31,8 @@ impl Stream {
         let stale = self.config.has(Defect::StaleTimer);
         // Silence first: its rules look at sessions that may close at this very instant.
         let mut asks = Vec::new();
-        if let Some(shopper) = self.shoppers[index as usize].as_ref() {
+        let here = self.shoppers[index as usize].as_ref().filter(|shopper| !self.unmerged.is_away(&shopper.id));
+        if let Some(shopper) = here {
             for idle_ms in definitions.idle_thresholds_ms() {
                 let is_due = shopper.last_stamp_ms.saturating_add(*idle_ms) <= now_ms || stale;
                 if *idle_ms <= shopper.idle_fired_ms || !is_due {

@@ -83,7 +83,14 @@ impl Shopper {
     /// A decision that took effect earlier, in another session.
     pub fn was_shown(&mut self, rule: &str, session: u128, at_ms: i64, counts: bool) {
         let decision_id = DecisionId::of(SessionId(session), rule, at_ms as u64 + 1_000);
-        self.caps.push(CapEntry { decision_id, rule: rule.into(), session_id: SessionId(session), at_ms, counts });
+        self.caps.push(CapEntry {
+            decision_id,
+            rule: rule.into(),
+            session_id: SessionId(session),
+            at_ms,
+            counts,
+            visitor_id: None,
+        });
     }
 
     pub fn view(&self, now_ms: i64) -> View<'_> {

@@ -95,6 +95,7 @@ fn every_record_round_trips() {
             session_id: SessionId(1),
             at_ms: 1,
             counts: true,
+            visitor_id: Some("v1".into()),
         }],
         pending: vec![CarriedCandidate {
             decision_id: DecisionId(2),
@@ -115,6 +116,7 @@ fn every_record_round_trips() {
             expires_at_ms: 9,
         }],
         lifetimes: Some("[]".into()),
+        returns: true,
     };
     for record in [
         Record::Event(Box::new(event.clone())),
@@ -133,6 +135,13 @@ fn every_record_round_trips() {
             event_id: "e9".into(),
             policy_version: Some("2026-11".into()),
         })),
+        Record::Unmerge(Box::new(Unmerge {
+            visitor_id: "v1".into(),
+            user_id: "u1".into(),
+            asked_at_ms: 5,
+            reason: Some("shared tablet".into()),
+        })),
+        Record::Recall(Box::new(Recall { id, visitor_id: "v1".into(), user_id: "u1".into() })),
     ] {
         let bytes = record.encode().expect("encodes");
         assert_eq!(Record::decode(&bytes).expect("decodes"), record);
@@ -317,12 +326,18 @@ fn an_older_handoff_is_read() {
         pending: Vec::new(),
         shown: Vec::new(),
         lifetimes: None,
+        returns: false,
     };
     let mut bytes = encode(&handoff).expect("encodes");
-    assert_eq!(bytes.pop(), Some(0), "the branch of null");
+    assert_eq!(bytes.split_off(bytes.len() - 2), [0, 0], "the branch of null, and false");
     bytes[4] = 4;
     assert_eq!(decode::<Handoff>(&bytes).expect("reads"), handoff);
     assert!(decode::<Handoff>(&bytes[..bytes.len() - 1]).is_err(), "one that is cut is none");
+    let second = decode::<Handoff>(include_bytes!("../../fixtures/handoff-2.avro")).expect("reads");
+    assert_eq!((second.facts.len(), second.caps.len(), second.shown.len()), (1, 1, 1));
+    let cap = &second.caps[0];
+    assert!(cap.counts && cap.at_ms == 7 && cap.visitor_id.is_none() && !second.returns, "{second:?}");
+    assert_eq!(decode::<Handoff>(&encode(&second).expect("encodes")).expect("decodes"), second);
 }
 
 #[test]
@@ -337,6 +352,16 @@ fn what_is_personal_and_its_evidence_round_trip() {
     let bytes = encode(&personal).expect("encodes");
     assert_eq!(decode::<Personal>(&bytes).expect("decodes"), personal);
     assert_eq!(to_json(&bytes).expect("JSON").1["sealed"], "/wA=");
+    let identity = Identity {
+        visitor_id: "v1".into(),
+        user_id: Some("u1".into()),
+        attached_since_ms: Some(5),
+        detached_at_ms: None,
+        cause: Place { partition: PartitionId(3), offset: 9 },
+    };
+    let bytes = encode(&identity).expect("encodes");
+    assert_eq!(decode::<Identity>(&bytes).expect("decodes"), identity);
+    assert_eq!(to_json(&bytes).expect("JSON").1["cause"]["offset"], 9);
     let cause = Some(OutputId { partition: PartitionId(3), offset: 9, ordinal: 1 });
     let purposes = vec!["analytics".into()];
     let evidence = Evidence { purposes, cause, said_by: Some("v1".into()), ..Evidence::new("consent", 5) };

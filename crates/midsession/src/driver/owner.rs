@@ -304,7 +304,7 @@ impl<D: Definitions> Owner<D> {
                 slot.tick_under_way = false;
                 None
             }
-            Record::Decision(_) | Record::Handoff(_) | Record::Told(_) => None,
+            Record::Decision(_) | Record::Handoff(_) | Record::Told(_) | Record::Unmerge(_) | Record::Recall(_) => None,
         };
         if let Some(event) = event.filter(|event| matches!(event.name, EventName::Painted | EventName::Dismiss))
             && let Some(decision) = event.decision_id.as_ref().and_then(|id| id.parse().ok())
@@ -357,9 +357,8 @@ impl<D: Definitions> Owner<D> {
                 self.append(Topic::Decision, partition_of(&key, self.partitions), &key, reaction.as_ref());
             }
             Effect::Handoff(handoff) => {
-                let (key, partition) =
-                    (handoff.user_id.clone(), partition_of(handoff.user_id.as_str(), self.partitions));
-                self.append(Topic::Behavior, partition, key.as_str(), handoff.as_ref());
+                let key = if handoff.returns { &handoff.visitor_id.0 } else { &handoff.user_id.0 };
+                self.append(Topic::Behavior, partition_of(key, self.partitions), key, handoff.as_ref());
             }
             Effect::Forward(forward) => {
                 let (key, partition) =
@@ -370,6 +369,14 @@ impl<D: Definitions> Owner<D> {
                 let (key, partition) =
                     (told.visitor_id.clone(), partition_of(told.visitor_id.as_str(), self.partitions));
                 self.append(Topic::Behavior, partition, key.as_str(), told.as_ref());
+            }
+            Effect::Recall(recall) => {
+                let key = recall.user_id.as_str();
+                self.append(Topic::Behavior, partition_of(key, self.partitions), key, recall.as_ref());
+            }
+            Effect::Identity(identity) => {
+                let key = identity.visitor_id.as_str();
+                self.append(Topic::Identity, partition_of(key, self.partitions), key, identity.as_ref());
             }
             Effect::Evidence(evidence) => {
                 let key = evidence.kind.clone();

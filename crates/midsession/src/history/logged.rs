@@ -76,6 +76,7 @@ impl<'a> Logged<'a> {
                 Some((ShopperId::User(forward.user_id.clone()), forward.event.event_id.0.clone()))
             }
             Record::Tick(_) | Record::Decision(_) | Record::Handoff(_) | Record::Told(_) => None,
+            Record::Unmerge(_) | Record::Recall(_) => None,
         }
     }
 

@@ -124,8 +124,8 @@ impl<'d, D: Definitions> Machines<'d, D> {
         for effect in self.effects.drain(..) {
             match effect {
                 Effect::Handoff(handoff) => {
-                    let home = partition_of(handoff.user_id.as_str(), partitions);
-                    self.routed.push_back((home, Record::Handoff(handoff)));
+                    let key = if handoff.returns { handoff.visitor_id.as_str() } else { handoff.user_id.as_str() };
+                    self.routed.push_back((partition_of(key, partitions), Record::Handoff(handoff)));
                 }
                 Effect::Forward(forward) => {
                     let home = partition_of(forward.user_id.as_str(), partitions);

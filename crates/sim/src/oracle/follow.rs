@@ -25,6 +25,7 @@ impl Oracle {
                         Record::Handoff(handoff) => Some(handoff.id),
                         Record::Forward(forward) => Some(forward.id),
                         Record::Told(told) => Some(told.id),
+                        Record::Recall(recall) => Some(recall.id),
                         _ => None,
                     };
                     if cause.is_some_and(|cause| next[cause.partition.0 as usize] as i64 <= cause.offset) {
@@ -46,6 +47,7 @@ impl Oracle {
                 self.capped.clear();
                 self.reacted.clear();
                 self.told.clear();
+                self.identities.clear();
                 return Ok(());
             }
         }
@@ -67,7 +69,21 @@ impl Oracle {
             Record::Handoff(handoff) => {
                 let id = (handoff.id.partition.0, handoff.id.offset, handoff.id.ordinal);
                 let (user, visitor) = (handoff.user_id.as_str(), handoff.visitor_id.as_str());
-                self.handoff((partition, offset), stamp_ms, id, user, visitor)?;
+                let place = (partition, offset);
+                if handoff.returns {
+                    self.returned(place, stamp_ms, id, user, visitor)?;
+                } else {
+                    self.handoff(place, stamp_ms, id, user, visitor)?;
+                }
+            }
+            Record::Unmerge(unmerge) => {
+                let (user, visitor) = (unmerge.user_id.as_str(), unmerge.visitor_id.as_str());
+                self.unmerge((partition, offset), stamp_ms, visitor, user);
+            }
+            Record::Recall(recall) => {
+                let id = (recall.id.partition.0, recall.id.offset, recall.id.ordinal);
+                let (user, visitor) = (recall.user_id.as_str(), recall.visitor_id.as_str());
+                self.recall((partition, offset), stamp_ms, id, user, visitor)?;
             }
             Record::Forward(forward) => {
                 let id = (forward.id.partition.0, forward.id.offset, forward.id.ordinal);

@@ -41,8 +41,20 @@ impl From<&midsession_event::Told> for Telling {
 #[derive(Clone, Debug, Default)]
 pub struct House {
     devices: Vec<String>,
-    /// The last word: event time and what it allows.
-    word: Option<(i64, i32)>,
+    word: Option<Word>,
+}
+
+/// The last word.
+#[derive(Clone, Debug)]
+struct Word {
+    /// Event time. Epoch ms.
+    at_ms: i64,
+    /// What it allows.
+    consent: i32,
+    /// On which device.
+    by: Option<String>,
+    /// What was allowed before, by a word from elsewhere.
+    before: i32,
 }
 
 /// All of them, by user.
@@ -51,12 +63,12 @@ pub type Houses = BTreeMap<String, House>;
 impl House {
     /// What the user's word allows.
     pub fn word(&self) -> Option<i32> {
-        self.word.map(|(_, consent)| consent)
+        self.word.as_ref().map(|word| word.consent)
     }
 
     /// What the user's word leaves.
     pub fn leaves(&self, consent: i32) -> i32 {
-        self.word.map_or(consent, |(_, word)| word & consent)
+        self.word.as_ref().map_or(consent, |word| word.consent & consent)
     }
 
     /// A device does something as this user; a new one is told their word.
@@ -65,9 +77,24 @@ impl House {
             return;
         }
         self.devices.push(visitor.to_string());
-        if let Some((at_ms, consent)) = self.word {
+        if let Some(Word { at_ms, consent, .. }) = self.word {
             tells.push(Telling { visitor: visitor.to_string(), user: user.to_string(), consent, at_ms });
         }
+    }
+
+    /// A device is somebody else's: what was said there allows no more than what was said elsewhere before. What is left,
+    /// where that changes it; everybody else is told.
+    pub fn disowns(&mut self, user: &str, device: &str, tells: &mut Vec<Telling>) -> Option<i32> {
+        self.parts(device);
+        let word = self.word.as_mut().filter(|word| word.by.as_deref() == Some(device))?;
+        if word.consent & word.before == word.consent {
+            return None;
+        }
+        word.consent &= word.before;
+        let (at_ms, consent) = (word.at_ms, word.consent);
+        let told = |visitor: &String| Telling { visitor: visitor.clone(), user: user.to_string(), consent, at_ms };
+        tells.extend(self.devices.iter().map(told));
+        Some(consent)
     }
 
     /// A device signs out.
@@ -84,10 +111,15 @@ impl House {
         consent: i32,
         tells: &mut Vec<Telling>,
     ) -> (i32, bool) {
-        if let Some((_, word)) = self.word.filter(|(before_ms, _)| *before_ms > at_ms) {
-            return (word, false);
+        if let Some(word) = self.word.as_ref().filter(|word| word.at_ms > at_ms) {
+            return (word.consent, false);
         }
-        self.word = Some((at_ms, consent));
+        let before = match &self.word {
+            Some(word) if word.by.as_deref() == said_by => word.before,
+            Some(word) => word.consent,
+            None => midsession_event::Consent::FULL.0,
+        };
+        self.word = Some(Word { at_ms, consent, by: said_by.map(ToString::to_string), before });
         for visitor in self.devices.iter().filter(|visitor| Some(visitor.as_str()) != said_by) {
             tells.push(Telling { visitor: visitor.clone(), user: user.to_string(), consent, at_ms });
         }

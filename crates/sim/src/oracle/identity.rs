@@ -11,6 +11,8 @@ pub struct Stay {
     pub from_ms: i64,
     /// To; open while signed in. Epoch ms.
     pub to_ms: Option<i64>,
+    /// Event time of the login. Epoch ms.
+    pub since_ms: i64,
 }
 
 /// Whose an act is.
@@ -68,6 +70,17 @@ pub fn attribute(
     }
     let floor_ms = stays.last().and_then(|stay| stay.to_ms).map_or(forgotten_ms, |to_ms| to_ms) + 1;
     let from_ms = (live_from_ms.unwrap_or(time_ms).min(time_ms) - gap_ms).max(floor_ms);
-    stays.push(Stay { user: user.clone(), from_ms, to_ms: None });
+    stays.push(Stay { user: user.clone(), from_ms, to_ms: None, since_ms: time_ms });
     Whose::SignsIn(user)
+}
+
+/// Whether the act changed whom the visitor is taken for: a login, or the logout of the last stay.
+pub fn is_told(whose: &Whose, act: &Act, stays: &[Stay], time_ms: i64) -> bool {
+    match whose {
+        Whose::SignsIn(_) => true,
+        Whose::User(user) if act.name == "logout" => stays
+            .last()
+            .is_some_and(|stay| stay.user == *user && stay.to_ms == Some(time_ms) && stay.from_ms <= time_ms),
+        _ => false,
+    }
 }

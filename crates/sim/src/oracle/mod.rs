@@ -8,6 +8,7 @@ mod follow;
 mod household;
 mod identity;
 mod person;
+mod unmerge;
 mod visit;
 
 pub use act::{Act, Piece, may_be_shown};
@@ -87,6 +88,7 @@ pub struct Oracle {
     houses: Houses,
     /// What users' homes told their devices, by the place of what caused it.
     telling: BTreeMap<(u32, i64), Vec<Telling>>,
+    unmerged: unmerge::Unmerged,
     order: u64,
     /// Silences so far: (shopper, session, threshold, at).
     pub silences: Vec<crate::probe::Silence>,
@@ -102,7 +104,14 @@ pub struct Oracle {
     pub reacted: Vec<(u128, String)>,
     /// Devices told so far what their users allow.
     pub told: Vec<Telling>,
+    /// Whom visitors are taken for, as told.
+    pub identities: Vec<Told>,
+    /// What was told last, by visitor.
+    pub identity: BTreeMap<String, Told>,
 }
+
+/// A visitor with the user that they are taken for, since when and until when. Epoch ms.
+pub type Told = (String, Option<String>, Option<i64>, Option<i64>);
 
 impl Oracle {
     /// With these numbers.
@@ -113,7 +122,7 @@ impl Oracle {
     /// Time passes in a partition up to the stamp of the record that is read next.
     pub fn passes(&mut self, partition: u32, stamp_ms: i64) {
         for (who, person) in self.people.iter_mut().filter(|(_, person)| person.home == partition) {
-            let mut follows = Follows::default();
+            let mut follows = Follows { is_mute: self.unmerged.is_away(who), ..Follows::default() };
             person.passes(stamp_ms, &self.rules, &mut follows);
             let told = |(session, threshold, at)| (who.clone(), session, threshold, at);
             self.silences.extend(follows.silences.into_iter().map(told));
@@ -138,6 +147,11 @@ impl Oracle {
         }
         visitor.seen.insert(act.key.clone(), stamp_ms);
         let mut act = act.clone();
+        let forgotten_ms = stamp_ms - self.rules.horizon_ms;
+        let both = act.visitor.as_deref().zip(act.user.as_deref());
+        if both.is_some_and(|(visitor, user)| self.unmerged.is_undone(visitor, user, act.time_ms, forgotten_ms)) {
+            act.user = None;
+        }
         let mut is_word = false;
         match &visitor.said {
             Some(said) if act.name == "consent" && said.at_ms > act.time_ms => act.consent = said.consent,
@@ -167,10 +181,14 @@ impl Oracle {
             }
             None => Whose::Visitor,
         };
+        let is_told = identity::is_told(&whose, act, &visitor.stays, time_ms);
         if let (Whose::User(user) | Whose::SignsIn(user), Some(said)) =
             (&whose, visitor.said.as_mut().filter(|_| is_word))
         {
             said.by = Some(user.clone());
+        }
+        if let Some(id) = act.visitor.as_deref().filter(|_| is_told) {
+            self.tells_identity(id, stamp_ms);
         }
         let (user, moved) = match whose {
             Whose::Visitor => {
@@ -334,7 +352,21 @@ impl Oracle {
 
     /// The places of events on their way to their user's home that have not arrived.
     pub fn in_flight(&self) -> Vec<(u32, i64)> {
-        self.flights.iter().filter(|(_, flight)| flight.act.is_some()).map(|(place, _)| *place).collect()
+        let acts = self.flights.iter().filter(|(_, flight)| flight.act.is_some()).map(|(place, _)| *place);
+        acts.chain(self.unmerged.in_flight()).collect()
+    }
+
+    /// Tells whom a visitor is taken for.
+    fn tells_identity(&mut self, visitor: &str, stamp_ms: i64) {
+        let stays = self.visitors.get(&format!("visitor:{visitor}")).map(|state| state.stays.as_slice());
+        let last = stays.and_then(<[Stay]>::last);
+        let forgotten_ms = stamp_ms - self.rules.horizon_ms;
+        let last = last.filter(|stay| stay.to_ms.is_none_or(|to_ms| to_ms > forgotten_ms));
+        let user = last.map(|stay| stay.user.clone());
+        let (since_ms, to_ms) = (last.map(|stay| stay.since_ms), last.and_then(|stay| stay.to_ms));
+        let told = (visitor.to_string(), user, since_ms, to_ms);
+        self.identity.insert(visitor.to_string(), told.clone());
+        self.identities.push(told);
     }
 
     fn take(&mut self, partition: u32, who: &str, user: Option<&str>, stamp_ms: i64, act: &Act) -> Fate {
@@ -343,7 +375,7 @@ impl Oracle {
         let order = self.order;
         let person = self.people.entry(who.to_string()).or_default();
         person.home = partition;
-        let mut follows = Follows::default();
+        let mut follows = Follows { is_mute: self.unmerged.is_away(who), ..Follows::default() };
         let in_time = person.take(user, taken, stamp_ms, &self.rules, &mut follows);
         self.asked.extend(follows.asked);
         self.capped.extend(follows.capped);

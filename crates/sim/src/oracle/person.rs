@@ -21,6 +21,8 @@ pub struct Cap {
     pub counts: bool,
     /// Not decided yet.
     pub pending: bool,
+    /// On which device.
+    pub device: Option<String>,
 }
 
 /// Something served that may have to be taken back.
@@ -64,6 +66,8 @@ pub struct Follows {
     pub retracted: Vec<u128>,
     /// Reports and answers: decision and name.
     pub reacted: Vec<(u128, String)>,
+    /// No rule is asked, no silence told.
+    pub is_mute: bool,
 }
 
 impl Person {
@@ -84,6 +88,9 @@ impl Person {
                 .filter(|visit| visit.stand == Stand::Live && !visit.is_bot() && visit.span_ms().1 + over_ms >= at_ms)
                 .map(|visit| visit.id)
                 .collect();
+            if follows.is_mute {
+                continue;
+            }
             for id in &awake {
                 follows.silences.push((*id, threshold_ms, at_ms));
             }
@@ -132,6 +139,9 @@ impl Person {
             visit.consent = if act.consent_said { act.consent } else { visit.consent & act.consent };
         }
         visit.taken.push(taken);
+        if act.is_own() {
+            visit.heard_ms = Some(stamp_ms);
+        }
         if act.is_about_cart() && (act.name == "add_to_cart" || visit.basket() != before) {
             visit.cart_version += 1;
         }
@@ -154,7 +164,7 @@ impl Person {
             follows.retracted.push(shown.decision);
         }
         self.shown.retain(|shown| !untrue.contains(&shown.visit));
-        if act.name == "add_to_cart" && !act.bot && self.wants(id) {
+        if act.name == "add_to_cart" && !act.bot && !follows.is_mute && self.wants(id) {
             self.ask("big_cart", id, stamp_ms, self.has_room("big_cart", id, stamp_ms), follows);
         }
         true
@@ -206,6 +216,7 @@ impl Person {
             stand: Stand::Live,
             cart_version: 0,
             consent: act.consent,
+            heard_ms: None,
         });
         Some(self.visits.len() - 1)
     }
@@ -216,12 +227,13 @@ impl Person {
         let Some(lost) = self.visits.iter_mut().find(|visit| visit.id == gone) else { return kept };
         lost.stand = Stand::Into(kept);
         let (taken, version, user) = (lost.taken.clone(), lost.cart_version, lost.user.clone());
-        let (lost_until_ms, lost_consent) = (lost.span_ms().1, lost.consent);
+        let (lost_until_ms, lost_consent, lost_heard_ms) = (lost.span_ms().1, lost.consent, lost.heard_ms);
         if let Some(visit) = self.visits.iter_mut().find(|visit| visit.id == kept) {
             if lost_until_ms > visit.span_ms().1 {
                 visit.consent = lost_consent;
             }
             visit.taken.extend(taken);
+            visit.heard_ms = visit.heard_ms.max(lost_heard_ms);
             visit.cart_version += version;
             visit.user = visit.user.take().or(user);
         }
@@ -245,6 +257,13 @@ impl Person {
 
     /// Takes over what is known of a visitor.
     pub fn welcome(&mut self, user: &str, mut moved: Person, order: &mut u64, rules: &Rules) {
+        let live = moved.visits.iter_mut().filter(|visit| visit.stand == Stand::Live);
+        live.for_each(|visit| visit.user = Some(user.to_string()));
+        self.move_in(moved, order, rules);
+    }
+
+    /// Takes in what has come from another partition.
+    pub fn move_in(&mut self, mut moved: Person, order: &mut u64, rules: &Rules) {
         let is_live = |visit: &Visit| visit.stand == Stand::Live;
         if moved.heard_ms > self.heard_ms && moved.visits.iter().any(is_live) {
             self.heard_ms = moved.heard_ms;
@@ -258,10 +277,20 @@ impl Person {
             *order += 1;
             taken.order = *order;
         }
-        moved.visits.iter_mut().filter(|visit| is_live(visit)).for_each(|visit| visit.user = Some(user.to_string()));
+        if moved.heard_ms.is_some() {
+            moved.visits.iter_mut().filter(|visit| is_live(visit)).for_each(|visit| visit.heard_ms = moved.heard_ms);
+        }
         self.visits.extend(moved.visits);
         self.loose.extend(moved.loose);
-        self.caps.extend(moved.caps);
+        for cap in moved.caps {
+            match self.caps.iter_mut().find(|known| known.decision == cap.decision) {
+                Some(known) => {
+                    known.visit = cap.visit;
+                    known.counts |= cap.counts;
+                }
+                None => self.caps.push(cap),
+            }
+        }
         self.shown.extend(moved.shown);
         while let Some((one, other)) = self.touching(rules) {
             self.join(one, other);
@@ -326,7 +355,9 @@ impl Person {
             follows.capped.push(rule.to_string());
             return;
         }
-        self.caps.push(Cap { decision, rule: rule.to_string(), visit: id, at_ms, counts: false, pending: true });
+        let device = self.visits.iter().find(|visit| visit.id == id).and_then(|visit| visit.device.clone());
+        let rule = rule.to_string();
+        self.caps.push(Cap { decision, rule, visit: id, at_ms, counts: false, pending: true, device });
         follows.asked.push((decision, at_ms));
     }
 }

@@ -44,6 +44,8 @@ pub struct Visit {
     pub cart_version: u64,
     /// Purposes allowed as of the last word, as bits.
     pub consent: i32,
+    /// Stamp of the last own act. Epoch ms.
+    pub heard_ms: Option<i64>,
 }
 
 /// What is in a cart.

@@ -1,0 +1,166 @@
+//! A visitor who was taken for somebody else: what must come of undoing that, told plainly.
+
+use super::{Flight, Oracle, Person, Visit};
+use crate::probe;
+use std::collections::BTreeMap;
+
+/// What is remembered of unmerges, over all partitions.
+#[derive(Debug, Default)]
+pub(super) struct Unmerged {
+    /// Whom a visitor was not, up to when. Epoch ms.
+    undone: BTreeMap<(String, String), i64>,
+    /// Answers that a visitor waits for.
+    away: BTreeMap<String, usize>,
+    /// Questions on their way to the user's home, by the place of the unmerge.
+    asked: BTreeMap<(u32, i64), (String, String)>,
+    /// Answers on their way back, by the place of the question.
+    answered: BTreeMap<(u32, i64), (String, String, Person)>,
+}
+
+impl Unmerged {
+    /// Places whose question or answer has not arrived.
+    pub(super) fn in_flight(&self) -> impl Iterator<Item = (u32, i64)> {
+        self.asked.keys().chain(self.answered.keys()).copied()
+    }
+
+    /// Not all that is known of them is there.
+    pub(super) fn is_away(&self, who: &str) -> bool {
+        who.strip_prefix("visitor:").is_some_and(|visitor| self.away.contains_key(visitor))
+    }
+
+    /// It turned out that the visitor was not this user then.
+    pub(super) fn is_undone(&self, visitor: &str, user: &str, time_ms: i64, forgotten_ms: i64) -> bool {
+        let until_ms = self.undone.get(&(visitor.to_string(), user.to_string()));
+        until_ms.is_some_and(|until_ms| time_ms <= *until_ms && *until_ms > forgotten_ms)
+    }
+}
+
+impl Oracle {
+    /// An unmerge is read in the visitor's partition.
+    pub fn unmerge(&mut self, (partition, offset): (u32, i64), stamp_ms: i64, visitor: &str, user: &str) {
+        self.passes(partition, stamp_ms);
+        if let Some(state) = self.visitors.get_mut(&format!("visitor:{visitor}")) {
+            state.stays.retain(|stay| stay.user != user);
+            state.told.take_if(|told| told.user == user);
+            if let Some(said) = &mut state.said {
+                said.by.take_if(|by| by == user);
+            }
+        }
+        let both = (visitor.to_string(), user.to_string());
+        self.unmerged.undone.insert(both.clone(), stamp_ms);
+        *self.unmerged.away.entry(both.0.clone()).or_default() += 1;
+        self.unmerged.asked.insert((partition, offset), both);
+        self.tells_identity(visitor, stamp_ms);
+    }
+
+    /// The question is read at the user's home. An error says what is wrong with it.
+    pub fn recall(
+        &mut self,
+        (partition, offset): (u32, i64),
+        stamp_ms: i64,
+        id: (u32, i64, u32),
+        user: &str,
+        visitor: &str,
+    ) -> Result<(), String> {
+        self.passes(partition, stamp_ms);
+        if !self.received.insert(id) {
+            return Ok(());
+        }
+        let asked = self.unmerged.asked.remove(&(id.0, id.1)).ok_or(format!("a recall {id:?} that nothing caused"))?;
+        if asked != (visitor.to_string(), user.to_string()) {
+            return Err(format!("the recall {id:?} is of {visitor} from {user} instead of {asked:?}"));
+        }
+        if let Some(house) = self.houses.get_mut(user) {
+            let mut tells = Vec::new();
+            if let Some(consent) = house.disowns(user, visitor, &mut tells)
+                && let Some(person) = self.people.get_mut(&format!("user:{user}"))
+            {
+                person.narrow(consent, &mut self.retracted);
+            }
+            self.tells((partition, offset), tells);
+        }
+        let person = self.people.get_mut(&format!("user:{user}"));
+        let left = person.map(|person| person.split_off(visitor, stamp_ms)).unwrap_or_default();
+        self.unmerged.answered.insert((partition, offset), (asked.0, asked.1, left));
+        Ok(())
+    }
+
+    /// The answer is read in the visitor's partition. An error says what is wrong with it.
+    pub fn returned(
+        &mut self,
+        (partition, offset): (u32, i64),
+        stamp_ms: i64,
+        id: (u32, i64, u32),
+        user: &str,
+        visitor: &str,
+    ) -> Result<(), String> {
+        self.passes(partition, stamp_ms);
+        if !self.received.insert(id) {
+            return Ok(());
+        }
+        let answer = self.unmerged.answered.remove(&(id.0, id.1));
+        let (from, was, left) = answer.ok_or(format!("a return {id:?} that nothing caused"))?;
+        if (from.as_str(), was.as_str()) != (visitor, user) {
+            return Err(format!("the return {id:?} is of {visitor} from {user} instead of {from} from {was}"));
+        }
+        if let Some(returns) = self.unmerged.away.get_mut(visitor) {
+            *returns -= 1;
+        }
+        self.unmerged.away.retain(|_, returns| *returns > 0);
+        let key = format!("visitor:{visitor}");
+        if !left.is_blank() {
+            let person = self.people.entry(key.clone()).or_default();
+            person.home = partition;
+            person.welcome_back(user, left, &mut self.order, &self.rules);
+        }
+        let open = self.user_of(visitor).map(ToString::to_string);
+        if let Some(user) = open
+            && let Some(moved) = self.people.remove(&key)
+        {
+            self.flights.insert((partition, offset), Flight { user, act: None, moved: Some(moved) });
+        }
+        Ok(())
+    }
+}
+
+impl Person {
+    fn is_blank(&self) -> bool {
+        self.visits.is_empty() && self.loose.is_empty() && self.caps.is_empty()
+    }
+
+    /// All that came from this device leaves. What counts for the caps counts for both.
+    fn split_off(&mut self, device: &str, now_ms: i64) -> Self {
+        let is_from = |visit: &mut Visit| visit.device.as_deref() == Some(device);
+        let visits: Vec<Visit> = self.visits.extract_if(.., is_from).collect();
+        let is_theirs = |id: u128| visits.iter().any(|visit| visit.id == id);
+        let loose = self.loose.extract_if(.., |taken| taken.act.visitor.as_deref() == Some(device)).collect();
+        let shown = self.shown.extract_if(.., |shown| is_theirs(shown.visit)).collect();
+        let caps = self.caps.iter().filter(|cap| cap.device.as_deref() == Some(device)).cloned().collect();
+        self.caps.retain(|cap| cap.counts || cap.device.as_deref() != Some(device));
+        let mut left = Self { visits, loose, shown, caps, ..Self::default() };
+        if !left.visits.is_empty() {
+            let heard_ms = self.visits.iter().filter_map(|visit| visit.heard_ms).max();
+            if heard_ms < self.heard_ms {
+                self.heard_ms = heard_ms;
+                self.pass_over(now_ms);
+            }
+        }
+        left.heard_ms = left.visits.iter().filter_map(|visit| visit.heard_ms).max();
+        left.pass_over(now_ms);
+        left
+    }
+
+    /// Silences that are over by now are not told any more.
+    fn pass_over(&mut self, now_ms: i64) {
+        let Some(heard_ms) = self.heard_ms else { return };
+        self.told.extend(probe::SILENCES_MS.iter().filter(|silence_ms| heard_ms + **silence_ms <= now_ms));
+    }
+
+    /// What turned out not to be this user's comes back.
+    fn welcome_back(&mut self, user: &str, mut left: Self, order: &mut u64, rules: &super::Rules) {
+        for visit in &mut left.visits {
+            visit.user.take_if(|known| known == user);
+        }
+        self.move_in(left, order, rules);
+    }
+}

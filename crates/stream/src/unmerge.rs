@@ -1,0 +1,231 @@
+//! Undoing a wrong merge: what came of a visitor who was taken for somebody else leaves that user's home and returns.
+//!
+//! The record stands in the visitor's partition. It ends the attachment, and asks the user's home for all that has come
+//! from this device; that answers with one hand-off back. Each step is applied once, by its id. Until the answer is there
+//! no rule asks about the visitor: whatever would be decided now would be decided without what is on its way.
+
+use crate::Defect;
+use crate::household::mark_of;
+use crate::identity::Leaving;
+use crate::shopper::{Loose, Shopper};
+use crate::stream::Stream;
+use midsession_event::{CapEntry, Event, Evidence, Handoff, OutputId, Recall, ShopperId, Unmerge, UserId, VisitorId};
+use midsession_machine::{Effect, Session};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a partition remembers of unmerges.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Unmerged {
+    /// How many hand-offs are on their way back, by visitor.
+    away: BTreeMap<VisitorId, u32>,
+    /// Whom a visitor was not, up to an event time. Epoch ms.
+    undone: BTreeMap<(VisitorId, UserId), i64>,
+}
+
+/// A visitor whose state is on its way back, as it stands in a snapshot.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Away {
+    visitor: VisitorId,
+    returns: u32,
+}
+
+/// A merge that was undone, as it stands in a snapshot.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Undone {
+    visitor: VisitorId,
+    user: UserId,
+    until_ms: i64,
+}
+
+impl Unmerged {
+    pub(crate) fn all(&self) -> (Vec<Away>, Vec<Undone>) {
+        let away = self.away.iter().map(|(visitor, returns)| Away { visitor: visitor.clone(), returns: *returns });
+        let undone = self.undone.iter().map(|((visitor, user), until_ms)| Undone {
+            visitor: visitor.clone(),
+            user: user.clone(),
+            until_ms: *until_ms,
+        });
+        (away.collect(), undone.collect())
+    }
+
+    pub(crate) fn restored(away: Vec<Away>, undone: Vec<Undone>) -> Self {
+        Self {
+            away: away.into_iter().map(|away| (away.visitor, away.returns)).collect(),
+            undone: undone.into_iter().map(|undone| ((undone.visitor, undone.user), undone.until_ms)).collect(),
+        }
+    }
+
+    /// Whether what is known of this shopper is not all here.
+    pub(crate) fn is_away(&self, shopper: &ShopperId) -> bool {
+        match shopper {
+            ShopperId::Visitor(visitor) => !self.away.is_empty() && self.away.contains_key(visitor),
+            ShopperId::User(_) => false,
+        }
+    }
+
+    /// No merge was undone lately: the usual case.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.undone.is_empty()
+    }
+}
+
+impl Stream {
+    /// Whether an event names a user that its visitor turned out not to be then.
+    pub(crate) fn is_undone(&self, event: &Event) -> bool {
+        let (Some(visitor), Some(user)) = (&event.visitor_id, &event.user_id) else { return false };
+        let until_ms = self.unmerged.undone.get(&(visitor.clone(), user.clone()));
+        // As far back as duplicates are known.
+        let oldest_ms = self.now_ms.saturating_sub(self.config.duplicate_horizon_ms);
+        until_ms.is_some_and(|until_ms| event.occurred_at_ms <= *until_ms && *until_ms > oldest_ms)
+    }
+
+    /// A visitor was taken for this user and is not.
+    pub(crate) fn on_unmerge(&mut self, unmerge: Unmerge, out: &mut Vec<Effect>) {
+        let Unmerge { visitor_id, user_id, reason, asked_at_ms } = unmerge;
+        self.counters.unmerged += 1;
+        let known = self.visitors.find(&ShopperId::Visitor(visitor_id.clone()));
+        if let Some(index) = known {
+            self.keep_visitor(index);
+        }
+        if let Some((_, state)) = known.and_then(|index| self.visitors[index as usize].as_mut()) {
+            state.attachments.retain(|attachment| attachment.user != user_id);
+            state.heard.take_if(|heard| heard.user == user_id);
+            // What was said on the device was said by whoever has it.
+            if let Some(said) = state.consent.as_mut().filter(|said| said.by == mark_of(&user_id)) {
+                said.by = 0;
+            }
+        }
+        let oldest_ms = self.now_ms.saturating_sub(self.config.duplicate_horizon_ms);
+        self.unmerged.undone.retain(|_, until_ms| *until_ms > oldest_ms);
+        self.unmerged.undone.insert((visitor_id.clone(), user_id.clone()), self.now_ms);
+        *self.unmerged.away.entry(visitor_id.clone()).or_default() += 1;
+        out.push(self.identity_of(&visitor_id));
+        let id = self.output_id();
+        let mut evidence = Evidence::new("unmerged", self.now_ms);
+        evidence.visitor_id = Some(visitor_id.clone());
+        evidence.user_id = Some(user_id.clone());
+        evidence.said_at_ms = asked_at_ms;
+        evidence.detail = reason;
+        evidence.cause = Some(OutputId { ordinal: 0, ..id });
+        out.push(Effect::Evidence(Box::new(evidence)));
+        out.push(Effect::Recall(Box::new(Recall { id, visitor_id, user_id })));
+    }
+
+    /// At the user's home: gives back what came from this device.
+    pub(crate) fn on_recall(&mut self, recall: Recall, out: &mut Vec<Effect>) {
+        let Recall { visitor_id, user_id, .. } = recall;
+        self.disowns(&user_id, &visitor_id, out);
+        let user = ShopperId::User(user_id.clone());
+        let index = self.shoppers.find(&user);
+        let mut leaving = Shopper::new(user.clone());
+        if let Some(index) = index {
+            self.keep_shopper(index);
+            let leaves_facts = self.config.has(Defect::FactLeftBehind);
+            if let Some(shopper) = self.shoppers[index as usize].as_mut() {
+                leaving = shopper.split_off(&visitor_id, leaves_facts);
+                leaving.pass_over_silences(self.now_ms, &self.idle_thresholds);
+                shopper.heard_without(&leaving, self.now_ms, &self.idle_thresholds);
+            }
+            for session in &leaving.sessions {
+                self.forget_session(session);
+            }
+            self.arm(index);
+        }
+        let lives = self.partials.lifetimes.take_device(&user, &visitor_id).into_iter().collect();
+        let how = Leaving { visitor_id, user_id, returns: true, heard: (leaving.last_stamp_ms, leaving.idle_fired_ms) };
+        let handoff = self.pack(leaving, lives, how);
+        out.push(Effect::Handoff(Box::new(handoff)));
+    }
+
+    /// At the visitor's partition: what was given back is there.
+    pub(crate) fn on_return(&mut self, handoff: Handoff, out: &mut Vec<Effect>) {
+        let visitor_id = handoff.visitor_id.clone();
+        let visitor = ShopperId::Visitor(visitor_id.clone());
+        if let Some(returns) = self.unmerged.away.get_mut(&visitor_id) {
+            *returns -= 1;
+            if *returns == 0 {
+                self.unmerged.away.remove(&visitor_id);
+            }
+        }
+        if handoff.has_something() {
+            self.move_in(&visitor, handoff, out);
+        }
+        // Somebody signed in meanwhile: on to their home.
+        if let Some(ShopperId::User(user)) = self.user_of(&visitor)
+            && let Some(handoff) = self.hand_over(&visitor, user, None, &visitor_id)
+        {
+            out.push(Effect::Handoff(Box::new(handoff)));
+        }
+    }
+}
+
+impl Shopper {
+    /// The number that facts of this device carry outside of its sessions: they remember whose they are.
+    pub(crate) fn loose_number(&mut self, visitor: Option<&VisitorId>) -> u32 {
+        let (ShopperId::User(_), Some(visitor)) = (&self.id, visitor) else { return 0 };
+        if let Some(known) = self.loose.iter().find(|loose| loose.visitor == *visitor) {
+            return known.number;
+        }
+        self.last_session += 1;
+        let loose = Loose { visitor: visitor.clone(), number: self.last_session };
+        self.loose = std::mem::take(&mut self.loose).into_iter().chain([loose]).collect();
+        self.last_session
+    }
+
+    /// A session is forgotten; its facts are not.
+    pub(crate) fn loosen(&mut self, session: &Session) {
+        if self.facts.all().iter().any(|fact| fact.session == session.number) {
+            let number = self.loose_number(session.visitor.as_ref());
+            if number > 0 {
+                self.facts.relabel(session.number, number);
+            }
+        }
+    }
+
+    /// Forgets numbers that no fact carries any more.
+    pub(crate) fn tidy_loose(&mut self) {
+        let facts = &self.facts;
+        let is_used = |loose: &Loose| facts.all().iter().any(|fact| fact.session == loose.number);
+        if !self.loose.iter().all(is_used) {
+            self.loose = std::mem::take(&mut self.loose).into_iter().filter(is_used).collect();
+        }
+    }
+
+    /// Takes out all that came from this device. What was shown there goes along and stays counted.
+    fn split_off(&mut self, visitor: &VisitorId, leaves_facts: bool) -> Self {
+        let mut leaving = Self::new(self.id.clone());
+        let is_theirs = |session: &mut Session| session.visitor.as_ref() == Some(visitor);
+        leaving.sessions = self.sessions.extract_if(.., is_theirs).collect();
+        let mut numbers: Vec<u32> = leaving.sessions.iter().map(|session| session.number).collect();
+        let loose = self.loose.iter().filter(|loose| loose.visitor == *visitor && !leaves_facts);
+        numbers.extend(loose.map(|loose| loose.number));
+        leaving.facts = self.facts.take(|fact| numbers.contains(&fact.session));
+        self.tidy_loose();
+        let is_from = |cap: &CapEntry| cap.visitor_id.as_ref() == Some(visitor);
+        leaving.caps = self.caps.iter().filter(|cap| is_from(cap)).cloned().collect();
+        // By the device: their sessions may be forgotten already.
+        leaving.pending = self.pending.extract_if(.., |ask| ask.visitor_id.as_ref() == Some(visitor)).collect();
+        let was_there = |id| leaving.caps.iter().any(|cap| cap.decision_id == id);
+        leaving.shown = self.shown.extract_if(.., |shown| was_there(shown.decision_id)).collect();
+        self.caps.retain(|cap| cap.counts || !is_from(cap));
+        leaving.last_stamp_ms = last_heard_ms(&leaving.sessions);
+        leaving
+    }
+
+    /// They were heard last on another device than the one that has left.
+    fn heard_without(&mut self, left: &Self, now_ms: i64, idle_thresholds_ms: &[i64]) {
+        if left.sessions.is_empty() {
+            return;
+        }
+        let last_stamp_ms = last_heard_ms(&self.sessions);
+        if last_stamp_ms < self.last_stamp_ms {
+            self.last_stamp_ms = last_stamp_ms;
+            self.pass_over_silences(now_ms, idle_thresholds_ms);
+        }
+    }
+}
+
+fn last_heard_ms(sessions: &[Session]) -> i64 {
+    sessions.iter().map(|session| session.last_stamp_ms).max().unwrap_or(i64::MIN)
+}

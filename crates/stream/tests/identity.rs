@@ -1,0 +1,342 @@
+//! Whose an event is: at the seam of a login, late and repeated; and what an unmerge gives back.
+
+mod support;
+
+use midsession_event::{
+    Event, EventName, Handoff, Identity, PartitionId, Product, Record, SessionUpdate, ShopperId, Unmerge, partition_of,
+};
+use midsession_machine::Effect;
+use midsession_stream::{Config, Seam, Stream};
+use support::Nothing;
+
+const PARTITIONS: u32 = 8;
+const MINUTE: i64 = 60_000;
+const GAP: i64 = 30 * MINUTE;
+const START: i64 = 1_700_000_000_000;
+
+/// Partitions with what they send each other.
+struct World {
+    streams: Vec<Stream>,
+    next: Vec<i64>,
+    routed: Vec<(PartitionId, Record)>,
+    identities: Vec<Identity>,
+    updates: Vec<SessionUpdate>,
+    returned: Vec<Handoff>,
+    made: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        let config = Config { partitions: PARTITIONS, ..Config::default() };
+        let streams = (0..PARTITIONS).map(|number| Stream::new(PartitionId(number), config)).collect();
+        let (routed, identities, updates, returned) = Default::default();
+        Self { streams, next: vec![0; PARTITIONS as usize], routed, identities, updates, returned, made: 0 }
+    }
+
+    fn append(&mut self, key: &str, at_ms: i64, record: Record) -> Option<Seam> {
+        let index = partition_of(key, PARTITIONS).0 as usize;
+        let (offset, mut out) = (self.next[index], Vec::new());
+        self.next[index] += 1;
+        // What is routed comes as it is read from the log.
+        let record = Record::decode(&record.encode().expect("encodes")).expect("decodes");
+        let seam = self.streams[index].on_record(offset, at_ms, record, &Nothing, &mut out);
+        for effect in out {
+            let (key, record) = match effect {
+                Effect::Handoff(handoff) if handoff.returns => {
+                    self.returned.push((*handoff).clone());
+                    (handoff.visitor_id.to_string(), Record::Handoff(handoff))
+                }
+                Effect::Handoff(handoff) => (handoff.user_id.to_string(), Record::Handoff(handoff)),
+                Effect::Forward(forward) => (forward.user_id.to_string(), Record::Forward(forward)),
+                Effect::Recall(recall) => (recall.user_id.to_string(), Record::Recall(recall)),
+                Effect::Identity(identity) => {
+                    self.identities.push(*identity);
+                    continue;
+                }
+                Effect::Session(update) => {
+                    self.updates.push(*update);
+                    continue;
+                }
+                _ => continue,
+            };
+            self.routed.push((partition_of(&key, PARTITIONS), record));
+        }
+        seam
+    }
+
+    fn arrive(&mut self, at_ms: i64) {
+        while !self.routed.is_empty() {
+            let (partition, record) = self.routed.remove(0);
+            let key = (0..).map(|n| n.to_string()).find(|key| partition_of(key, PARTITIONS) == partition);
+            self.append(&key.expect("some key"), at_ms, record);
+        }
+    }
+
+    /// Something done at one time that arrives at another.
+    fn does(&mut self, who: (&str, Option<&str>), name: EventName, time_ms: i64, at_ms: i64) -> Event {
+        self.made += 1;
+        let mut event = Event::new("shop".into(), format!("e{}", self.made).into(), name, time_ms);
+        (event.visitor_id, event.user_id) = (Some(who.0.into()), who.1.map(Into::into));
+        event.products = vec![Product { id: event.event_id.as_str().into(), ..Product::default() }];
+        self.sends(&event, at_ms);
+        event
+    }
+
+    fn sends(&mut self, event: &Event, at_ms: i64) -> Option<Seam> {
+        let seam = self.append(event.key(), at_ms, Record::Event(Box::new(event.clone())));
+        self.arrive(at_ms);
+        seam
+    }
+
+    fn unmerge(&mut self, visitor: &str, user: &str, at_ms: i64) {
+        let (visitor_id, user_id) = (visitor.into(), user.into());
+        let unmerge = Unmerge { visitor_id, user_id, asked_at_ms: at_ms, reason: None };
+        self.append(visitor, at_ms, Record::Unmerge(Box::new(unmerge)));
+    }
+
+    fn stream(&self, id: &str) -> &Stream {
+        &self.streams[partition_of(id, PARTITIONS).0 as usize]
+    }
+
+    /// The products that somebody looked at.
+    fn products(&self, who: &ShopperId) -> Vec<String> {
+        let home = self.stream(who.as_str());
+        let Some(view) = home.view(who, home.as_of().1) else { return Vec::new() };
+        let names = view.facts.all().iter().filter_map(|fact| view.names.name(fact.product));
+        let mut products: Vec<String> = names.map(ToString::to_string).collect();
+        products.sort();
+        products
+    }
+
+    /// Whose an event turned out to be.
+    fn whose(&self, event: &Event) -> Vec<String> {
+        let everybody =
+            ["v1", "u1", "u2"].iter().flat_map(|id| [ShopperId::Visitor((*id).into()), ShopperId::User((*id).into())]);
+        let has = |who: &ShopperId| self.products(who).contains(&event.event_id.to_string());
+        everybody.filter(has).map(|who| who.to_string()).collect()
+    }
+
+    fn identity(&self, visitor: &str) -> Option<&Identity> {
+        self.identities.iter().rfind(|identity| identity.visitor_id.as_str() == visitor)
+    }
+}
+
+fn visitor(id: &str) -> ShopperId {
+    ShopperId::Visitor(id.into())
+}
+
+fn user(id: &str) -> ShopperId {
+    ShopperId::User(id.into())
+}
+
+/// A visit begins, its visitor signs in, goes on, signs out; an hour later somebody else uses the device.
+#[test]
+fn a_late_event_follows_its_own_user_else_the_interval_that_holds_its_time() {
+    let (begin, login, logout) = (START, START + 5 * MINUTE, START + 10 * MINUTE);
+    let seam = begin - GAP;
+    let story = || {
+        let mut world = World::new();
+        world.does(("v1", None), EventName::ProductView, begin, begin);
+        world.does(("v1", Some("u1")), EventName::Login, login, login);
+        world.does(("v1", None), EventName::ProductView, login + 1, login + 1);
+        world.does(("v1", None), EventName::Logout, logout, logout);
+        world
+    };
+    let now = START + 11 * MINUTE;
+    for (time_ms, named, whose) in [
+        // The interval begins a gap before the visit that signed in: what is within a gap of it is of the same visit.
+        (seam - 1, None, "visitor:v1"),
+        (seam, None, "user:u1"),
+        (seam + 1, None, "user:u1"),
+        (begin - 1, None, "user:u1"),
+        (login - 1, None, "user:u1"),
+        (login, None, "user:u1"),
+        (login + 1, None, "user:u1"),
+        // Both ends are in it.
+        (logout - 1, None, "user:u1"),
+        (logout, None, "user:u1"),
+        (logout + 1, None, "visitor:v1"),
+        (now, None, "visitor:v1"),
+        // Whoever it names it is of, at whatever time.
+        (seam - 1, Some("u1"), "user:u1"),
+        (seam - 1, Some("u2"), "user:u2"),
+        (login - 1, Some("u1"), "user:u1"),
+        (login, Some("u2"), "user:u2"),
+        (logout, Some("u2"), "user:u2"),
+        (logout + 1, Some("u1"), "user:u1"),
+        (now, Some("u2"), "user:u2"),
+    ] {
+        let mut world = story();
+        let event = world.does(("v1", named), EventName::ProductView, time_ms, now);
+        assert_eq!(world.whose(&event), [whose], "{} ms after the visit's begin, naming {named:?}", time_ms - begin);
+        // A repeat changes nothing, wherever the first copy went, at once or a day later.
+        for again_ms in [now, now + 1, now + 23 * 3_600_000] {
+            assert_eq!(world.sends(&event, again_ms), Some(Seam::Duplicate));
+            assert_eq!(world.whose(&event), [whose]);
+        }
+    }
+}
+
+/// The same while signed in: there is no end yet.
+#[test]
+fn while_signed_in_the_interval_is_open() {
+    for (time_ms, arrives_ms, whose) in [
+        (START + MINUTE - 1, START + 2 * MINUTE, "user:u1"),
+        (START + MINUTE, START + 2 * MINUTE, "user:u1"),
+        (START + 3 * 3_600_000, START + 3 * 3_600_000, "user:u1"),
+        (START - GAP - 1, START + 2 * MINUTE, "visitor:v1"),
+        (START - GAP, START + 2 * MINUTE, "user:u1"),
+    ] {
+        let mut world = World::new();
+        world.does(("v1", None), EventName::ProductView, START, START);
+        world.does(("v1", Some("u1")), EventName::Login, START + MINUTE, START + MINUTE);
+        let event = world.does(("v1", None), EventName::ProductView, time_ms, arrives_ms);
+        assert_eq!(world.whose(&event), [whose], "{} ms after the visit's begin", time_ms - START);
+    }
+}
+
+#[test]
+fn whom_a_visitor_is_taken_for_is_told_when_it_changes() {
+    let mut world = World::new();
+    let at = |minutes: i64| START + minutes * MINUTE;
+    world.does(("v1", None), EventName::ProductView, at(0), at(0));
+    assert_eq!(world.identity("v1"), None);
+    world.does(("v1", Some("u1")), EventName::Login, at(1), at(1));
+    world.does(("v1", Some("u1")), EventName::ProductView, at(2), at(2));
+    world.does(("v1", None), EventName::Logout, at(3), at(3));
+    world.does(("v1", None), EventName::ProductView, at(4), at(4));
+    world.does(("v1", Some("u2")), EventName::ProductView, at(5), at(5));
+    // A late one of somebody who has left changes nothing.
+    world.does(("v1", Some("u1")), EventName::ProductView, at(2), at(6));
+    let told: Vec<_> = world
+        .identities
+        .iter()
+        .map(|told| (told.user_id.clone().map(|user| user.0), told.attached_since_ms, told.detached_at_ms))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (Some("u1".into()), Some(at(1)), None),
+            (Some("u1".into()), Some(at(1)), Some(at(3))),
+            (Some("u2".into()), Some(at(5)), None),
+        ]
+    );
+    let offsets: Vec<i64> = world.identities.iter().map(|told| told.cause.offset).collect();
+    assert!(offsets.windows(2).all(|pair| pair[0] < pair[1]), "{offsets:?}");
+    assert!(world.identities.iter().all(|told| told.cause.partition == partition_of("v1", PARTITIONS)));
+}
+
+#[test]
+fn an_unmerge_gives_everything_back_once() {
+    let mut world = World::new();
+    let at = |minutes: i64| START + minutes * MINUTE;
+    let theirs = world.does(("v2", Some("u1")), EventName::ProductView, at(0), at(0));
+    let before = world.does(("v1", None), EventName::ProductView, at(0), at(0));
+    world.does(("v1", Some("u1")), EventName::Login, at(1), at(1));
+    let merged = world.does(("v1", None), EventName::AddToCart, at(2), at(2));
+    // Too late for any session, and still in its windows.
+    let too_late = world.does(("v1", Some("u1")), EventName::ProductView, at(-200), at(3));
+    assert_eq!(world.whose(&too_late), ["user:u1"]);
+    let (theirs_id, sessions) = (theirs.event_id.to_string(), world.updates.len());
+    world.unmerge("v1", "u1", at(4));
+    // While it is on its way, the visitor goes on.
+    let meanwhile = world.append(
+        "v1",
+        at(4),
+        Record::Event(Box::new({
+            let mut event = Event::new("shop".into(), "meanwhile".into(), EventName::ProductView, at(4));
+            (event.visitor_id, event.products) =
+                (Some("v1".into()), vec![Product { id: "meanwhile".into(), ..Product::default() }]);
+            event
+        })),
+    );
+    assert!(matches!(meanwhile, Some(Seam::Applied(_))));
+    world.arrive(at(4));
+    assert_eq!(world.products(&user("u1")), [theirs_id.as_str()]);
+    for event in [&before, &merged, &too_late] {
+        assert_eq!(world.whose(event), ["visitor:v1"]);
+    }
+    assert_eq!(world.products(&visitor("v1")).len(), 5, "the login and what came meanwhile, too");
+    let home = world.stream("v1");
+    let view = home.view(&visitor("v1"), at(4)).expect("at home");
+    let session = view.session.expect("a session");
+    assert_eq!((session.events, session.user.clone()), (4, None), "one visit again, and nobody's but the visitor's");
+    assert!(
+        world.updates[sessions..]
+            .iter()
+            .any(|update| update.visitor_id == Some("v1".into()) && update.user_id.is_none())
+    );
+    assert_eq!(home.user_of(&visitor("v1")), None);
+    let told = world.identity("v1").expect("told");
+    assert_eq!((&told.user_id, told.attached_since_ms, told.detached_at_ms), (&None, None, None));
+    // Late and repeated ones that name the wrong user are the visitor's own; what comes again from there changes nothing.
+    let late = world.does(("v1", Some("u1")), EventName::ProductView, at(3), at(5));
+    assert_eq!(world.whose(&late), ["visitor:v1"]);
+    assert_eq!(world.sends(&merged, at(5)), Some(Seam::Duplicate));
+    let returned = world.returned.remove(0);
+    let facts = world.products(&visitor("v1"));
+    world.append("v1", at(5), Record::Handoff(Box::new(returned)));
+    assert_eq!(world.products(&visitor("v1")), facts, "applied once by its id");
+    // Whoever signs in after that is taken at their word.
+    let edge = world.does(("v1", Some("u1")), EventName::ProductView, at(4), at(6));
+    assert_eq!(world.whose(&edge), ["visitor:v1"], "of the very millisecond of the unmerge");
+    let again = world.does(("v1", Some("u1")), EventName::Login, at(4) + 1, at(7));
+    assert_eq!(world.whose(&again), ["user:u1"]);
+    assert_eq!(world.whose(&before), ["user:u1"], "with all that is theirs");
+}
+
+/// What is on its way back goes on to whoever has signed in meanwhile.
+#[test]
+fn who_signs_in_while_it_is_on_its_way_has_it() {
+    let mut world = World::new();
+    let before = world.does(("v1", None), EventName::ProductView, START, START);
+    world.does(("v1", Some("u1")), EventName::Login, START + 1, START + 1);
+    world.unmerge("v1", "u1", START + 2);
+    let mut login = Event::new("shop".into(), "login".into(), EventName::Login, START + 3);
+    (login.visitor_id, login.user_id) = (Some("v1".into()), Some("u2".into()));
+    world.append("v1", START + 3, Record::Event(Box::new(login)));
+    world.arrive(START + 4);
+    assert_eq!(world.whose(&before), ["user:u2"]);
+    assert!(world.products(&user("u1")).is_empty() && world.products(&visitor("v1")).is_empty());
+}
+
+/// An unmerge of what never was says so and changes nothing.
+#[test]
+fn an_unmerge_of_strangers_changes_nothing() {
+    let mut world = World::new();
+    let one = world.does(("v1", None), EventName::ProductView, START, START);
+    let other = world.does(("v2", Some("u1")), EventName::ProductView, START, START);
+    for again in 1..3 {
+        world.unmerge("v1", "u1", START + again);
+        world.unmerge("nobody", "u1", START + again);
+        world.unmerge("v1", "nobody", START + again);
+        world.arrive(START + again);
+    }
+    assert_eq!((world.whose(&one), world.whose(&other)), (vec!["visitor:v1".into()], vec!["user:u1".into()]));
+    assert!(world.returned.iter().all(|returned| !returned.has_something()));
+}
+
+#[test]
+fn the_same_session_id_of_a_tracker_from_two_shoppers_is_counted_and_kept_apart() {
+    let config = Config { partitions: 1, ..Config::default() };
+    let mut stream = Stream::new(PartitionId(0), config);
+    let mut out = Vec::new();
+    let mut send = |stream: &mut Stream, number: i64, visitor: &str, tracker: &str| {
+        let mut event = Event::new("shop".into(), format!("e{number}").into(), EventName::PageView, START + number);
+        (event.visitor_id, event.tracker_session_id) = (Some(visitor.into()), Some(tracker.into()));
+        stream.on_record(number, START + number, Record::Event(Box::new(event)), &Nothing, &mut out)
+    };
+    let Some(Seam::Applied(one)) = send(&mut stream, 0, "v1", "t1") else { panic!("applied") };
+    assert_eq!(send(&mut stream, 1, "v1", "t1"), Some(Seam::Applied(one)));
+    assert_eq!(stream.counters().tracker_ids_shared, 0, "their own");
+    let Some(Seam::Applied(other)) = send(&mut stream, 2, "v2", "t1") else { panic!("applied") };
+    assert_eq!(send(&mut stream, 3, "v2", "t1"), Some(Seam::Applied(other)));
+    assert_eq!(send(&mut stream, 4, "v1", "t1"), Some(Seam::Applied(one)), "each goes on with their own");
+    assert_ne!(one, other);
+    assert_eq!(stream.counters().tracker_ids_shared, 1);
+    assert_eq!(stream.resolve_tracker_session("t1"), Some(other), "the one that it was heard of last");
+    for (id, visitor, events) in [(one, "v1", 3), (other, "v2", 2)] {
+        let session = stream.session_view(id, START + 9).and_then(|view| view.session).expect("there");
+        assert_eq!((session.events, session.visitor.clone()), (events, Some(visitor.into())));
+    }
+}
