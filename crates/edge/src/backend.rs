@@ -16,8 +16,8 @@ use tokio::sync::broadcast;
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Everything the listeners read through.
-pub trait Backend: Reads + Console + Interventions + Context + Shop {}
-impl<T: Reads + Console + Interventions + Context + Shop> Backend for T {}
+pub trait Backend: Reads + Console + Interventions + Identities + Context + Shop {}
+impl<T: Reads + Console + Interventions + Identities + Context + Shop> Backend for T {}
 
 /// Online features, as of now.
 pub trait Reads: Send + Sync + 'static {
@@ -218,6 +218,28 @@ pub struct Change {
     pub dry_run: Option<bool>,
     /// Share of shoppers that see nothing, 0 to 1.
     pub holdout: Option<f64>,
+}
+
+/// Whom visitors are taken for.
+pub trait Identities: Send + Sync + 'static {
+    /// `{visitor_id, user_id, attached_since_ms, detached_at_ms}`; none of a visitor who is not known.
+    fn identity(&self, visitor: Str) -> Answer<'_, Result<Option<Value>, Unreadable>>;
+
+    /// Undoes a merge, durably: `{visitor_id, user_id, settled, receipt}`.
+    fn unmerge(&self, ask: UnmergeAsk) -> Answer<'_, Result<Value, Refusal>>;
+}
+
+/// A merge to be undone.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnmergeAsk {
+    /// The device, as it stands on the log.
+    pub visitor_id: Str,
+    /// Whom it was taken for, as it stands on the log.
+    pub user_id: Str,
+    /// Why; it is kept as evidence.
+    #[serde(default)]
+    pub reason: Option<Str>,
 }
 
 /// The tables that events are joined with on their way to the log.

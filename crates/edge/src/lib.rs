@@ -23,8 +23,8 @@ mod token;
 mod ws;
 
 pub use backend::{
-    Answer, AsOf, Ask, Backend, Change, Consented, Console, Context, Entity, FeatureValue, Features, Interventions,
-    LiveRow, Reads, Refusal, Sender, Served, SessionsQuery, Shop, TextForm, Unreadable,
+    Answer, AsOf, Ask, Backend, Change, Consented, Console, Context, Entity, FeatureValue, Features, Identities,
+    Interventions, LiveRow, Reads, Refusal, Sender, Served, SessionsQuery, Shop, TextForm, UnmergeAsk, Unreadable,
 };
 pub use frame::{Frame, Message, Reason};
 pub use hub::{HubClock, HubLimits, PushHub, Subscription};

@@ -3,6 +3,7 @@
 mod admin;
 mod context;
 mod framing;
+mod identity;
 mod ingest;
 mod push;
 mod rates;

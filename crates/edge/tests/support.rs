@@ -266,6 +266,15 @@ impl Interventions for Rows {
     }
 }
 
+impl Identities for Rows {
+    fn identity(&self, visitor: Str) -> Answer<'_, Result<Option<Value>, Unreadable>> {
+        Box::pin(async move { self.readable().map(|()| (visitor == "v1").then(|| json!({ "visitor_id": visitor }))) })
+    }
+    fn unmerge(&self, ask: UnmergeAsk) -> Answer<'_, Result<Value, Refusal>> {
+        Box::pin(async move { Ok(json!({ "asked": format!("{ask:?}") })) })
+    }
+}
+
 impl Shop for Rows {
     fn config(&self) -> Option<Value> {
         Some(json!({ "write_key": KEY }))

@@ -6,8 +6,8 @@ use crate::find;
 use crate::history::{self, Whose};
 use crate::world::session_row;
 use midsession_edge::{
-    Answer, Ask, Change, Consented, Console, Entity, Features, Interventions, LiveRow, Reads, Refusal, Sender,
-    SessionsQuery, Shop, Unreadable,
+    Answer, Ask, Change, Consented, Console, Entity, Features, Identities, Interventions, LiveRow, Reads, Refusal,
+    Sender, SessionsQuery, Shop, UnmergeAsk, Unreadable,
 };
 use midsession_event::{DecisionId, EventName, PartitionId, Reaction, SessionState, Str, Topic, decode, partition_of};
 use midsession_machine::View;
@@ -74,7 +74,7 @@ impl Inner {
 fn row(view: &View<'_>, now_ms: i64) -> Option<Value> {
     let session = view.session?;
     let mut row = session_row(&session.update(view.currencies));
-    row["idle_ms"] = json!((now_ms - view.last_stamp_ms).max(0));
+    row["idle_ms"] = json!(now_ms.saturating_sub(view.last_stamp_ms).max(0));
     row["last_event"] =
         EventName::NATIVE.get(usize::from(session.last_kind.0)).map_or("custom", EventName::as_str).into();
     Some(row)
@@ -389,6 +389,16 @@ impl Interventions for AppBackend {
 
 fn unknown(name: &str) -> Refusal {
     Refusal::new(404, "intervention_unknown", format!("there is no intervention `{name}`"))
+}
+
+impl Identities for AppBackend {
+    fn identity(&self, visitor: Str) -> Answer<'_, Result<Option<Value>, Unreadable>> {
+        Box::pin(self.0.identity_of(visitor))
+    }
+
+    fn unmerge(&self, ask: UnmergeAsk) -> Answer<'_, Result<Value, Refusal>> {
+        Box::pin(self.0.unmerge(ask))
+    }
 }
 
 impl Shop for AppBackend {

@@ -66,7 +66,7 @@ impl Inner {
     }
 
     /// Returns once all that came of a partition's records below this offset is durable.
-    async fn settles(&self, partition: PartitionId, below: i64) -> Result<(), Unreadable> {
+    pub(crate) async fn settles(&self, partition: PartitionId, below: i64) -> Result<(), Unreadable> {
         while self.driver.look(partition, |seen| seen.durable_below).await? < below {
             tokio::time::sleep(LOOK_EVERY).await;
         }

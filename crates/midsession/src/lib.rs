@@ -14,6 +14,7 @@ pub mod find;
 mod folder;
 mod geo;
 pub mod history;
+mod identity;
 pub mod keys;
 pub mod load;
 mod privacy;

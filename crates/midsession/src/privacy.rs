@@ -116,7 +116,7 @@ async fn put(log: &dyn Log, evidence: &Evidence) -> Result<(), String> {
     }
 }
 
-fn unavailable(cause: impl std::fmt::Display) -> Refusal {
+pub(crate) fn unavailable(cause: impl std::fmt::Display) -> Refusal {
     Refusal::new(503, "log_unavailable", format!("{cause}; try again in a moment"))
 }
 

@@ -5,8 +5,8 @@ use crate::driver::{Sink, SnapshotTold};
 use crate::tally::{Tally, outcome_name, source_of};
 use midsession_edge::{Frame, LiveRow, PushHub};
 use midsession_event::{
-    Decision, DecisionId, EventName, Outcome, PartitionId, Reaction, Reject, SessionUpdate, Str, Topic, VisitorId,
-    decode,
+    Decision, DecisionId, EventName, Outcome, OutputId, PartitionId, Reaction, Reject, SessionUpdate, Str, Topic,
+    VisitorId, decode,
 };
 use midsession_observe::{Metric, Observe, Stage};
 use midsession_ports::{Log, LogError};
@@ -24,6 +24,8 @@ const RECALLED_MS: i64 = 24 * 3_600_000;
 const DECISIONS_MAX: usize = 5_000;
 /// Dead letters kept for the console.
 const DEAD_LETTERS_MAX: usize = 1_000;
+/// Hand-offs under way whose time is measured.
+const HANDED_MAX: usize = 65_536;
 /// Rows that a slow console may be behind.
 const LIVE_ROWS: usize = 8_192;
 
@@ -42,6 +44,8 @@ pub struct World {
     freshness: Mutex<hdrhistogram::Histogram<u64>>,
     /// While the log is being caught up with: what would be shown, unless a later record says that it was.
     held: Mutex<Option<HashMap<DecisionId, Waits>>>,
+    /// Logins whose hand-off is on its way, with the instant of their append. Epoch ms.
+    handed: Mutex<HashMap<OutputId, i64>>,
     /// Session updates seen, for rates.
     updates: AtomicU64,
 }
@@ -100,6 +104,7 @@ impl World {
                 hdrhistogram::Histogram::new_with_bounds(1, 60_000_000, 2).expect("invariant: bounds"),
             ),
             held: Mutex::new(Some(HashMap::new())),
+            handed: Mutex::default(),
             updates: AtomicU64::new(0),
         })
     }
@@ -374,6 +379,20 @@ impl Sink for World {
                 self.freshness.lock().saturating_record((now_us - received_us).max(1).unsigned_abs());
             }
             _ => {}
+        }
+    }
+
+    fn handed_over(&self, handoff: OutputId, appended_ms: i64) {
+        let mut handed = self.handed.lock();
+        // Of more than that at once, the rest is not measured.
+        if handed.len() < HANDED_MAX {
+            handed.insert(handoff, appended_ms);
+        }
+    }
+
+    fn taken_over(&self, handoff: OutputId, now_us: i64) {
+        if let Some(appended_ms) = self.handed.lock().remove(&handoff) {
+            self.observe.record(Stage::Handoff, now_us - appended_ms * 1_000);
         }
     }
 

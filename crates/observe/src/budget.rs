@@ -36,6 +36,8 @@ pub enum Stage {
     Unexplained,
     /// Deadline of a silence → painted.
     Silence,
+    /// A login's append → in effect at the user's home.
+    Handoff,
 }
 
 /// Whose clock a stage is measured by.
@@ -86,7 +88,7 @@ const fn row(
 use Clock::{Browser, Server};
 
 /// Everything measured, in the order of [`Stage`]. The first eight are the stages that add up.
-pub const STAGES: [StageRow; 12] = [
+pub const STAGES: [StageRow; 13] = [
     row(Stage::Send, "send", "tracker", "the act to its request leaving the browser", Browser, Some((10.0, 30.0))),
     row(Stage::Collect, "collect", "collect", "first byte received to handed to the log", Server, Some((2.0, 10.0))),
     row(Stage::Log, "log", "engine-local", "handed to the log to durable", Server, Some((5.0, 20.0))),
@@ -99,6 +101,14 @@ pub const STAGES: [StageRow; 12] = [
     row(Stage::Network, "network", "network", "there and back", Browser, None),
     row(Stage::Unexplained, "unexplained", "midsession", "total less stages and network", Browser, Some((1.0, 1.0))),
     row(Stage::Silence, "silence", "midsession", "deadline of a silence to painted", Browser, Some((50.0, 150.0))),
+    row(
+        Stage::Handoff,
+        "handoff",
+        "stream",
+        "a login's append to in effect at the user's home",
+        Server,
+        Some((5.0, 20.0)),
+    ),
 ];
 
 /// How many of [`STAGES`] add up to the total (with the network).
@@ -142,6 +152,8 @@ pub struct BudgetReport {
     pub unexplained: StageReport,
     /// Deadline → painted.
     pub silence: StageReport,
+    /// Login → in effect at the user's home.
+    pub handoff: StageReport,
 }
 
 /// Histograms, two significant digits: of the present half of the window, and of the half before it.
@@ -206,6 +218,7 @@ impl Ledger {
             network: self.report(Stage::Network),
             unexplained: self.report(Stage::Unexplained),
             silence: self.report(Stage::Silence),
+            handoff: self.report(Stage::Handoff),
         }
     }
 }

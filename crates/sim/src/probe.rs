@@ -1,9 +1,11 @@
 //! Definitions for the simulation: two rules with caps, and a record of every silence that was told.
 
-use midsession_event::{Event, EventName, SessionId};
-use midsession_machine::{Ask, Definitions, Derived, View};
+use midsession::assemble::Assembly;
+use midsession_event::{Event, EventName, SessionId, ShopperId};
+use midsession_machine::{Ask, Definitions, Derived, Partials, View};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Carts above this interest the rules.
 pub const CART_ABOVE: f64 = 40.0;
@@ -20,10 +22,12 @@ pub const STALLED_MS: i64 = 20_000;
 pub type Silence = (String, u128, i64, i64);
 
 /// The definitions.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Probe {
     /// What was told so far.
     pub silences: RefCell<Vec<Silence>>,
+    /// Real definitions, whose features are added up and read.
+    pub assembly: Option<Arc<Assembly>>,
 }
 
 impl Probe {
@@ -34,7 +38,17 @@ impl Probe {
 }
 
 impl Definitions for Probe {
-    fn derive(&self, _event: &Event, _out: &mut Vec<Derived>) {}
+    fn derive(&self, event: &Event, out: &mut Vec<Derived>) {
+        if let Some(assembly) = &self.assembly {
+            assembly.derive(event, out);
+        }
+    }
+
+    fn accumulate(&self, event: &Event, shopper: &ShopperId, now_ms: i64, partials: &mut Partials) {
+        if let Some(assembly) = &self.assembly {
+            assembly.accumulate(event, shopper, now_ms, partials);
+        }
+    }
 
     fn idle_thresholds_ms(&self) -> &[i64] {
         &SILENCES_MS

@@ -95,6 +95,13 @@ impl World {
         self.due.insert((at_ms.max(self.now_ms), self.order), (partition, record));
     }
 
+    /// When the next thing happens; where ticks are late, not before this. Epoch ms.
+    pub fn next_ms(&self) -> Option<i64> {
+        let ticks = self.ways.ticks != Ticks::Never;
+        let deadlines = self.streams.iter().filter_map(Stream::next_deadline_ms).filter(|_| ticks);
+        deadlines.map(|at_ms| at_ms.max(self.now_ms)).chain(self.due.keys().next().map(|(at_ms, _)| *at_ms)).min()
+    }
+
     /// Nothing is on its way and no decision is owed.
     pub fn is_quiet(&self) -> bool {
         self.due.is_empty() && self.waiting.is_empty()

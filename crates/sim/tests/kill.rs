@@ -5,6 +5,7 @@ use crate::journal;
 use crate::load::{Load, Running, WATCHED, listen, visitor_id};
 use crate::server::Server;
 use crate::verify;
+use midsession_event::Record;
 use midsession_sim::rng::Rng;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ fn kills(cycles: u64, defect: Option<&str>) -> Result<String, String> {
         let server = Server::start(&data, defect);
         let listeners: Vec<_> =
             (0..WATCHED).map(|number| listen(&load, &server.collector, visitor_id(number), cycle)).collect();
+        let unmerges = crate::unmerge::now_and_then(&load, &server.admin, seed ^ cycle);
         let running = Running::start(&load, &server.collector, seed.wrapping_add(cycle), SENDERS);
         while running.acked.load(Ordering::SeqCst) < LEAST_ACKED {
             std::thread::sleep(Duration::from_millis(1));
@@ -40,6 +42,7 @@ fn kills(cycles: u64, defect: Option<&str>) -> Result<String, String> {
         in_flight += running.in_flight.load(Ordering::SeqCst);
         server.kill();
         running.join();
+        unmerges.join().unwrap();
         listeners.into_iter().for_each(|listener| listener.join().unwrap());
         if cycle % 10 == 9 {
             let logs = verify::behavior(&data)?;
@@ -83,6 +86,11 @@ fn held(data: &Path, server: &Server, load: &Arc<Load>) -> Result<String, String
             return Err(format!("not quiet after a minute; all sessions over: {over}"));
         }
     };
+    let gave_back = |record: &Record| matches!(record, Record::Handoff(it) if it.returns && it.has_something());
+    let returned = verify::behavior(data)?.iter().flatten().filter(|(_, record)| gave_back(record)).count();
+    if returned == 0 {
+        return Err("no merge was undone".into());
+    }
     let served = verify::decisions(data, &journal)?;
     let compared = features(&server.admin, &oracle)?;
     if served == 0 || journal.painted.is_empty() {
@@ -98,7 +106,7 @@ fn held(data: &Path, server: &Server, load: &Arc<Load>) -> Result<String, String
     }
     Ok(format!(
         "{acked} events acknowledged, {snapshots} snapshots, {as_sent} as sent in the log, {served} interventions, {painted} of them painted, \
-         {} features of {} people and {} sessions equal",
+         {returned} merges undone, {} features of {} people and {} sessions equal",
         compared.values, compared.people, compared.sessions
     ))
 }

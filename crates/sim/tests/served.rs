@@ -63,6 +63,7 @@ fn serve(data: &Path, values: u64) -> Vec<Value> {
     let load = Arc::new(Load::default());
     let server = Server::start(data, None);
     let running = Running::start(&load, &server.collector, seed, SENDERS);
+    let unmerges = crate::unmerge::now_and_then(&load, &server.admin, seed);
     while running.acked.load(Ordering::SeqCst) < 500 {
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
@@ -78,6 +79,7 @@ fn serve(data: &Path, values: u64) -> Vec<Value> {
     });
     // What is read back is the log as it was left, whatever was under way.
     server.kill();
+    unmerges.join().unwrap();
     running.join();
     answers
 }

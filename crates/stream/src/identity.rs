@@ -90,7 +90,16 @@ impl Stream {
         Some(user.clone())
     }
 
-    /// Whom a visitor is taken for now.
+    /// Whom a visitor is taken for now; none of one who is not known.
+    pub fn identity(&self, visitor: &ShopperId) -> Option<Identity> {
+        self.visitors.find(visitor)?;
+        match self.identity_of(&visitor.as_str().into()) {
+            Effect::Identity(identity) => Some(*identity),
+            _ => None,
+        }
+    }
+
+    /// Whom a visitor is taken for now, to be told.
     pub(crate) fn identity_of(&self, visitor_id: &VisitorId) -> Effect {
         let known = self.visitors.find(&ShopperId::Visitor(visitor_id.clone()));
         let state = known.and_then(|index| self.visitors.get(index as usize));

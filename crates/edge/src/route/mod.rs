@@ -6,6 +6,7 @@ mod console;
 mod context;
 mod features;
 mod health;
+mod identity;
 mod interventions;
 mod live;
 mod openapi;
@@ -116,6 +117,7 @@ pub(crate) static ROUTES: &[&[Route]] = &[
     features::ROUTES,
     console::ROUTES,
     interventions::ROUTES,
+    identity::ROUTES,
     context::ROUTES,
     live::ROUTES,
     openapi::ROUTES,

@@ -1,7 +1,7 @@
 //! What an owner works with: log, snapshots, definitions, and who decides and listens.
 
 use super::state::SnapshotRule;
-use midsession_event::{Decision, DecisionId, PartitionId, Reaction, SessionUpdate, Stamps, Str, VisitorId};
+use midsession_event::{Decision, DecisionId, OutputId, PartitionId, Reaction, SessionUpdate, Stamps, Str, VisitorId};
 use midsession_machine::Candidate;
 use midsession_ports::{Log, Snapshots};
 use midsession_stream::Seam;
@@ -44,6 +44,10 @@ pub trait Sink: Send + Sync {
     /// A browser reports that it has painted this, or that it was dismissed. Told where the report enters, before it
     /// has reached the user's home: what a restart finds pending elsewhere must not be shown again.
     fn painted(&self, _decision: DecisionId) {}
+    /// A visitor who has signed in was handed over, by a record appended then. Epoch ms.
+    fn handed_over(&self, _handoff: OutputId, _appended_ms: i64) {}
+    /// They have arrived at the user's home.
+    fn taken_over(&self, _handoff: OutputId, _now_us: i64) {}
     /// A shopper reacted.
     fn reacted(&self, _reaction: &Reaction) {}
 }

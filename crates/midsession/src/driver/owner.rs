@@ -312,11 +312,18 @@ impl<D: Definitions> Owner<D> {
             self.around.sink.painted(decision);
         }
         let cause = event.map(|event| Cause { stamps: event.stamps, durable_us });
+        let handed = match &record {
+            Record::Handoff(handoff) if aloud && !handoff.returns => Some(handoff.id),
+            _ => None,
+        };
         let mut effects = std::mem::take(&mut self.effects);
         let seam = slot.stream.on_record(offset, stamp_ms, record, self.around.definitions.as_ref(), &mut effects);
         if let (Some(seam), true) = (seam, aloud) {
             let received_us = cause.map_or(0, |cause| cause.stamps.received_at_us);
             self.around.sink.seam(slot.stream.partition(), seam, received_us, now_us);
+        }
+        if let Some(handoff) = handed {
+            self.around.sink.taken_over(handoff, now_us);
         }
         for effect in effects.drain(..) {
             self.effect(index, effect, aloud, cause, durable_us, now_us);
@@ -357,6 +364,10 @@ impl<D: Definitions> Owner<D> {
                 self.append(Topic::Decision, partition_of(&key, self.partitions), &key, reaction.as_ref());
             }
             Effect::Handoff(handoff) => {
+                if !handoff.returns {
+                    let (_, appended_ms) = self.slots[index].stream.as_of();
+                    self.around.sink.handed_over(handoff.id, appended_ms);
+                }
                 let key = if handoff.returns { &handoff.visitor_id.0 } else { &handoff.user_id.0 };
                 self.append(Topic::Behavior, partition_of(key, self.partitions), key, handoff.as_ref());
             }

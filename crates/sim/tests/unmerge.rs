@@ -1,0 +1,102 @@
+//! Undoing a wrong merge in the real binary: by the shop's people over HTTP, and between the kills.
+
+use crate::http::Connection;
+use crate::load::{Load, VISITORS, visitor_id};
+use crate::server::{ADMIN_TOKEN, Server, WRITE_KEY};
+use midsession_sim::rng::Rng;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+const PATH: &str = "/v1/identity/unmerge";
+
+/// Undoes merges that somebody's login made, at random, for as long as the server lives.
+pub fn now_and_then(load: &Arc<Load>, admin: &str, seed: u64) -> JoinHandle<()> {
+    let (load, admin, mut rng) = (Arc::clone(load), admin.to_owned(), Rng::new(seed));
+    std::thread::spawn(move || {
+        let Ok(mut http) = Connection::open(&admin) else { return };
+        let bearer = format!("Bearer {ADMIN_TOKEN}");
+        loop {
+            std::thread::sleep(Duration::from_millis(rng.below(60)));
+            let visitor = visitor_id(rng.below(VISITORS));
+            let user = {
+                let journal = load.journal.lock().unwrap();
+                let theirs = journal.sent.values().rev().filter(|event| event["visitor_id"] == visitor.as_str());
+                theirs.filter_map(|event| event["user_id"].as_str()).next().map(str::to_owned)
+            };
+            let Some(user) = user else { continue };
+            let body = json!({"visitor_id": visitor, "user_id": user}).to_string();
+            if http.ask("POST", PATH, &[("authorization", &bearer)], &body).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+#[test]
+fn a_wrong_merge_is_undone_over_http() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Server::start(&data, None);
+    let (mut collector, mut admin) =
+        (Connection::open(&server.collector).unwrap(), Connection::open(&server.admin).unwrap());
+    let mut sent = 0;
+    let mut send = |event: Value| {
+        sent += 1;
+        let mut event = event;
+        event["event_id"] = format!("e{sent}").into();
+        let body = event.to_string();
+        let (status, answer) = collector.ask("POST", &format!("/v1/events?key={WRITE_KEY}"), &[], &body).unwrap();
+        assert_eq!(status, 200, "{answer}");
+    };
+    let bearer = format!("Bearer {ADMIN_TOKEN}");
+    let headers = [("authorization", bearer.as_str())];
+    let view = |visitor: &str| json!({"name": "product_view", "visitor_id": visitor, "products": [{"id": "p1"}]});
+    send(view("v1"));
+    send(json!({"name": "login", "visitor_id": "v1", "user_id": "u1"}));
+    send(json!({"name": "login", "visitor_id": "v2", "user_id": "u1"}));
+    send(view("v2"));
+    let mut features = |id: &str| {
+        let answer = admin.json(&format!("/v1/features/user/{id}"), &headers).unwrap().unwrap();
+        let names = ["product_view_count_24h", "act_count_lifetime"];
+        (answer["user"].as_str().unwrap().to_owned(), names.map(|name| answer["features"][name].as_i64().unwrap()))
+    };
+    // It is read where it ends up, once it has: asking waits for neither.
+    while features("v1") != ("u1".into(), [2, 4]) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let body = json!({"visitor_id": "v2", "user_id": "u1", "reason": "a friend's phone"}).to_string();
+    let mut other = Connection::open(&server.admin).unwrap();
+    let (status, answer) = other.ask("POST", PATH, &headers, &body).unwrap();
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!((status, &answer["settled"], &answer["receipt"]["topic"]), (200, &json!(true), &json!("behavior")));
+    assert_eq!(features("u1"), ("u1".into(), [1, 2]));
+    assert_eq!(features("v1"), ("u1".into(), [1, 2]), "the other device stays");
+    assert_eq!(features("v2"), ("v2".into(), [1, 2]), "with what it did itself");
+    let budget = other.json("/v1/budget", &headers).unwrap().unwrap();
+    assert_eq!(budget["handoff"]["count"], 1, "v1 had something to hand over, v2 had nothing");
+    let mut identity = |visitor: &str| other.json(&format!("/v1/identity/{visitor}"), &headers).unwrap();
+    assert_eq!(identity("v1").unwrap()["user_id"], "u1");
+    assert_eq!(identity("v2").unwrap()["user_id"], Value::Null);
+    assert_eq!(identity("v3"), Err(404));
+    // The topic says the same, and where it was said.
+    let told: Vec<Value> = Server::log_read("identity", &data);
+    let last = told.iter().rev().find(|line| line["key"] == "v2").unwrap();
+    assert_eq!((&last["schema"], &last["value"]["user_id"]), (&json!("identity"), &Value::Null));
+    assert_eq!(last["value"]["cause"]["offset"], answer["receipt"]["offset"]);
+    assert_eq!(last["value"]["cause"]["partition"], answer["receipt"]["partition"]);
+    assert_eq!(told.iter().filter(|line| line["key"] == "v2").count(), 2, "attached, and undone");
+    let evidence = Server::log_read("governance", &data);
+    let evidence: Vec<&Value> =
+        evidence.iter().map(|line| &line["value"]).filter(|it| it["kind"] == "unmerged").collect();
+    assert_eq!((evidence.len(), &evidence[0]["detail"]), (1, &json!("a friend's phone")));
+    // After a restart it is as it was.
+    server.kill();
+    let server = Server::start(&data, None);
+    let mut admin = Connection::open(&server.admin).unwrap();
+    let answer = admin.json("/v1/features/user/v2", &headers).unwrap().unwrap();
+    assert_eq!(answer["features"]["product_view_count_24h"], 1);
+    assert_eq!(admin.json("/v1/identity/v2", &headers).unwrap().unwrap()["user_id"], Value::Null);
+    server.kill();
+}
