@@ -15,5 +15,6 @@ mod serenade;
 mod served;
 mod server;
 mod storm;
+mod timeline;
 mod unmerge;
 mod verify;

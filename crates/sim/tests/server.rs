@@ -95,8 +95,17 @@ impl Server {
 
     /// Starts it with more in its configuration.
     pub fn start_with(data: &Path, defect: Option<&str>, more: &str) -> Self {
+        Self::start_by(data, defect, &format!("{CONFIG}{more}"))
+    }
+
+    /// Starts it with sessions as long as they usually are: none ends while a test runs.
+    pub fn start_for_long(data: &Path) -> Self {
+        Self::start_by(data, None, &CONFIG.replace("gap_s = 3\ngrace_s = 1\n", ""))
+    }
+
+    fn start_by(data: &Path, defect: Option<&str>, config_text: &str) -> Self {
         let config = data.with_extension("toml");
-        std::fs::write(&config, format!("{CONFIG}{more}")).unwrap();
+        std::fs::write(&config, config_text).unwrap();
         let mut command = Command::new(binary());
         command.arg("serve").arg("--config").arg(config).args(["--json", "--port", "0", "--admin-port", "0"]);
         command.args(["--redis-port", "0", "--data"]).arg(data);

@@ -1,0 +1,341 @@
+//! The way of one session, entry by entry: where its visitor became known, what was late or joined, what each event changed.
+//!
+//! The shopper's own records are read again from every partition that had them, in the order of their stamps, through fresh
+//! machines: twice, as a merge that comes late says of earlier events that they belong here.
+
+use super::for_each;
+use midsession_event::{
+    Event, EventName, Handoff, OutputId, PartitionId, PropertyValue, Record, SessionId, SessionState, ShopperId, Str,
+    Topic, VisitorId,
+};
+use midsession_machine::{Definitions, Effect, View};
+use midsession_ports::{Log, LogError};
+use midsession_stream::{Config, Seam, Stream};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// Entries of one timeline; older ones are cut.
+const ENTRIES_MAX: usize = 500;
+
+/// Reads the features that a timeline shows.
+pub type ReadFeatures<'a> = &'a dyn Fn(&View<'_>) -> Vec<(Str, PropertyValue)>;
+
+/// Whose session it is, and where.
+#[derive(Clone, Debug)]
+pub struct Whose {
+    /// Our id (the survivor's, after a merge).
+    pub session: SessionId,
+    /// At home.
+    pub shopper: ShopperId,
+    /// Its device.
+    pub visitor: Option<VisitorId>,
+    /// Event time of its first event. Epoch ms.
+    pub started_at_ms: i64,
+}
+
+/// A record of a shopper, with the place in the list of who had the session where it stands.
+struct Own {
+    stamp_ms: i64,
+    owner: usize,
+    offset: i64,
+    record: Record,
+}
+
+/// The way of one session, with the features before and after each entry.
+pub fn timeline<D: Definitions>(
+    log: &dyn Log,
+    config: Config,
+    definitions: &D,
+    whose: &Whose,
+    read: ReadFeatures<'_>,
+) -> Result<Value, LogError> {
+    let since_ms = whose.started_at_ms - midsession_machine::WINDOW_MAX_MS - config.gap_ms;
+    // Before the login it lived in the visitor's own partition; until an unmerge, at the home of whom it was taken for.
+    let mut owners: Vec<ShopperId> = whose.visitor.iter().map(|visitor| ShopperId::Visitor(visitor.clone())).collect();
+    if !owners.contains(&whose.shopper) {
+        owners.push(whose.shopper.clone());
+    }
+    let mut own = Vec::new();
+    let mut next = 0;
+    while let Some(owner) = owners.get(next).cloned() {
+        let partition = owner.partition(config.partitions);
+        let start = log.offset_at(Topic::Behavior, partition, since_ms)?;
+        for_each(log, Topic::Behavior, partition, start, |entry| {
+            // A shopper's state depends on their own records only; deadlines fire at their own instants all the same.
+            if entry.key.as_ref() != owner.as_str().as_bytes() {
+                return;
+            }
+            let Some(Ok(record)) = entry.value.as_deref().map(Record::decode) else { return };
+            if let Record::Unmerge(unmerge) = &record
+                && Some(&unmerge.visitor_id) == whose.visitor.as_ref()
+                && !owners.contains(&ShopperId::User(unmerge.user_id.clone()))
+            {
+                owners.push(ShopperId::User(unmerge.user_id.clone()));
+            }
+            own.push(Own { stamp_ms: entry.stamp_ms, owner: next, offset: entry.offset, record });
+        })?;
+        next += 1;
+    }
+    // Of the same millisecond the visitor's come first: what was sent on follows.
+    own.sort_by_key(|own| (own.stamp_ms, own.owner, own.offset));
+    let mut tracer = Tracer {
+        whose,
+        read,
+        ids: vec![whose.session],
+        entries: Vec::new(),
+        before: Map::new(),
+        cut: false,
+        stream: 0,
+        shopper: whose.shopper.to_string(),
+        streams: Vec::new(),
+    };
+    tracer.ids = ids_of(whose.session, &own, &owners, config, definitions);
+    tracer.streams = fresh(&owners, config);
+    let mut effects = Vec::new();
+    for Own { stamp_ms, owner, offset, record } in own {
+        let event = match &record {
+            Record::Event(event) => Some(event.as_ref().clone()),
+            Record::Forward(forward) => Some(forward.event.as_ref().clone()),
+            _ => None,
+        };
+        let handed = match &record {
+            Record::Handoff(handoff) if Some(&handoff.visitor_id) == whose.visitor.as_ref() => Some(handoff.clone()),
+            _ => None,
+        };
+        tracer.stream = owner;
+        tracer.shopper = owners[owner].to_string();
+        tracer.before = tracer.features(stamp_ms).unwrap_or_else(|| std::mem::take(&mut tracer.before));
+        let partition = tracer.streams[owner].partition();
+        let place = OutputId { partition, offset, ordinal: 0 };
+        let seam = tracer.streams[owner].on_record(offset, stamp_ms, record, definitions, &mut effects);
+        tracer.note(place, stamp_ms, event.as_ref(), seam, handed.as_deref(), &mut effects);
+    }
+    Ok(json!({"timeline": tracer.entries, "truncated": tracer.cut}))
+}
+
+fn fresh(owners: &[ShopperId], config: Config) -> Vec<Stream> {
+    owners.iter().map(|owner| Stream::new(owner.partition(config.partitions), config)).collect()
+}
+
+/// The ids of all sessions that have become this one, itself among them.
+fn ids_of<D: Definitions>(
+    session: SessionId,
+    own: &[Own],
+    owners: &[ShopperId],
+    config: Config,
+    definitions: &D,
+) -> Vec<SessionId> {
+    let (mut streams, mut effects) = (fresh(owners, config), Vec::new());
+    let mut into: BTreeMap<SessionId, SessionId> = BTreeMap::new();
+    for Own { stamp_ms, owner, offset, record } in own {
+        streams[*owner].on_record(*offset, *stamp_ms, record.clone(), definitions, &mut effects);
+        into.extend(effects.drain(..).filter_map(|effect| match effect {
+            Effect::Session(update) => Some((update.session_id, update.merged_into?)),
+            _ => None,
+        }));
+    }
+    let mut ids = vec![session];
+    let mut next = 0;
+    while let Some(id) = ids.get(next).copied() {
+        let more = into.iter().filter(|(_, kept)| **kept == id).map(|(gone, _)| *gone);
+        let more: Vec<SessionId> = more.filter(|gone| !ids.contains(gone)).collect();
+        ids.extend(more);
+        next += 1;
+    }
+    ids
+}
+
+struct Tracer<'a> {
+    whose: &'a Whose,
+    read: ReadFeatures<'a>,
+    /// Sessions that are this one in the end.
+    ids: Vec<SessionId>,
+    entries: Vec<Value>,
+    /// Features right before the record at hand.
+    before: Map<String, Value>,
+    cut: bool,
+    /// Who has it at the record at hand: the place among `streams`, and the name.
+    stream: usize,
+    shopper: String,
+    streams: Vec<Stream>,
+}
+
+/// What an entry says beside its place.
+#[derive(Default)]
+struct Said<'a> {
+    kind: &'a str,
+    name: &'a str,
+    summary: &'a str,
+    detail: Option<(&'a str, Value)>,
+    /// The event time lies before that of an event that was there already.
+    is_late: bool,
+    /// The session that it took effect in, where that one has become this one.
+    joined: Option<SessionId>,
+    /// It was due before the record that brought it up.
+    is_due: bool,
+}
+
+impl Tracer<'_> {
+    fn note(
+        &mut self,
+        place: OutputId,
+        stamp_ms: i64,
+        event: Option<&Event>,
+        seam: Option<Seam>,
+        handed: Option<&Handoff>,
+        effects: &mut Vec<Effect>,
+    ) {
+        // What was due by then happened before the record at hand, what it caused after.
+        let is_over = event.is_some_and(|event| event.name == EventName::Logout);
+        let (due, caused): (Vec<Effect>, Vec<Effect>) = effects.drain(..).partition(|effect| match effect {
+            Effect::Session(update) => match update.state {
+                SessionState::Idle => true,
+                SessionState::Closed => !is_over,
+                SessionState::Open | SessionState::Merged => false,
+            },
+            Effect::Candidate(candidate) => candidate.cause_event.is_none(),
+            _ => false,
+        });
+        due.into_iter().for_each(|effect| self.effect(place, stamp_ms, effect, true));
+        if let Some(handoff) = handed {
+            let (kind, summary) = match handoff.returns {
+                true => ("unmerge", format!("not {} after all: back to the visitor", handoff.user_id)),
+                false => ("login", format!("known as {} from here on", handoff.user_id)),
+            };
+            let detail = Some(("handoff", seam_of(handoff, place.partition)));
+            self.push(place, stamp_ms, Said { kind, name: kind, summary: &summary, detail, ..Said::default() });
+        }
+        if let (Some(event), Some(seam)) = (event, seam) {
+            self.event(place, stamp_ms, event, seam);
+        }
+        caused.into_iter().for_each(|effect| self.effect(place, stamp_ms, effect, false));
+    }
+
+    fn event(&mut self, place: OutputId, stamp_ms: i64, event: &Event, seam: Seam) {
+        let is_from_there = event.visitor_id == self.whose.visitor;
+        let (kind, session) = match seam {
+            Seam::Applied(id) if self.ids.contains(&id) => ("event", Some(id)),
+            Seam::Duplicate if is_from_there => ("duplicate", None),
+            Seam::TooLate if is_from_there => ("too_late", None),
+            Seam::Applied(_) | Seam::Duplicate | Seam::TooLate | Seam::Forwarded | Seam::Keyless | Seam::Refused => {
+                return;
+            }
+        };
+        let view = session.and_then(|id| self.streams[self.stream].session_view(id, stamp_ms));
+        let ended_at_ms = view.and_then(|view| Some(view.session?.ended_at_ms));
+        let said = Said {
+            kind,
+            name: event.name.as_str(),
+            summary: &summary(event),
+            detail: Some(("event", serde_json::to_value(event).unwrap_or_default())),
+            is_late: ended_at_ms.is_some_and(|ended_at_ms| event.occurred_at_ms < ended_at_ms),
+            joined: session.filter(|id| *id != self.whose.session),
+            is_due: false,
+        };
+        self.push(place, stamp_ms, said);
+    }
+
+    fn effect(&mut self, place: OutputId, stamp_ms: i64, effect: Effect, is_due: bool) {
+        match effect {
+            Effect::Session(update) if self.ids.contains(&update.session_id) => {
+                let (kind, name, summary) = match update.state {
+                    SessionState::Merged => ("merge", "merged", "two visits became one"),
+                    SessionState::Idle => ("timer", "idle", "no event for the length of the gap"),
+                    SessionState::Closed => ("closed", "closed", "the visit is over"),
+                    SessionState::Open => return,
+                };
+                let joined = (update.state == SessionState::Merged).then_some(update.session_id);
+                self.push(place, stamp_ms, Said { kind, name, summary, joined, is_due, ..Said::default() });
+            }
+            Effect::Candidate(candidate) if self.ids.contains(&candidate.session_id) => {
+                let summary = if candidate.cause_event.is_some() { "asked by an event" } else { "asked by silence" };
+                let said = Said { kind: "timer", name: &candidate.rule, summary, is_due, ..Said::default() };
+                self.push(place, candidate.asked_at_ms, said);
+            }
+            Effect::Decided(decision) if self.ids.contains(&decision.session_id) => {
+                let detail = Some(("decision", serde_json::to_value(&*decision).unwrap_or_default()));
+                let summary = crate::tally::outcome_name(decision.outcome);
+                self.push(
+                    place,
+                    stamp_ms,
+                    Said { kind: "decision", name: &decision.rule, summary, detail, ..Said::default() },
+                );
+            }
+            _ => {}
+        }
+    }
+
+    /// Features as they are there at an instant; none before there is anything.
+    fn features(&self, now_ms: i64) -> Option<Map<String, Value>> {
+        // Mostly where the record stands; of a repeat, say, that came in after the login, at the user's home.
+        let (before, from) = self.streams.split_at(self.stream);
+        let view_in = |stream: &'_ Stream| self.ids.iter().find_map(|id| stream.session_view(*id, now_ms).map(|_| *id));
+        let (stream, id) = from.iter().chain(before).find_map(|stream| Some((stream, view_in(stream)?)))?;
+        let view = stream.session_view(id, now_ms)?;
+        let values = (self.read)(&view).into_iter();
+        Some(values.map(|(name, value)| (name.to_string(), serde_json::to_value(value).unwrap_or_default())).collect())
+    }
+
+    fn push(&mut self, place: OutputId, stamp_ms: i64, said: Said<'_>) {
+        let Said { kind, name, summary, detail, is_late, joined, is_due } = said;
+        // On its way between two partitions nobody has it: it is what it was.
+        let now = if is_due { None } else { self.features(stamp_ms) };
+        let features = now.unwrap_or_else(|| self.before.clone());
+        let is_changed = |name: &&String| features.get(*name) != self.before.get(*name);
+        let gone = self.before.keys().filter(|name| !features.contains_key(*name));
+        let changed: Vec<&String> = features.keys().filter(is_changed).chain(gone).collect();
+        let was = |name: &&String| Some(((*name).clone(), self.before.get(*name)?.clone()));
+        let before: Map<String, Value> = changed.iter().filter_map(was).collect();
+        let occurred = detail.as_ref().and_then(|(_, value)| value.get("occurred_at_ms").cloned());
+        let mut entry = json!({
+            "partition": place.partition, "offset": place.offset, "stamp_ms": stamp_ms, "kind": kind, "name": name,
+            "occurred_at_ms": occurred.unwrap_or_else(|| stamp_ms.into()), "summary": summary, "features": features,
+            "changed": changed, "before": before, "shopper": self.shopper, "late": is_late,
+            "joined": joined.map(|id| id.to_string()),
+        });
+        if let Some((field, value)) = detail {
+            entry[field] = value;
+        }
+        if self.entries.len() >= ENTRIES_MAX {
+            self.entries.remove(0);
+            self.cut = true;
+        }
+        // Of one record, the next entry says what came after this one.
+        self.before = features;
+        self.entries.push(entry);
+    }
+}
+
+/// From where to where a hand-off goes, and with what.
+fn seam_of(handoff: &Handoff, to: PartitionId) -> Value {
+    json!({
+        "visitor_id": handoff.visitor_id, "user_id": handoff.user_id, "returns": handoff.returns,
+        "from": {"partition": handoff.id.partition, "offset": handoff.id.offset}, "to": {"partition": to},
+        "sessions": handoff.sessions.len(),
+    })
+}
+
+/// An event in a few words.
+fn summary(event: &Event) -> String {
+    let product = event.products.first().map(|product| {
+        let name = product.name.as_ref().unwrap_or(&product.id.0);
+        match (event.products.len(), product.price) {
+            (1, Some(price)) => format!("{name}, {price:.2} {}", product.currency.as_deref().unwrap_or("")),
+            (1, None) => name.to_string(),
+            (more, _) => format!("{name} and {} more", more - 1),
+        }
+    });
+    let cart = event.cart.as_ref().and_then(|cart| cart.total_value).map(|total| format!("cart {total:.2}"));
+    let page = || event.page.as_ref().and_then(|page| page.title.as_ref().or(page.url.as_ref())).map(Str::to_string);
+    let own = match &event.name {
+        EventName::Search => event.query.as_ref().map(|query| format!("“{query}”")),
+        EventName::CheckoutStep => event.step.map(|step| format!("step {step}")),
+        EventName::Transaction => {
+            event.order.as_ref().and_then(|order| order.revenue).map(|revenue| format!("revenue {revenue:.2}"))
+        }
+        EventName::Login => event.user_id.as_ref().map(|user| format!("as {user}")),
+        _ => None,
+    };
+    let parts: Vec<String> = [own, product, cart].into_iter().flatten().collect();
+    if parts.is_empty() { page().unwrap_or_default() } else { parts.join(" · ") }
+}

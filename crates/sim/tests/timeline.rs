@@ -1,0 +1,147 @@
+//! A session's timeline in the real binary: the seam of a login, what was late or joined, and what each event changed.
+
+use crate::http::Connection;
+use crate::load::now_ms;
+use crate::server::{ADMIN_TOKEN, Server, WRITE_KEY};
+use midsession_event::partition_of;
+use serde_json::{Value, json};
+use std::path::Path;
+
+struct Shop {
+    collector: Connection,
+    admin: Connection,
+}
+
+impl Shop {
+    fn open(server: &Server) -> Self {
+        let (collector, admin) = (Connection::open(&server.collector), Connection::open(&server.admin));
+        Self { collector: collector.unwrap(), admin: admin.unwrap() }
+    }
+
+    fn send(&mut self, id: &str, visitor: &str, at_ms: i64, mut event: Value) {
+        (event["event_id"], event["visitor_id"], event["occurred_at"]) = (id.into(), visitor.into(), at_ms.into());
+        let path = format!("/v1/events?key={WRITE_KEY}");
+        let (status, body) = self.collector.ask("POST", &path, &[], &event.to_string()).unwrap();
+        assert_eq!(status, 200, "{body}");
+    }
+
+    fn get(&mut self, path: &str) -> Result<Value, u16> {
+        let bearer = format!("Bearer {ADMIN_TOKEN}");
+        self.admin.json(path, &[("authorization", &bearer)]).unwrap()
+    }
+
+    /// The entries of the session that this event opened or joined, once there are so many.
+    fn timeline(&mut self, visitor: &str, least: usize) -> Vec<Value> {
+        for _ in 0..500 {
+            let sessions = self.get(&format!("/v1/sessions?q={visitor}")).unwrap();
+            if let Some(id) = sessions["sessions"][0]["session_id"].as_str() {
+                let timeline = self.get(&format!("/v1/sessions/{id}")).unwrap()["timeline"].as_array().unwrap().clone();
+                if timeline.len() >= least {
+                    return timeline;
+                }
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("no {least} entries of {visitor}");
+    }
+}
+
+fn start(data: &Path) -> (Server, Shop) {
+    let server = Server::start_for_long(data);
+    let shop = Shop::open(&server);
+    (server, shop)
+}
+
+fn line(entry: &Value) -> String {
+    let text = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
+    let late = if entry["late"] == true { " late" } else { "" };
+    let joined = if entry["joined"].is_string() { " joined" } else { "" };
+    format!("{} {} {}{late}{joined}", text("shopper"), text("kind"), text("name"))
+}
+
+#[test]
+fn a_timeline_shows_the_seam_of_a_login_and_what_each_event_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, mut shop) = start(&folder.path().join("data"));
+    let begin = now_ms() - 900;
+    let product = json!([{"id": "p1", "price": 20.0, "currency": "EUR", "quantity": 1}]);
+    shop.send("e1", "v1", begin, json!({"name": "page_view"}));
+    shop.send("e2", "v1", begin + 100, json!({"name": "add_to_cart", "products": product}));
+    shop.send("e3", "v1", begin + 200, json!({"name": "login", "user_id": "u1"}));
+    shop.send("e2", "v1", begin + 100, json!({"name": "add_to_cart", "products": product}));
+    shop.send("e4", "v1", begin + 150, json!({"name": "product_view", "products": product}));
+    shop.send("e5", "v1", begin + 400, json!({"name": "product_view", "user_id": "u1", "products": product}));
+    let timeline = shop.timeline("v1", 7);
+    let mut lines: Vec<String> = timeline.iter().map(line).collect();
+    let mut repeats = lines.extract_if(.., |line| line.contains("duplicate"));
+    assert_eq!((repeats.next().as_deref(), repeats.next()), (Some("visitor:v1 duplicate add_to_cart"), None));
+    drop(repeats);
+    assert_eq!(
+        lines,
+        [
+            "visitor:v1 event page_view",
+            "visitor:v1 event add_to_cart",
+            "user:u1 login login",
+            "user:u1 event login",
+            "user:u1 event product_view late",
+            "user:u1 event product_view",
+        ]
+    );
+    let entry = |kind: &str, name: &str| timeline.iter().find(|it| it["kind"] == kind && it["name"] == name).unwrap();
+    let seam = &entry("login", "login")["handoff"];
+    assert_eq!((&seam["visitor_id"], &seam["user_id"], &seam["returns"]), (&json!("v1"), &json!("u1"), &json!(false)));
+    assert_eq!(seam["to"]["partition"], partition_of("u1", 4).0);
+    assert_eq!(seam["from"]["partition"], partition_of("v1", 4).0);
+    assert_eq!(seam["sessions"], 1);
+    // What it was right before, and what it is after.
+    let cart = entry("event", "add_to_cart");
+    assert_eq!((&cart["before"]["cart_add_count_5m"], &cart["features"]["cart_add_count_5m"]), (&json!(0), &json!(1)));
+    assert!(cart["changed"].as_array().unwrap().contains(&json!("cart_add_count_5m")));
+    assert!(!cart["changed"].as_array().unwrap().contains(&json!("product_view_count_5m")));
+    assert_eq!(entry("duplicate", "add_to_cart")["changed"], json!([]), "a repeat changes nothing");
+    let late = timeline.iter().find(|it| it["late"] == true).unwrap();
+    let views = "product_view_count_5m";
+    assert_eq!((&late["before"][views], &late["features"][views]), (&json!(0), &json!(1)));
+
+    // Two visits, and a late event that shows that they were one.
+    let minutes_ago = |minutes: i64| now_ms() - minutes * 60_000;
+    shop.send("m1", "v7", minutes_ago(40), json!({"name": "page_view"}));
+    shop.send("m2", "v3", minutes_ago(31), json!({"name": "page_view"}));
+    shop.send("m3", "v3", minutes_ago(0), json!({"name": "search", "query": "red"}));
+    shop.send("m4", "v3", minutes_ago(16), json!({"name": "page_view"}));
+    let timeline = shop.timeline("v3", 4);
+    let lines: Vec<String> = timeline.iter().map(line).filter(|line| !line.contains("timer")).collect();
+    assert_eq!(
+        lines.iter().filter(|line| line.contains(" joined")).count(),
+        2,
+        "an event of the other one, and the merge: {lines:?}"
+    );
+    assert!(lines.contains(&"visitor:v3 merge merged joined".to_owned()), "{lines:?}");
+    assert!(lines.contains(&"visitor:v3 event page_view late".to_owned()), "{lines:?}");
+    // Long over when it came in.
+    assert!(shop.get("/v1/sessions?q=v7").unwrap()["sessions"].as_array().unwrap().is_empty());
+
+    // A merge that was undone stands in the timeline of whom it was undone for, with what was done as the user.
+    let begin = now_ms();
+    shop.send("w1", "v4", begin, json!({"name": "page_view"}));
+    shop.send("w2", "v4", begin + 1, json!({"name": "login", "user_id": "u2"}));
+    shop.send("w3", "v4", begin + 2, json!({"name": "search", "query": "red"}));
+    let bearer = format!("Bearer {ADMIN_TOKEN}");
+    let body = json!({"visitor_id": "v4", "user_id": "u2"}).to_string();
+    let path = "/v1/identity/unmerge";
+    assert_eq!(shop.admin.ask("POST", path, &[("authorization", &bearer)], &body).unwrap().0, 200);
+    shop.send("w4", "v4", now_ms(), json!({"name": "page_view"}));
+    let lines: Vec<String> = shop.timeline("v4", 6).iter().map(line).collect();
+    assert_eq!(
+        lines,
+        [
+            "visitor:v4 event page_view",
+            "user:u2 login login",
+            "user:u2 event login",
+            "user:u2 event search",
+            "visitor:v4 unmerge unmerge",
+            "visitor:v4 event page_view",
+        ]
+    );
+    server.kill();
+}
