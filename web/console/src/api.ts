@@ -72,7 +72,7 @@ export interface Session {
   idle_ms?: number;
 }
 
-export type EntryKind = "event" | "login" | "decision" | "timer" | "too_late" | "duplicate" | "merge" | "closed";
+export type EntryKind = "event" | "login" | "unmerge" | "decision" | "timer" | "too_late" | "duplicate" | "merge" | "closed";
 export interface Entry {
   partition: number;
   offset: number;
@@ -85,6 +85,24 @@ export interface Entry {
   decision?: Record<string, unknown>;
   features: Features;
   changed: string[];
+  /** What changed, as it was right before. */
+  before?: Features;
+  /** Whose it was then: `visitor:ID` or `user:ID`. */
+  shopper?: string;
+  /** It happened before something that had come in already. */
+  late?: boolean;
+  /** The session that it was in, where that one has become this one. */
+  joined?: string | null;
+  handoff?: Handoff;
+}
+/** What moves between two partitions when a visitor becomes known, or is taken back. */
+export interface Handoff {
+  visitor_id: string;
+  user_id: string;
+  returns: boolean;
+  from: { partition: number; offset: number };
+  to: { partition: number };
+  sessions: number;
 }
 export interface Timeline {
   session: Session;

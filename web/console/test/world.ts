@@ -297,7 +297,7 @@ export class World {
       ["event", "product_view", "Ember candle holder, 19.00 EUR", 22],
       ["event", "add_to_cart", "Alba table lamp, cart 129.00 EUR", 31],
       ["duplicate", "add_to_cart", "the same event again, 1.2 s later", 32],
-      ["login", "login", "u-ada; 5 events from before now belong to her", 48],
+      ["login", "login", "known as u-ada from here on", 48],
       ["event", "cart_view", "1 product, 129.00 EUR", 55],
       ["timer", "cart_stalled", "20 s without a sign", 75],
       ["decision", "cart_stalled", "sent to the shopper", 75],
@@ -311,6 +311,8 @@ export class World {
       const features = this.features(index);
       const before = index > 0 ? this.features(index - 1) : {};
       const occurred_at_ms = s.started_at_ms + at_s * 1_000;
+      const changed = kind === "duplicate" ? [] : Object.keys(features).filter((k) => features[k] !== before[k]);
+      const visitor = s.visitor_id ?? "v-0";
       return {
         partition: 3,
         offset: 48_100 + index,
@@ -321,7 +323,12 @@ export class World {
         summary: this.text(summary),
         ...(kind === "decision" ? { decision: { rule: name, outcome: "served" } } : { event: { event_id: `e-${index}`, name: this.text(name), page: { title: this.text("Halden"), url: this.text("/shop/") } } }),
         features,
-        changed: kind === "duplicate" ? [] : Object.keys(features).filter((k) => features[k] !== before[k]),
+        changed,
+        before: Object.fromEntries(changed.filter((k) => k in before).map((k) => [k, before[k] ?? null])),
+        shopper: index < 6 ? `visitor:${visitor}` : `user:${this.text("u-ada")}`,
+        late: index === 3,
+        joined: index === 2 ? "00ab00000000000000000000000000cd" : null,
+        ...(kind === "login" ? { handoff: { visitor_id: visitor, user_id: this.text("u-ada"), returns: false, from: { partition: 3, offset: 48_105 }, to: { partition: 11 }, sessions: 1 } } : {}),
       };
     });
   }

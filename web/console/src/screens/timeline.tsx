@@ -1,6 +1,7 @@
 //! One session, entry by entry: what happened, what was decided, and what was known after each step.
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Entry, EntryKind, Session, Timeline } from "../api.ts";
+import type { Entry, EntryKind, Handoff, Session, Timeline } from "../api.ts";
+import { changedNames, entryTitle, isBeforeSeam, isLate } from "../entries.ts";
 import { count, money, ms, shortId, span, timeMs } from "../format.ts";
 import { serverNow, session, sessionsVersion } from "../live.ts";
 import { Failed, Loading, Message, PaneTitle, SourceTag } from "../parts/bits.tsx";
@@ -8,22 +9,24 @@ import { FeatureTable } from "../parts/feature-table.tsx";
 import { Icon } from "../parts/icon.tsx";
 import { href } from "../route.ts";
 import { second, useResource, useVirtual } from "../use.ts";
-import { eventWords, humanise, summaryWords } from "../words.ts";
+import { shopperName, summaryWords } from "../words.ts";
 
 const rowPx = 60;
 const kinds: Record<EntryKind, string> = {
   event: "",
   login: "known from here",
+  unmerge: "not this user",
   decision: "decision",
   timer: "rule",
   too_late: "too late",
   duplicate: "sent twice",
   merge: "sessions joined",
-  closed: "over",
+  closed: "session over",
 };
 const explained: Record<EntryKind, string> = {
   event: "",
   login: "From here on the shopper is known; everything before belongs to them too.",
+  unmerge: "The visitor was not this user after all: everything from this device went back to the visitor.",
   decision: "A rule applied and was decided.",
   timer: "A rule came true: by an event, or because nothing happened for a while, which is a signal too.",
   too_late: "Arrived after its session was over: kept in the log, not counted in the session.",
@@ -31,14 +34,6 @@ const explained: Record<EntryKind, string> = {
   merge: "A late event showed that two sessions were one.",
   closed: "The session is over; nothing changes it any more.",
 };
-
-const entryTitle = (e: Entry): string => (e.kind === "decision" || e.kind === "timer" ? humanise(e.name || e.kind) : eventWords(e.name || e.kind));
-
-/** What changed, by the server's word or else by comparing with the entry before. */
-export function changedNames(entry: Entry, before: Entry | undefined): Set<string> {
-  if (entry.changed.length > 0 || !before) return new Set(entry.changed);
-  return new Set(Object.keys(entry.features).filter((name) => entry.features[name] !== before.features[name]));
-}
 
 function Facts({ s }: { s: Session }) {
   const lasts_ms = Math.max(0, s.ended_at_ms - s.started_at_ms);
@@ -88,16 +83,61 @@ function Facts({ s }: { s: Session }) {
   );
 }
 
-function Detail({ entry, before }: { entry: Entry; before: Entry | undefined }) {
-  const body = entry.decision ?? entry.event;
+/** The seam: whose it was before, whose from here on, and where they are at home. */
+function Seam({ handoff: h, earlier }: { handoff: Handoff; earlier: number }) {
+  const visitor = <span title={h.visitor_id}>visitor {shortId(h.visitor_id)}</span>;
+  const user = <span title={h.user_id}>{h.user_id}</span>;
+  return (
+    <dl class="facts seam">
+      <div>
+        <dt>Before</dt>
+        <dd>
+          {h.returns ? user : visitor}, partition {h.from.partition}
+        </dd>
+      </div>
+      <div>
+        <dt>From here</dt>
+        <dd>
+          {h.returns ? visitor : user}, at home in partition {h.to.partition}
+        </dd>
+      </div>
+      <div>
+        <dt>Handed over at</dt>
+        <dd>
+          log place {h.from.partition}/{h.from.offset}
+        </dd>
+      </div>
+      {!h.returns && (
+        <div>
+          <dt>Before it, here</dt>
+          <dd>
+            {count(earlier)} {earlier === 1 ? "entry" : "entries"} as the visitor
+          </dd>
+        </div>
+      )}
+    </dl>
+  );
+}
+
+function Detail({ entry, before, earlier }: { entry: Entry; before: Entry | undefined; earlier: number }) {
+  const body = entry.decision ?? entry.event ?? entry.handoff;
   return (
     <div class="detail">
       <div class="detail-head">
         <PaneTitle below={1}>{entryTitle(entry)}</PaneTitle>
         <p class="note">{summaryWords(entry.summary)}</p>
         {explained[entry.kind] && <p class="note">{explained[entry.kind]}</p>}
+        {isLate(entry) && <p class="note">It came in {span(Math.max(0, entry.stamp_ms - entry.occurred_at_ms))} after it happened, when later things were known already; it counts where it belongs.</p>}
+        {entry.joined && entry.kind === "event" && <p class="note">It was in a session of its own then ({shortId(entry.joined)}), which turned out to be part of this one.</p>}
+        {entry.shopper && (
+          <p class="note">
+            Counted for {entry.shopper.startsWith("user:") ? "user" : "visitor"} <bdi title={shopperName(entry.shopper)}>{entry.shopper.startsWith("user:") ? shopperName(entry.shopper) : shortId(shopperName(entry.shopper))}</bdi>.
+          </p>
+        )}
       </div>
-      <FeatureTable features={entry.features} before={before?.features ?? null} changed={changedNames(entry, before)} />
+      {entry.handoff && <Seam handoff={entry.handoff} earlier={earlier} />}
+      <p class="note">What is known after this entry. Marked is what it changed; struck through, what that was right before.</p>
+      <FeatureTable features={entry.features} before={entry.before ?? before?.features ?? null} changed={changedNames(entry, before)} />
       <details class="raw">
         <summary>As recorded</summary>
         <p class="note">
@@ -131,7 +171,7 @@ function Entries({ entries, at, choose }: { entries: Entry[]; at: number; choose
           const entry = entries[index] as Entry;
           const before = entries[index - 1];
           const gap_ms = before ? entry.occurred_at_ms - before.occurred_at_ms : 0;
-          const late = entry.stamp_ms - entry.occurred_at_ms > 5_000 && entry.kind === "event";
+          const beforeSeam = isBeforeSeam(entries, index);
           return (
             <div
               key={`${entry.partition}/${entry.offset}/${index}`}
@@ -140,7 +180,7 @@ function Entries({ entries, at, choose }: { entries: Entry[]; at: number; choose
               aria-selected={index === at}
               aria-setsize={entries.length}
               aria-posinset={index + 1}
-              class={`row entry entry-${entry.kind}`}
+              class={`row entry entry-${entry.kind} ${beforeSeam ? "entry-before" : ""}`}
               style={{ transform: `translateY(${start}px)` }}
               onClick={() => choose(index)}
             >
@@ -148,7 +188,9 @@ function Entries({ entries, at, choose }: { entries: Entry[]; at: number; choose
               <span class="entry-name">
                 <b>{entryTitle(entry)}</b>
                 {kinds[entry.kind] && <em class={`mark mark-${entry.kind}`}>{kinds[entry.kind]}</em>}
-                {late && <em class="mark">late</em>}
+                {beforeSeam && <em class="mark">as visitor</em>}
+                {isLate(entry) && entry.kind !== "too_late" && <em class="mark mark-late">late</em>}
+                {entry.joined && entry.kind === "event" && <em class="mark mark-merge">joined</em>}
               </span>
               <span class="entry-time" title={timeMs(entry.occurred_at_ms)}>
                 {before ? `+${gap_ms < 1_000 ? ms(Math.max(0, gap_ms)) : span(gap_ms)}` : timeMs(entry.occurred_at_ms)}
@@ -224,7 +266,7 @@ export function TimelinePane({ id }: { id: string }) {
           {entry ? (
             <div class="timeline">
               <Entries entries={entries} at={at} choose={(index) => setChosen(index === entries.length - 1 ? null : index)} />
-              <Detail entry={entry} before={entries[at - 1]} />
+              <Detail entry={entry} before={entries[at - 1]} earlier={entries.slice(0, at).filter((e) => e.shopper?.startsWith("visitor:")).length} />
             </div>
           ) : (
             <p class="empty-line">No entries are kept for this session.</p>
