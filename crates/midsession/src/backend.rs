@@ -65,7 +65,8 @@ impl Inner {
                     visitor: session.visitor.clone(),
                     started_at_ms: session.started_at_ms,
                 };
-                Some((whose, row(&view, now_ms)?))
+                // The same id of a tracker may be known in several partitions: the one that it was heard of last.
+                Some((session.last_stamp_ms, (whose, row(&view, now_ms)?)))
             })
             .await
     }

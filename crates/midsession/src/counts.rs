@@ -26,7 +26,6 @@ impl Inner {
             (Metric::FactsDropped, now.facts_dropped, before.facts_dropped),
             (Metric::ShoppersDropped, now.shoppers_dropped, before.shoppers_dropped),
             (Metric::DevicesDropped, now.devices_dropped, before.devices_dropped),
-            (Metric::TrackerIdsShared, now.tracker_ids_shared, before.tracker_ids_shared),
             (Metric::Unmerges, now.unmerged, before.unmerged),
             (Metric::VisitorsDropped, now.visitors_dropped, before.visitors_dropped),
             (Metric::FieldValuesDropped, now.fields_dropped, before.fields_dropped),

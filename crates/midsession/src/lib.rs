@@ -25,4 +25,5 @@ pub mod schemas;
 pub mod shop;
 pub mod switches;
 pub mod tally;
+mod tracker_ids;
 pub mod world;

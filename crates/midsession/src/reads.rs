@@ -81,8 +81,9 @@ impl Inner {
             .find(move |Seen { stream, definitions, now_ms, .. }| {
                 let session = find::session(stream, &id)?;
                 let view = stream.session_view(session, now_ms).filter(|view| stream.may_read(view.shopper))?;
-                let id = view.session?.id.to_string().into();
-                wanted.of(definitions, &view, Key::Session, as_of(stream, now_ms), id)
+                let (id, heard_ms) = (view.session?.id.to_string().into(), view.session?.last_stamp_ms);
+                // The same id of a tracker may be known in several partitions: the one that it was heard of last.
+                Some((heard_ms, wanted.of(definitions, &view, Key::Session, as_of(stream, now_ms), id)?))
             })
             .await
     }

@@ -3,6 +3,7 @@
 
 use crate::driver::{Sink, SnapshotTold};
 use crate::tally::{Tally, outcome_name, source_of};
+use crate::tracker_ids::TrackerIds;
 use midsession_edge::{Frame, LiveRow, PushHub};
 use midsession_event::{
     Decision, DecisionId, EventName, Outcome, OutputId, PartitionId, Reaction, Reject, SessionUpdate, Str, Topic,
@@ -46,6 +47,7 @@ pub struct World {
     held: Mutex<Option<HashMap<DecisionId, Waits>>>,
     /// Logins whose hand-off is on its way, with the instant of their append. Epoch ms.
     handed: Mutex<HashMap<OutputId, i64>>,
+    tracker_ids: TrackerIds,
     /// Session updates seen, for rates.
     updates: AtomicU64,
 }
@@ -105,6 +107,7 @@ impl World {
             ),
             held: Mutex::new(Some(HashMap::new())),
             handed: Mutex::default(),
+            tracker_ids: TrackerIds::default(),
             updates: AtomicU64::new(0),
         })
     }
@@ -398,6 +401,9 @@ impl Sink for World {
 
     fn session(&self, update: &SessionUpdate) {
         self.updates.fetch_add(1, Ordering::Relaxed);
+        if self.tracker_ids.opened(update) {
+            self.observe.metrics.add(Metric::TrackerIdsShared, 1);
+        }
         self.tell(|| LiveRow::Session(Arc::new(session_row(update))));
     }
 

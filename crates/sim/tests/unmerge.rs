@@ -100,3 +100,36 @@ fn a_wrong_merge_is_undone_over_http() {
     assert_eq!(admin.json("/v1/identity/v2", &headers).unwrap().unwrap()["user_id"], Value::Null);
     server.kill();
 }
+
+/// Two shoppers whose trackers say the same session id, at home in different partitions.
+#[test]
+fn the_same_session_id_of_two_trackers_is_counted_and_kept_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_for_long(&folder.path().join("data"));
+    let mut collector = Connection::open(&server.collector).unwrap();
+    let mut admin = Connection::open(&server.admin).unwrap();
+    let bearer = format!("Bearer {ADMIN_TOKEN}");
+    let headers = [("authorization", bearer.as_str())];
+    let place = |visitor: &&String| midsession_event::partition_of(visitor, 4).0;
+    let ids: Vec<String> = (0..40).map(visitor_id).collect();
+    let one = ids.iter().find(|id| place(id) == 3).unwrap();
+    let other = ids.iter().find(|id| place(id) == 0).unwrap();
+    for (number, visitor) in [one, other, one].into_iter().enumerate() {
+        let event =
+            json!({"event_id": format!("e{number}"), "name": "page_view", "visitor_id": visitor, "session_id": "t1"});
+        let path = format!("/v1/events?key={WRITE_KEY}");
+        assert_eq!(collector.ask("POST", &path, &[], &event.to_string()).unwrap().0, 200);
+        // The answer comes before its effect, the effect of one partition before that of another.
+        let session = format!("/v1/sessions?q={visitor}");
+        while admin.json(&session, &headers).unwrap().unwrap()["sessions"][0]["events"] != 1 + number / 2 {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let found = admin.json("/v1/sessions/t1", &headers).unwrap().unwrap();
+        assert_eq!(found["session"]["visitor_id"], visitor.as_str(), "the one that it was heard of last");
+        let features = admin.json("/v1/features/session/t1", &headers).unwrap().unwrap();
+        assert_eq!(features["session"], found["session"]["session_id"]);
+    }
+    let (_, metrics) = admin.ask("GET", "/metrics", &headers, "").unwrap();
+    assert!(metrics.contains("midsession_tracker_session_ids_shared_total 1\n"), "{metrics}");
+    server.kill();
+}

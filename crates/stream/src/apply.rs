@@ -94,7 +94,6 @@ impl Stream {
         }
         let opened = session.version == 0;
         let session_id = session.id;
-        let mut shared_with = None;
         if let Some(tracker) = &event.tracker_session_id
             && session.tracker_session_id.as_ref() != Some(tracker)
         {
@@ -104,8 +103,7 @@ impl Stream {
             {
                 tracker_sessions.remove(&before);
             }
-            let before = tracker_sessions.insert(tracker.clone(), session_id);
-            shared_with = before.filter(|before| *before != session_id);
+            tracker_sessions.insert(tracker.clone(), session_id);
         }
         if event.user_id.is_some() && session.user.is_none() {
             session.user.clone_from(&event.user_id);
@@ -124,8 +122,6 @@ impl Stream {
                 event.name,
                 EventName::CheckoutStep | EventName::Transaction | EventName::Refund | EventName::Login
             );
-        // Another of their own visits with the same id is nothing to tell.
-        counters.tracker_ids_shared += u64::from(shared_with.is_some_and(|id| sessions.get(&id) != Some(&index)));
         session.dirty = true;
         if milestone || now_ms.saturating_sub(session.emitted_at_ms) >= config.cadence_ms {
             emit(session, currencies, now_ms, out);

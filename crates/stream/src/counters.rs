@@ -59,8 +59,6 @@ pub struct Counters {
     pub devices_dropped: u64,
     /// Merges undone.
     pub unmerged: u64,
-    /// Session ids of trackers that came from a second shopper.
-    pub tracker_ids_shared: u64,
 }
 
 impl Counters {
@@ -93,7 +91,6 @@ impl Counters {
             lifetimes_dropped: self.lifetimes_dropped + other.lifetimes_dropped,
             devices_dropped: self.devices_dropped + other.devices_dropped,
             unmerged: self.unmerged + other.unmerged,
-            tracker_ids_shared: self.tracker_ids_shared + other.tracker_ids_shared,
         }
     }
 

@@ -59,20 +59,22 @@ impl<D: Definitions + Send + Sync + 'static> Driver<D> {
         answers.into_iter().map(|answer| answer?).collect()
     }
 
-    /// What one of the partitions has. Nobody has it only if all of them could say so.
+    /// What one of the partitions has; of several, the one with the largest rank. Nobody has it only if all of them could
+    /// say so.
     pub async fn find<T: Send + 'static>(
         &self,
-        question: impl Fn(Seen<'_, D>) -> Option<T> + Send + Clone + 'static,
+        question: impl Fn(Seen<'_, D>) -> Option<(i64, T)> + Send + Clone + 'static,
     ) -> Result<Option<T>, Unreadable> {
         let mut nowhere = Ok(None);
+        let mut found: Option<(i64, T)> = None;
         for answer in self.read_all(question).await {
             match answer {
-                Ok(Some(found)) => return Ok(Some(found)),
-                Ok(None) => {}
+                Ok(Some(one)) if found.as_ref().is_none_or(|found| one.0 > found.0) => found = Some(one),
+                Ok(_) => {}
                 Err(cause) => nowhere = Err(cause),
             }
         }
-        nowhere
+        found.map_or(nowhere, |(_, found)| Ok(Some(found)))
     }
 }
 
@@ -187,13 +189,19 @@ mod tests {
         assert_eq!(driver.look(SLOW, |seen| seen.is_replaying).await, Ok(true));
         while driver.read(QUICK, |_| ()).await == Err(Unreadable::Loading) {}
         assert_eq!(driver.read(QUICK, |_| 7).await, Ok(7), "the other one is through");
-        let at = |wanted: PartitionId| driver.find(move |seen| (seen.stream.partition() == wanted).then_some(wanted));
+        let at =
+            |wanted: PartitionId| driver.find(move |seen| (seen.stream.partition() == wanted).then_some((0, wanted)));
         assert_eq!(at(QUICK).await, Ok(Some(QUICK)));
         assert_eq!(at(PartitionId(9)).await, Err(Unreadable::Loading), "it may be in the one that replays");
         *log.0.lock() = Does::Reads;
         while driver.read(SLOW, |_| ()).await == Err(Unreadable::Loading) {}
         assert_eq!(at(PartitionId(9)).await, Ok(None));
         assert_eq!(driver.read_all(|seen| seen.stream.partition().0).await, [Ok(0), Ok(1)]);
+        let by = |sign: i64| {
+            let rank = move |partition: PartitionId| sign * i64::from(partition.0);
+            driver.find(move |seen| Some((rank(seen.stream.partition()), seen.stream.partition())))
+        };
+        assert_eq!((by(1).await, by(-1).await), (Ok(Some(SLOW)), Ok(Some(QUICK))), "the largest rank");
         driver.stop(Duration::ZERO);
     }
 

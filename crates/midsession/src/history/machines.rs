@@ -210,14 +210,17 @@ impl<'d, D: Definitions> Machines<'d, D> {
         ticks: bool,
     ) -> Option<Values> {
         if key == Key::Session {
-            return (0..self.partitions()).find_map(|partition| {
-                let partition = PartitionId(partition);
-                find::session(self.stream(partition)?, id)?;
-                if ticks {
-                    self.advance(partition, now_ms);
-                }
-                read_session(self.stream(partition)?, assembly, id, names, now_ms)
-            });
+            // The same id of a tracker may be known in several partitions: the one that it was heard of last.
+            let heard_ms = |partition: &PartitionId| {
+                let stream = self.stream(*partition)?;
+                Some(stream.session_view(find::session(stream, id)?, now_ms)?.session?.last_stamp_ms)
+            };
+            let known = (0..self.partitions()).map(PartitionId).filter(|partition| heard_ms(partition).is_some());
+            let partition = known.rev().max_by_key(heard_ms)?;
+            if ticks {
+                self.advance(partition, now_ms);
+            }
+            return read_session(self.stream(partition)?, assembly, id, names, now_ms);
         }
         let mut partition = partition_of(id, self.partitions());
         let mut id = Str::from(id);
