@@ -196,6 +196,7 @@ const stages: Record<string, string> = {
   log_decision: "Make the decision durable",
   push: "Send",
   render: "Paint",
+  handoff: "Know who signed in",
 };
 export const stageWords = (name: string): string => stages[name] ?? humanise(name);
 

@@ -53,6 +53,14 @@ describe("timeline", () => {
     assert.deepEqual([...changedNames({ ...entry("event"), features: { a: 1, b: 3 } }, entry("event"))], ["b"]);
   });
 
+  test("how long a login takes stands on the latency page", () =>
+    withSession({ width: 1440, scheme: "light" }, async (page) => {
+      await page.evaluate(() => (location.hash = "#/budget"));
+      const row = page.locator(".stages tr", { hasText: "From login to known" });
+      await row.waitFor();
+      assert.match((await row.textContent()) ?? "", /13 ms of 20 ms/);
+    }));
+
   for (const width of [1440, 390])
     for (const scheme of ["light", "dark"] as const)
       test(`the seam, late and joined events at ${width} px, ${scheme}`, () =>

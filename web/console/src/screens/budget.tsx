@@ -47,7 +47,7 @@ function Row({ stage, strong = false, label }: { stage: Stage; strong?: boolean;
 
 export function BudgetScreen() {
   const { data, error, reload } = useResource<Budget>("/v1/budget", 1_000);
-  const over = data ? [...data.stages, data.unexplained].filter(isOver) : [];
+  const over = data ? [...data.stages, data.unexplained, ...(data.handoff ? [data.handoff] : [])].filter(isOver) : [];
   return (
     <>
       <Title title="Latency">
@@ -100,6 +100,7 @@ export function BudgetScreen() {
                   <Row stage={data.unexplained} label="Unexplained" />
                   <Row stage={data.total} label="From act to painted" strong />
                   {data.silence && <Row stage={data.silence} label="From deadline to painted" />}
+                  {data.handoff && <Row stage={data.handoff} label="From login to known" />}
                 </tbody>
               </table>
             </div>
