@@ -18,8 +18,9 @@ cargo xtask COMMAND
   test [--only STEP]… [--list]   everything that must hold before a change lands; installs what it needs
   tidy                           the rules of the tree alone, in a second
   generate [--check]             writes docs/reference from the binary (or says what has drifted)
-  soak [--sim-hours N] [--sim-runs N] [--kills N] [--served N]
-                                 the long runs: simulated storms and seeds, kill -9 cycles";
+  soak [--minutes N] [--sim-hours N] [--failpoints N] [--sim-runs N] [--kills N] [--served N]
+                                 the long runs: simulated storms and seeds, all seeded defects, kill -9 cycles;
+                                 within about so many minutes";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

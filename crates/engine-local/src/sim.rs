@@ -1,14 +1,13 @@
 //! A disk in memory with a durable and a volatile half, for simulations: it forgets, tears or flips what was not synced.
 
 use crate::disk::{Disk, DiskFile, Lock, LockError};
+use crate::failpoint::{Asked, Failpoint, Failpoints, Fails, kind_of};
+use crate::loss::{Chance, Change, Write, lose, put};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// A power loss keeps or loses unsynced bytes in units of this.
-const SECTOR_BYTES: usize = 512;
 
 /// A simulated disk. Clones are the same disk.
 #[derive(Clone, Default)]
@@ -37,13 +36,7 @@ struct State {
     syncs: u64,
     /// Changes that the process still gets done.
     steps: Option<u64>,
-}
-
-#[derive(Clone)]
-enum Change {
-    Put(PathBuf, u64),
-    Move(PathBuf, PathBuf),
-    Drop(PathBuf),
+    failpoints: Failpoints,
 }
 
 #[derive(Default)]
@@ -51,11 +44,6 @@ struct Content {
     now: Vec<u8>,
     durable: Vec<u8>,
     pending: Vec<Write>,
-}
-
-enum Write {
-    Bytes(usize, Vec<u8>),
-    Cut(usize),
 }
 
 struct Handle {
@@ -127,6 +115,38 @@ impl SimDisk {
         self.0.lock().fail_sync = true;
     }
 
+    /// This failpoint fails once, after it was passed so often.
+    pub fn fail_at(&self, failpoint: Failpoint, after: u64, fails: Fails) {
+        self.count_failpoints();
+        self.0.lock().failpoints.set = Some((failpoint, after, fails));
+    }
+
+    /// What happened at the failpoint that was set, since this was asked last.
+    pub fn take_fired(&self) -> Option<Fails> {
+        self.0.lock().failpoints.fired.take()
+    }
+
+    /// From now on failpoints are counted.
+    pub fn count_failpoints(&self) {
+        self.0.lock().failpoints.is_on = true;
+    }
+
+    /// From now on failpoints are not counted any more, and none fails.
+    pub fn end_failpoints(&self) {
+        let failpoints = &mut self.0.lock().failpoints;
+        (failpoints.is_on, failpoints.set) = (false, None);
+    }
+
+    /// How often each failpoint was passed since they have been counted.
+    pub fn passed(&self) -> BTreeMap<Failpoint, u64> {
+        self.0.lock().failpoints.passed.clone()
+    }
+
+    /// Who asks from now on is not the process: nothing fails.
+    pub fn observe(&self, is_observed: bool) {
+        self.0.lock().failpoints.is_observed = is_observed;
+    }
+
     /// From now on syncs do nothing and say they did: what a log without fdatasync would be.
     pub fn skip_syncs(&self) {
         self.0.lock().skip_sync = true;
@@ -182,6 +202,28 @@ impl State {
         self.steps = None;
     }
 
+    /// A failpoint is passed: what happens there, where nothing can be half done.
+    fn pass_whole(&mut self, asked: Asked, path: &Path) -> io::Result<Option<Fails>> {
+        let fails = self.failpoints.pass(asked, || kind_of(path));
+        if fails == Some(Fails::Error) { Err(io_error()) } else { Ok(fails) }
+    }
+
+    /// The process is gone after what it asked for was done.
+    fn after(&mut self, fails: Option<Fails>) -> io::Result<()> {
+        if fails == Some(Fails::Crash) {
+            self.end_process();
+            return Err(io::Error::other("the process is stopped here"));
+        }
+        Ok(())
+    }
+
+    /// The same of an open file; what is half done is the caller's.
+    fn pass_file(&mut self, asked: Asked, file: u64) -> Option<Fails> {
+        let Self { failpoints, names, .. } = self;
+        let path = || names.iter().find(|(_, known)| **known == file).map(|(path, _)| kind_of(path));
+        failpoints.pass(asked, || path().unwrap_or_default())
+    }
+
     /// One change more.
     fn step(&mut self) -> io::Result<()> {
         match self.steps {
@@ -198,80 +240,6 @@ impl State {
     }
 }
 
-impl Change {
-    fn apply(self, names: &mut BTreeMap<PathBuf, u64>) {
-        match self {
-            Self::Put(path, file) => {
-                names.insert(path, file);
-            }
-            Self::Move(from, to) => {
-                if let Some(file) = names.remove(&from) {
-                    names.insert(to, file);
-                }
-            }
-            Self::Drop(path) => {
-                names.remove(&path);
-            }
-        }
-    }
-}
-
-/// What a power loss makes of an unsynced write.
-fn lose(durable: &mut Vec<u8>, write: Write, chance: &mut Chance) {
-    let (at, mut bytes) = match write {
-        Write::Bytes(at, bytes) => (at, bytes),
-        Write::Cut(len) => {
-            if chance.below(2) == 0 {
-                durable.truncate(len);
-            }
-            return;
-        }
-    };
-    match chance.below(5) {
-        0 => put(durable, at, &bytes),
-        1 | 2 => {}
-        3 => {
-            let cut = chance.below(bytes.len() as u64 + 1) as usize;
-            put(durable, at, &bytes[..cut]);
-        }
-        _ => {
-            if let Some(last) = bytes.len().checked_sub(1) {
-                let bit = chance.below(bytes.len() as u64 * 8);
-                bytes[(bit / 8) as usize] ^= (chance.below(2) as u8) << (bit % 8);
-                for (sector, part) in bytes.chunks(SECTOR_BYTES).enumerate() {
-                    if chance.below(2) == 0 {
-                        put(durable, at + sector * SECTOR_BYTES, part);
-                    }
-                }
-                // The size is metadata: it may have got there without the bytes.
-                if chance.below(2) == 0 && durable.len() <= at + last {
-                    durable.resize(at + last + 1, 0);
-                }
-            }
-        }
-    }
-}
-
-fn put(content: &mut Vec<u8>, at: usize, bytes: &[u8]) {
-    if content.len() < at + bytes.len() {
-        content.resize(at + bytes.len(), 0);
-    }
-    content[at..at + bytes.len()].copy_from_slice(bytes);
-}
-
-/// SplitMix64.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound.max(1)
-    }
-}
-
 impl Handle {
     fn with<T>(&self, act: impl FnOnce(&mut State, u64) -> io::Result<T>) -> io::Result<T> {
         let mut state = self.disk.0.lock();
@@ -282,6 +250,10 @@ impl Handle {
     }
 }
 
+fn io_error() -> io::Error {
+    io::Error::from_raw_os_error(5)
+}
+
 fn gone() -> io::Error {
     io::Error::from(io::ErrorKind::NotFound)
 }
@@ -289,6 +261,8 @@ fn gone() -> io::Error {
 impl DiskFile for Handle {
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
         self.with(|state, file| {
+            let fails = state.pass_file(Asked::Write, file);
+            let bytes = if fails == Some(Fails::Error) { &bytes[..bytes.len() / 2] } else { bytes };
             let used = state.used();
             let room = state.capacity.map(|capacity| capacity.saturating_sub(used));
             let content = state.files.get_mut(&file).ok_or_else(gone)?;
@@ -299,6 +273,10 @@ impl DiskFile for Handle {
             put(&mut content.now, at, fits);
             content.pending.push(Write::Bytes(at, fits.to_vec()));
             state.step()?;
+            state.after(fails)?;
+            if fails == Some(Fails::Error) {
+                return Err(io_error());
+            }
             if lacking > 0 { Err(io::Error::from(io::ErrorKind::StorageFull)) } else { Ok(()) }
         })
     }
@@ -306,12 +284,14 @@ impl DiskFile for Handle {
         self.with(|state, file| {
             state.step()?;
             state.syncs += 1;
-            let (fail, skip) = (std::mem::take(&mut state.fail_sync), state.skip_sync);
+            let fails = state.pass_file(Asked::Sync, file);
+            let fail = std::mem::take(&mut state.fail_sync) || fails == Some(Fails::Error);
+            let skip = state.skip_sync;
             let content = state.files.get_mut(&file).ok_or_else(gone)?;
             if fail {
                 // The kernel calls the pages clean: they are seen, but no later sync writes them.
                 content.pending.clear();
-                return Err(io::Error::from_raw_os_error(5));
+                return Err(io_error());
             }
             if !skip {
                 for write in content.pending.drain(..) {
@@ -321,11 +301,16 @@ impl DiskFile for Handle {
                     }
                 }
             }
-            Ok(())
+            state.after(fails)
         })
     }
     fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
         self.with(|state, file| {
+            let fails = state.pass_file(Asked::Read, file);
+            if fails == Some(Fails::Error) {
+                return Err(io_error());
+            }
+            state.after(fails)?;
             let content = &state.files.get(&file).ok_or_else(gone)?.now;
             let at = at as usize;
             let from = content.get(at..at + bytes.len());
@@ -335,10 +320,15 @@ impl DiskFile for Handle {
     }
     fn truncate(&self, len: u64) -> io::Result<()> {
         self.with(|state, file| {
+            let fails = state.pass_file(Asked::Cut, file);
+            if fails == Some(Fails::Error) {
+                return Err(io_error());
+            }
             let content = state.files.get_mut(&file).ok_or_else(gone)?;
             content.now.truncate(len as usize);
             content.pending.push(Write::Cut(len as usize));
-            state.step()
+            state.step()?;
+            state.after(fails)
         })
     }
     fn size(&self) -> io::Result<u64> {
@@ -393,6 +383,7 @@ impl Disk for SimProcess {
     }
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         self.with(|state| {
+            let fails = state.pass_whole(Asked::Create, path)?;
             if state.capacity.is_some_and(|capacity| state.used() >= capacity) {
                 return Err(io::Error::from(io::ErrorKind::StorageFull));
             }
@@ -400,36 +391,48 @@ impl Disk for SimProcess {
             state.next_file += 1;
             state.files.insert(file, Content::default());
             state.change(Change::Put(path.to_owned(), file))?;
+            state.after(fails)?;
             Ok(self.handle(file))
         })
     }
     fn open(&self, path: &Path, _: bool) -> io::Result<Arc<dyn DiskFile>> {
-        self.with(|state| state.names.get(path).map(|file| self.handle(*file)).ok_or_else(gone))
+        self.with(|state| {
+            let fails = state.pass_whole(Asked::Open, path)?;
+            state.after(fails)?;
+            state.names.get(path).map(|file| self.handle(*file)).ok_or_else(gone)
+        })
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.with(|state| {
+            let fails = state.pass_whole(Asked::Rename, to)?;
             state.names.get(from).ok_or_else(gone)?;
-            state.change(Change::Move(from.to_owned(), to.to_owned()))
+            state.change(Change::Move(from.to_owned(), to.to_owned()))?;
+            state.after(fails)
         })
     }
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.with(|state| {
+            let fails = state.pass_whole(Asked::Remove, path)?;
             state.names.get(path).ok_or_else(gone)?;
-            state.change(Change::Drop(path.to_owned()))
+            state.change(Change::Drop(path.to_owned()))?;
+            state.after(fails)
         })
     }
-    fn sync_folder(&self, _: &Path) -> io::Result<()> {
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         self.with(|state| {
+            let fails = state.pass_whole(Asked::SyncFolder, folder)?;
             state.step()?;
             if !state.skip_sync {
                 state.durable_names = state.names.clone();
                 state.name_changes.clear();
             }
-            Ok(())
+            state.after(fails)
         })
     }
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
         self.with(|state| {
+            let fails = state.pass_whole(Asked::List, folder)?;
+            state.after(fails)?;
             let inside = state.names.keys().filter(|path| path.parent() == Some(folder));
             Ok(inside.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect())
         })

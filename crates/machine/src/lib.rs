@@ -4,6 +4,7 @@
 mod cart;
 mod effect;
 mod fact;
+mod invariant;
 mod names;
 pub mod partial;
 mod session;
@@ -13,6 +14,7 @@ mod view;
 pub use cart::Cart;
 pub use effect::{Ask, Candidate, Definitions, Derived, Effect};
 pub use fact::{Fact, FactKind, Facts};
+pub use invariant::{Invariant, Violations};
 pub use names::Names;
 pub use partial::Partials;
 pub use session::{Earliest, Session};

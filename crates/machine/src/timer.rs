@@ -37,6 +37,14 @@ impl<T: Ord> Timers<T> {
         self.heap.pop().map(|Reverse(entry)| entry)
     }
 
+    /// Forgets those that `keep` does not say, in one go.
+    pub fn retain(&mut self, mut keep: impl FnMut(i64, &T) -> bool) {
+        self.heap.retain(|Reverse((deadline_ms, target))| keep(*deadline_ms, target));
+        if self.heap.capacity() > 4 * self.heap.len() + 64 {
+            self.heap.shrink_to(2 * self.heap.len());
+        }
+    }
+
     /// How many are armed.
     pub fn len(&self) -> usize {
         self.heap.len()
@@ -62,5 +70,9 @@ mod tests {
         let due: Vec<_> = std::iter::from_fn(|| timers.pop_due(30)).collect();
         assert_eq!(due, [(10, "a"), (10, "b"), (30, "c")]);
         assert_eq!(timers.len(), 1);
+        timers.arm(50, "e");
+        timers.retain(|deadline, name| (deadline, *name) != (40, "d"));
+        assert_eq!(timers.pop_due(60), Some((50, "e")));
+        assert_eq!(timers.pop_due(60), None);
     }
 }

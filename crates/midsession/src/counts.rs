@@ -4,6 +4,7 @@ use crate::app::Inner;
 use crate::driver::Seen;
 use midsession_edge::Unreadable;
 use midsession_event::{PartitionId, Topic};
+use midsession_machine::Invariant;
 use midsession_observe::Metric;
 use midsession_stream::Counters;
 use std::sync::Arc;
@@ -34,6 +35,10 @@ impl Inner {
             (Metric::SessionsClosed, now.sessions_closed, before.sessions_closed),
         ] {
             metrics.add(metric, now.saturating_sub(before));
+        }
+        for invariant in Invariant::ALL {
+            let more = now.violations.of(invariant).saturating_sub(before.violations.of(invariant));
+            metrics.add_by(Metric::InvariantViolations, invariant.id(), more);
         }
         now
     }

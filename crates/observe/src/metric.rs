@@ -108,6 +108,7 @@ metrics! {
     EnrichmentStale = Counter "midsession_enrichment_stale" ["kind"] "Rows among them that were older than their kind may be";
     EnrichmentMisses = Counter "midsession_enrichment_misses" ["kind"] "Ids named by events that their context table does not have";
     EnrichmentUntold = Counter "midsession_enrichment_misses_untold" ["kind"] "Misses counted and not told on enrichment-miss, as they were told of late or too many are";
+    InvariantViolations = Counter "midsession_invariant_violations" ["invariant"] "Things that must never happen and did, by the ids of docs/correctness.md: a fault of ours";
     EnrichmentCut = Counter "midsession_enrichment_cut" "Products not looked up because their event has too many";
 }
 

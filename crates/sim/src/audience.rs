@@ -1,8 +1,8 @@
 //! Browser tabs at the hub: they listen, break off, resume, paint and answer, and what is written to them is judged.
 //!
-//! D-2: a page is not written the same twice. D-3: only what is durable is written. D-4: nothing is written that has
-//! expired or was painted, and what is on a page and no longer true is taken back. D-7: whoever listens has all that is
-//! to be shown. A page says what it knows when it comes back, so all of this holds across restarts.
+//! I6, in parts: a page is not written the same twice; only what is durable is written; nothing is written that has
+//! expired, was painted or is over, and what is on a page and no longer true is taken back; whoever listens has all that
+//! is to be shown. A page says what it knows when it comes back, so all of this holds across restarts.
 
 use crate::audit::Audit;
 use crate::house::House;
@@ -84,7 +84,7 @@ impl Audience {
     /// A process has been started, and pages come back before it has read its log.
     pub fn begin(&mut self, house: &House, audit: &Audit) {
         self.seen_before.clone_from(audit.seen());
-        (0..self.tabs.len()).for_each(|index| self.come_and_go(index, house));
+        (0..self.tabs.len()).for_each(|index| self.come_and_go(index, house, 80));
     }
 
     /// Connections come and go; what is written is taken and judged. Returns what the pages report, and when. Epoch ms.
@@ -97,7 +97,7 @@ impl Audience {
     ) -> Result<Vec<(i64, Event)>, String> {
         let mut reports = Vec::new();
         for index in 0..self.tabs.len() {
-            self.come_and_go(index, house);
+            self.come_and_go(index, house, 20);
             let tab = &mut self.tabs[index];
             let Some(line) = tab.line.as_mut() else { continue };
             let mut fresh = BTreeSet::new();
@@ -107,13 +107,13 @@ impl Audience {
                         self.watched.written += 1;
                         let id = frame.decision_id;
                         if frame.expires_at_ms <= clock_ms {
-                            return Err(format!("D-4: written at {clock_ms}, after it expired: {frame:?}"));
+                            return Err(format!("I6: written at {clock_ms}, after it expired: {frame:?}"));
                         }
                         if self.seen_before.contains(&id.0) {
-                            return Err(format!("D-4: written again, painted in an earlier life: {frame:?}"));
+                            return Err(format!("I6: written again, painted in an earlier life: {frame:?}"));
                         }
                         if !tab.got.insert(id.0) {
-                            return Err(format!("D-2: written twice to a page of {}: {frame:?}", tab.visitor));
+                            return Err(format!("I6: written twice to a page of {}: {frame:?}", tab.visitor));
                         }
                         let held = Held { expires_at_ms: frame.expires_at_ms, painted: false, answered: false };
                         tab.holds.entry(id.0).or_insert(held);
@@ -138,12 +138,15 @@ impl Audience {
             audit.collect(house)?;
             for id in fresh {
                 match audit.served(id) {
-                    None => return Err(format!("D-3: {id:032x} is shown and not on the log")),
+                    None => return Err(format!("I6: {id:032x} is shown and not on the log")),
                     Some(decision) if decision.visitor_id.as_ref() != Some(&self.tabs[index].visitor) => {
-                        return Err(format!("D-3: shown to {}: {decision:?}", self.tabs[index].visitor));
+                        return Err(format!("I6: shown to {}: {decision:?}", self.tabs[index].visitor));
+                    }
+                    _ if audit.is_over(id) => {
+                        return Err(format!("I6: {id:032x} is written, though its visit is over or has bought"));
                     }
                     _ if audit.is_seen(id) => {
-                        return Err(format!("D-4: {id:032x} is written after it was painted"));
+                        return Err(format!("I6: {id:032x} is written after it was painted"));
                     }
                     _ => self.report(index, id, now_ms, &mut reports),
                 }
@@ -165,21 +168,22 @@ impl Audience {
                     && !self.retracted_before.contains(&id)
                     && !tab.holds.contains_key(&id)
                 {
-                    return Err(format!("D-7: not written to {}: {decision:?}", tab.visitor));
+                    return Err(format!("I6: not written to {}: {decision:?}", tab.visitor));
                 }
             }
             for (id, held) in tab.holds.iter().filter(|(_, held)| !held.answered) {
                 let is_others = !held.painted && self.claimed.contains(id);
                 if let Some(why) = audit.untruth(*id).filter(|_| !is_others) {
                     let decision = audit.served(*id);
-                    return Err(format!("D-4: on the page of {}, but: {why}: {decision:?}", tab.visitor));
+                    return Err(format!("I6: on the page of {}, but: {why}: {decision:?}", tab.visitor));
                 }
             }
         }
         Ok(())
     }
 
-    fn come_and_go(&mut self, index: usize, house: &House) {
+    /// `comes`: how likely a page is to come back. Percent.
+    fn come_and_go(&mut self, index: usize, house: &House, comes: u64) {
         let tab = &mut self.tabs[index];
         if tab.line.is_some() {
             if self.rng.chance(4) {
@@ -187,7 +191,7 @@ impl Audience {
             }
             return;
         }
-        if !self.rng.chance(20) {
+        if !self.rng.chance(comes) {
             return;
         }
         if self.rng.chance(25) {

@@ -2,14 +2,14 @@
 
 use crate::house::{House, Plan};
 use crate::judge::{self, Versions, differ};
-use crate::oracle::{Log, Oracle, Person, Stand, may_be_shown};
+use crate::oracle::{Log, Oracle, Person, Stand, Visit, may_be_shown};
 use crate::storm::partitions;
 use midsession_event::{
     Decision, DecisionId, EventName, Identity, Outcome, PartitionId, PropertyValue, Record, SessionUpdate, Topic,
     decode,
 };
 use midsession_machine::View;
-use midsession_ports::{Entry, Log as _};
+use midsession_ports::{Entry, Log as _, LogError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A derived topic as it was read: offset, id, version.
@@ -83,19 +83,28 @@ impl Audit {
         self.seen.contains(&id)
     }
 
+    /// The visit that it was decided for, as what it is now, as far as the last run of the audit.
+    fn visit_of(&self, id: u128) -> Option<&Visit> {
+        let mut session = self.decided.get(&id)?.session_id.0;
+        loop {
+            let mut all = self.oracle.people.values().flat_map(|person| &person.visits);
+            let visit = all.find(|visit| visit.id == session)?;
+            match visit.stand {
+                Stand::Into(other) => session = other,
+                _ => return Some(visit),
+            }
+        }
+    }
+
+    /// Its visit had ended with a logout, or had bought, when the audit was last run: nothing brings it back.
+    pub fn is_over(&self, id: u128) -> bool {
+        self.visit_of(id).is_some_and(|visit| visit.stand == Stand::LoggedOut || visit.count("transaction") > 0)
+    }
+
     /// Why what it was decided for is no longer so, as far as the last run of the audit. Unknown or past: none.
     pub fn untruth(&self, id: u128) -> Option<String> {
         let decision = self.decided.get(&id)?;
-        let mut session = decision.session_id.0;
-        let all = || self.oracle.people.values().flat_map(|person| &person.visits);
-        let visit = loop {
-            let visit = all().find(|visit| visit.id == session)?;
-            match visit.stand {
-                Stand::Into(other) => session = other,
-                Stand::Closed => return None,
-                Stand::Live | Stand::LoggedOut => break visit,
-            }
-        };
+        let visit = self.visit_of(id).filter(|visit| visit.stand != Stand::Closed)?;
         let worth = visit.basket().value.unwrap_or(0.0);
         let is_cart_right = match decision.rule.as_str() {
             "cart_stalled" => worth > 80.0 && worth <= 200.0,
@@ -119,15 +128,15 @@ impl Audit {
         }
         self.collect(house)?;
         if let Some(lost) = acked.iter().find(|id| !self.in_log.contains(*id)) {
-            return Err(format!("L-1: {lost} was acknowledged and is not in the log"));
+            return Err(format!("I1: {lost} was acknowledged and is not in the log"));
         }
-        self.oracle.follow(&self.logs, &mut self.next)?;
+        self.oracle.follow(&self.logs, &mut self.next).map_err(|cause| format!("I4: {cause}"))?;
         for number in house.partitions() {
             let Some(stream) = house.stream(number) else { continue };
             if stream.as_of().0 + 1 != self.logs[number as usize].len() as i64 {
                 return Ok(()); // It has not caught up.
             }
-            judge::partition(&self.oracle, stream, number, None).map_err(|cause| format!("S-1: {cause}"))?;
+            judge::partition(&self.oracle, stream, number, None).map_err(|cause| format!("I2: {cause}"))?;
             let (_, now_ms) = stream.as_of();
             for (_, shopper) in stream.shoppers_from(0) {
                 let nobody = Person::default();
@@ -136,12 +145,12 @@ impl Audit {
                 let edges = judge::acts(person).map(|taken| taken.time_ms + 300_000).filter(|at_ms| *at_ms > now_ms);
                 for at_ms in edges.take(3).chain([now_ms]) {
                     let view = stream.view_of(shopper, shopper.current_session(), at_ms);
-                    features(house, &view, person).map_err(|cause| format!("F-1: {}: {cause}", shopper.id))?;
+                    features(house, &view, person).map_err(|cause| format!("I2: {}: {cause}", shopper.id))?;
                 }
                 for session in shopper.sessions.iter().filter(|session| !session.dirty) {
                     let told = self.versions.get(&session.id.0).copied();
                     if session.is_live() && told != Some(session.version) {
-                        return Err(format!("S-3: version {} of {}, told {told:?}", session.version, session.id));
+                        return Err(format!("I3: version {} of {}, told {told:?}", session.version, session.id));
                     }
                 }
             }
@@ -155,12 +164,12 @@ impl Audit {
             let position = house.port.position(PartitionId(*partition));
             let log = &self.logs[*partition as usize];
             let (end, record) = (log.len(), log.get(*offset as usize));
-            return Err(format!("L-4: {partition}/{offset} never arrived; position {position} of {end}: {record:?}"));
+            return Err(format!("I4: {partition}/{offset} never arrived; position {position} of {end}: {record:?}"));
         }
         for partition in partitions(self.plan) {
             let pending = house.stream(partition.0).and_then(|stream| stream.pending().next());
             if let Some(pending) = pending {
-                return Err(format!("D-1: never decided: {pending:?}"));
+                return Err(format!("I6: never decided: {pending:?}"));
             }
         }
         let mut identity = BTreeMap::new();
@@ -178,16 +187,46 @@ impl Audit {
         Ok(self.decided.len() as u64)
     }
 
+    /// The first record that is not what it was when it was read, on what may be damaged. Records may be missing at the end.
+    pub fn compare(&self, house: &House) -> Result<Option<String>, LogError> {
+        for partition in partitions(self.plan) {
+            let log = &self.logs[partition.0 as usize];
+            let start = house.port.extent(Topic::Behavior, partition)?.start;
+            let mut expected = start;
+            let mut next = start;
+            loop {
+                let mut entries = Vec::new();
+                house.port.read(Topic::Behavior, partition, next, 1 << 20, &mut entries)?;
+                let Some(last) = entries.last() else { break };
+                next = last.offset + 1;
+                for entry in entries {
+                    let place = format!("{}/{}", partition.0, entry.offset);
+                    if entry.offset != expected {
+                        return Ok(Some(format!("{place} comes where {expected} should be")));
+                    }
+                    expected += 1;
+                    let Some((stamp_ms, known)) = log.get(entry.offset as usize) else { continue };
+                    let found = entry.value.as_deref().map(Record::decode);
+                    let is_same = matches!(&found, Some(Ok(found)) if found == known && entry.stamp_ms == *stamp_ms);
+                    if !is_same {
+                        return Ok(Some(format!("{place} was {known:?} and is {found:?}")));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
     fn read(&mut self, house: &House, partition: PartitionId) -> Result<(), String> {
         let log = &mut self.logs[partition.0 as usize];
         let extent = house.port.extent(Topic::Behavior, partition).map_err(|error| error.to_string())?;
         if extent.end < log.len() as i64 {
-            return Err(format!("L-3: partition {partition:?} had {} records and has {}", log.len(), extent.end));
+            return Err(format!("I1: partition {partition:?} had {} records and has {}", log.len(), extent.end));
         }
         for entry in entries(house, Topic::Behavior, partition, log.len() as i64)? {
-            differ("L-2: the next offset", &entry.offset, &(log.len() as i64))?;
+            differ("I1: the next offset", &entry.offset, &(log.len() as i64))?;
             if log.last().is_some_and(|(last_ms, _)| *last_ms > entry.stamp_ms) {
-                return Err(format!("L-2: the stamp of {partition:?}/{} goes back", entry.offset));
+                return Err(format!("I5: the stamp of {partition:?}/{} goes back", entry.offset));
             }
             let record =
                 Record::decode(entry.value.as_deref().unwrap_or_default()).map_err(|error| error.to_string())?;
@@ -214,7 +253,7 @@ impl Audit {
                 && !self.routed.insert((id.partition.0, id.offset, id.ordinal))
                 && !self.plan.twice
             {
-                return Err(format!("L-4: {id:?} stands twice in the log"));
+                return Err(format!("I4: {id:?} stands twice in the log"));
             }
             log.push((entry.stamp_ms, record));
         }
@@ -227,16 +266,16 @@ impl Audit {
         for entry in entries(house, Topic::Session, partition, self.derived_next[index][0])? {
             self.derived_next[index][0] = entry.offset + 1;
             let Some(Ok(update)) = entry.value.as_deref().map(decode::<SessionUpdate>) else {
-                return Err(format!("L-5: {partition:?}/{} is no session", entry.offset));
+                return Err(format!("I1: {partition:?}/{} is no session", entry.offset));
             };
             let found = (update.session_id.0, update.version);
             if let Some(before) = self.sessions[index].insert(entry.offset, found) {
-                differ("L-3: a session update", &found, &before)?;
+                differ("I1: a session update", &found, &before)?;
                 continue;
             }
             let before = self.versions.insert(update.session_id.0, update.version).unwrap_or(0);
             if before >= update.version {
-                return Err(format!("S-2: version {} after {before}: {update:?}", update.version));
+                return Err(format!("I3: version {} after {before}: {update:?}", update.version));
             }
         }
         for entry in entries(house, Topic::Decision, partition, self.derived_next[index][1])? {
@@ -245,9 +284,9 @@ impl Audit {
             let Some(Ok(decision)) = entry.value.as_deref().map(decode::<Decision>) else { continue };
             let found = (decision.decision_id.0, decision.asked_at_ms);
             if let Some(before) = self.decisions[index].insert(entry.offset, found) {
-                differ("L-3: a decision", &found, &before)?;
+                differ("I1: a decision", &found, &before)?;
             } else if let Some(before) = self.decided.insert(found.0, decision) {
-                return Err(format!("D-1: decided twice: {before:?}"));
+                return Err(format!("I6: decided twice: {before:?}"));
             }
         }
         Ok(())

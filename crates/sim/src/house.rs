@@ -11,7 +11,7 @@ use midsession::world::World;
 use midsession_edge::{HubLimits, PushHub, Subscription};
 use midsession_engine_local::{LocalLog, LocalSnapshots, SimDisk};
 use midsession_event::{Decision, DecisionId, Outcome, PartitionId, Reaction, SessionUpdate, Str, Topic, VisitorId};
-use midsession_ports::{Log, LogError};
+use midsession_ports::{Log, LogError, Snapshots};
 use midsession_stream::{Seam, Stream};
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashSet};
@@ -38,6 +38,8 @@ pub struct Plan {
     pub keep_bytes: u64,
     /// When snapshots are due.
     pub snapshot: SnapshotRule,
+    /// How often the newest snapshot is damaged when a process has gone. Percent.
+    pub rots: u64,
 }
 
 /// The product's own sink, and what passed through it since the start.
@@ -62,7 +64,7 @@ impl Sink for Notes {
     fn decided(&self, decision: &Decision, durable_us: i64) {
         let is_new = decision.outcome != Outcome::Served || self.shown.lock().insert(decision.decision_id.0);
         if !is_new {
-            *self.wrong.lock() = Some(format!("D-2: shown twice in one life: {decision:?}"));
+            *self.wrong.lock() = Some(format!("I6: shown twice in one life: {decision:?}"));
         }
         self.world.decided(decision, durable_us);
     }
@@ -147,7 +149,9 @@ impl House {
         };
         let log_clock = Arc::new(move || clock.load(Ordering::Relaxed) / 1000);
         let inner = Arc::new(LocalLog::open_threadless(disk.process(), log_clock, log_config)?);
-        let port = Arc::new(Port { inner, fault: plan.fault, twice: plan.twice });
+        let snapshots = Arc::new(LocalSnapshots::open_threadless(disk.process(), Path::new("/data"))?);
+        let kept = Arc::clone(&snapshots) as Arc<dyn Snapshots>;
+        let port = Arc::new(Port { inner, fault: plan.fault, twice: plan.twice, snapshots: kept });
         let clock: Clock = {
             let now_us = Arc::clone(now_us);
             Arc::new(move || now_us.load(Ordering::Relaxed))
@@ -183,7 +187,6 @@ impl House {
         if plan.fault == Some(Fault::ReleasedEarly) {
             notes.world.release(&everything(port.as_ref())?, &|_, _| true);
         }
-        let snapshots = Arc::new(LocalSnapshots::open_threadless(disk.process(), Path::new("/data"))?);
         let committed_us = Arc::new(AtomicI64::new(now_us.load(Ordering::Relaxed)));
         let owners = (0..plan.owners)
             .map(|number| {
@@ -193,7 +196,7 @@ impl House {
                     .collect();
                 let around = Around {
                     log: Arc::clone(&port) as Arc<dyn Log>,
-                    snapshots: Arc::clone(&snapshots) as Arc<dyn midsession_ports::Snapshots>,
+                    snapshots: Arc::clone(&snapshots) as Arc<dyn Snapshots>,
                     snapshot_rule: plan.snapshot,
                     accept_lost_state: false,
                     definitions: Arc::clone(&assembly),
@@ -308,6 +311,6 @@ impl House {
     /// What the sink saw that must not be, and records that could not be read.
     pub fn complaint(&self) -> Option<String> {
         let dead: u64 = self.owners.iter().map(Owner::dead_records).sum();
-        self.notes.wrong.lock().clone().or_else(|| (dead > 0).then(|| format!("L-5: {dead} records can't be read")))
+        self.notes.wrong.lock().clone().or_else(|| (dead > 0).then(|| format!("I1: {dead} records can't be read")))
     }
 }

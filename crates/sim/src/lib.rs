@@ -6,6 +6,8 @@
 
 pub mod audience;
 pub mod audit;
+pub mod crowded;
+pub mod defects;
 pub mod draw;
 pub mod house;
 pub mod judge;
@@ -14,5 +16,8 @@ pub mod port;
 pub mod probe;
 pub mod rng;
 pub mod scenario;
+pub mod shape;
 pub mod storm;
+
+pub mod weathered;
 pub mod world;

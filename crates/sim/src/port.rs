@@ -2,7 +2,7 @@
 
 use midsession_engine_local::LocalLog;
 use midsession_event::{PartitionId, Record, Topic};
-use midsession_ports::{Done, Entry, Extent, Log, LogError, Position, Unit};
+use midsession_ports::{Done, Entry, Extent, Log, LogError, Position, Snapshots, Unit};
 use midsession_stream::Defect;
 use std::sync::Arc;
 
@@ -31,6 +31,8 @@ pub enum Fault {
     StaleRead,
     /// The log is told that only the last record of a partition is needed.
     KeepTooLittle,
+    /// The log is told that only what came since the last snapshot is needed.
+    KeepFromLast,
     /// The clock of a new process may be behind what an earlier one gave out.
     ClockForgets,
     /// The wall clock is followed back.
@@ -53,6 +55,8 @@ pub struct Port {
     pub fault: Option<Fault>,
     /// Hand-offs, forwards and decisions are written twice, as a sender that is not sure would.
     pub twice: bool,
+    /// The snapshots beside it.
+    pub snapshots: Arc<dyn Snapshots>,
 }
 
 impl Port {
@@ -155,10 +159,14 @@ impl Log for Port {
     }
 
     fn keep_from(&self, positions: &[Position]) {
-        if self.fault != Some(Fault::KeepTooLittle) {
-            return self.inner.keep_from(positions);
-        }
-        let last = |position: &Position| Position { offset: i64::MAX, ..*position };
-        self.inner.keep_from(&positions.iter().map(last).collect::<Vec<_>>());
+        let newest = |partition| self.snapshots.list(partition).ok()?.first().copied();
+        let too_late = |position: &Position| match self.fault {
+            Some(Fault::KeepTooLittle) => Position { offset: i64::MAX, ..*position },
+            Some(Fault::KeepFromLast) => {
+                Position { offset: newest(position.partition).unwrap_or(position.offset), ..*position }
+            }
+            _ => *position,
+        };
+        self.inner.keep_from(&positions.iter().map(too_late).collect::<Vec<_>>());
     }
 }

@@ -4,6 +4,7 @@ use crate::draw::{Shoppers, unmerges};
 use crate::judge::{self, Versions, differ};
 use crate::oracle::{Act, Fate, Log, Oracle, Telling};
 use crate::rng::Rng;
+use crate::shape::Shapes;
 use crate::world::{Step, Ticks, Ways, World};
 use midsession_event::{Outcome, PartitionId, Record, partition_of};
 use midsession_machine::Effect;
@@ -117,19 +118,15 @@ pub fn run(seed: u64, steps: usize, change: impl Fn(&mut Config)) -> Result<Reac
         let partition = partition_of(unmerge.visitor_id.as_str(), config.partitions).0;
         world.append_at(at_ms, partition, Record::Unmerge(Box::new(unmerge)));
     }
-    let mut check = Check::default();
+    let sound = config == Config { partitions: config.partitions, ..Config::default() };
+    let mut check = Check { sound, ..Check::default() };
     let mut quiet_ends = 0;
+    // Looking at all of it after each record takes three times as long.
+    let often = if seed.is_multiple_of(3) { 100 } else { 10 };
     loop {
         while let Some(step) = world.step() {
             check.step(&step, &mut oracle)?;
-            if rng.chance(10) {
-                judge::partition(
-                    &oracle,
-                    &world.streams[step.partition as usize],
-                    step.partition,
-                    Some(&check.versions),
-                )?;
-            }
+            check.state(&world.streams[step.partition as usize], &oracle, rng.chance(often))?;
         }
         // Nothing will happen by itself: let all run out, twice, for what the first round set off.
         if quiet_ends == 3 {
@@ -139,27 +136,27 @@ pub fn run(seed: u64, steps: usize, change: impl Fn(&mut Config)) -> Result<Reac
         let later_ms = world.now_ms + rng.pick(&[0, 1, 5_000, 1_800_000, 1_920_000, 7_200_000]);
         for step in world.tick_all_at(later_ms) {
             check.step(&step, &mut oracle)?;
-            judge::partition(&oracle, &world.streams[step.partition as usize], step.partition, Some(&check.versions))?;
+            check.state(&world.streams[step.partition as usize], &oracle, true)?;
         }
     }
     if let Some(place) = oracle.in_flight().first() {
-        return Err(format!("{place:?} never arrived at its user's home"));
+        return Err(format!("I4: {place:?} never arrived at its user's home"));
     }
     if let Some(telling) = oracle.untold() {
-        return Err(format!("{telling:?} never arrived"));
+        return Err(format!("I10: {telling:?} never arrived"));
     }
     if let Some(candidate) = world.streams.iter().flat_map(Stream::pending).next() {
-        return Err(format!("a candidate was never decided: {candidate:?}"));
+        return Err(format!("I6: a candidate was never decided: {candidate:?}"));
     }
-    replay(&world, config)?;
+    replay(&world, config).map_err(|cause| format!("I8: {cause}"))?;
     for (partition, log) in world.logs.iter().enumerate() {
-        restart(&mut rng, partition, log, &world, config)?;
+        restart(&mut rng, partition, log, &world, config).map_err(|cause| format!("I8: {cause}"))?;
     }
     let mut reached = check.reached;
     reached.simulated_ms = world.now_ms - start_ms;
     for counters in world.streams.iter().map(Stream::counters) {
         if !counters.adds_up() {
-            return Err(format!("S-7: {counters:?}"));
+            return Err(format!("I1: {counters:?}"));
         }
         reached.duplicates += counters.duplicates;
         reached.late += counters.late;
@@ -172,6 +169,9 @@ pub fn run(seed: u64, steps: usize, change: impl Fn(&mut Config)) -> Result<Reac
 
 #[derive(Default)]
 struct Check {
+    /// Nothing is wrong on purpose.
+    sound: bool,
+    shapes: Shapes,
     versions: Versions,
     asked: BTreeSet<u128>,
     decided: BTreeSet<u128>,
@@ -214,6 +214,16 @@ impl Check {
             let lately: Vec<_> = self.lately.iter().map(String::as_str).collect();
             format!("{cause}\n{:?}\nlately:\n{}", step.record, lately.join("\n"))
         })
+    }
+
+    /// The state after a record: its shape, and now and then all of it.
+    fn state(&mut self, stream: &Stream, oracle: &Oracle, with_oracle: bool) -> Result<(), String> {
+        self.shapes.look(stream, self.sound)?;
+        if !with_oracle {
+            return Ok(());
+        }
+        let judged = judge::partition(oracle, stream, stream.partition().0, Some(&self.versions));
+        judged.map_err(|cause| format!("I2: {cause}"))
     }
 
     fn judge(&mut self, step: &Step, oracle: &mut Oracle) -> Result<(), String> {
@@ -279,7 +289,7 @@ impl Check {
             Seam::Keyless => Fate::Keyless,
             Seam::Refused => Fate::Refused,
         });
-        differ("what became of the event", &found, &expected)?;
+        differ("I1: what became of the event", &found, &expected)?;
         self.effects(step, oracle)
     }
 
@@ -292,7 +302,7 @@ impl Check {
                 Effect::Session(update) => {
                     let last = self.versions.insert(update.session_id.0, update.version).unwrap_or(0);
                     if update.version <= last {
-                        return Err(format!("version {} after {last}: {update:?}", update.version));
+                        return Err(format!("I3: version {} after {last}: {update:?}", update.version));
                     }
                 }
                 Effect::Candidate(candidate) => {
@@ -301,12 +311,12 @@ impl Check {
                     } else if matches!(step.record, Record::Handoff(_)) {
                         self.reached.asked_again += 1;
                     } else {
-                        return Err(format!("asked twice: {candidate:?}"));
+                        return Err(format!("I6: asked twice: {candidate:?}"));
                     }
                 }
                 Effect::Decided(decision) => {
                     if !self.decided.insert(decision.decision_id.0) {
-                        return Err(format!("decided twice: {decision:?}"));
+                        return Err(format!("I6: decided twice: {decision:?}"));
                     }
                     decided.push((decision.decision_id.0, decision.outcome == Outcome::Served));
                 }
@@ -332,22 +342,22 @@ impl Check {
         silences.sort();
         oracle.silences.sort();
         self.reached.silences += silences.len() as u64;
-        differ("silences told", &silences, &std::mem::take(&mut oracle.silences))?;
+        differ("I5: silences told", &silences, &std::mem::take(&mut oracle.silences))?;
         asked.sort_unstable();
         oracle.asked.sort_unstable();
-        differ("candidates", &asked, &std::mem::take(&mut oracle.asked))?;
-        differ("decisions in force", &decided, &std::mem::take(&mut oracle.decided))?;
+        differ("I6: candidates", &asked, &std::mem::take(&mut oracle.asked))?;
+        differ("I6: decisions in force", &decided, &std::mem::take(&mut oracle.decided))?;
         retracted.sort_unstable();
         oracle.retracted.sort_unstable();
-        differ("taken back", &retracted, &std::mem::take(&mut oracle.retracted))?;
+        differ("I6: taken back", &retracted, &std::mem::take(&mut oracle.retracted))?;
         capped.sort_unstable();
         oracle.capped.sort_unstable();
-        differ("held back by a cap", &capped, &std::mem::take(&mut oracle.capped))?;
-        differ("reports and answers", &reacted, &std::mem::take(&mut oracle.reacted))?;
+        differ("I6: held back by a cap", &capped, &std::mem::take(&mut oracle.capped))?;
+        differ("I1: reports and answers", &reacted, &std::mem::take(&mut oracle.reacted))?;
         told.sort();
         oracle.told.sort();
-        differ("devices told", &told, &std::mem::take(&mut oracle.told))?;
-        differ("whom visitors are taken for", &identities, &std::mem::take(&mut oracle.identities))
+        differ("I10: devices told", &told, &std::mem::take(&mut oracle.told))?;
+        differ("I4: whom visitors are taken for", &identities, &std::mem::take(&mut oracle.identities))
     }
 }
 
@@ -381,7 +391,7 @@ fn replay(world: &World, config: Config) -> Result<(), String> {
 
 /// A snapshot that is written while the log goes on is the state as it was when it was begun; what is restored from it
 /// goes on as if nothing had been.
-fn restart(rng: &mut Rng, partition: usize, log: &Log, world: &World, config: Config) -> Result<(), String> {
+pub(crate) fn restart(rng: &mut Rng, partition: usize, log: &Log, world: &World, config: Config) -> Result<(), String> {
     let number = PartitionId(partition as u32);
     let mut stream = Stream::new(number, config);
     let mut effects = Vec::new();

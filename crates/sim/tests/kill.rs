@@ -1,11 +1,14 @@
 //! kill -9 of the real binary at random instants, over one growing data folder.
 
 use crate::features::features;
+use crate::http::Connection;
 use crate::journal;
+use crate::length::Length;
 use crate::load::{Load, Running, WATCHED, listen, visitor_id};
-use crate::server::Server;
+use crate::server::{ADMIN_TOKEN, Server};
 use crate::verify;
 use midsession_event::Record;
+use midsession_machine::Invariant;
 use midsession_sim::rng::Rng;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +20,7 @@ const SENDERS: u64 = 3;
 const LEAST_ACKED: u64 = 1_000;
 
 /// Kills the server so many times, then holds everything against the oracle. An error says what is wrong.
-fn kills(cycles: u64, defect: Option<&str>) -> Result<String, String> {
+fn kills(length: Length, defect: Option<&str>) -> Result<String, String> {
     let seed =
         std::env::var("MIDSESSION_SIM_SEED").ok().map_or_else(|| crate::load::now_ms() as u64, |s| s.parse().unwrap());
     println!("MIDSESSION_SIM_SEED={seed}");
@@ -26,7 +29,10 @@ fn kills(cycles: u64, defect: Option<&str>) -> Result<String, String> {
     let data = folder.path().join("data");
     let load = Arc::new(Load::default());
     let mut in_flight = 0;
-    for cycle in 0..cycles {
+    let mut cycles = 0;
+    while length.goes_on(cycles) {
+        let cycle = cycles;
+        cycles += 1;
         let server = Server::start(&data, defect);
         let listeners: Vec<_> =
             (0..WATCHED).map(|number| listen(&load, &server.collector, visitor_id(number), cycle)).collect();
@@ -55,6 +61,27 @@ fn kills(cycles: u64, defect: Option<&str>) -> Result<String, String> {
     let acked = held(&data, &server, &load)?;
     server.kill();
     Ok(format!("{cycles} kills, {in_flight} requests in flight at them, {acked}"))
+}
+
+/// The server has seen nothing of itself that must not be.
+fn no_violations(admin: &str) -> Result<(), String> {
+    let token = format!("Bearer {ADMIN_TOKEN}");
+    // Counters are moved on now and then.
+    for _ in 0..50 {
+        let mut http = Connection::open(admin).map_err(|error| error.to_string())?;
+        let answer = http.ask("GET", "/metrics", &[("authorization", &token)], "");
+        let (_, text) = answer.map_err(|error| error.to_string())?;
+        let rows: Vec<_> =
+            text.lines().filter(|line| line.starts_with("midsession_invariant_violations_total{")).collect();
+        if let Some(row) = rows.iter().find(|row| !row.ends_with(" 0")) {
+            return Err(format!("the server saw itself: {row}"));
+        }
+        if rows.len() == Invariant::ALL.len() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Err("the violations of invariants are not among the metrics".into())
 }
 
 /// Everything, once all is quiet.
@@ -93,6 +120,7 @@ fn held(data: &Path, server: &Server, load: &Arc<Load>) -> Result<String, String
     }
     let served = verify::decisions(data, &journal)?;
     let compared = features(&server.admin, &oracle)?;
+    no_violations(&server.admin)?;
     if served == 0 || journal.painted.is_empty() {
         return Err(format!("nothing was decided: {served} served, {} painted", journal.painted.len()));
     }
@@ -111,13 +139,9 @@ fn held(data: &Path, server: &Server, load: &Arc<Load>) -> Result<String, String
     ))
 }
 
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
-}
-
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_happens_twice() {
-    let outcome = kills(number("MIDSESSION_KILL_CYCLES", 50), None);
+    let outcome = kills(Length::of("MIDSESSION_KILL_CYCLES", 50).at_least(5), None);
     println!("kill -9: {}", outcome.unwrap_or_else(|cause| panic!("{cause}")));
 }
 
@@ -128,14 +152,15 @@ fn named(cause: &str, what: &str) {
 
 #[test]
 fn without_the_duplicate_filter_it_is_noticed() {
-    let cause = kills(2, Some("dedupe_off")).expect_err("the missing duplicate filter was not noticed");
+    let cause = kills(Length::just(2), Some("dedupe_off")).expect_err("the missing duplicate filter was not noticed");
     println!("kill -9: dedupe off: {}", cause.lines().next().unwrap_or_default());
     named(&cause, "repeats count");
 }
 
 #[test]
 fn without_the_silent_replay_it_is_noticed() {
-    let cause = kills(2, Some("replay_aloud")).expect_err("the replay that is not silent was not noticed");
+    let cause =
+        kills(Length::just(2), Some("replay_aloud")).expect_err("the replay that is not silent was not noticed");
     println!("kill -9: silent replay removed: {}", cause.lines().next().unwrap_or_default());
     named(&cause, "stands twice in the log");
 }

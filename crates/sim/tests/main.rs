@@ -2,11 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod context;
+mod defects;
+mod failpoints;
 mod features;
 mod http;
 mod identity;
 mod journal;
 mod kill;
+mod length;
 mod load;
 mod merges;
 mod privacy;

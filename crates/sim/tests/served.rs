@@ -5,6 +5,7 @@
 //! everybody is asked once more, and recomputed from a file of the events as they were sent.
 
 use crate::http::Connection;
+use crate::length::Length;
 use crate::load::{Load, Running, VISITORS, visitor_id};
 use crate::server::{ADMIN_TOKEN, Server};
 use midsession_sim::rng::Rng;
@@ -25,13 +26,13 @@ fn values_of(answer: &Value) -> u64 {
 
 /// Asks for the features of visitors, users and sessions until enough values have been served; the answers as they
 /// came.
-fn read(admin: &str, seed: u64, served: &AtomicU64, enough: u64) -> Vec<Value> {
+fn read(admin: &str, seed: u64, served: &AtomicU64, enough: Length) -> Vec<Value> {
     let mut rng = Rng::new(seed);
     let mut http = Connection::open(admin).unwrap();
     let token = format!("Bearer {ADMIN_TOKEN}");
     let headers = [("authorization", token.as_str())];
     let (mut answers, mut sessions): (Vec<Value>, Vec<String>) = (Vec::new(), Vec::new());
-    while served.load(Ordering::Relaxed) < enough {
+    while enough.goes_on(served.load(Ordering::Relaxed)) {
         if sessions.is_empty() || rng.chance(1) {
             let list = http.json("/v1/sessions?limit=200", &headers).unwrap().unwrap();
             let list = list["sessions"].as_array().unwrap();
@@ -56,7 +57,7 @@ fn read(admin: &str, seed: u64, served: &AtomicU64, enough: u64) -> Vec<Value> {
 }
 
 /// A live run of so many values; the answers, in a file beside the folder.
-fn serve(data: &Path, values: u64) -> Vec<Value> {
+fn serve(data: &Path, values: Length) -> Vec<Value> {
     let seed =
         std::env::var("MIDSESSION_SIM_SEED").ok().map_or_else(|| crate::load::now_ms() as u64, |s| s.parse().unwrap());
     println!("MIDSESSION_SIM_SEED={seed}");
@@ -117,7 +118,7 @@ fn recomputed(data: &Path, answers: &[Value], defect: Option<&str>) -> Result<u6
 
 #[test]
 fn what_was_served_is_recomputed() {
-    let values = std::env::var("MIDSESSION_SERVED_VALUES").ok().map_or(VALUES, |text| text.parse().unwrap());
+    let values = Length::of("MIDSESSION_SERVED_VALUES", VALUES).at_least(VALUES);
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let answers = serve(&data, values);
@@ -128,7 +129,7 @@ fn what_was_served_is_recomputed() {
         answers.len(),
         places.len()
     );
-    assert!(compared >= values, "{compared}");
+    assert!(!values.goes_on(compared), "{compared}");
     // A record from later leaks in: the comparison must not let it pass.
     let leaked = recomputed(&data, &answers, Some("history_leaks")).expect_err("the leak was not noticed");
     println!("with a record from later: {}", leaked.chars().take(200).collect::<String>());

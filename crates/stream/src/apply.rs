@@ -126,6 +126,7 @@ impl Stream {
         if milestone || now_ms.saturating_sub(session.emitted_at_ms) >= config.cadence_ms {
             emit(session, currencies, now_ms, out);
         }
+        self.watch_session(index, session_id, event);
         self.react(index, event, time_ms, out);
         self.ask_rules(index, session_id, event, definitions, out);
         self.arm(index);

@@ -1,5 +1,6 @@
 //! What happened in a partition so far, counted.
 
+use midsession_machine::Violations;
 use serde::{Deserialize, Serialize};
 
 /// What happened so far, counted. On time + late + too late + duplicates + forwarded + keyless + refused =
@@ -59,6 +60,9 @@ pub struct Counters {
     pub devices_dropped: u64,
     /// Merges undone.
     pub unmerged: u64,
+    /// What the machine saw of itself that must not be, since the start.
+    #[serde(skip)]
+    pub violations: Violations,
 }
 
 impl Counters {
@@ -91,6 +95,7 @@ impl Counters {
             lifetimes_dropped: self.lifetimes_dropped + other.lifetimes_dropped,
             devices_dropped: self.devices_dropped + other.devices_dropped,
             unmerged: self.unmerged + other.unmerged,
+            violations: self.violations.plus(&other.violations),
         }
     }
 

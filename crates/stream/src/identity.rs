@@ -6,10 +6,10 @@ use crate::shopper::{Attachment, Shopper, Shown};
 use crate::stream::Stream;
 use midsession_event::{
     CarriedCandidate, CarriedFact, CarriedSession, CarriedShown, Event, EventName, Handoff, Identity, OutputId, Place,
-    SessionState, ShopperId, UserId, VisitorId,
+    SessionId, SessionState, ShopperId, UserId, VisitorId,
 };
 use midsession_machine::partial::Life;
-use midsession_machine::{Candidate, Cart, Earliest, Effect, Fact, FactKind, Session};
+use midsession_machine::{Candidate, Cart, Earliest, Effect, Fact, FactKind, Invariant, Session};
 
 impl Stream {
     /// The user whose home this event belongs to; `None` while it stays with the visitor here. At a login the
@@ -220,9 +220,16 @@ impl Stream {
         let mut numbers = Vec::with_capacity(handoff.sessions.len());
         let mut renamed = Vec::new();
         for carried in &handoff.sessions {
+            let session = session_of(carried, shopper.last_session + 1, &handoff);
+            if let Some(known) = known_as(shopper, session.id) {
+                // It was opened again by the same event, which the duplicate filter had no room to remember.
+                self.watch.saw(Invariant::Sessions);
+                take_in(known, &session);
+                numbers.push(known.number);
+                continue;
+            }
             shopper.last_session += 1;
             numbers.push(shopper.last_session);
-            let session = session_of(carried, shopper.last_session, &handoff);
             if !session.is_live() && session.user != carried.update.user_id {
                 renamed.push(session.number);
             }
@@ -313,6 +320,32 @@ pub(crate) struct Leaving {
     pub(crate) returns: bool,
     /// Stamp of the last own event, and the silences told since. ms.
     pub(crate) heard: (i64, i64),
+}
+
+/// The session of this id, or the one that it has been merged into.
+fn known_as(shopper: &mut Shopper, id: SessionId) -> Option<&mut Session> {
+    let mut position = shopper.sessions.iter().position(|session| session.id == id)?;
+    for _ in 0..shopper.sessions.len() {
+        let Some(into) = shopper.sessions[position].merged_into else { break };
+        position = shopper.sessions.iter().position(|session| session.id == into)?;
+    }
+    shopper.sessions.get_mut(position)
+}
+
+/// What was counted in a session again.
+fn take_in(session: &mut Session, again: &Session) {
+    session.version = session.version.max(again.version);
+    session.started_at_ms = session.started_at_ms.min(again.started_at_ms);
+    session.ended_at_ms = session.ended_at_ms.max(again.ended_at_ms);
+    session.events += again.events;
+    session.page_views += again.page_views;
+    session.product_views += again.product_views;
+    session.add_to_carts += again.add_to_carts;
+    session.checkout_step = session.checkout_step.max(again.checkout_step);
+    session.orders += again.orders;
+    session.revenue += again.revenue;
+    session.bot |= again.bot;
+    session.consent = session.consent.and(again.consent);
 }
 
 /// A candidate on its way.

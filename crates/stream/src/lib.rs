@@ -21,6 +21,7 @@ mod sweep;
 mod timers;
 mod unmerge;
 mod warm;
+mod watch;
 
 pub use config::{Config, Defect};
 pub use counters::Counters;

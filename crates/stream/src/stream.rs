@@ -9,6 +9,7 @@ use crate::slots::Slots;
 use crate::snapshot::Snapshot;
 use crate::sweep::Sweep;
 use crate::unmerge::Unmerged;
+use crate::watch::Watch;
 use crate::{Config, Defect};
 use midsession_event::{
     DecisionId, Event, EventName, Forward, OutputId, PartitionId, Record, SessionId, ShopperId, Str, UserId,
@@ -38,6 +39,7 @@ pub struct Stream {
     pub(crate) unmerged: Unmerged,
     pub(crate) counters: Counters,
     pub(crate) tally: Tally,
+    pub(crate) watch: Watch,
     /// Place and `now` of the record at hand.
     pub(crate) offset: i64,
     pub(crate) now_ms: i64,
@@ -84,6 +86,7 @@ impl Stream {
             unmerged: Unmerged::default(),
             counters: Counters::default(),
             tally: Tally::default(),
+            watch: Watch::default(),
             offset: -1,
             now_ms: i64::MIN,
             ordinal: 0,
@@ -102,6 +105,8 @@ impl Stream {
         definitions: &D,
         out: &mut Vec<Effect>,
     ) -> Option<Seam> {
+        self.watch_place(offset, stamp_ms);
+        let effects_before = out.len();
         self.offset = offset;
         self.ordinal = 0;
         self.fire_due(stamp_ms, definitions, out);
@@ -147,6 +152,7 @@ impl Stream {
             }
         };
         self.sweep_some();
+        self.watch_effects(out.get(effects_before..).unwrap_or_default());
         seam
     }
 
@@ -168,7 +174,12 @@ impl Stream {
     /// What happened so far.
     pub fn counters(&self) -> Counters {
         let Partials { fields, lifetimes } = &self.partials;
-        Counters { fields_dropped: fields.dropped(), lifetimes_dropped: lifetimes.dropped(), ..self.counters }
+        Counters {
+            fields_dropped: fields.dropped(),
+            lifetimes_dropped: lifetimes.dropped(),
+            violations: self.violations(),
+            ..self.counters
+        }
     }
 
     /// Sessions at home here, by state.
@@ -262,6 +273,11 @@ impl Stream {
             + self.visitors.heap_bytes()
             + self.sessions.capacity() * (size_of::<(SessionId, u32)>() + 1)
             + self.timers.len() * 24
+    }
+
+    /// Timers armed, those that were moved since among them.
+    pub fn timers(&self) -> usize {
+        self.timers.len()
     }
 
     /// Shoppers at home here.

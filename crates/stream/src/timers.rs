@@ -6,6 +6,10 @@ use crate::stream::Stream;
 use midsession_event::SessionState;
 use midsession_machine::{Definitions, Effect};
 
+/// Timers of shoppers who were armed again or forgotten since are left until they come up; when there are more of them
+/// than these and than shoppers, they go.
+const STALE_FROM: usize = 1024;
+
 impl Stream {
     /// Fires all timers due by `stamp_ms`, each at its own deadline.
     pub(crate) fn fire_due<D: Definitions>(&mut self, stamp_ms: i64, definitions: &D, out: &mut Vec<Effect>) {
@@ -107,6 +111,10 @@ impl Stream {
         if shopper.armed_ms.is_none_or(|armed_ms| next_ms < armed_ms) {
             shopper.armed_ms = Some(next_ms);
             timers.arm(next_ms, index);
+            if timers.len() > STALE_FROM + 2 * shoppers.taken() {
+                let armed = |index: u32| shoppers[index as usize].as_ref().and_then(|shopper| shopper.armed_ms);
+                timers.retain(|deadline_ms, index| armed(*index) == Some(deadline_ms));
+            }
         }
     }
 }

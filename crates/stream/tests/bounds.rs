@@ -97,3 +97,41 @@ fn passers_by_do_not_come_faster_than_they_are_forgotten() {
     let day_ago = ShopperId::Visitor(format!("v{}", 11 * DAY + 1).as_str().into());
     assert!(stream.view(&day_ago, stream.as_of().1).is_some(), "within the longest window everybody is known");
 }
+
+/// New visitors, far more than there is room for, for so long that the first timers have come up: what is left behind of
+/// those who were forgotten does not add up.
+#[test]
+fn who_is_forgotten_leaves_nothing_behind() {
+    let config = Config { shoppers_max: 200, ..Config::default() };
+    let mut stream = Stream::new(PartitionId(0), config);
+    let (mut out, mut early) = (Vec::new(), 0);
+    for number in 0..200_000 {
+        let at_ms = 1_700_000_000_000 + number * 12;
+        let mut event = Event::new("shop".into(), format!("e{number}").into(), EventName::ProductView, at_ms);
+        event.visitor_id = Some(format!("v{number}").into());
+        event.tracker_session_id = Some(format!("t{number}").into());
+        event.products = vec![Product { id: format!("p{number}").into(), ..Product::default() }];
+        stream.on_record(number, at_ms, Record::Event(Box::new(event)), &Nothing, &mut out);
+        out.clear();
+        if number == 10_000 {
+            early = stream.heap_bytes();
+        }
+    }
+    assert!(stream.heap_bytes() < early * 11 / 10, "{} bytes, {early} early on", stream.heap_bytes());
+    assert_eq!(stream.violations().total(), 0);
+}
+
+/// One shopper who never stops: what they armed before does not add up.
+#[test]
+fn timers_that_were_moved_do_not_add_up() {
+    let mut stream = Stream::new(PartitionId(0), Config::default());
+    let mut out = Vec::new();
+    for number in 0..20_000_i64 {
+        let at_ms = 1_700_000_000_000 + number * 143;
+        let mut event = Event::new("shop".into(), format!("e{number}").into(), EventName::PageView, at_ms);
+        event.visitor_id = Some(format!("v{}", number % 7).into());
+        stream.on_record(number, at_ms, Record::Event(Box::new(event)), &Nothing, &mut out);
+        out.clear();
+    }
+    assert!(stream.timers() <= 1_024 + 3 * 7, "{} timers of 7 shoppers", stream.timers());
+}

@@ -255,6 +255,7 @@ impl<D: Definitions> Owner<D> {
         entries.clear();
         self.entries = entries;
         let slot = &mut self.slots[index];
+        slot.tell_violations();
         let moved = slot.next > slot.aloud_from || !slot.resumed;
         if self.around.log.extent(Topic::Behavior, partition)?.end > slot.next {
             slot.behind = true;

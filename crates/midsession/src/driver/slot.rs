@@ -2,6 +2,7 @@
 
 use super::state::Walk;
 use midsession_event::PartitionId;
+use midsession_machine::{Invariant, Violations};
 use midsession_stream::{Config, Stream};
 
 /// A partition's place in its log.
@@ -36,6 +37,8 @@ pub(super) struct Slot {
     pub(super) tick_under_way: bool,
     /// When the last tick was appended. Epoch ms.
     pub(super) ticked_at_ms: i64,
+    /// What the machine saw of itself that must not be, as far as it has been told.
+    pub(super) violations: Violations,
 }
 
 impl Slot {
@@ -56,6 +59,20 @@ impl Slot {
             resumed: false,
             tick_under_way: false,
             ticked_at_ms: i64::MIN,
+            violations: Violations::default(),
+        }
+    }
+
+    /// Says what must never happen and did, a slice's at once.
+    pub(super) fn tell_violations(&mut self) {
+        let found = self.stream.violations();
+        let before = std::mem::replace(&mut self.violations, found);
+        if found == before {
+            return;
+        }
+        for invariant in Invariant::ALL.into_iter().filter(|one| found.of(*one) > before.of(*one)) {
+            let (partition, id, words) = (self.stream.partition().0, invariant.id(), invariant.words());
+            tracing::error!(partition, next = self.next, invariant = id, "does not hold: {words}; please report this");
         }
     }
 
