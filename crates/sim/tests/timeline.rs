@@ -126,6 +126,8 @@ fn a_timeline_shows_the_seam_of_a_login_and_what_each_event_changed() {
     shop.send("w1", "v4", begin, json!({"name": "page_view"}));
     shop.send("w2", "v4", begin + 1, json!({"name": "login", "user_id": "u2"}));
     shop.send("w3", "v4", begin + 2, json!({"name": "search", "query": "red"}));
+    // The search has come home: the order of two partitions is that of their stamps.
+    shop.timeline("v4", 4);
     let bearer = format!("Bearer {ADMIN_TOKEN}");
     let body = json!({"visitor_id": "v4", "user_id": "u2"}).to_string();
     let path = "/v1/identity/unmerge";

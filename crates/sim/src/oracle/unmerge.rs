@@ -113,10 +113,10 @@ impl Oracle {
             person.home = partition;
             person.welcome_back(user, left, &mut self.order, &self.rules);
         }
-        let open = self.user_of(visitor).map(ToString::to_string);
-        if let Some(user) = open
-            && let Some(moved) = self.people.remove(&key)
-        {
+        // On to whom they are taken for now. Where decisions are not followed, nobody here knows which caps count: then it may
+        // be nothing but those, though nothing is known of the visitor.
+        if let Some(user) = self.user_of(visitor).map(ToString::to_string) {
+            let moved = self.people.remove(&key).unwrap_or_default();
             self.flights.insert((partition, offset), Flight { user, act: None, moved: Some(moved) });
         }
         Ok(())
