@@ -2,6 +2,7 @@
 
 use crate::Defect;
 use crate::apply::{currency_number, emit, is_reaction};
+use crate::sessions::add_counts;
 use crate::shopper::{Attachment, Shopper, Shown};
 use crate::stream::Stream;
 use midsession_event::{
@@ -334,17 +335,8 @@ fn known_as(shopper: &mut Shopper, id: SessionId) -> Option<&mut Session> {
 
 /// What was counted in a session again.
 fn take_in(session: &mut Session, again: &Session) {
-    session.version = session.version.max(again.version);
-    session.started_at_ms = session.started_at_ms.min(again.started_at_ms);
+    add_counts(session, again);
     session.ended_at_ms = session.ended_at_ms.max(again.ended_at_ms);
-    session.events += again.events;
-    session.page_views += again.page_views;
-    session.product_views += again.product_views;
-    session.add_to_carts += again.add_to_carts;
-    session.checkout_step = session.checkout_step.max(again.checkout_step);
-    session.orders += again.orders;
-    session.revenue += again.revenue;
-    session.bot |= again.bot;
     session.consent = session.consent.and(again.consent);
 }
 

@@ -121,26 +121,17 @@ impl Stream {
         shopper.caps.iter_mut().filter(|cap| cap.session_id == lost.id).for_each(|cap| cap.session_id = merged_into);
         shopper.shown.iter_mut().filter(|shown| shown.session_id == lost.id).for_each(|s| s.session_id = merged_into);
         let session = &mut shopper.sessions[kept];
-        session.version = session.version.max(lost.version);
-        session.started_at_ms = session.started_at_ms.min(lost.started_at_ms);
+        add_counts(session, &lost);
         if lost.ended_at_ms > session.ended_at_ms {
             session.ended_at_ms = lost.ended_at_ms;
             session.consent = lost.consent;
             session.state = lost.state;
         }
-        session.events += lost.events;
-        session.page_views += lost.page_views;
-        session.product_views += lost.product_views;
-        session.add_to_carts += lost.add_to_carts;
-        session.checkout_step = session.checkout_step.max(lost.checkout_step);
-        session.orders += lost.orders;
-        session.revenue += lost.revenue;
         if is_paid_in_two(&shopper.facts, session.number) {
             session.revenue = f64::NAN;
         }
         session.last_stamp_ms = session.last_stamp_ms.max(lost.last_stamp_ms);
         session.cart_version += lost.cart_version;
-        session.bot |= lost.bot;
         session.user = session.user.take().or(lost.user);
         if session.tracker_session_id.is_none()
             && let Some(tracker) = lost.tracker_session_id
@@ -161,6 +152,20 @@ impl Stream {
         emit(session, currencies, now_ms, out);
         kept
     }
+}
+
+/// Takes what another session counted into this one.
+pub(crate) fn add_counts(session: &mut Session, other: &Session) {
+    session.version = session.version.max(other.version);
+    session.started_at_ms = session.started_at_ms.min(other.started_at_ms);
+    session.events += other.events;
+    session.page_views += other.page_views;
+    session.product_views += other.product_views;
+    session.add_to_carts += other.add_to_carts;
+    session.checkout_step = session.checkout_step.max(other.checkout_step);
+    session.orders += other.orders;
+    session.revenue += other.revenue;
+    session.bot |= other.bot;
 }
 
 /// Whether a logout is among a session's events.

@@ -24,7 +24,7 @@ pub struct SnapshotRule {
     pub bytes: u64,
     /// After this long, whatever little has come. ms.
     pub every_ms: i64,
-    /// Written at once, between two slices of records: about a millisecond's work.
+    /// Written at once, between two slices of records.
     pub piece_bytes: usize,
 }
 
