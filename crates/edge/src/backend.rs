@@ -16,8 +16,8 @@ use tokio::sync::broadcast;
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Everything the listeners read through.
-pub trait Backend: Reads + Console + Interventions + Identities + Context + Shop {}
-impl<T: Reads + Console + Interventions + Identities + Context + Shop> Backend for T {}
+pub trait Backend: Reads + Console + Interventions + Identities + Define + Context + Shop {}
+impl<T: Reads + Console + Interventions + Identities + Define + Context + Shop> Backend for T {}
 
 /// Online features, as of now.
 pub trait Reads: Send + Sync + 'static {
@@ -240,6 +240,49 @@ pub struct UnmergeAsk {
     /// Why; it is kept as evidence.
     #[serde(default)]
     pub reason: Option<Str>,
+}
+
+/// Feature definitions that change while the server runs. An answer comes when a change is durable in every partition.
+pub trait Define: Send + Sync + 'static {
+    /// `{revision, definitions: [{kind, name, version, state, served, looks_back, since_ms, whole_at_ms,
+    /// put_at_ms, text, backfill?}]}`; of one name, or of
+    /// all.
+    fn definitions(&self, name: Option<Str>) -> Answer<'_, Result<Value, Refusal>>;
+
+    /// Puts the features of a file: new names are live at once, changed ones wait beside the live ones.
+    fn put_definitions(&self, file: WrittenFile) -> Answer<'_, Result<Value, Undefined>>;
+
+    /// A version that waits is the live one from now on: the newest, unless one is named.
+    fn promote_definition(&self, name: Str, version: Option<i64>) -> Answer<'_, Result<Value, Undefined>>;
+
+    /// A version ends, or all of them.
+    fn remove_definition(&self, name: Str, version: Option<i64>) -> Answer<'_, Result<Value, Undefined>>;
+}
+
+/// A file of definitions as it was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenFile {
+    /// What messages call it.
+    pub name: Str,
+    /// TOML.
+    pub text: String,
+    /// The one feature that is to stand in it.
+    pub only: Option<Str>,
+}
+
+/// Why no definition was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undefined {
+    /// It can't be done now, or not at all.
+    Refused(Refusal),
+    /// What it would come to has mistakes.
+    Mistakes(Vec<midsession_feature::Diagnostic>),
+}
+
+impl From<Refusal> for Undefined {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
 }
 
 /// The tables that events are joined with on their way to the log.

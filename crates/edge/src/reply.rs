@@ -44,7 +44,16 @@ pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
 
 /// `application/problem+json` (RFC 9457) with a stable code.
 pub(crate) fn problem(status: StatusCode, code: &str, title: &str) -> Response {
-    let value = serde_json::json!({ "type": "about:blank", "status": status.as_u16(), "code": code, "title": title });
+    problem_with(status, code, title, &serde_json::Value::Null)
+}
+
+/// Likewise, with more fields.
+pub(crate) fn problem_with(status: StatusCode, code: &str, title: &str, more: &serde_json::Value) -> Response {
+    let mut value =
+        serde_json::json!({ "type": "about:blank", "status": status.as_u16(), "code": code, "title": title });
+    for (name, field) in more.as_object().into_iter().flatten() {
+        value[name] = field.clone();
+    }
     let mut response = with_type(status, "application/problem+json", Bytes::from(value.to_string()));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response

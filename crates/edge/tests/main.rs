@@ -2,6 +2,7 @@
 
 mod admin;
 mod context;
+mod definitions;
 mod framing;
 mod identity;
 mod ingest;

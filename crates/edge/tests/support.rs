@@ -11,6 +11,7 @@ use midsession_collect::context::RowLimits;
 use midsession_collect::{Collector, ConsentMode, PersonalRule, Schemas, Settings, Source};
 use midsession_edge::*;
 use midsession_event::{ContextKind, EnrichmentMiss, Event, PartitionId, Record, Str, Topic};
+use midsession_feature::Diagnostic;
 use midsession_observe::Observe;
 use midsession_ports::{
     Append, Done, Entry, Extent, Locked, Log, LogError, Opened, Position, Receipt, Seal, Unit, Vault, VaultError, Wake,
@@ -123,7 +124,7 @@ impl Rows {
 pub const FEATURES: [&str; 3] = ["product_view_count_5m", "avg_viewed_price_1h", "top_category_24h"];
 
 fn served(name: &str, value: FeatureValue) -> Served {
-    Served { name: name.into(), value, expires_at_ms: None }
+    Served { name: name.into(), value, expires_at_ms: None, since_ms: None }
 }
 
 impl Reads for Rows {
@@ -272,6 +273,33 @@ impl Identities for Rows {
     }
     fn unmerge(&self, ask: UnmergeAsk) -> Answer<'_, Result<Value, Refusal>> {
         Box::pin(async move { Ok(json!({ "asked": format!("{ask:?}") })) })
+    }
+}
+
+impl Define for Rows {
+    fn definitions(&self, name: Option<Str>) -> Answer<'_, Result<Value, Refusal>> {
+        Box::pin(async move { Ok(json!({ "revision": 3, "of": name })) })
+    }
+    fn put_definitions(&self, file: WrittenFile) -> Answer<'_, Result<Value, Undefined>> {
+        Box::pin(async move {
+            let mistake = Diagnostic {
+                file: file.name.to_string(),
+                line: 3,
+                column: 8,
+                message: "there is no fold `conut`".into(),
+                hint: Some("did you mean `count`?".into()),
+            };
+            if file.text.contains("conut") {
+                return Err(Undefined::Mistakes(vec![mistake]));
+            }
+            Ok(json!({ "revision": 4, "only": file.only }))
+        })
+    }
+    fn promote_definition(&self, name: Str, version: Option<i64>) -> Answer<'_, Result<Value, Undefined>> {
+        Box::pin(async move { Ok(json!({ "name": name, "version": version })) })
+    }
+    fn remove_definition(&self, name: Str, _: Option<i64>) -> Answer<'_, Result<Value, Undefined>> {
+        Box::pin(async move { Err(Refusal::new(404, "definition_unknown", format!("no feature `{name}`")).into()) })
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::datum::{self, Datum};
 use crate::{
-    Context, Decision, Definition, EnrichmentMiss, Event, Evidence, Forward, Handoff, Identity, Personal, Reaction,
-    Recall, Record, Reject, SessionUpdate, Tick, Told, Unmerge,
+    Context, Decision, Definition, DefinitionChange, EnrichmentMiss, Event, Evidence, Filled, Forward, Handoff,
+    Identity, Personal, Reaction, Recall, Record, Reject, SessionUpdate, Tick, Told, Unmerge,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -185,6 +185,8 @@ schemas! {
     20 "behavior-unmerge" 1 "unmerge.avsc";
     21 "behavior-recall" 1 "recall.avsc";
     22 "identity" 1 "identity.avsc";
+    23 "behavior-definition" 1 "change.avsc";
+    24 "behavior-filled" 1 "filled.avsc";
 }
 
 types! {
@@ -205,6 +207,8 @@ types! {
     Unmerge = by_name 20;
     Recall = by_name 21;
     Identity = by_name 22;
+    DefinitionChange = by_name 23;
+    Filled = by_name 24;
 }
 
 /// The schema behind an id.
@@ -256,6 +260,8 @@ impl Record {
             Self::Told(told) => encode(told.as_ref()),
             Self::Unmerge(unmerge) => encode(unmerge.as_ref()),
             Self::Recall(recall) => encode(recall.as_ref()),
+            Self::Definition(change) => encode(change.as_ref()),
+            Self::Filled(filled) => encode(filled.as_ref()),
         }
     }
 
@@ -278,6 +284,10 @@ impl Record {
             Ok(Self::Unmerge(Box::new(Unmerge::read_datum(schema, datum)?)))
         } else if Recall::is_of(schema) {
             Ok(Self::Recall(Box::new(Recall::read_datum(schema, datum)?)))
+        } else if DefinitionChange::is_of(schema) {
+            Ok(Self::Definition(Box::new(DefinitionChange::read_datum(schema, datum)?)))
+        } else if Filled::is_of(schema) {
+            Ok(Self::Filled(Box::new(Filled::read_datum(schema, datum)?)))
         } else {
             Err(CodecError::WrongSchema { expected: "behavior", found: schema.subject })
         }

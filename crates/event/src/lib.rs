@@ -2,6 +2,7 @@
 //!
 //! Everything that crosses a room crosses as one of these types. Nothing here reads a clock, a file or a socket.
 
+mod change;
 mod codec;
 mod context;
 mod datum;
@@ -14,6 +15,7 @@ mod topic;
 mod trust;
 mod update;
 
+pub use change::{DefinitionChange, DefinitionEdit, EditKind, Filled, FilledEvent, FilledFact};
 pub use codec::{CodecError, SCHEMAS, Schema, SchemaId, Schematic, decode, encode, encode_into, schema_of, to_json};
 pub use context::{Context, ContextKind, EnrichmentMiss, Joined, Values};
 pub use event::{

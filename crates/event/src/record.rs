@@ -1,7 +1,8 @@
 //! The records of the log: all that can move a partition's state, and what is derived from it.
 
 use crate::{
-    DecisionId, Event, EventId, OutputId, Recall, SessionId, ShopperId, SourceId, Str, Told, Unmerge, UserId, VisitorId,
+    DecisionId, DefinitionChange, Event, EventId, Filled, OutputId, Recall, SessionId, ShopperId, SourceId, Str, Told,
+    Unmerge, UserId, VisitorId,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -26,6 +27,10 @@ pub enum Record {
     Unmerge(Box<Unmerge>),
     /// The visitor's partition asks for what came of that.
     Recall(Box<Recall>),
+    /// The definitions in force change: the same in every partition.
+    Definition(Box<DefinitionChange>),
+    /// What the log still had of the past for a definition that can't look back.
+    Filled(Box<Filled>),
 }
 
 /// Time passed.

@@ -79,6 +79,7 @@ impl Shopper {
             currencies: &self.names,
             partials: &self.partials,
             caps: &[],
+            since: &[],
             last_stamp_ms: NOW,
             now_ms: NOW,
         }

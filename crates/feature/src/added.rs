@@ -8,7 +8,7 @@ use crate::fold::{Mergeable, Merged, Options};
 use crate::{FeatureSet, Value};
 use midsession_event::{Event, ShopperId, Str, hash64};
 use midsession_machine::partial::{FieldWindow, Partial, Piece};
-use midsession_machine::{Partials, View};
+use midsession_machine::{Partials, View, since_of};
 
 /// The longest text that a field's feature goes by. Bytes.
 const ID_BYTES_MAX: usize = 512;
@@ -71,6 +71,8 @@ pub struct Served {
     pub value: Value,
     /// When it is gone if nothing happens until then. Epoch ms.
     pub expires_at_ms: Option<i64>,
+    /// It counts since then only, which is not all of its window. Epoch ms.
+    pub since_ms: Option<i64>,
 }
 
 /// The accumulator of a lifetime.
@@ -90,7 +92,7 @@ pub(crate) fn of_field(
     let entries = lengths()
         .enumerate()
         .map(|(window, (label, _))| FieldEntry {
-            name: format!("{}_{label}", definition.name.get_ref()).into(),
+            name: format!("{}_{label}", definition.served_name()).into(),
             doc: definition.doc.clone(),
             accumulator: 0,
             window,
@@ -138,6 +140,11 @@ fn accumulator(parts: &Parts<'_>, whose: &str, key: Option<&Program>, windows: V
 }
 
 impl Accumulator {
+    /// The length of one of its windows. ms.
+    pub(crate) fn window_ms(&self, window: usize) -> i64 {
+        self.windows.get(window).map_or(0, |window| window.length_ms)
+    }
+
     pub(crate) fn is_lifetime(&self) -> bool {
         self.key.is_none()
     }
@@ -277,6 +284,7 @@ impl FeatureSet {
         parts: impl IntoIterator<Item = (usize, Partial)>,
         names: &[Str],
         now_ms: i64,
+        since: &[(u32, i64)],
     ) -> Option<Vec<Served>> {
         let mut whole: Vec<Option<Partial>> = self.field_entries(key).map(|_| None).collect();
         for (number, partial) in parts {
@@ -295,9 +303,10 @@ impl FeatureSet {
             let Some(accumulator) = self.accumulators.get(entry.accumulator as usize).filter(|_| wanted) else {
                 continue;
             };
-            let span_ms = accumulator.windows.get(entry.window).map_or(0, |window| window.length_ms);
+            let span_ms = accumulator.window_ms(entry.window);
             let value = accumulator.value(partial.as_ref(), now_ms, span_ms);
-            values.extend(value.map(|value| Served { name: entry.name.clone(), value, expires_at_ms: None }));
+            let since_ms = since_of(since, accumulator.slot).filter(|since_ms| *since_ms > now_ms - span_ms);
+            values.extend(value.map(|value| Served { name: entry.name.clone(), value, expires_at_ms: None, since_ms }));
         }
         Some(values)
     }

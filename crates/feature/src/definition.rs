@@ -1,6 +1,7 @@
 //! Definitions as they stand in a file: `[[feature]]` tables and `[served]`, read with their places.
 
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use toml::Spanned;
 
@@ -48,6 +49,19 @@ pub struct Definition {
     pub hidden: bool,
     /// What it means, for people.
     pub doc: Option<String>,
+    /// It waits beside the live one: the number that is added to its name.
+    #[serde(skip)]
+    pub version: Option<i64>,
+}
+
+impl Definition {
+    /// What it answers to; windows are added as suffixes.
+    pub(crate) fn served_name(&self) -> Cow<'_, str> {
+        match self.version {
+            Some(version) => format!("{}@{version}", self.name.get_ref()).into(),
+            None => self.name.get_ref().into(),
+        }
+    }
 }
 
 /// One key or several.

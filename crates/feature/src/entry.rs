@@ -2,7 +2,7 @@
 
 use crate::Value;
 use crate::expr::{Program, Type};
-use crate::filter::{KINDS, Take};
+use crate::filter::{DERIVED, KINDS, Take};
 use crate::fold::{Options, Row};
 use crate::session::BuiltIn;
 use midsession_event::Str;
@@ -105,6 +105,14 @@ pub(crate) struct Feature {
     /// What keeps it alive, if not what it takes.
     pub alive: Option<Box<Takes>>,
     pub visit: Option<u32>,
+}
+
+impl Feature {
+    /// The slots of derived facts that it takes, by the first and the second condition.
+    pub(crate) fn derived_slots(&self) -> [Option<u32>; 2] {
+        let slot = |takes: &Takes| takes[DERIVED].as_ref().map(|take| take.slot);
+        [slot(&self.takes), self.seconds.as_ref().and_then(|seconds| slot(seconds))]
+    }
 }
 
 /// The features of one key, laid out for reading all at once.

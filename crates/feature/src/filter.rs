@@ -10,7 +10,7 @@ use midsession_machine::{Derived, Fact, FactKind, Names};
 pub(crate) const KINDS: usize = EventName::NATIVE.len() + 3;
 const _: () = assert!(KINDS <= u32::BITS as usize, "`Feature::kinds` has a bit for each");
 const CART: usize = EventName::NATIVE.len();
-const DERIVED: usize = CART + 1;
+pub(crate) const DERIVED: usize = CART + 1;
 const CUSTOM: usize = CART + 2;
 
 /// The place of a kind in the dense order.

@@ -3,11 +3,11 @@
 use crate::added::{Served, lifetime_heard_ms, lifetime_since_ms};
 use crate::entry::{Entry, Feature, Source};
 use crate::expr::{Column, Env, Type};
-use crate::filter::{FactEnv, Of, Take, dense, revenue};
+use crate::filter::{DERIVED, FactEnv, Of, Take, dense, revenue};
 use crate::fold::{Asked, Folding, Item};
 use crate::{FeatureSet, Key, Val, Value};
 use midsession_event::Str;
-use midsession_machine::{Fact, Names, Session, View};
+use midsession_machine::{Fact, Names, Session, View, since_of};
 
 impl FeatureSet {
     /// The value of a name (the window included) for the view's shopper or session at the view's instant.
@@ -59,7 +59,7 @@ impl FeatureSet {
         let shape = &self.features[feature as usize];
         let (facts, number) = reach(view, entry.key, window_ms)?;
         let begins_ms = self.visit_begins_ms(view, shape.visit);
-        let mut running = Running::new(shape);
+        let mut running = Running::new(shape, view);
         for fact in facts.iter().rev().take_while(|fact| fact.time_ms >= begins_ms) {
             let is_taken = shape.kinds >> dense(fact.kind) & 1 == 1;
             if is_taken && number.is_none_or(|number| fact.session == number) {
@@ -123,7 +123,8 @@ impl FeatureSet {
                     }
                 }
             };
-            served.push(Served { name: name.clone(), value, expires_at_ms });
+            let since_ms = self.counts_since_ms(view, entry);
+            served.push(Served { name: name.clone(), value, expires_at_ms, since_ms });
         };
         if names.is_empty() {
             self.for_each(view, key, |entry, value| add(entry, &entry.name, value));
@@ -136,6 +137,24 @@ impl FeatureSet {
             }
         }
         served
+    }
+
+    /// Since when an entry counts, where that is not all that it is over. Epoch ms.
+    fn counts_since_ms(&self, view: &View<'_>, entry: &Entry) -> Option<i64> {
+        if view.since.is_empty() {
+            return None;
+        }
+        if let Source::Worked(program) = &entry.source {
+            let of = program.features().filter_map(|(key, name)| self.entries.get(self.entry(key, name)?.0 as usize));
+            return of.filter_map(|entry| self.counts_since_ms(view, entry)).max();
+        }
+        let since_ms = self.since_ms(view.since, entry)?;
+        let over_ms = match (&entry.source, entry.key) {
+            (Source::Lifetime(_), _) => lifetime_since_ms(view)?,
+            (Source::Feature { span_ms: Some(span_ms), .. }, _) => view.now_ms.saturating_sub(*span_ms),
+            _ => view.session?.started_at_ms,
+        };
+        (since_ms > over_ms).then_some(since_ms)
     }
 
     /// Every entry of a key that is not hidden with its value, absent ones too, in the order of definition.
@@ -162,7 +181,7 @@ impl FeatureSet {
                 let span_ms = self.span_ms(view, shape, span_ms);
                 values[*entry as usize] = match &running[*feature as usize] {
                     Some(running) => running.whole(view, span_ms),
-                    None => Running::new(shape).whole(view, span_ms),
+                    None => Running::new(shape, view).whole(view, span_ms),
                 };
             }
         };
@@ -185,7 +204,7 @@ impl FeatureSet {
                     let is_before =
                         |visit: u32| visits.get(visit as usize).is_some_and(|begins_ms| fact.time_ms < *begins_ms);
                     if !shape.visit.is_some_and(is_before) {
-                        let running = running[*feature as usize].get_or_insert_with(|| Running::new(shape));
+                        let running = running[*feature as usize].get_or_insert_with(|| Running::new(shape, view));
                         running.add(fact, view.names);
                     }
                 }
@@ -286,16 +305,24 @@ struct Running<'s> {
     folding: Folding,
     currency: u8,
     is_mixed: bool,
+    /// What was derived by then does not count, by the first and the second condition. Epoch ms.
+    since_ms: [i64; 2],
 }
 
 impl<'s> Running<'s> {
-    fn new(shape: &'s Feature) -> Self {
-        Self { shape, folding: (shape.row.start)(&shape.options), currency: 0, is_mixed: false }
+    fn new(shape: &'s Feature, view: &View<'_>) -> Self {
+        let since_ms = if view.since.is_empty() {
+            [i64::MIN; 2]
+        } else {
+            shape.derived_slots().map(|slot| slot.and_then(|slot| since_of(view.since, slot)).unwrap_or(i64::MIN))
+        };
+        Self { shape, folding: (shape.row.start)(&shape.options), currency: 0, is_mixed: false, since_ms }
     }
 
     fn add(&mut self, fact: &Fact, names: &Names) {
         let kind = dense(fact.kind);
-        if let Some(take) = &self.shape.takes[kind] {
+        let counts = |since_ms: i64| kind != DERIVED || fact.time_ms > since_ms;
+        if let Some(take) = self.shape.takes[kind].as_ref().filter(|_| counts(self.since_ms[0])) {
             // A further product of an event is no further event.
             let is_further = fact.kind.is_continued() && matches!(take.of, Of::Nothing);
             if let Some(item) = item_of(take, fact, names, false).filter(|_| !is_further) {
@@ -307,8 +334,9 @@ impl<'s> Running<'s> {
             }
         }
         let second = self.shape.seconds.as_ref().and_then(|seconds| seconds[kind].as_ref());
-        if let Some(item) =
-            second.filter(|_| !fact.kind.is_continued()).and_then(|take| item_of(take, fact, names, true))
+        if let Some(item) = second
+            .filter(|_| !fact.kind.is_continued() && counts(self.since_ms[1]))
+            .and_then(|take| item_of(take, fact, names, true))
         {
             self.folding.add(&item);
         }

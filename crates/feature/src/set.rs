@@ -6,6 +6,7 @@ use crate::definition::{Definition, Served};
 use crate::entry::{Entry, Feature, Key, Layout, LookBack, Source, Takes};
 use crate::expr::{Program, Scope, Type};
 use crate::filter::{Asked, Derive, Plan, by_kind, plan};
+use crate::listed::{Listed, Range};
 use crate::served::{self, Manner, Serving, Visit};
 use crate::session::BUILT_INS;
 use crate::{Diagnostic, Document};
@@ -24,6 +25,7 @@ pub struct FeatureSet {
     pub(crate) visits: Vec<Visit>,
     pub(crate) accumulators: Vec<Accumulator>,
     pub(crate) fields: Vec<FieldKey>,
+    pub(crate) made: Vec<Range>,
     by_name: [Map<Str, u32>; 2],
     derives: Vec<Derive>,
 }
@@ -42,6 +44,12 @@ impl FeatureSet {
 
     /// Compiles the definitions of these files (name, text), the profile first, all faults told at once.
     pub fn load(files: &[(&str, &str)]) -> Result<Self, Vec<Diagnostic>> {
+        let (set, found) = Self::load_some(files, None);
+        if found.is_empty() { Ok(set) } else { Err(found) }
+    }
+
+    /// Likewise, without what has faults; `listed`: these definitions in place of those that stand in the files.
+    pub fn load_some(files: &[(&str, &str)], listed: Option<&[Listed]>) -> (Self, Vec<Diagnostic>) {
         let mut set = Self {
             profile: None,
             serving: Serving::default(),
@@ -51,6 +59,7 @@ impl FeatureSet {
             visits: Vec::new(),
             accumulators: Vec::new(),
             fields: Vec::new(),
+            made: Vec::new(),
             by_name: [Map::default(), Map::default()],
             derives: Vec::new(),
         };
@@ -59,6 +68,7 @@ impl FeatureSet {
             set.add_entry(row.name.into(), Key::Session, row.ty, LookBack::Exactly, None, false, source);
         }
         let mut found = Vec::new();
+        let mut manners = Vec::new();
         for (number, (file, text)) in files.iter().enumerate() {
             let mut document = Document::new(file, text);
             let root = document.parse();
@@ -73,11 +83,15 @@ impl FeatureSet {
             if number == 0 {
                 set.profile = root.get("profile").and_then(|name| name.get_ref().as_str()).map(Into::into);
             }
-            for definition in document.tables::<Definition>(&root, "feature") {
-                set.define(&mut document, definition.get_ref(), manner);
+            if listed.is_none() {
+                for definition in document.tables::<Definition>(&root, "feature") {
+                    set.define_one(&mut document, definition.get_ref(), manner);
+                }
             }
+            manners.push((*file, manner));
             found.extend(document.into_found());
         }
+        found.extend(set.define_listed(listed.unwrap_or_default(), &manners));
         for layout in &mut set.layouts {
             layout.windows.sort_by_key(|(window_ms, _)| *window_ms);
         }
@@ -86,7 +100,12 @@ impl FeatureSet {
                 entry.is_hidden = !served.iter().any(|name| name == row.name);
             }
         }
-        if found.is_empty() { Ok(set) } else { Err(found) }
+        (set, found)
+    }
+
+    /// The slots of the facts that it writes.
+    pub(crate) fn derived_slots(&self) -> impl Iterator<Item = u32> {
+        self.derives.iter().map(|derive| derive.slot)
     }
 
     /// The name that the profile gives itself.
@@ -142,12 +161,12 @@ impl FeatureSet {
         }
     }
 
-    fn define(&mut self, document: &mut Document<'_>, definition: &Definition, manner: Manner) {
+    pub(crate) fn define(&mut self, document: &mut Document<'_>, definition: &Definition, manner: Manner) {
         if let Some(written) = &definition.value {
             return self.define_worked(document, definition, written);
         }
         let Some(parts) = parts(document, definition) else { return };
-        let name = definition.name.get_ref();
+        let name = definition.served_name();
         let whole = [Window { label: "", length_ms: None }];
         let mut over_facts: Option<(Takes, Option<Box<Takes>>, LookBack)> = None;
         for key in &parts.keys {
@@ -161,7 +180,7 @@ impl FeatureSet {
             let mut feature = None;
             for window in if key == Key::Session { &whole[..] } else { &parts.windows[..] } {
                 let full: Str =
-                    if key == Key::Session { name.as_str().into() } else { format!("{name}_{}", window.label).into() };
+                    if key == Key::Session { name.as_ref().into() } else { format!("{name}_{}", window.label).into() };
                 if self.is_taken(document, definition, key, &full) {
                     continue;
                 }
@@ -232,12 +251,8 @@ impl FeatureSet {
                     let message = format!("a value is a number, or true or false; this is {}", program.ty().name());
                     return document.fault(written.span(), message, None);
                 }
-                let full: Str = label
-                    .map_or_else(
-                        || definition.name.get_ref().clone(),
-                        |label| format!("{}_{label}", definition.name.get_ref()),
-                    )
-                    .into();
+                let own = definition.served_name();
+                let full: Str = label.map_or_else(|| own.as_ref().into(), |label| format!("{own}_{label}").into());
                 if self.is_taken(document, definition, key, &full) {
                     continue;
                 }

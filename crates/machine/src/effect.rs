@@ -1,12 +1,13 @@
 //! What the machine asks for. It never does anything itself: the driver does, once the input is durable.
 
-use crate::{Partials, View};
+use crate::{Defined, Partials, View};
 use midsession_event::{
     Decision, DecisionId, Event, Evidence, Forward, Handoff, Identity, OutputId, PropertyValue, Reaction, Recall,
     SessionId, SessionUpdate, ShopperId, Str, Told, VisitorId,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Something to be done, in the order asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,6 +101,26 @@ pub struct Derived {
 pub trait Definitions {
     /// Facts of definitions that read fields beyond a fact's columns.
     fn derive(&self, event: &Event, out: &mut Vec<Derived>);
+
+    /// What is in force before any record has changed it.
+    fn initial(&self) -> Defined {
+        Defined::default()
+    }
+
+    /// These, with what a log has put in force; none where that is what they are.
+    fn of(&self, _defined: &Defined) -> Option<Arc<Self>> {
+        None
+    }
+
+    /// Under which slots something is written for what is in force.
+    fn slots(&self, _defined: &Defined) -> Vec<u32> {
+        Vec::new()
+    }
+
+    /// Under which slots facts are derived for one version of what is in force.
+    fn derived_slots(&self, _defined: &Defined, _name: &str, _version: i64) -> Vec<u32> {
+        Vec::new()
+    }
 
     /// Adds an event of a shopper at home to the partials of definitions by a field and over a lifetime.
     fn accumulate(&self, _event: &Event, _shopper: &ShopperId, _now_ms: i64, _partials: &mut Partials) {}

@@ -2,6 +2,7 @@
 //! that features and rules look through. Pure: `now` is always an argument.
 
 mod cart;
+mod defined;
 mod effect;
 mod fact;
 mod invariant;
@@ -12,6 +13,7 @@ mod timer;
 mod view;
 
 pub use cart::Cart;
+pub use defined::{Defined, Known, Version, since_of};
 pub use effect::{Ask, Candidate, Definitions, Derived, Effect};
 pub use fact::{Fact, FactKind, Facts};
 pub use invariant::{Invariant, Violations};

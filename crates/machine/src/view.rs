@@ -20,6 +20,8 @@ pub struct View<'a> {
     pub caps: &'a [CapEntry],
     /// What the partition has added up over lifetimes.
     pub partials: &'a Partials,
+    /// Since when what is written for definitions has been written, by slot: see [`crate::since_of`].
+    pub since: &'a [(u32, i64)],
     /// Stamp of the shopper's last own event. Epoch ms.
     pub last_stamp_ms: i64,
     /// The instant. Epoch ms.

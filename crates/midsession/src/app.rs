@@ -74,6 +74,7 @@ pub struct Inner {
     pub(crate) vault: Arc<Keystore>,
     pub(crate) collector: Arc<Collector>,
     pub(crate) assembly: Arc<Assembly>,
+    pub(crate) definer: crate::definitions::Definer,
     pub(crate) driver: Arc<Driver<Assembly>>,
     pub(crate) world: Arc<World>,
     pub(crate) hub: Arc<PushHub>,
@@ -114,6 +115,7 @@ impl App {
         let initial = if keys.fresh { crate::keys::random_key() } else { secret(&keys.signing_key) };
         let ids_secret = vault.secret(crate::privacy::IDS, initial).map_err(Failure::new)?;
         crate::folder::keep(log.as_ref(), &config.session, clock() / 1000).await?;
+        crate::definitions::begin(log.as_ref(), &assembly, clock() / 1000).await?;
         let partitions = log.partitions(Topic::Behavior);
         let observe = Observe::new();
         let hub = PushHub::new(Arc::clone(&observe), midsession_edge::HubLimits::default());
@@ -170,6 +172,7 @@ impl App {
             vault: Arc::clone(&vault),
             collector: Arc::clone(&collector),
             assembly,
+            definer: Default::default(),
             driver,
             world,
             hub: Arc::clone(&hub),
@@ -198,6 +201,8 @@ impl App {
         // Set once, here: the console's address is known from now on.
         let _ = inner.admin.set(running.admin);
         tokio::spawn(crate::resume::release(Arc::clone(&inner), ends));
+        tokio::spawn(crate::definitions::take_up(Arc::clone(&inner)));
+        tokio::spawn(crate::definitions::fill_up(Arc::clone(&inner)));
         tokio::spawn(watch(Arc::clone(&inner)));
         Ok(Self { inner, running })
     }

@@ -3,17 +3,19 @@
 use crate::config::Config;
 use crate::context::ContextTables;
 use crate::driver::{Cause, Clock, Decider};
+use crate::in_force::{InForce, is_same};
+use crate::sources::{Sources, misnamed};
 use crate::switches::Switches;
 use midsession_decide::{Definitions as Interventions, Live, Rules, decide};
 use midsession_event::{Decision, Event, PropertyValue, SessionId, ShopperId, Str};
 use midsession_feature::expr::Type;
-use midsession_feature::{Diagnostic, FeatureSet, Key, LookBack, Served, TextForm};
+use midsession_feature::{Diagnostic, FeatureSet, Key, Listed, LookBack, Made, Served, TextForm};
 use midsession_machine::partial::Partial;
-use midsession_machine::{Ask, Candidate, Definitions, Derived, Partials, View};
+use midsession_machine::{Ask, Candidate, Defined, Definitions, Derived, Partials, View};
 use midsession_observe::{Metric, Observe};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// Everything that is defined, compiled.
 #[derive(Clone, Debug)]
@@ -21,13 +23,24 @@ pub struct Assembly {
     /// By their names; the first one owns the bare keys, and is what rules look at.
     profiles: Vec<(Str, Arc<FeatureSet>)>,
     rules: Rules,
+    sources: Arc<Sources>,
+    /// The features of the first profile, one by one.
+    listed: Vec<Listed>,
+    in_force: Weak<InForce>,
+    /// The one that all began with holds what they share.
+    holds: Option<Arc<InForce>>,
+}
+
+/// A definition file at hand, as it was sent: which versions stand in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Written {
+    pub label: String,
+    pub text: String,
+    pub versions: Vec<(Str, i64)>,
 }
 
 /// Whose features there are.
 const KEYS: [Key; 2] = [Key::User, Key::Session];
-
-/// A definition file: its name in messages, and its text.
-type Source = (String, String);
 
 impl Assembly {
     /// Compiles the definitions of a configuration; a failure names every mistake.
@@ -40,21 +53,37 @@ impl Assembly {
 
     /// Compiles the definitions of a configuration.
     pub fn compile(config: &Config, demo: bool) -> Result<Self, Vec<Diagnostic>> {
-        let files = files(config, demo)?;
-        let sources: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-        let features = FeatureSet::load(&sources)?;
+        let sources = Arc::new(Sources::read(config, demo)?);
+        let in_force = Arc::new(InForce::default());
+        let (mut assembly, found) = Self::build(sources, None, Arc::downgrade(&in_force));
+        assembly.holds = Some(in_force);
+        if found.is_empty() { Ok(assembly) } else { Err(found) }
+    }
+
+    /// Compiles what is written, `listed` in place of the features that stand in the first profile's files. What has faults
+    /// is told, and left out.
+    pub(crate) fn build(
+        sources: Arc<Sources>,
+        listed: Option<Vec<Listed>>,
+        in_force: Weak<InForce>,
+    ) -> (Self, Vec<Diagnostic>) {
+        let config = &sources.config;
+        let files: Vec<(&str, &str)> =
+            sources.files.iter().map(|source| (source.label.as_str(), source.text.as_str())).collect();
+        let (features, mut found) = FeatureSet::load_some(&files, listed.as_deref());
         let name = features.profile().cloned().unwrap_or_else(|| config.profile.as_str().into());
         let features = Arc::new(features);
         let mut profiles = vec![(name, Arc::clone(&features))];
-        for wanted in &config.profiles {
-            let (file, text) = file(config, wanted)?;
-            let mut set = FeatureSet::load(&[(&file, &text)])?;
+        for (wanted, source) in config.profiles.iter().zip(&sources.others) {
+            let (mut set, faults) = FeatureSet::load_some(&[(&source.label, &source.text)], None);
+            found.extend(faults);
             profiles.iter().for_each(|(_, known)| set.leave_to(known));
             let name = set.profile().cloned().unwrap_or_else(|| wanted.as_str().into());
             if profiles.iter().any(|(known, _)| *known == name) {
-                return Err(vec![misnamed(config, wanted, format!("the profile `{name}` is loaded twice"))]);
+                found.push(misnamed(config, wanted, format!("the profile `{name}` is loaded twice")));
+            } else {
+                profiles.push((name, Arc::new(set)));
             }
-            profiles.push((name, Arc::new(set)));
         }
         let is_key = |name: &str| {
             let mut fields = profiles.iter().flat_map(|(_, set)| set.field_keys());
@@ -62,25 +91,75 @@ impl Assembly {
         };
         if let Some((name, _)) = profiles.iter().find(|(name, _)| is_key(name)) {
             let what = format!("a profile can't be called `{name}`: features go by that");
-            return Err(vec![misnamed(config, name, what)]);
+            found.push(misnamed(config, name, what));
         }
         let mut interventions = Interventions::default();
-        let mut mistakes = Vec::new();
-        for (name, text) in &sources {
-            let before = interventions.rules.len();
-            mistakes.extend(interventions.add(name, text, &features));
-            mistakes.extend(interventions.rules[before..].iter().filter_map(|rule| never(config, rule, name, text)));
-        }
-        if !mistakes.is_empty() {
-            return Err(mistakes);
+        // A feature that is missing for a fault of its own is no fault of the rule that looks at it.
+        if found.is_empty() || listed.is_some() {
+            for (name, text) in &files {
+                let before = interventions.rules.len();
+                found.extend(interventions.add(name, text, &features));
+                found.extend(interventions.rules[before..].iter().filter_map(|rule| never(config, rule, name, text)));
+            }
         }
         let rules = Rules::new(interventions, Arc::clone(&features));
-        Ok(Self { profiles, rules })
+        let listed = listed.unwrap_or_else(|| sources.filed());
+        (Self { profiles, rules, sources, listed, in_force, holds: None }, found)
+    }
+
+    /// The features of the first profile, one by one.
+    pub(crate) fn listed(&self) -> &[Listed] {
+        &self.listed
+    }
+
+    /// What the files of this start define, as what there is before any change.
+    pub fn filed(&self) -> Defined {
+        self.sources.initial()
+    }
+
+    /// What a data folder was begun with, where that is something else than the files of this start.
+    pub fn begin_with(&self, initial: Defined) {
+        if let Some(in_force) = self.in_force.upgrade() {
+            in_force.begin_with(initial);
+        }
+    }
+
+    /// What this would come to; else every fault of it, those of what is `written` where they stand in it.
+    pub(crate) fn check(&self, defined: &Defined, written: &Written) -> Result<Arc<Self>, Vec<Diagnostic>> {
+        let canonical = self.sources.listed(defined);
+        let mut listed = canonical.clone();
+        let is_new =
+            |one: &Listed| written.versions.iter().any(|(name, version)| one.label == format!("{name}@{version}"));
+        for one in listed.iter_mut().filter(|one| is_new(one)) {
+            (one.label, one.text) = (written.label.as_str().into(), written.text.as_str().into());
+        }
+        let (_, faults) = Self::build(Arc::clone(&self.sources), Some(listed), Weak::new());
+        let mut told: Vec<Diagnostic> = Vec::new();
+        for fault in faults {
+            if !told.contains(&fault) {
+                told.push(fault);
+            }
+        }
+        match self.in_force.upgrade() {
+            Some(in_force) if told.is_empty() => Ok(in_force.compiled(&self.sources, canonical)),
+            _ => Err(told),
+        }
+    }
+
+    /// What a definition of the first profile comes to, by the name that it answers to.
+    pub fn made(&self, name: &str) -> Option<Made> {
+        self.set(None)?.made(name)
+    }
+
+    /// How messages call a definition file.
+    pub(crate) fn file_label(&self, key: &str) -> Str {
+        self.sources.label_of(key)
     }
 
     /// The same with one rule only, switched on.
     pub fn alone(&self, rule: &str) -> Option<Self> {
-        Some(Self { rules: self.rules.alone(rule)?, ..self.clone() })
+        // Not one of those that logs put in force.
+        Some(Self { rules: self.rules.alone(rule)?, in_force: Weak::new(), holds: None, ..self.clone() })
     }
 
     /// The profiles; the first one owns the bare keys.
@@ -134,9 +213,10 @@ impl Assembly {
         parts: Vec<(usize, Partial)>,
         names: &[Str],
         now_ms: i64,
+        since: &[(u32, i64)],
     ) -> Option<(TextForm, Vec<Served>)> {
         let set = self.set(profile)?;
-        Some((set.serving().text, set.join(key, parts, names, now_ms)?))
+        Some((set.serving().text, set.join(key, parts, names, now_ms, since)?))
     }
 
     /// Every value of a field that one partition has something of, by any profile.
@@ -174,7 +254,7 @@ impl Assembly {
     pub fn feature_lines(&self) -> Vec<String> {
         let look_back = |looks_back: LookBack| match looks_back {
             LookBack::Exactly => "looks back exactly",
-            LookBack::FromNow => "counts from now on",
+            LookBack::FromNow => "counts from now until backfilled",
             LookBack::FirstSeen => "counts from the shopper's first event on",
         };
         let mut lines = Vec::new();
@@ -189,7 +269,7 @@ impl Assembly {
                 }
             }
             for key in set.field_keys() {
-                set.field_entries(key).for_each(|entry| line(key, &entry.name, look_back(LookBack::FromNow)));
+                set.field_entries(key).for_each(|entry| line(key, &entry.name, "counts from now on"));
             }
         }
         lines
@@ -245,6 +325,36 @@ impl Assembly {
 }
 
 impl Definitions for Assembly {
+    fn initial(&self) -> Defined {
+        let begun_with = self.in_force.upgrade().and_then(|in_force| in_force.initial());
+        begun_with.unwrap_or_else(|| self.sources.initial())
+    }
+
+    fn of(&self, defined: &Defined) -> Option<Arc<Self>> {
+        let listed = self.sources.listed(defined);
+        if is_same(&listed, &self.listed) {
+            return None;
+        }
+        Some(self.in_force.upgrade()?.compiled(&self.sources, listed))
+    }
+
+    fn derived_slots(&self, defined: &Defined, name: &str, version: i64) -> Vec<u32> {
+        let known = defined.feature(name);
+        let found = known.and_then(|known| Some((known, known.versions.iter().find(|one| one.version == version)?)));
+        let Some((known, version)) = found else { return Vec::new() };
+        let other = self.of(defined);
+        other.as_deref().unwrap_or(self).made(&known.served(version)).map(|made| made.derived).unwrap_or_default()
+    }
+
+    fn slots(&self, defined: &Defined) -> Vec<u32> {
+        let other = self.of(defined);
+        let sets = other.as_deref().unwrap_or(self).profiles.iter();
+        let mut slots: Vec<u32> = sets.flat_map(|(_, set)| set.slots()).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        slots
+    }
+
     fn derive(&self, event: &Event, out: &mut Vec<Derived>) {
         self.profiles.iter().for_each(|(_, set)| set.derive(event, out));
     }
@@ -293,58 +403,6 @@ fn never(config: &Config, rule: &midsession_decide::Rule, file: &str, text: &str
         ),
         hint: Some("shorten the silence, or raise session.gap_s".into()),
     })
-}
-
-/// The definition files of a configuration: the profile, what it names, and itself.
-fn files(config: &Config, demo: bool) -> Result<Vec<Source>, Vec<Diagnostic>> {
-    let mut files = Vec::new();
-    let mut names = vec![config.profile.clone()];
-    names.extend(config.definitions.iter().cloned());
-    if demo && !names.iter().any(|name| name == "demo") {
-        names.push("demo".into());
-    }
-    for name in names {
-        files.push(file(config, &name)?);
-    }
-    if config.has_definitions() {
-        let name = config.file.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-        files.push((name, config.text.clone()));
-    }
-    Ok(files)
-}
-
-/// A definition file by its name in the configuration: built in, or beside it.
-fn file(config: &Config, name: &str) -> Result<Source, Vec<Diagnostic>> {
-    let built_in = match name {
-        "native" => Some(midsession_feature::NATIVE),
-        "live-shopper" => Some(midsession_feature::LIVE_SHOPPER),
-        "demo" => Some(midsession_decide::DEMO),
-        _ => None,
-    };
-    if let Some((file, text)) = built_in {
-        return Ok((file.to_owned(), text.to_owned()));
-    }
-    let beside = config.file.as_deref().and_then(std::path::Path::parent).unwrap_or(std::path::Path::new(""));
-    let path = beside.join(name);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok((path.display().to_string(), text)),
-        Err(cause) => {
-            let what = format!("{} can't be read: {cause}", path.display());
-            let hint = Some("built in are `native`, `live-shopper` and `demo`; other names are files".into());
-            let mut said = misnamed(config, name, what);
-            if !config.text.contains(&format!("\"{name}\"")) {
-                said.file = path.display().to_string();
-            }
-            Err(vec![Diagnostic { hint, ..said }])
-        }
-    }
-}
-
-/// Something is wrong with a name in the configuration.
-fn misnamed(config: &Config, name: &str, message: String) -> Diagnostic {
-    let (line, column) = crate::config::place_of(&config.text, &format!("\"{name}\""));
-    let file = config.file.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-    Diagnostic { file, line, column, message, hint: Some("name another one in `profile` or `profiles`".into()) }
 }
 
 /// Decides on candidates with the live switches.

@@ -6,8 +6,8 @@ use crate::find;
 use crate::history::{self, Whose};
 use crate::world::session_row;
 use midsession_edge::{
-    Answer, Ask, Change, Consented, Console, Entity, Features, Identities, Interventions, LiveRow, Reads, Refusal,
-    Sender, SessionsQuery, Shop, UnmergeAsk, Unreadable,
+    Answer, Ask, Change, Consented, Console, Define, Entity, Features, Identities, Interventions, LiveRow, Reads,
+    Refusal, Sender, SessionsQuery, Shop, Undefined, UnmergeAsk, Unreadable, WrittenFile,
 };
 use midsession_event::{DecisionId, EventName, PartitionId, Reaction, SessionState, Str, Topic, decode, partition_of};
 use midsession_machine::View;
@@ -93,11 +93,11 @@ impl Reads for AppBackend {
     }
 
     fn field_keys(&self) -> Vec<Str> {
-        self.0.assembly.field_keys()
+        self.0.latest().field_keys()
     }
 
     fn partitions(&self) -> u32 {
-        self.0.driver.partitions() + u32::from(!self.0.assembly.field_keys().is_empty())
+        self.0.driver.partitions() + u32::from(!self.0.latest().field_keys().is_empty())
     }
 
     fn entities(&self, partition: u32) -> Answer<'_, Result<Vec<Entity>, Unreadable>> {
@@ -264,7 +264,7 @@ impl Console for AppBackend {
             let Some((whose, session)) = self.0.whose(id).await? else { return Ok(None) };
             let inner = Arc::clone(&self.0);
             let traced = tokio::task::spawn_blocking(move || {
-                let assembly = inner.assembly.clone();
+                let assembly = inner.latest();
                 let read = |view: &View<'_>| {
                     let mut values = assembly.session_values(view, &[]);
                     values.extend(assembly.user_values(view, &[]));
@@ -358,7 +358,7 @@ impl Interventions for AppBackend {
 
     fn dry_run(&self, name: Str) -> Answer<'_, Result<Value, Refusal>> {
         Box::pin(async move {
-            let alone = self.0.assembly.alone(&name).ok_or_else(|| unknown(&name))?;
+            let alone = self.0.latest().alone(&name).ok_or_else(|| unknown(&name))?;
             let inner = Arc::clone(&self.0);
             let to_ms = inner.now_ms();
             let from_ms = to_ms - 3_600_000;
@@ -385,6 +385,29 @@ impl Interventions for AppBackend {
             self.0.hub.push(&visitor, frame);
             Ok(self.0.hub.connections_of(&visitor))
         })
+    }
+}
+
+impl Define for AppBackend {
+    fn definitions(&self, name: Option<Str>) -> Answer<'_, Result<Value, Refusal>> {
+        Box::pin(async move {
+            match name {
+                Some(name) => self.0.definition(name).await,
+                None => self.0.definitions().await,
+            }
+        })
+    }
+
+    fn put_definitions(&self, file: WrittenFile) -> Answer<'_, Result<Value, Undefined>> {
+        Box::pin(self.0.put_definitions(file))
+    }
+
+    fn promote_definition(&self, name: Str, version: Option<i64>) -> Answer<'_, Result<Value, Undefined>> {
+        Box::pin(self.0.promote_definition(name, version))
+    }
+
+    fn remove_definition(&self, name: Str, version: Option<i64>) -> Answer<'_, Result<Value, Undefined>> {
+        Box::pin(self.0.remove_definition(name, version))
     }
 }
 

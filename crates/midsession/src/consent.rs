@@ -65,6 +65,16 @@ impl Inner {
         self.settles(home, end).await
     }
 
+    /// Returns once every partition has read all that its log holds now, and what came of it is durable.
+    pub(crate) async fn all_settle(&self) -> Result<(), Unreadable> {
+        for partition in (0..self.driver.partitions()).map(PartitionId) {
+            let extent = self.log.extent(Topic::Behavior, partition);
+            let end = extent.map_err(|error| Unreadable::Stopped(error.to_string()))?.end;
+            self.settles(partition, end).await?;
+        }
+        Ok(())
+    }
+
     /// Returns once all that came of a partition's records below this offset is durable.
     pub(crate) async fn settles(&self, partition: PartitionId, below: i64) -> Result<(), Unreadable> {
         while self.driver.look(partition, |seen| seen.durable_below).await? < below {

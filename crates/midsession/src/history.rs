@@ -69,7 +69,9 @@ pub fn dry_run<D: Definitions>(
             }
         };
         for_each(log, Topic::Behavior, partition, start, |entry| {
-            if let Some(Ok(record)) = entry.value.as_deref().map(Record::decode) {
+            if let Some(Ok(record)) = entry.value.as_deref().map(Record::decode)
+                && !matches!(record, Record::Definition(_) | Record::Filled(_))
+            {
                 stream.on_record(entry.offset, entry.stamp_ms, record, definitions, &mut effects);
                 take(&mut effects);
             }

@@ -9,6 +9,11 @@ use midsession_event::{ShopperId, Str, partition_of};
 use midsession_feature::Key;
 use midsession_machine::View;
 use midsession_stream::Stream;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A change of definitions reaches all partitions within so many looks.
+const SAME_WITHIN: u32 = 1_000;
 
 impl Inner {
     /// The answer to one question.
@@ -58,22 +63,28 @@ impl Inner {
     /// Every partition is asked: whoever looked at a product may be at home in any of them.
     async fn field_features(&self, key: Str, id: Str, wanted: Wanted) -> Result<Option<Features>, Unreadable> {
         let Wanted { profile, names } = wanted;
-        let ask = {
-            let (profile, key, id) = (profile.clone(), key.clone(), id.clone());
-            move |Seen { stream, definitions, now_ms, .. }: Seen<'_, Assembly>| {
-                let partials = stream.partials();
-                (as_of(stream, now_ms), definitions.field_partials(profile.as_deref(), partials, &key, &id, now_ms))
+        for _ in 0..SAME_WITHIN {
+            let ask = {
+                let (profile, key, id) = (profile.clone(), key.clone(), id.clone());
+                move |Seen { stream, definitions, now_ms, .. }: Seen<'_, Assembly>| {
+                    let of = definitions.field_partials(profile.as_deref(), stream.partials(), &key, &id, now_ms);
+                    let (revision, since) = (stream.defined().revision, stream.defined().since.clone());
+                    (as_of(stream, now_ms), of, revision, since, Arc::clone(definitions))
+                }
+            };
+            let answers: Vec<_> = self.driver.read_all(ask).await.into_iter().collect::<Result<_, _>>()?;
+            let Some((_, _, revision, since, definitions)) = answers.last().cloned() else { break };
+            if answers.iter().any(|(_, _, other, ..)| *other != revision) {
+                // A change is on its way through the partitions: what they have is of two definitions.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                continue;
             }
-        };
-        let (mut as_of, mut parts) = (Vec::new(), Vec::new());
-        for answer in self.driver.read_all(ask).await {
-            let (at, of_partition) = answer?;
-            as_of.push(at);
-            parts.extend(of_partition);
+            let (as_of, parts): (Vec<_>, Vec<_>) = answers.into_iter().map(|(at, of, ..)| (at, of)).unzip();
+            let now_ms = as_of.iter().map(|at| at.now).max().unwrap_or(0);
+            let joined = definitions.join(profile.as_deref(), &key, parts.concat(), &names, now_ms, &since);
+            return Ok(joined.map(|(text, values)| Features { as_of, id, text, values }));
         }
-        let now_ms = as_of.iter().map(|at| at.now).max().unwrap_or(0);
-        let joined = self.assembly.join(profile.as_deref(), &key, parts, &names, now_ms);
-        Ok(joined.map(|(text, values)| Features { as_of, id, text, values }))
+        Err(Unreadable::Busy)
     }
 
     async fn session_features(&self, id: Str, wanted: Wanted) -> Result<Option<Features>, Unreadable> {

@@ -35,12 +35,17 @@ pub(crate) async fn put<T: Serialize>(
     let value = Some(Bytes::from(encode(&definition).map_err(|error| error.to_string())?));
     let key = Bytes::from(format!("{kind}/{name}"));
     let record = Append { topic: Topic::Definition, partition: PartitionId(0), key, value };
+    append(log, Unit { records: vec![record], positions: Vec::new() }).await
+}
+
+/// Puts a unit on the log; answered when it is durable.
+pub(crate) async fn append(log: &dyn Log, unit: Unit) -> Result<(), String> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let done = Box::new(move |result| {
         // Whoever asked has gone: it is in force all the same.
         let _ = sender.send(result);
     });
-    log.append(Unit { records: vec![record], positions: Vec::new() }.into(), done);
+    log.append(unit.into(), done);
     match receiver.await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),

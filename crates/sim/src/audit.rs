@@ -1,8 +1,10 @@
 //! Reads the log of a running house like any reader, and holds it and the machines against the oracle.
 
+use crate::defining::{Definer, answers};
 use crate::house::{House, Plan};
 use crate::judge::{self, Versions, differ};
 use crate::oracle::{Log, Oracle, Person, Stand, Visit, may_be_shown};
+use crate::port::Fault;
 use crate::storm::partitions;
 use midsession_event::{
     Decision, DecisionId, EventName, Identity, Outcome, PartitionId, PropertyValue, Record, SessionUpdate, Topic,
@@ -10,6 +12,7 @@ use midsession_event::{
 };
 use midsession_machine::View;
 use midsession_ports::{Entry, Log as _, LogError};
+use midsession_stream::Stream;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A derived topic as it was read: offset, id, version.
@@ -122,7 +125,7 @@ impl Audit {
     }
 
     /// Everything, while nothing is under way.
-    pub fn run(&mut self, house: &House, acked: &BTreeSet<String>) -> Result<(), String> {
+    pub fn run(&mut self, house: &House, acked: &BTreeSet<String>, definer: &mut Definer) -> Result<(), String> {
         if let Some(complaint) = house.complaint() {
             return Err(complaint);
         }
@@ -131,6 +134,13 @@ impl Audit {
             return Err(format!("I1: {lost} was acknowledged and is not in the log"));
         }
         self.oracle.follow(&self.logs, &mut self.next).map_err(|cause| format!("I4: {cause}"))?;
+        let has_caught_up = |(stream, log): (Option<&Stream>, &Log)| {
+            stream.is_some_and(|stream| stream.as_of().0 + 1 == log.len() as i64)
+        };
+        let streams = house.partitions().map(|number| house.stream(number));
+        if streams.zip(&self.logs).all(has_caught_up) {
+            definer.judge(&self.logs, house)?;
+        }
         for number in house.partitions() {
             let Some(stream) = house.stream(number) else { continue };
             if stream.as_of().0 + 1 != self.logs[number as usize].len() as i64 {
@@ -138,6 +148,7 @@ impl Audit {
             }
             judge::partition(&self.oracle, stream, number, None).map_err(|cause| format!("I2: {cause}"))?;
             let (_, now_ms) = stream.as_of();
+            let versions = definer.versions(&self.logs[number as usize]);
             for (_, shopper) in stream.shoppers_from(0) {
                 let nobody = Person::default();
                 let person = self.oracle.people.get(&shopper.id.to_string()).unwrap_or(&nobody);
@@ -145,7 +156,11 @@ impl Audit {
                 let edges = judge::acts(person).map(|taken| taken.time_ms + 300_000).filter(|at_ms| *at_ms > now_ms);
                 for at_ms in edges.take(3).chain([now_ms]) {
                     let view = stream.view_of(shopper, shopper.current_session(), at_ms);
-                    features(house, &view, person).map_err(|cause| format!("I2: {}: {cause}", shopper.id))?;
+                    features(house, number, &view, person).map_err(|cause| format!("I2: {}: {cause}", shopper.id))?;
+                    if self.plan.fault != Some(Fault::WindowEdge) {
+                        answers(house, number, &view, person, &versions)
+                            .map_err(|cause| format!("{cause}: {}", shopper.id))?;
+                    }
                 }
                 for session in shopper.sessions.iter().filter(|session| !session.dirty) {
                     let told = self.versions.get(&session.id.0).copied();
@@ -308,19 +323,20 @@ fn entries(house: &House, topic: Topic, partition: PartitionId, from: i64) -> Re
 }
 
 /// The real features against counts over the oracle's acts.
-fn features(house: &House, view: &View<'_>, person: &Person) -> Result<(), String> {
-    for (name, value) in house.assembly.user_values(view, &[]) {
+fn features(house: &House, partition: u32, view: &View<'_>, person: &Person) -> Result<(), String> {
+    for (name, value) in house.definitions(partition).user_values(view, &[]) {
         let Some((feature, window)) = name.rsplit_once('_') else { continue };
         let window_ms = match window {
             "5m" => 300_000,
             "1h" => 3_600_000,
             "24h" => 86_400_000,
             // The one that a fault makes too long.
-            _ if feature == "edge" => 300_000,
+            "300001ms" => 300_000,
             _ => continue,
         };
         let what = match feature {
-            "product_view_count" | "edge" => "product_view",
+            "product_view_count" => "product_view",
+            "edge" if window == "300001ms" => "product_view",
             "cart_add_count" => "add_to_cart",
             "cart_remove_count" => "remove_from_cart",
             "order_count" => "transaction",

@@ -1,4 +1,4 @@
-//! The seeded defects: thirty things that could be wrong, each with a number for good, and each to be found.
+//! The seeded defects: thirty-five things that could be wrong, each with a number for good, and each to be found.
 //!
 //! A defect is made in the machine, or in what the assembly stands on; the runs are the same ones that judge the sound
 //! product. `docs/correctness.md` has the table with what finds each.
@@ -36,7 +36,7 @@ const fn machines(id: u8, words: &'static str, change: fn(&mut Config)) -> Seede
 }
 
 /// The fixed list. Numbers are never given again.
-pub const DEFECTS: [Seeded; 30] = [
+pub const DEFECTS: [Seeded; 35] = [
     assembly(1, "fsync is skipped", Fault::NoSync),
     assembly(2, "acknowledged before it is durable", Fault::AckEarly),
     assembly(3, "duplicate filter off", Fault::Machine(Defect::DedupeOff)),
@@ -67,6 +67,11 @@ pub const DEFECTS: [Seeded; 30] = [
     assembly(28, "what is no longer true is not taken back from pages", Fault::RetractUntold),
     assembly(29, "what was painted is shown again", Fault::PaintedUntold),
     assembly(30, "shown before the log has been caught up with", Fault::ReleasedEarly),
+    assembly(31, "definitions change in one partition before the others", Fault::DefinitionApart),
+    assembly(32, "the old definition answers after a change", Fault::Machine(Defect::OldVersionServed)),
+    assembly(33, "changed definitions are not in a snapshot", Fault::Machine(Defect::DefinitionsForgotten)),
+    assembly(34, "the past is counted into a definition twice", Fault::Machine(Defect::FilledTwice)),
+    assembly(35, "a definition that comes back finds what was before", Fault::Machine(Defect::SinceForgotten)),
 ];
 
 /// Rules that are off by the least there is, and some more: beside the list, as they cost next to nothing.

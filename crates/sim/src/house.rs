@@ -11,6 +11,7 @@ use midsession::world::World;
 use midsession_edge::{HubLimits, PushHub, Subscription};
 use midsession_engine_local::{LocalLog, LocalSnapshots, SimDisk};
 use midsession_event::{Decision, DecisionId, Outcome, PartitionId, Reaction, SessionUpdate, Str, Topic, VisitorId};
+use midsession_machine::Defined;
 use midsession_ports::{Log, LogError, Snapshots};
 use midsession_stream::{Seam, Stream};
 use parking_lot::Mutex;
@@ -125,16 +126,21 @@ pub struct House {
 }
 
 impl House {
-    /// Starts on what the disk holds. `now_us`: the clock. Epoch µs.
-    pub fn start(disk: &SimDisk, now_us: &Arc<AtomicI64>, plan: &Plan) -> Result<Self, LogError> {
+    /// Starts on what the disk holds. `now_us`: the clock. Epoch µs. `text`: what the file of definitions says; `begun`:
+    /// what there was at the first start.
+    pub fn start(
+        disk: &SimDisk,
+        now_us: &Arc<AtomicI64>,
+        plan: &Plan,
+        text: &str,
+        begun: Option<&Defined>,
+    ) -> Result<Self, LogError> {
         let broken = |cause: String| LogError::Failed { cause };
-        let window_ms = 300_000 + i64::from(plan.fault == Some(Fault::WindowEdge));
-        let text = format!(
-            "[[feature]]\nname = \"edge\"\nkey = \"user\"\nwhen = 'event.name == \"product_view\"'\nfold = \"count\"\n\
-             windows = [\"{window_ms}ms\"]\ndoc = \"x\"\n"
-        );
+        let is_edge_wrong = plan.fault == Some(Fault::WindowEdge);
+        let text = if is_edge_wrong { text.replace("5m", "300001ms") } else { text.to_owned() };
         let config = Config::parse(&text, Path::new("sim.toml")).map_err(broken)?;
         let assembly = Arc::new(Assembly::load(&config, true).map_err(broken)?);
+        begun.into_iter().for_each(|begun| assembly.begin_with(begun.clone()));
         let mut stream = config.stream(plan.partitions);
         if let Some(Fault::Machine(defect)) = plan.fault {
             stream.defect = Some(defect);
@@ -301,6 +307,19 @@ impl House {
     /// The machine of a partition.
     pub fn stream(&self, partition: u32) -> Option<&Stream> {
         self.owners.iter().find_map(|owner| owner.stream(PartitionId(partition)))
+    }
+
+    /// The definitions in force in a partition.
+    pub fn definitions(&self, partition: u32) -> &Assembly {
+        let mut owners = self.owners.iter().filter(|owner| owner.stream(PartitionId(partition)).is_some());
+        owners.next().map_or(&self.assembly, |owner| owner.definitions(PartitionId(partition)))
+    }
+
+    /// What the logs have put in force, once all partitions are as far.
+    pub fn defined(&self) -> Option<Defined> {
+        let mut all = self.partitions().filter_map(|partition| self.stream(partition)).map(Stream::defined);
+        let first = all.next()?;
+        all.all(|other| other.revision == first.revision).then(|| first.clone())
     }
 
     /// Numbers of all partitions.

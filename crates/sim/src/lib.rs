@@ -8,6 +8,7 @@ pub mod audience;
 pub mod audit;
 pub mod crowded;
 pub mod defects;
+pub mod defining;
 pub mod draw;
 pub mod house;
 pub mod judge;

@@ -45,6 +45,8 @@ pub enum Fault {
     HubClockStands,
     /// What was decided is let out before the log has been caught up with.
     ReleasedEarly,
+    /// A change of definitions becomes durable in one partition before the others.
+    DefinitionApart,
 }
 
 /// The log with a fault, or without.
@@ -94,6 +96,19 @@ impl Log for Port {
                 let (apart, records) = unit.records.into_iter().partition(|record| record.topic == Topic::Session);
                 let late = Unit { records: apart, positions: Vec::new() };
                 let unit = Unit { records, positions: unit.positions };
+                return self.inner.append(unit.into(), self.then(late, done));
+            }
+            Some(Fault::DefinitionApart) => {
+                let is_other = |record: &midsession_ports::Append| {
+                    let value = record.value.as_deref().filter(|_| record.topic == Topic::Behavior);
+                    record.partition.0 > 0 && matches!(value.map(Record::decode), Some(Ok(Record::Definition(_))))
+                };
+                let (apart, records): (Vec<_>, _) = unit.records.into_iter().partition(is_other);
+                let unit = Unit { records, positions: unit.positions };
+                if apart.is_empty() {
+                    return self.inner.append(unit.into(), done);
+                }
+                let late = Unit { records: apart, positions: Vec::new() };
                 return self.inner.append(unit.into(), self.then(late, done));
             }
             Some(Fault::HandoffOvertaken) => {

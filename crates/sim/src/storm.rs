@@ -6,7 +6,8 @@
 //! oracle, and who asks after an answer finds their events read (I2); versions rise and the last one told is the state
 //! (I3); what a partition sends to another is in the log once (I4); stamps never go back, deadlines are met, wherever the
 //! wall clock goes (I5); each candidate is decided once, and pages have what they should (I6); nothing is decided for who
-//! said no (I10, part of the oracle); once faults stop, everything is read within a minute (I12).
+//! said no (I10, part of the oracle); once faults stop, everything is read within a minute (I12); changes of definitions
+//! are in every partition or in none (I13), and what is served is what they put in force (I14).
 
 mod calm;
 mod keyed;
@@ -14,6 +15,7 @@ mod trouble;
 
 use crate::audience::{Audience, Watched};
 use crate::audit::Audit;
+use crate::defining::Definer;
 use crate::draw::{Shoppers, id_of, key_of, unmerges};
 use crate::house::{House, Plan};
 use crate::port::Fault;
@@ -65,6 +67,7 @@ struct Storm {
     dying: bool,
     /// The failpoint that was set has failed.
     has_fired: bool,
+    definer: Definer,
     weathered: Weathered,
 }
 
@@ -109,13 +112,21 @@ fn arrivals(rng: &mut Rng, steps: usize) -> Vec<(i64, Record)> {
 impl Storm {
     fn new(seed: u64, steps: usize, fault: Option<Fault>) -> Self {
         let mut rng = Rng::new(seed);
+        // Dice of its own: a storm without changes is the same as if there were none.
+        let definer = Definer::new(Rng::new(!seed), fault);
         let plan = Plan {
             partitions: rng.pick(&[1, 2, 3]),
             owners: rng.pick(&[1, 2]),
             fault,
             twice: rng.chance(30),
             journal_bytes: rng.pick(&[4_000, 20_000, 200_000, 10_000_000]),
-            keep_ms: rng.pick(&[7 * 24 * 3_600_000, 24 * 3_600_000, 3_600_000, 0]),
+            // Changes of definitions let every partition go on: no less is kept than what a decision may be shown for.
+            keep_ms: rng.pick(&[
+                7 * 24 * 3_600_000,
+                24 * 3_600_000,
+                3_600_000,
+                if definer.is_idle() { 0 } else { 180_000 },
+            ]),
             keep_bytes: rng.pick(&[10 << 30, 30_000, 0]),
             snapshot: SnapshotRule {
                 bytes: rng.pick(&[0, 1_000, 20_000, u64::MAX]),
@@ -159,6 +170,7 @@ impl Storm {
             wake_at_ms: None,
             dying: false,
             has_fired: false,
+            definer,
             weathered: Weathered::default(),
         }
     }
@@ -203,6 +215,7 @@ impl Storm {
         self.audit(&house, audit)?;
         self.weathered.decisions = audit.finish(&house)?;
         self.weathered.acked = self.acked.len() as u64;
+        (self.weathered.redefined, self.weathered.filled) = (self.definer.changes, self.definer.filled);
         self.weathered.simulated_ms = self.now_ms - START_MS;
         let Watched { written, retracted, resumed } = self.audience.watched;
         (self.weathered.written, self.weathered.retracted, self.weathered.resumed) = (written, retracted, resumed);
@@ -230,7 +243,7 @@ impl Storm {
     /// Holds everything against the oracle.
     fn audit(&mut self, house: &House, audit: &mut Audit) -> Result<(), String> {
         self.weathered.audits += 1;
-        audit.run(house, &self.acked)?;
+        audit.run(house, &self.acked, &mut self.definer)?;
         self.keyed.check(house)?;
         if house.has_caught_up() {
             self.audience.judge(house, audit, self.clock_ms())?;
@@ -332,6 +345,7 @@ impl Storm {
     /// Sends what is due, commits, turns the owners.
     fn go_on(&mut self, house: &mut House) -> Result<(), LogError> {
         self.send(house);
+        self.definer.step(house, self.clock_us.load(Ordering::Relaxed) / 1000);
         if self.commit_at_ms.is_some_and(|at_ms| at_ms <= self.now_ms) {
             self.commit_at_ms = None;
             house.commit();
@@ -415,14 +429,9 @@ impl Storm {
         self.commit_at_ms = None;
         self.owed.clear();
         self.fresh.clear();
-        // A fault of the disk that waited may meet the start, and a failpoint the next one; then it must do.
         self.disk.observe(false);
-        let start = || House::start(&self.disk, &self.clock_us, &self.plan);
-        let again = |_| {
-            self.disk.kill();
-            start()
-        };
-        let house = start().or_else(again).or_else(again).map_err(|error| format!("I12: no start: {error}"));
+        let house = self.definer.start(&self.disk, &self.clock_us, &self.plan);
+        let house = house.map_err(|error| format!("I12: no start: {error}"));
         self.disk.observe(true);
         let house = house?;
         self.fired();

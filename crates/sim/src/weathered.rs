@@ -31,6 +31,10 @@ pub struct Weathered {
     pub retracted: u64,
     /// Connections that went on after a frame.
     pub resumed: u64,
+    /// Changes of definitions.
+    pub redefined: u64,
+    /// Pasts counted in for them.
+    pub filled: u64,
 }
 
 impl Weathered {
@@ -50,5 +54,7 @@ impl Weathered {
         self.written += other.written;
         self.retracted += other.retracted;
         self.resumed += other.resumed;
+        self.redefined += other.redefined;
+        self.filled += other.filled;
     }
 }

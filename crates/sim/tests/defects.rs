@@ -1,4 +1,4 @@
-//! Each seeded defect is found: ten of the thirty in every change, all of them in a soak.
+//! Each seeded defect is found: a third of them in every change, all of them in a soak.
 
 use midsession_sim::defects::{DEFECTS, SLIGHT, Seeded};
 use std::collections::BTreeSet;

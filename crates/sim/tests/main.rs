@@ -3,6 +3,7 @@
 
 mod context;
 mod defects;
+mod definitions;
 mod failpoints;
 mod features;
 mod http;

@@ -35,6 +35,8 @@ pub fn behavior(data: &Path) -> Result<Vec<Log>, String> {
             "behavior-told" => Record::Told(serde_json::from_value(value).unwrap()),
             "behavior-unmerge" => Record::Unmerge(serde_json::from_value(value).unwrap()),
             "behavior-recall" => Record::Recall(serde_json::from_value(value).unwrap()),
+            "behavior-definition" => Record::Definition(serde_json::from_value(value).unwrap()),
+            "behavior-filled" => Record::Filled(serde_json::from_value(value).unwrap()),
             other => return Err(format!("{partition}/{offset}: an unknown schema {other}")),
         };
         log.push((stamp_ms, record));

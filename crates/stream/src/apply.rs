@@ -2,6 +2,7 @@
 
 use crate::Defect;
 use crate::config::FACTS_MAX;
+use crate::defined::mark_of_event;
 use crate::shopper::Shopper;
 use crate::stream::{Seam, Stream};
 use midsession_event::{CapEntry, DecisionId, Event, EventName, Product, Reaction, SessionState};
@@ -394,6 +395,7 @@ fn write_facts<D: Definitions>(
             value: derived.value.unwrap_or(f64::NAN),
             product: derived.text.as_ref().map_or(0, |text| names.number(text)),
             category: derived.slot,
+            quantity: mark_of_event(event),
             kind: FactKind::DERIVED,
             ..fact
         });

@@ -73,6 +73,16 @@ pub enum Defect {
     SnapshotBlurred,
     /// Timers are not armed again from a snapshot.
     TimersForgotten,
+    /// Definitions that were changed while running are not in a snapshot.
+    DefinitionsForgotten,
+    /// After a change the definitions before it go on to answer.
+    OldVersionServed,
+    /// What was added up for a definition that is gone is there again when it comes back.
+    PartialsStay,
+    /// What was there before a definition came back counts with it.
+    SinceForgotten,
+    /// What is offered of the past twice is there twice.
+    FilledTwice,
 }
 
 impl Config {

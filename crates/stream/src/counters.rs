@@ -56,6 +56,8 @@ pub struct Counters {
     /// Shoppers whose lifetime was forgotten because a partition has too many. The partials know it.
     #[serde(skip)]
     pub lifetimes_dropped: u64,
+    /// Changes of the definitions in force.
+    pub definition_changes: u64,
     /// Devices that are no longer told of their user's consent because that user has too many.
     pub devices_dropped: u64,
     /// Merges undone.
@@ -93,6 +95,7 @@ impl Counters {
             visitors_dropped: self.visitors_dropped + other.visitors_dropped,
             fields_dropped: self.fields_dropped + other.fields_dropped,
             lifetimes_dropped: self.lifetimes_dropped + other.lifetimes_dropped,
+            definition_changes: self.definition_changes + other.definition_changes,
             devices_dropped: self.devices_dropped + other.devices_dropped,
             unmerged: self.unmerged + other.unmerged,
             violations: self.violations.plus(&other.violations),

@@ -8,6 +8,7 @@ mod apply;
 mod config;
 mod counters;
 mod decisions;
+mod defined;
 mod household;
 mod identity;
 mod room;
@@ -25,6 +26,7 @@ mod watch;
 
 pub use config::{Config, Defect};
 pub use counters::Counters;
+pub use defined::mark_of_event;
 pub use shopper::Shopper;
 pub use snapshot::{Piece, SnapshotError};
 pub use stream::{Seam, Stream};

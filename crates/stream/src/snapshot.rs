@@ -15,8 +15,8 @@ use crate::sweep::Sweep;
 use crate::unmerge::{Away, Undone, Unmerged};
 use crate::{Config, Defect};
 use midsession_event::{OutputId, PartitionId, SessionId, ShopperId, Str};
-use midsession_machine::Map;
 use midsession_machine::partial::Pieces;
+use midsession_machine::{Defined, Map};
 use serde::{Deserialize, Serialize};
 use serde_avro_fast::object_container_file_encoding::{Reader, Writer, WriterBuilder};
 use serde_avro_fast::ser::SerializerConfig;
@@ -167,6 +167,9 @@ struct Head {
     away: Vec<Away>,
     #[serde(default)]
     undone: Vec<Undone>,
+    /// As JSON; none before any change.
+    #[serde(default)]
+    defined: Option<String>,
 }
 
 impl Snapshot {
@@ -238,6 +241,10 @@ impl Stream {
             counters: self.counters,
             away,
             undone,
+            defined: match self.config.has(Defect::DefinitionsForgotten) {
+                true => None,
+                false => self.defined.pack().map_err(|cause| SnapshotError::Encode(cause.to_string()))?,
+            },
         };
         let mut snapshot = Snapshot {
             next: head.next,
@@ -342,6 +349,9 @@ impl Stream {
         stream.received = head.received.iter().map(|id| (id.partition, (id.offset, id.ordinal))).collect();
         (stream.sweep, stream.room, stream.counters) = (head.sweep, head.room, head.counters);
         stream.unmerged = Unmerged::restored(head.away, head.undone);
+        if let Some(text) = &head.defined {
+            stream.defined = Defined::unpack(text).map_err(|cause| decode(&cause))?;
+        }
         head.currencies.iter().for_each(|name| _ = stream.currencies.number(name));
         // A file that passed its checksums has as many slots as it says; made-up numbers must not take the memory.
         let slots = |count: usize| u32::try_from(count).map_err(|_| SnapshotError::Broken("too many slots"));

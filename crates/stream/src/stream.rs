@@ -14,7 +14,7 @@ use crate::{Config, Defect};
 use midsession_event::{
     DecisionId, Event, EventName, Forward, OutputId, PartitionId, Record, SessionId, ShopperId, Str, UserId,
 };
-use midsession_machine::{Candidate, Definitions, Effect, Map, Names, Partials, Session, Timers, View};
+use midsession_machine::{Candidate, Defined, Definitions, Effect, Map, Names, Partials, Session, Timers, View};
 
 /// One partition's sessions, identities, duplicates, facts and timers.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub struct Stream {
     pub(crate) currencies: Names,
     /// What definitions by a field, and over a lifetime, have added up.
     pub(crate) partials: Partials,
+    /// What the log has put in force so far.
+    pub(crate) defined: Defined,
     pub(crate) timers: Timers<u32>,
     /// Silences that rules wait for, as of the record at hand.
     pub(crate) idle_thresholds: Vec<i64>,
@@ -79,6 +81,7 @@ impl Stream {
             names: Names::default(),
             currencies: Names::default(),
             partials: Partials::new(config.field_bytes_max, config.shoppers_max),
+            defined: Defined::default(),
             timers: Timers::default(),
             idle_thresholds: Vec::new(),
             sweep: Sweep::default(),
@@ -148,6 +151,14 @@ impl Stream {
                 if self.is_new(told.id) {
                     self.on_told(*told, out);
                 }
+                None
+            }
+            Record::Definition(change) => {
+                self.on_definition(&change, definitions);
+                None
+            }
+            Record::Filled(filled) => {
+                self.on_filled(*filled);
                 None
             }
         };
@@ -250,6 +261,7 @@ impl Stream {
             currencies: &self.currencies,
             partials: &self.partials,
             caps: &shopper.caps,
+            since: &self.defined.since,
             last_stamp_ms: shopper.last_stamp_ms,
             now_ms,
         }

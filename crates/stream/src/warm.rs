@@ -25,7 +25,7 @@ impl Stream {
                 },
                 Record::Forward(forward) => (ShopperId::User(forward.user_id.clone()), true),
                 Record::Tick(_) | Record::Decision(_) | Record::Handoff(_) | Record::Told(_) => continue,
-                Record::Unmerge(_) | Record::Recall(_) => continue,
+                Record::Unmerge(_) | Record::Recall(_) | Record::Definition(_) | Record::Filled(_) => continue,
             };
             visitors.extend(self.visitors.find(&key));
             if is_home {

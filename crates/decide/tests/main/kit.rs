@@ -102,6 +102,7 @@ impl Shopper {
             currencies: &self.names,
             partials: &self.partials,
             caps: &self.caps,
+            since: &[],
             last_stamp_ms: self.last_stamp_ms,
             now_ms,
         }

@@ -91,5 +91,11 @@ async fn features(call: &Call, kind: &str, entity: Entity) -> Response {
         [one] if matches!(kind, "user" | "session") => json!(one),
         all => json!(all),
     };
-    reply::json(StatusCode::OK, &json!({ kind: features.id, "as_of": as_of, "features": values }))
+    let mut answer = json!({ kind: features.id, "as_of": as_of, "features": values });
+    let since: Map<String, Value> =
+        features.values.iter().filter_map(|served| Some((served.name.to_string(), json!(served.since_ms?)))).collect();
+    if !since.is_empty() {
+        answer["since"] = since.into();
+    }
+    reply::json(StatusCode::OK, &answer)
 }

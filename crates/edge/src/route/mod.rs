@@ -4,6 +4,7 @@ mod assets;
 mod collect;
 mod console;
 mod context;
+mod definitions;
 mod features;
 mod health;
 mod identity;
@@ -118,6 +119,7 @@ pub(crate) static ROUTES: &[&[Route]] = &[
     console::ROUTES,
     interventions::ROUTES,
     identity::ROUTES,
+    definitions::ROUTES,
     context::ROUTES,
     live::ROUTES,
     openapi::ROUTES,

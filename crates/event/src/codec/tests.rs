@@ -142,6 +142,20 @@ fn every_record_round_trips() {
             reason: Some("shared tablet".into()),
         })),
         Record::Recall(Box::new(Recall { id, visitor_id: "v1".into(), user_id: "u1".into() })),
+        Record::Definition(Box::new(DefinitionChange {
+            revision: 4,
+            at_ms: 5,
+            edits: [EditKind::Put, EditKind::Promote, EditKind::Remove, EditKind::Filed, EditKind::Filled]
+                .map(|what| DefinitionEdit { text: "[[feature]]".into(), ..DefinitionEdit::feature(what, "views", 2) })
+                .to_vec(),
+        })),
+        Record::Filled(Box::new(Filled {
+            events: vec![FilledEvent {
+                visitor_id: Some("v1".into()),
+                facts: vec![FilledFact { slot: 7, value: Some(0.5), text: None }],
+                ..FilledEvent::default()
+            }],
+        })),
     ] {
         let bytes = record.encode().expect("encodes");
         assert_eq!(Record::decode(&bytes).expect("decodes"), record);

@@ -182,7 +182,7 @@ proptest! {
         let ids = [("product", "p0"), ("product", "p1"), ("product", "none"), ("category", "Shoes"), ("campaign", "c1")];
         for (key, id) in ids {
             let parts = partitions.iter().flat_map(|partials| set.field_partials(partials, key, id, now_ms));
-            let joined = set.join(key, parts.collect::<Vec<_>>(), &[], now_ms);
+            let joined = set.join(key, parts.collect::<Vec<_>>(), &[], now_ms, &[]);
             let found: BTreeMap<_, _> =
                 joined.into_iter().flatten().map(|Served { name, value, .. }| (name.to_string(), value)).collect();
             for (label, length_ms) in WINDOWS {
@@ -269,7 +269,8 @@ fn two_profiles_with_one_definition_add_it_once() {
         set.accumulate(&view, &shopper, NOW, &mut partials);
     }
     for set in [&first, &second] {
-        let joined = set.join("product", set.field_partials(&partials, "product", "p", NOW), &["views_5m".into()], NOW);
+        let joined =
+            set.join("product", set.field_partials(&partials, "product", "p", NOW), &["views_5m".into()], NOW, &[]);
         assert_eq!(joined.expect("known")[0].value, Value::Int(1));
     }
     let mut reader = Shopper::new();
@@ -291,7 +292,7 @@ fn amounts_in_two_currencies_do_not_mix_here_either() {
     }
     let read = |partials: &[Partials]| {
         let parts = partials.iter().flat_map(|partials| set.field_partials(partials, "campaign", "c", NOW));
-        set.join("campaign", parts.collect::<Vec<_>>(), &["revenue_5m".into()], NOW).expect("known")
+        set.join("campaign", parts.collect::<Vec<_>>(), &["revenue_5m".into()], NOW, &[]).expect("known")
     };
     assert_eq!(read(&partials[..1])[0].value, Value::Float(10.0));
     assert!(read(&partials).is_empty(), "mixed");

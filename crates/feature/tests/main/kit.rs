@@ -87,6 +87,7 @@ impl Shopper {
             currencies: &self.currencies,
             partials: &self.partials,
             caps: &[],
+            since: &[],
             last_stamp_ms: self.last_stamp_ms,
             now_ms,
         }

@@ -5,6 +5,7 @@ mod docs;
 mod errors;
 mod expressions;
 mod kit;
+mod listed;
 mod live_shopper;
 mod native;
 mod windows;

@@ -81,6 +81,11 @@ impl<K: Clone + Eq + Hash, V: Clone> Bounded<K, V> {
         self.at(self.next).map(|(key, value)| (key, value))
     }
 
+    /// Every key, for going through all of them while they change.
+    pub(super) fn keys(&self) -> Vec<K> {
+        self.iter().map(|(key, _)| key.clone()).collect()
+    }
+
     /// The key of the entry that was in use least lately, of the next few.
     pub(super) fn stalest(&mut self, last_ms: impl Fn(&V) -> i64) -> Option<K> {
         let mut stalest: Option<(i64, K)> = None;

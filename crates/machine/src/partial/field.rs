@@ -139,6 +139,13 @@ impl FieldPartials {
         }
     }
 
+    /// Forgets what was added up under these slots.
+    pub(super) fn forget(&mut self, slots: &[u32]) {
+        for of in self.table.keys().into_iter().filter(|(slot, _)| slots.contains(slot)) {
+            self.drop_one(&of);
+        }
+    }
+
     fn drop_one(&mut self, of: &Of) {
         if let Some(series) = self.table.remove(of) {
             self.bytes = self.bytes.saturating_sub(series.bytes);

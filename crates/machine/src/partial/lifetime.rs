@@ -67,6 +67,19 @@ impl Lifetimes {
         Some(lives.remove(at))
     }
 
+    /// Forgets what was added up under these slots; a life goes on without it.
+    pub(super) fn forget(&mut self, slots: &[u32]) {
+        let has = |lives: &[Life]| lives.iter().flat_map(|life| &life.partials).any(|(slot, _)| slots.contains(slot));
+        for shopper in self.table.keys() {
+            // What is shared with a snapshot under way is copied only where something goes.
+            if self.table.get(&shopper).is_some_and(|lives| has(lives))
+                && let Some(lives) = self.table.get_mut(&shopper)
+            {
+                lives.iter_mut().for_each(|life| life.partials.retain(|(slot, _)| !slots.contains(slot)));
+            }
+        }
+    }
+
     /// Gives lives to a shopper.
     pub fn give(&mut self, shopper: &ShopperId, lives: Vec<Life>) {
         if lives.is_empty() {

@@ -30,6 +30,14 @@ impl Partials {
     pub fn new(field_bytes_max: usize, lifetimes_max: usize) -> Self {
         Self { fields: FieldPartials::new(field_bytes_max), lifetimes: Lifetimes::new(lifetimes_max) }
     }
+
+    /// Forgets what was added up under these slots: their definitions are gone.
+    pub fn forget(&mut self, slots: &[u32]) {
+        if !slots.is_empty() {
+            self.fields.forget(slots);
+            self.lifetimes.forget(slots);
+        }
+    }
 }
 
 /// What of an event is added.

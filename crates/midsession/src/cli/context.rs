@@ -1,24 +1,19 @@
 //! `midsession context`: loads the context tables of a running server from a file, and shows how they stand.
 
-use super::{Failure, Global, out, serve};
-use crate::keys::Keys;
-use crate::load::client::{Answer, Client};
+use super::admin::{Admin, Server};
+use super::{Failure, Global, out};
 use bytes::Bytes;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Subcommand, ValueEnum};
 use midsession_event::ContextKind;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// A file is sent in pieces of about this size. Bytes.
 const PIECE_BYTES: usize = 1 << 20;
 /// Longest line. Bytes.
 const LINE_BYTES_MAX: usize = 4 << 20;
-/// A server that is busy is asked again so often, a second apart.
-const TRIES: u32 = 60;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -43,17 +38,6 @@ pub(super) enum Command {
         #[command(flatten)]
         server: Server,
     },
-}
-
-/// Which server.
-#[derive(Args, Debug)]
-pub(super) struct Server {
-    /// Address of its admin listener; without it the configuration's
-    #[arg(long, value_name = "HOST:PORT")]
-    admin: Option<SocketAddr>,
-    /// Its data folder, where the admin token is; MIDSESSION_ADMIN_TOKEN goes first
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -86,49 +70,6 @@ pub(super) fn run(global: &Global, command: Command) -> Result<(), Failure> {
             load(global, kind, &file, format, Admin::of(global, server)?)
         }
     }
-}
-
-/// The admin listener of a running server.
-struct Admin {
-    client: Client,
-    authorization: String,
-    address: SocketAddr,
-    runtime: tokio::runtime::Runtime,
-}
-
-impl Admin {
-    fn of(global: &Global, server: Server) -> Result<Self, Failure> {
-        let config = global.load()?;
-        let address = server.admin.unwrap_or(SocketAddr::new(config.admin_bind, config.admin_port));
-        let token = Keys::admin_token(&server.data.unwrap_or(config.data))?;
-        let (client, authorization) = (Client::new(address), format!("Bearer {token}"));
-        Ok(Self { client, authorization, address, runtime: serve::runtime()? })
-    }
-
-    /// Asks until there is an answer that is not «try again».
-    fn ask(&mut self, method: &str, path: &str, content_type: &str, body: Bytes) -> Result<Value, Failure> {
-        let Self { client, authorization, address, runtime } = self;
-        let headers = [("authorization", authorization.as_str()), ("content-type", content_type)];
-        let mut last = String::new();
-        for _ in 0..TRIES {
-            match runtime.block_on(client.send(method, path, &headers, body.clone())) {
-                Ok(Answer { status: 200, body }) => return serde_json::from_slice(&body).map_err(Failure::new),
-                Ok(Answer { status: status @ (429 | 503), body }) => last = said(status, &body),
-                Ok(Answer { status, body }) => return Err(Failure::new(said(status, &body))),
-                Err(error) => {
-                    let hint = "is the server running? --admin names its admin listener";
-                    return Err(Failure::new(format!("{address} does not answer: {error}")).hint(hint));
-                }
-            }
-            std::thread::sleep(Duration::from_secs(1));
-        }
-        Err(Failure::new(last).hint("what was sent before is loaded; sending it again replaces it"))
-    }
-}
-
-fn said(status: u16, body: &[u8]) -> String {
-    let problem: Value = serde_json::from_slice(body).unwrap_or_default();
-    format!("the server answers {status}: {}", problem["title"].as_str().unwrap_or("no reason"))
 }
 
 /// What the server says of a piece.

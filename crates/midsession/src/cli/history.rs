@@ -157,6 +157,9 @@ impl Setup {
         if let Some(rules) = crate::folder::known(log.as_ref())? {
             self.config.session = rules;
         }
+        if let Some(begun) = crate::definitions::begun_with(log.as_ref())? {
+            self.assembly.begin_with(begun);
+        }
         Ok(log)
     }
 }
@@ -172,8 +175,14 @@ pub(super) fn features(global: &Global, options: FeaturesOptions) -> Result<(), 
         return Err(Failure::usage("rows with as_of are answered from a log").hint(hint));
     }
     let log = options.input.data.as_deref().map(|folder| setup.log(folder)).transpose()?;
+    let progress = Progress::new();
+    let logged = log.as_ref().map(|log| Logged::new(log, &progress)).transpose()?;
+    // Of a live server: by the definitions that its log has put in force, unless others are asked for.
+    let follows = logged.as_ref().filter(|_| entities.as_ref().is_some_and(|entities| entities.as_of));
+    let follows = follows.filter(|_| options.input.profile.is_none());
     let question = Question {
         assembly: &setup.assembly,
+        put_in_force: follows.map(|logged| logged.put_in_force(&setup.assembly)).transpose()?,
         key: if options.key == Follow::Session { Key::Session } else { Key::User },
         names: options.features.iter().map(|name| Str::from(name.as_str())).collect(),
         entities,
@@ -181,12 +190,10 @@ pub(super) fn features(global: &Global, options: FeaturesOptions) -> Result<(), 
     };
     question.check()?;
     let mut table = Table::create(options.input.output.as_deref(), question.columns())?;
-    let progress = Progress::new();
-    if let Some(log) = &log {
-        let logged = Logged::new(log, &progress)?;
-        question.of_log(&logged, setup.stream(log.partitions(Topic::Behavior)), &mut table)?;
+    if let (Some(log), Some(logged)) = (&log, &logged) {
+        question.of_log(logged, setup.stream(log.partitions(Topic::Behavior)), &mut table)?;
         progress.finish();
-        return told_log(global, &options.input, &logged, table);
+        return told_log(global, &options.input, logged, table);
     }
     let collector = setup.collector(options.input.source.as_deref())?;
     let mut arrivals =

@@ -1,8 +1,10 @@
 //! The command line. Exit codes: 0 done, 1 failed (one line of cause, one of what to do), 2 wrong use.
 
+mod admin;
 mod bench;
 mod check;
 mod context;
+mod definition;
 mod demo;
 mod history;
 mod log;
@@ -65,6 +67,12 @@ enum Command {
         after_help = "Examples:\n  midsession context load product products.csv\n  midsession context load inventory stock.jsonl\n  midsession context tables"
     )]
     Context(context::Command),
+    /// Feature definitions of a running server: added, changed and removed while it runs
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  midsession definition put sale.toml\n  midsession definition list\n  midsession definition promote sale_view_count\n  midsession definition remove sale_view_count@2"
+    )]
+    Definition(definition::Command),
     /// Features as they were: for given shoppers and instants, or after every event, by the code of the live path
     #[command(after_help = history::FEATURES_EXAMPLES)]
     Features(Box<history::FeaturesOptions>),
@@ -148,6 +156,7 @@ pub fn main() -> ExitCode {
         Command::Config => config(&cli.global),
         Command::Log(command) => log::run(&cli.global, command),
         Command::Context(command) => context::run(&cli.global, command),
+        Command::Definition(command) => definition::run(&cli.global, command),
         Command::Features(options) => history::features(&cli.global, *options),
         Command::Sessions(options) => history::sessions(&cli.global, *options),
         Command::Bench(options) => bench::run(&cli.global, options),

@@ -40,6 +40,8 @@ pub struct Owner<D> {
     partitions: u32,
     pub(super) config: Config,
     pub(super) slots: Vec<Slot>,
+    /// By slot: the definitions that its log has put in force.
+    pub(super) in_force: Vec<Arc<D>>,
     /// Whose turn it is.
     turn_of: usize,
     /// When the log last told of a commit. Epoch µs.
@@ -86,8 +88,9 @@ impl<D: Definitions> Owner<D> {
                 let aloud_from = if config.has(Defect::ReplayAloud) { start } else { position };
                 Ok(Slot::new(*partition, config, start, aloud_from))
             })
-            .collect::<Result<_, LogError>>()?;
+            .collect::<Result<Vec<_>, LogError>>()?;
         Ok(Self {
+            in_force: vec![Arc::clone(&around.definitions); slots.len()],
             around,
             partitions: config.partitions,
             config,
@@ -140,16 +143,6 @@ impl<D: Definitions> Owner<D> {
             return next;
         }
         self.around.log.position(partition).min(next)
-    }
-
-    /// Whether a partition still replays: its state is one of the past.
-    pub fn is_replaying(&self, partition: PartitionId) -> bool {
-        self.slots.iter().any(|slot| slot.stream.partition() == partition && slot.is_replaying())
-    }
-
-    /// The definitions in force.
-    pub fn definitions(&self) -> &D {
-        &self.around.definitions
     }
 
     /// Records that could not be read as what they should be; counted, never a stop.
@@ -306,7 +299,9 @@ impl<D: Definitions> Owner<D> {
                 None
             }
             Record::Decision(_) | Record::Handoff(_) | Record::Told(_) | Record::Unmerge(_) | Record::Recall(_) => None,
+            Record::Definition(_) | Record::Filled(_) => None,
         };
+        let redefines = matches!(record, Record::Definition(_)) && !self.config.has(Defect::OldVersionServed);
         if let Some(event) = event.filter(|event| matches!(event.name, EventName::Painted | EventName::Dismiss))
             && let Some(decision) = event.decision_id.as_ref().and_then(|id| id.parse().ok())
         {
@@ -318,13 +313,16 @@ impl<D: Definitions> Owner<D> {
             _ => None,
         };
         let mut effects = std::mem::take(&mut self.effects);
-        let seam = slot.stream.on_record(offset, stamp_ms, record, self.around.definitions.as_ref(), &mut effects);
+        let seam = slot.stream.on_record(offset, stamp_ms, record, self.in_force[index].as_ref(), &mut effects);
         if let (Some(seam), true) = (seam, aloud) {
             let received_us = cause.map_or(0, |cause| cause.stamps.received_at_us);
             self.around.sink.seam(slot.stream.partition(), seam, received_us, now_us);
         }
         if let Some(handoff) = handed {
             self.around.sink.taken_over(handoff, now_us);
+        }
+        if redefines {
+            self.redefine(index);
         }
         for effect in effects.drain(..) {
             self.effect(index, effect, aloud, cause, durable_us, now_us);

@@ -3,7 +3,7 @@
 use super::around::SnapshotTold;
 use super::owner::Owner;
 use super::slot::Slot;
-use midsession_event::Topic;
+use midsession_event::{PartitionId, Topic};
 use midsession_machine::Definitions;
 use midsession_ports::{Log, LogError, Position, SnapshotPiece};
 use midsession_stream::{Defect, Stream};
@@ -99,6 +99,11 @@ pub(super) struct Walk {
 type Answer = Arc<Mutex<Option<Result<(), LogError>>>>;
 
 impl<D: Definitions> Owner<D> {
+    /// Whether a partition still replays: its state is one of the past.
+    pub fn is_replaying(&self, partition: PartitionId) -> bool {
+        self.slots.iter().any(|slot| slot.stream.partition() == partition && slot.is_replaying())
+    }
+
     /// Takes up the newest snapshot that can be read.
     pub(super) fn restore(&mut self, index: usize, now_ms: i64) -> Result<(), LogError> {
         let config = self.config;
@@ -146,6 +151,8 @@ impl<D: Definitions> Owner<D> {
         if config.has(Defect::ReplayAloud) {
             slot.aloud_from = slot.next;
         }
+        slot.stream.define(self.around.definitions.initial());
+        self.redefine(index);
         self.keep(index);
         Ok(())
     }

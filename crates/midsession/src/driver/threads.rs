@@ -27,8 +27,8 @@ const SLEEP_MAX_MS: i64 = 1_000;
 pub struct Seen<'a, D> {
     /// The machine.
     pub stream: &'a Stream,
-    /// The definitions in force.
-    pub definitions: &'a D,
+    /// The definitions in force there.
+    pub definitions: &'a Arc<D>,
     /// Epoch ms.
     pub now_ms: i64,
     /// The machine is still on its way through what took effect before the start: it knows less than was known.
@@ -260,7 +260,13 @@ fn run<D: Definitions>(mut owner: Owner<D>, desk: &Desk<D>, clock: &Clock) -> Re
             if let Some(stream) = owner.stream(partition) {
                 let is_replaying = owner.is_replaying(partition);
                 let durable_below = owner.durable_below(partition);
-                question(Seen { stream, definitions: owner.definitions(), now_ms, is_replaying, durable_below });
+                question(Seen {
+                    stream,
+                    definitions: owner.definitions(partition),
+                    now_ms,
+                    is_replaying,
+                    durable_below,
+                });
             }
         }
         *desk.progress.lock() = owner.progress();

@@ -23,6 +23,8 @@ use std::sync::Arc;
 pub struct Question<'a> {
     /// The definitions.
     pub assembly: &'a Assembly,
+    /// Where live answers are told again: further ones that the log has put in force. None: by those above alone.
+    pub put_in_force: Option<Vec<Arc<Assembly>>>,
     /// Whose features follow each event, where nobody in particular is asked for.
     pub key: Key,
     /// Which features; all of them when empty.
@@ -141,6 +143,11 @@ pub fn time_text(at_us: i64) -> String {
 }
 
 impl Question<'_> {
+    /// All that values are read by.
+    fn assemblies(&self) -> impl Iterator<Item = &Assembly> {
+        std::iter::once(self.assembly).chain(self.put_in_force.iter().flatten().map(Arc::as_ref))
+    }
+
     /// The columns of the answer.
     pub fn columns(&self) -> Vec<(Str, Kind)> {
         let mut columns: Vec<(Str, Kind)> = FIXED.map(|(name, kind)| (Str::from(name), kind)).to_vec();
@@ -156,7 +163,7 @@ impl Question<'_> {
         };
         let mut columns: Vec<(Str, Kind)> = Vec::new();
         for (key, _) in keys.into_iter().filter(|(_, asked)| *asked) {
-            for (name, ty) in self.assembly.feature_types(key) {
+            for (name, ty) in self.assemblies().flat_map(|assembly| assembly.feature_types(key)) {
                 let wanted = self.names.is_empty() || self.names.contains(name);
                 if wanted && !columns.iter().any(|(known, _)| known == name) {
                     columns.push((name.clone(), kind_of(ty)));
@@ -173,7 +180,7 @@ impl Question<'_> {
     pub fn check(&self) -> Result<(), Failure> {
         let known: Vec<&Str> = [Key::User, Key::Session]
             .iter()
-            .flat_map(|key| self.assembly.feature_types(*key))
+            .flat_map(|key| self.assemblies().flat_map(|assembly| assembly.feature_types(*key)))
             .map(|(name, _)| name)
             .collect();
         let Some(unknown) = self.names.iter().find(|name| !known.contains(name)) else { return Ok(()) };
@@ -295,15 +302,15 @@ impl Question<'_> {
     ) -> Result<(), Failure> {
         let mut asked = entities.next_entity()?;
         while let Some((partition, _)) = asked.as_ref().and_then(|entity| entity.as_of) {
-            let mut replay = log.replay(partition, config, self.assembly)?;
+            let mut replay = log.replay(partition, config, self.assembly, self.put_in_force.is_some())?;
             while let Some(entity) = asked.take_if(|entity| entity.as_of.is_some_and(|(of, _)| of == partition)) {
                 let (_, offset) = entity.as_of.unwrap_or_default();
                 let is_whole = replay.run(offset + i64::from(self.leak))?;
                 let now_ms = entity.now_ms();
                 let stream = &replay.stream;
                 let read = match entity.key() {
-                    Key::Session => read_session(stream, self.assembly, &entity.id, &self.names, now_ms),
-                    _ => read_shopper(stream, self.assembly, &entity.id, &self.names, now_ms).unwrap_or(None),
+                    Key::Session => read_session(stream, replay.definitions(), &entity.id, &self.names, now_ms),
+                    _ => read_shopper(stream, replay.definitions(), &entity.id, &self.names, now_ms).unwrap_or(None),
                 };
                 let row = self.row(entity.key(), entity.id.clone(), entity.at_us, read, places);
                 let as_of = Some(AsOf { partition, offset, now: now_ms });

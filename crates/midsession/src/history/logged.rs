@@ -4,8 +4,8 @@ use super::progress::Progress;
 use super::sort::{Item, Merge, Ordered, merge};
 use crate::assemble::Assembly;
 use crate::cli::Failure;
-use midsession_event::{PartitionId, Record, ShopperId, Str, Topic};
-use midsession_machine::WINDOW_MAX_MS;
+use midsession_event::{DefinitionChange, PartitionId, Record, ShopperId, Str, Topic};
+use midsession_machine::{Definitions as _, WINDOW_MAX_MS};
 use midsession_ports::{Entry, Log};
 use midsession_stream::{Config, Stream};
 use std::cell::Cell;
@@ -76,15 +76,21 @@ impl<'a> Logged<'a> {
                 Some((ShopperId::User(forward.user_id.clone()), forward.event.event_id.0.clone()))
             }
             Record::Tick(_) | Record::Decision(_) | Record::Handoff(_) | Record::Told(_) => None,
-            Record::Unmerge(_) | Record::Recall(_) => None,
+            Record::Unmerge(_) | Record::Recall(_) | Record::Definition(_) | Record::Filled(_) => None,
         }
     }
 
-    /// One partition from its first record on.
+    /// One partition from its first record on. `follows`: by the definitions that its log puts in force, else by these.
     ///
     /// # Errors
     /// There is no such partition, or it can't be read.
-    pub fn replay<'l>(&'l self, partition: u32, config: Config, assembly: &'l Assembly) -> Result<Replay<'l>, Failure> {
+    pub fn replay<'l>(
+        &'l self,
+        partition: u32,
+        config: Config,
+        assembly: &'l Assembly,
+        follows: bool,
+    ) -> Result<Replay<'l>, Failure> {
         let partitions = self.log.partitions(Topic::Behavior);
         if partition >= partitions {
             let hint = "as_of names a partition of the server that answered: is this its data folder?";
@@ -92,16 +98,39 @@ impl<'a> Logged<'a> {
         }
         let partition = PartitionId(partition);
         let extent = self.log.extent(Topic::Behavior, partition)?;
+        let mut stream = Stream::new(partition, config);
+        if follows {
+            stream.define(assembly.initial());
+        }
         Ok(Replay {
             logged: self,
             assembly,
-            stream: Stream::new(partition, config),
+            follows,
+            in_force: follows.then(|| assembly.of(stream.defined())).flatten(),
+            stream,
             start: extent.start,
             end: extent.end,
             next: extent.start,
             begins_ms: begin_of(self.log.as_ref(), partition)?,
             ahead: VecDeque::new(),
         })
+    }
+
+    /// Every set of definitions that the log has put in force, beside the one that it was begun with. Each partition has the
+    /// same changes.
+    ///
+    /// # Errors
+    /// The log can't be read.
+    pub fn put_in_force(&self, assembly: &Assembly) -> Result<Vec<Arc<Assembly>>, Failure> {
+        let mut defined = assembly.initial();
+        let mut found = Vec::from_iter(assembly.of(&defined));
+        super::for_each(self.log.as_ref(), Topic::Behavior, PartitionId(0), 0, |entry| {
+            if let Some(Ok(change)) = entry.value.as_deref().map(midsession_event::decode::<DefinitionChange>) {
+                defined.apply(&change, entry.stamp_ms);
+                found.extend(assembly.of(&defined));
+            }
+        })?;
+        Ok(found)
     }
 
     /// All records of all partitions, by their stamps.
@@ -142,6 +171,9 @@ fn lacks(begins_ms: Option<i64>, now_ms: i64) -> bool {
 pub struct Replay<'l> {
     logged: &'l Logged<'l>,
     assembly: &'l Assembly,
+    follows: bool,
+    /// Those that its log has put in force, if they are others.
+    in_force: Option<Arc<Assembly>>,
     /// Its state.
     pub stream: Stream,
     start: i64,
@@ -152,6 +184,11 @@ pub struct Replay<'l> {
 }
 
 impl Replay<'_> {
+    /// The definitions that were in force at the last record taken.
+    pub fn definitions(&self) -> &Assembly {
+        self.in_force.as_deref().unwrap_or(self.assembly)
+    }
+
     /// Takes every record up to this one. Whether the log holds all of that: where retention has passed the place, or
     /// the log is another one's, it does not.
     ///
@@ -169,8 +206,16 @@ impl Replay<'_> {
             let Some(entry) = self.ahead.pop_front() else { break };
             self.next = entry.offset + 1;
             if let Some(record) = self.logged.decode(&entry) {
-                self.stream.on_record(entry.offset, entry.stamp_ms, record, self.assembly, &mut effects);
+                let changes = matches!(record, Record::Definition(_));
+                if (changes || matches!(record, Record::Filled(_))) && !self.follows {
+                    continue;
+                }
+                let definitions = self.in_force.as_deref().unwrap_or(self.assembly);
+                self.stream.on_record(entry.offset, entry.stamp_ms, record, definitions, &mut effects);
                 effects.clear();
+                if changes {
+                    self.in_force = self.assembly.of(self.stream.defined());
+                }
             }
         }
         Ok(offset < self.end && (offset >= self.start || self.start == 0))

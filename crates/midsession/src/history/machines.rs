@@ -139,6 +139,10 @@ impl<'d, D: Definitions> Machines<'d, D> {
 
     /// Takes a record of a log, at its own place. What it routes to other partitions is on the log itself.
     pub fn logged(&mut self, partition: PartitionId, offset: i64, stamp_ms: i64, record: Record) -> Option<Seam> {
+        // All of the past is looked at by the definitions at hand.
+        if matches!(record, Record::Definition(_) | Record::Filled(_)) {
+            return None;
+        }
         let seam = self.record(partition, offset, stamp_ms, record);
         self.effects.clear();
         seam

@@ -66,6 +66,10 @@ pub fn timeline<D: Definitions>(
                 return;
             }
             let Some(Ok(record)) = entry.value.as_deref().map(Record::decode) else { return };
+            // Nobody's own, though a visitor may be called what they are filed under; it is told by the definitions at hand.
+            if matches!(record, Record::Definition(_) | Record::Filled(_)) {
+                return;
+            }
             if let Record::Unmerge(unmerge) = &record
                 && Some(&unmerge.visitor_id) == whose.visitor.as_ref()
                 && !owners.contains(&ShopperId::User(unmerge.user_id.clone()))

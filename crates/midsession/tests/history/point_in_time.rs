@@ -131,7 +131,8 @@ fn run(
         .unwrap_or_else(|failure| panic!("{}", failure.cause));
     let entities = Entities::open(questions, memory_bytes).unwrap_or_else(|failure| panic!("{}", failure.cause));
     let names = Vec::new();
-    let question = Question { assembly: &assembly, key: Key::User, names, entities: Some(entities), leak };
+    let entities = Some(entities);
+    let question = Question { assembly: &assembly, put_in_force: None, key: Key::User, names, entities, leak };
     let output = folder.join("rows.jsonl");
     let mut table =
         Table::create(Some(&output), question.columns()).unwrap_or_else(|failure| panic!("{}", failure.cause));

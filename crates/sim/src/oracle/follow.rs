@@ -65,7 +65,9 @@ impl Oracle {
             Record::Event(event) => {
                 self.event(partition, offset, stamp_ms, &act_of(event)?);
             }
-            Record::Tick(_) | Record::Decision(_) => self.passes(partition, stamp_ms),
+            Record::Tick(_) | Record::Decision(_) | Record::Definition(_) | Record::Filled(_) => {
+                self.passes(partition, stamp_ms)
+            }
             Record::Handoff(handoff) => {
                 let id = (handoff.id.partition.0, handoff.id.offset, handoff.id.ordinal);
                 let (user, visitor) = (handoff.user_id.as_str(), handoff.visitor_id.as_str());

@@ -4,6 +4,7 @@
 //! carts and ends are computed from the list each time they are asked for.
 
 mod act;
+mod defined;
 mod follow;
 mod household;
 mod identity;
@@ -12,6 +13,7 @@ mod unmerge;
 mod visit;
 
 pub use act::{Act, Piece, may_be_shown};
+pub use defined::{Versions, WORDINGS, written};
 pub use follow::{ActOf, Log};
 pub use household::Telling;
 pub use identity::Stay;

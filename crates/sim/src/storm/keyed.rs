@@ -6,8 +6,8 @@ use midsession_event::{PartitionId, Topic};
 use midsession_ports::{Append, Log as _};
 use std::collections::BTreeMap;
 
-/// A keyed topic without a writer of its own.
-const TOPIC: Topic = Topic::Definition;
+/// A keyed topic that nothing else in a storm writes or reads.
+const TOPIC: Topic = Topic::Context;
 const PARTITION: PartitionId = PartitionId(0);
 /// So few keys that most records can go.
 const KEYS: u64 = 5;

@@ -63,6 +63,7 @@ impl Storm {
         }
         self.answers = Arc::default();
         self.keyed.lost();
+        self.definer.restarted();
         self.now_ms += self.rng.pick(&[0, 5, 1_000, 60_000, 31 * 60_000]);
     }
 
@@ -78,7 +79,9 @@ impl Storm {
         let at = self.rng.below(bytes.len() as u64) as usize;
         bytes[at] ^= 1 << self.rng.below(8);
         self.weathered.flipped += 1;
-        let read = House::start(&SimDisk::of_image(&image), &self.clock_us, &self.plan)
+        let read = self
+            .definer
+            .open(&SimDisk::of_image(&image), &self.clock_us, &self.plan)
             .and_then(|house| audit.compare(&house));
         match read {
             Ok(None) => Ok(()),

@@ -1,0 +1,88 @@
+//! A running server's admin listener, asked by commands.
+
+use super::{Failure, Global, serve};
+use crate::keys::Keys;
+use crate::load::client::{Answer, Client};
+use bytes::Bytes;
+use clap::Args;
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A server that is busy is asked again so often, a second apart.
+const TRIES: u32 = 60;
+
+/// Which server.
+#[derive(Args, Debug)]
+pub(super) struct Server {
+    /// Address of its admin listener; without it the configuration's
+    #[arg(long, value_name = "HOST:PORT")]
+    admin: Option<SocketAddr>,
+    /// Its data folder, where the admin token is; MIDSESSION_ADMIN_TOKEN goes first
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+/// The admin listener of a running server.
+pub(super) struct Admin {
+    client: Client,
+    authorization: String,
+    address: SocketAddr,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Admin {
+    pub(super) fn of(global: &Global, server: Server) -> Result<Self, Failure> {
+        let config = global.load()?;
+        let address = server.admin.unwrap_or(SocketAddr::new(config.admin_bind, config.admin_port));
+        let token = Keys::admin_token(&server.data.unwrap_or(config.data))?;
+        let (client, authorization) = (Client::new(address), format!("Bearer {token}"));
+        Ok(Self { client, authorization, address, runtime: serve::runtime()? })
+    }
+
+    /// Asks until there is an answer that is not «try again».
+    pub(super) fn ask(&mut self, method: &str, path: &str, content_type: &str, body: Bytes) -> Result<Value, Failure> {
+        match self.ask_or(method, path, content_type, body)? {
+            Ok(value) => Ok(value),
+            Err((status, problem)) => Err(Failure::new(said(status, &problem))),
+        }
+    }
+
+    /// Likewise; what the server refuses comes with its status.
+    pub(super) fn ask_or(
+        &mut self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: Bytes,
+    ) -> Result<Result<Value, (u16, Value)>, Failure> {
+        let Self { client, authorization, address, runtime } = self;
+        let headers = [("authorization", authorization.as_str()), ("content-type", content_type)];
+        let mut last = String::new();
+        for _ in 0..TRIES {
+            match runtime.block_on(client.send(method, path, &headers, body.clone())) {
+                Ok(Answer { status: 200, body }) => {
+                    return Ok(Ok(serde_json::from_slice(&body).map_err(Failure::new)?));
+                }
+                Ok(Answer { status: status @ (429 | 503), body }) => last = said(status, &problem(&body)),
+                Ok(Answer { status, body }) => return Ok(Err((status, problem(&body)))),
+                Err(error) => {
+                    let hint = "is the server running? --admin names its admin listener";
+                    return Err(Failure::new(format!("{address} does not answer: {error}")).hint(hint));
+                }
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        Err(Failure::new(last).hint("what was sent before is loaded; sending it again replaces it"))
+    }
+}
+
+fn problem(body: &[u8]) -> Value {
+    serde_json::from_slice(body).unwrap_or_default()
+}
+
+/// What the server says, in one line.
+pub(super) fn said(status: u16, problem: &Value) -> String {
+    format!("the server answers {status}: {}", problem["title"].as_str().unwrap_or("no reason"))
+}

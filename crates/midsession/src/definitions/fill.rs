@@ -1,0 +1,337 @@
+//! The past counted in for definitions that can't look back: what the log still has of a day before them is read again, outside
+//! of the machines and a little at a time, and offered to the shoppers as records. Where an event's own facts are, it took
+//! effect; there its new facts go. One more record then says since when the definition counts.
+
+use crate::assemble::Assembly;
+use bytes::Bytes;
+use midsession_event::{
+    DefinitionEdit, EditKind, Event, Filled, FilledEvent, FilledFact, PartitionId, Record, Str, Topic, UserId,
+    VisitorId, encode, partition_of,
+};
+use midsession_machine::{Defined, Definitions as _, FACTS_KEPT_MS, FactKind, since_of};
+use midsession_ports::{Append, Entry, Log, LogError, Unit};
+use midsession_stream::mark_of_event;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// Read from the log at once. Bytes.
+const READ_BYTES: usize = 128 * 1024;
+/// Visitors who signed in within a day: so many are kept in mind, about 200 MB.
+const HOMES_MAX: usize = 1_000_000;
+/// Events in one record.
+const EVENTS_MAX: usize = 256;
+
+/// What is to be done next.
+#[derive(Debug)]
+pub enum Next {
+    /// More is to be read.
+    Read,
+    /// This is to become durable.
+    Append(Unit),
+    /// Every partition is to have read what its log holds now, and what came of it is to be durable.
+    Settle,
+    /// All is counted in: this edit says so.
+    Done(DefinitionEdit),
+    /// More shoppers signed in than are kept in mind at once: it goes on to count from its beginning.
+    TooMany,
+}
+
+/// Where a visitor's facts went, by the offset of the login that took them along: those of the records before it.
+type Homes = BTreeMap<VisitorId, BTreeMap<i64, UserId>>;
+
+/// One version of a definition on its way through the past.
+pub struct Fill {
+    assembly: Arc<Assembly>,
+    name: Str,
+    version: i64,
+    slots: Vec<u32>,
+    /// It counts from then on by itself. Epoch ms.
+    since_ms: i64,
+    partitions: u32,
+    /// Since when the log has all there was. Epoch ms.
+    begins_ms: Option<i64>,
+    homes: Homes,
+    /// Logins up to these offsets are known.
+    logins: Vec<i64>,
+    /// By these logins alone: they came meanwhile.
+    late: Option<BTreeSet<(VisitorId, i64)>>,
+    stage: Stage,
+    read: u64,
+    total: u64,
+}
+
+enum Stage {
+    /// Logins of this partition, from its offset on.
+    Logins {
+        partition: u32,
+        ends: Vec<i64>,
+    },
+    Events {
+        partition: u32,
+        next: i64,
+        out: VecDeque<Unit>,
+    },
+    Settle,
+    Again,
+    Over,
+}
+
+/// The next version that the past can be counted in for: what is written for it began at a record, and the log has more.
+///
+/// # Errors
+/// The log can't be read.
+pub fn wanted(
+    defined: &Defined,
+    assembly: &Assembly,
+    log: &dyn Log,
+    given_up: &[(Str, i64)],
+) -> Result<Option<Fill>, LogError> {
+    let partitions = log.partitions(Topic::Behavior);
+    for (known, version) in defined.served() {
+        if given_up.iter().any(|(name, number)| *name == known.name && *number == version.version) {
+            continue;
+        }
+        let slots = assembly.derived_slots(defined, &known.name, version.version);
+        let Some(since_ms) = slots.iter().filter_map(|slot| since_of(&defined.since, *slot)).max() else { continue };
+        let begins_ms = (0..partitions).map(|partition| begins(log, PartitionId(partition)));
+        let begins_ms = begins_ms.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().max();
+        // What the log has lost is lost: it was filled from there before, or there is nothing.
+        if begins_ms.is_some_and(|begins_ms| begins_ms >= since_ms) {
+            continue;
+        }
+        let mut slots = slots;
+        slots.retain(|slot| since_of(&defined.since, *slot).is_some());
+        let ends = ends(log, partitions)?;
+        let total = (0..partitions)
+            .map(|partition| Ok(log.extent(Topic::Behavior, PartitionId(partition))?.bytes))
+            .sum::<Result<u64, LogError>>()?;
+        return Ok(Some(Fill {
+            // Its own assembly: what is in force may change meanwhile.
+            assembly: assembly.of(defined).unwrap_or_else(|| Arc::new(assembly.clone())),
+            name: known.name.clone(),
+            version: version.version,
+            slots,
+            since_ms,
+            partitions,
+            begins_ms,
+            homes: Homes::new(),
+            logins: vec![0; partitions as usize],
+            late: None,
+            stage: Stage::Logins { partition: 0, ends },
+            read: 0,
+            total: total.saturating_mul(2),
+        }));
+    }
+    Ok(None)
+}
+
+/// Since when the log has every record of a partition, where it has lost some. Epoch ms.
+fn begins(log: &dyn Log, partition: PartitionId) -> Result<Option<i64>, LogError> {
+    let extent = log.extent(Topic::Behavior, partition)?;
+    if extent.start == 0 {
+        return Ok(None);
+    }
+    let mut entries = Vec::new();
+    log.read(Topic::Behavior, partition, extent.start, 1, &mut entries)?;
+    Ok(Some(entries.first().map_or(i64::MAX, |entry| entry.stamp_ms)))
+}
+
+fn ends(log: &dyn Log, partitions: u32) -> Result<Vec<i64>, LogError> {
+    (0..partitions).map(|partition| Ok(log.extent(Topic::Behavior, PartitionId(partition))?.end)).collect()
+}
+
+impl Fill {
+    /// Which version.
+    pub fn of(&self) -> (&Str, i64) {
+        (&self.name, self.version)
+    }
+
+    /// How much of the log has been read, from 0 to 1.
+    pub fn progress(&self) -> f64 {
+        (self.read as f64 / self.total.max(1) as f64).min(0.99)
+    }
+
+    /// Goes on by a little.
+    ///
+    /// # Errors
+    /// The log can't be read.
+    pub fn step(&mut self, log: &dyn Log) -> Result<Next, LogError> {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Logins { partition, ends } => {
+                let next = self.logins[partition as usize].max(self.first(log, partition)?);
+                let (after, is_over) = self.logins_of(log, partition, next, ends[partition as usize])?;
+                self.logins[partition as usize] = after;
+                if self.homes.len() > HOMES_MAX {
+                    return Ok(Next::TooMany);
+                }
+                self.stage = match (is_over, partition + 1 < self.partitions) {
+                    (false, _) => Stage::Logins { partition, ends },
+                    (true, true) => Stage::Logins { partition: partition + 1, ends },
+                    (true, false) if self.late.as_ref().is_some_and(BTreeSet::is_empty) => Stage::Over,
+                    (true, false) => Stage::Events { partition: 0, next: self.begin(log, 0)?, out: VecDeque::new() },
+                };
+                Ok(match self.stage {
+                    Stage::Over => self.done(),
+                    _ => Next::Read,
+                })
+            }
+            Stage::Events { partition, next, mut out } => {
+                if let Some(unit) = out.pop_front() {
+                    self.stage = Stage::Events { partition, next, out };
+                    return Ok(Next::Append(unit));
+                }
+                let (next, is_over) = self.events_of(log, partition, next, &mut out)?;
+                self.stage = match (is_over && out.is_empty(), partition + 1 < self.partitions) {
+                    (true, true) => {
+                        Stage::Events { partition: partition + 1, next: self.begin(log, partition + 1)?, out }
+                    }
+                    (true, false) => Stage::Settle,
+                    // With no end to come to, it looks once more and is over.
+                    (false, _) => Stage::Events { partition, next, out },
+                };
+                Ok(Next::Read)
+            }
+            Stage::Settle => {
+                self.stage = Stage::Again;
+                Ok(Next::Settle)
+            }
+            Stage::Again => {
+                // Who signed in while their facts were on the way took none along: they are offered at the user's home.
+                self.late = Some(BTreeSet::new());
+                self.stage = Stage::Logins { partition: 0, ends: ends(log, self.partitions)? };
+                Ok(Next::Read)
+            }
+            Stage::Over => Ok(self.done()),
+        }
+    }
+
+    fn done(&self) -> Next {
+        let edit = DefinitionEdit::feature(EditKind::Filled, &self.name, self.version);
+        let oldest_ms = self.since_ms.saturating_sub(FACTS_KEPT_MS);
+        let since_ms = self.begins_ms.filter(|begins_ms| *begins_ms > oldest_ms).unwrap_or(0);
+        Next::Done(DefinitionEdit { since_ms, ..edit })
+    }
+
+    /// Likewise; what retention has taken meanwhile is noted.
+    fn begin(&mut self, log: &dyn Log, partition: u32) -> Result<i64, LogError> {
+        let first = self.first(log, partition)?;
+        self.begins_ms = self.begins_ms.max(begins(log, PartitionId(partition))?);
+        Ok(first)
+    }
+
+    /// The first record of a partition that may be in a window.
+    fn first(&self, log: &dyn Log, partition: u32) -> Result<i64, LogError> {
+        let partition = PartitionId(partition);
+        let start = log.extent(Topic::Behavior, partition)?.start;
+        let oldest_ms = self.since_ms.saturating_sub(FACTS_KEPT_MS);
+        Ok(log.offset_at(Topic::Behavior, partition, oldest_ms)?.max(start))
+    }
+
+    fn entries(&mut self, log: &dyn Log, partition: u32, next: i64) -> Result<Vec<Entry>, LogError> {
+        let mut entries = Vec::new();
+        let end = log.extent(Topic::Behavior, PartitionId(partition))?.end;
+        if next < end {
+            log.read(Topic::Behavior, PartitionId(partition), next, READ_BYTES, &mut entries)?;
+        }
+        self.read +=
+            entries.iter().map(|entry| entry.value.as_ref().map_or(0, |value| value.len() as u64)).sum::<u64>();
+        Ok(entries)
+    }
+
+    fn logins_of(&mut self, log: &dyn Log, partition: u32, next: i64, end: i64) -> Result<(i64, bool), LogError> {
+        let entries = self.entries(log, partition, next)?;
+        let after = entries.last().map_or(end, |entry| entry.offset + 1);
+        for entry in entries.iter().filter(|entry| entry.offset < end) {
+            if let Some(Ok(Record::Handoff(handoff))) = entry.value.as_deref().map(Record::decode)
+                && let homes = self.homes.entry(handoff.visitor_id.clone()).or_default()
+                && homes.insert(handoff.id.offset, handoff.user_id.clone()).is_none()
+                && let Some(late) = &mut self.late
+            {
+                late.insert((handoff.visitor_id.clone(), handoff.id.offset));
+            }
+        }
+        Ok((after.min(end), after >= end))
+    }
+
+    fn events_of(
+        &mut self,
+        log: &dyn Log,
+        partition: u32,
+        next: i64,
+        out: &mut VecDeque<Unit>,
+    ) -> Result<(i64, bool), LogError> {
+        let entries = self.entries(log, partition, next)?;
+        let mut offered: BTreeMap<u32, Vec<FilledEvent>> = BTreeMap::new();
+        let (mut next, mut is_over) = (next, entries.is_empty());
+        for entry in entries {
+            next = entry.offset + 1;
+            if entry.stamp_ms > self.since_ms {
+                // From here on it counts by itself.
+                is_over = true;
+                break;
+            }
+            match entry.value.as_deref().map(Record::decode) {
+                Some(Ok(Record::Event(event))) => {
+                    // The next login took along what was there by then.
+                    let next_login = event.visitor_id.as_ref().and_then(|visitor| {
+                        let (login, user) = self.homes.get(visitor)?.range(entry.offset + 1..).next()?;
+                        let late = self.late.as_ref();
+                        let is_meant = late.is_none_or(|late| late.contains(&(visitor.clone(), *login)));
+                        is_meant.then_some(user)
+                    });
+                    if let Some(user) = next_login {
+                        self.offer(&event, Some(user), entry.stamp_ms, &mut offered);
+                    }
+                    if self.late.is_none() {
+                        let user = event.user_id.as_ref().filter(|_| event.visitor_id.is_none());
+                        self.offer(&event, user, entry.stamp_ms, &mut offered);
+                    }
+                }
+                Some(Ok(Record::Forward(forward))) if self.late.is_none() => {
+                    self.offer(&forward.event, Some(&forward.user_id), entry.stamp_ms, &mut offered);
+                }
+                _ => {}
+            }
+        }
+        for (partition, events) in offered {
+            for events in events.chunks(EVENTS_MAX) {
+                let Ok(value) = encode(&Filled { events: events.to_vec() }) else { continue };
+                let (key, value) = (Bytes::from_static(b"filled"), Some(Bytes::from(value)));
+                let record = Append { topic: Topic::Behavior, partition: PartitionId(partition), key, value };
+                out.push_back(Unit { records: vec![record], positions: Vec::new() });
+            }
+        }
+        Ok((next, is_over))
+    }
+
+    /// What is written for an event, offered to the visitor, or to a user at their home.
+    fn offer(
+        &self,
+        event: &Event,
+        user: Option<&UserId>,
+        stamp_ms: i64,
+        offered: &mut BTreeMap<u32, Vec<FilledEvent>>,
+    ) {
+        let mut derived = Vec::new();
+        self.assembly.derive(event, &mut derived);
+        derived.retain(|derived| self.slots.contains(&derived.slot));
+        if derived.is_empty() {
+            return;
+        }
+        let home = user.map_or(event.visitor_id.as_ref().map(VisitorId::as_str), |user| Some(user.as_str()));
+        let Some(home) = home else { return };
+        let fact = |derived: midsession_machine::Derived| FilledFact {
+            slot: i64::from(derived.slot),
+            value: derived.value,
+            text: derived.text,
+        };
+        offered.entry(partition_of(home, self.partitions).0).or_default().push(FilledEvent {
+            visitor_id: event.visitor_id.clone(),
+            user_id: user.cloned(),
+            time_ms: event.occurred_at_ms.min(stamp_ms),
+            kind: i32::from(FactKind::of(&event.name).0),
+            mark: i32::from(mark_of_event(event)),
+            facts: derived.into_iter().map(fact).collect(),
+        });
+    }
+}

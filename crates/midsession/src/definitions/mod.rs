@@ -1,0 +1,247 @@
+//! Definitions that change while the server runs: planned, checked, put on every partition's log in one unit, and answered
+//! when they are in force.
+
+pub mod fill;
+pub mod plan;
+mod rows;
+mod start;
+
+use crate::app::Inner;
+use crate::assemble::{Assembly, Written};
+use crate::driver::Seen;
+use midsession_edge::{Refusal, Undefined, WrittenFile};
+use midsession_event::{DefinitionChange, PartitionId, Str, Topic};
+use midsession_feature::{Diagnostic, Document, features_in};
+use midsession_machine::Defined;
+use midsession_observe::Metric;
+use parking_lot::{Mutex, RwLock};
+use plan::{Plan, Unplanned};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub(crate) use start::{begin, begun_with, fill_up, take_up};
+
+/// How long an answer waits for the partitions to have read what is durable.
+const IN_FORCE_WITHIN: Duration = Duration::from_secs(5);
+/// How often it is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// One change at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Definer {
+    at_work: tokio::sync::Mutex<()>,
+    latest: RwLock<Option<Arc<Assembly>>>,
+    /// The version that the past is being counted in for, and how far that is.
+    filling: Mutex<Option<(Str, i64, f64)>>,
+    /// Something else is in force.
+    changed: tokio::sync::Notify,
+}
+
+/// What is in force, in words for people.
+struct Now {
+    defined: Defined,
+    assembly: Arc<Assembly>,
+}
+
+impl Inner {
+    /// What is in force now, the same in every partition.
+    async fn in_force(&self) -> Result<Now, Refusal> {
+        let until = Instant::now() + IN_FORCE_WITHIN;
+        loop {
+            let answers = self.driver.read_all(|seen: Seen<'_, Assembly>| seen.stream.defined().revision).await;
+            let revisions: Vec<i64> = answers.into_iter().collect::<Result<_, _>>().map_err(unreadable)?;
+            if revisions.windows(2).all(|two| two[0] == two[1]) {
+                break;
+            }
+            if Instant::now() > until {
+                let what = format!("a change is on its way through the partitions, which are at {revisions:?}");
+                return Err(Refusal::new(503, "change_under_way", format!("{what}; try again in a moment")));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        let read = |seen: Seen<'_, Assembly>| (seen.stream.defined().clone(), Arc::clone(seen.definitions));
+        let (defined, assembly) = self.driver.read(PartitionId(0), read).await.map_err(unreadable)?;
+        Ok(Now { defined, assembly })
+    }
+
+    /// Every version of every definition, with its state.
+    pub(crate) async fn definitions(&self) -> Result<Value, Refusal> {
+        let Now { defined, assembly } = self.in_force().await?;
+        Ok(json!({"revision": defined.revision, "definitions": self.with_progress(rows::all(&defined, &assembly))}))
+    }
+
+    /// The versions of one name.
+    pub(crate) async fn definition(&self, name: Str) -> Result<Value, Refusal> {
+        let Now { defined, assembly } = self.in_force().await?;
+        match rows::of(&defined, &assembly, &name) {
+            rows if rows.is_empty() => Err(unknown(&format!("no feature `{name}` is defined"))),
+            rows => Ok(json!({"revision": defined.revision, "definitions": self.with_progress(rows)})),
+        }
+    }
+
+    /// How far the past has been counted in, where it is being.
+    fn with_progress(&self, mut rows: Vec<Value>) -> Vec<Value> {
+        if let Some((name, version, progress)) = self.definer.filling.lock().as_ref() {
+            let of = rows.iter_mut().find(|row| row["name"] == name.as_str() && row["version"] == *version);
+            of.into_iter().for_each(|row| row["backfill"] = json!(progress));
+        }
+        rows
+    }
+
+    /// Puts the features of a file: new ones live at once, changed ones beside those that are live.
+    pub(crate) async fn put_definitions(&self, file: WrittenFile) -> Result<Value, Undefined> {
+        let features = features_of(&file)?;
+        let _at_work = self.definer.at_work.lock().await;
+        let now = self.in_force().await?;
+        let plan = plan::put(&now.defined, &features).map_err(refused)?;
+        self.change(now, plan, Some(&file)).await
+    }
+
+    /// The version that waits is live from now on.
+    pub(crate) async fn promote_definition(&self, name: Str, version: Option<i64>) -> Result<Value, Undefined> {
+        let _at_work = self.definer.at_work.lock().await;
+        let now = self.in_force().await?;
+        let plan = plan::promote(&now.defined, &name, version).map_err(refused)?;
+        self.change(now, plan, None).await
+    }
+
+    /// A version ends, or all of them.
+    pub(crate) async fn remove_definition(&self, name: Str, version: Option<i64>) -> Result<Value, Undefined> {
+        let _at_work = self.definer.at_work.lock().await;
+        let now = self.in_force().await?;
+        let plan = plan::remove(&now.defined, &name, version).map_err(refused)?;
+        self.change(now, plan, None).await
+    }
+
+    /// Checks what a plan comes to, makes it durable, and returns once it is in force everywhere.
+    async fn change(&self, now: Now, plan: Plan, file: Option<&WrittenFile>) -> Result<Value, Undefined> {
+        let Now { defined: before, .. } = now;
+        let at_ms = self.now_ms();
+        let change = DefinitionChange { revision: before.revision + 1, at_ms, edits: plan.edits };
+        let versions = plan.versions;
+        if change.edits.is_empty() {
+            return Ok(told(&before, &now.assembly, &versions, false));
+        }
+        let mut after = before.clone();
+        after.apply(&change, at_ms);
+        let written = Written {
+            label: file.map(|file| file.name.to_string()).unwrap_or_default(),
+            text: file.map(|file| file.text.clone()).unwrap_or_default(),
+            versions: if file.is_some() { versions.clone() } else { Vec::new() },
+        };
+        let (assembly, compiled) = (Arc::clone(&self.assembly), after.clone());
+        let checked = tokio::task::spawn_blocking(move || assembly.check(&compiled, &written)).await;
+        checked.map_err(|_| broken("the check broke off; the server's log says why"))?.map_err(Undefined::Mistakes)?;
+        self.append(&change, &before, &after).await?;
+        for edit in &change.edits {
+            self.observe.metrics.add_by(Metric::DefinitionChanges, rows::what(edit.what), 1);
+        }
+        self.definer.changed.notify_one();
+        let Now { defined, assembly } = self.reads_all(change.revision).await?;
+        Ok(told(&defined, &assembly, &versions, true))
+    }
+
+    async fn append(&self, change: &DefinitionChange, before: &Defined, after: &Defined) -> Result<(), Refusal> {
+        let unit = plan::unit(change, before, after, self.log.partitions(Topic::Behavior));
+        let unit = unit.map_err(|error| broken(&error.to_string()))?;
+        crate::records::append(self.log.as_ref(), unit).await.map_err(|cause| {
+            Refusal::new(503, "log_unavailable", format!("{cause}; nothing is changed: try again in a moment"))
+        })
+    }
+
+    /// Returns what is in force once every partition has read the change.
+    async fn reads_all(&self, revision: i64) -> Result<Now, Refusal> {
+        let until = Instant::now() + IN_FORCE_WITHIN;
+        loop {
+            let now = self.in_force().await?;
+            if now.defined.revision >= revision || Instant::now() > until {
+                self.settled(&now);
+                return Ok(now);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// These are in force from now on.
+    fn settled(&self, now: &Now) {
+        let of = |is_live: bool| now.defined.served().filter(|(_, version)| version.is_live == is_live).count() as i64;
+        for (state, is_live) in [("live", true), ("pending", false)] {
+            self.observe.metrics.set_by(Metric::Definitions, state, of(is_live));
+        }
+        *self.definer.latest.write() = Some(Arc::clone(&now.assembly));
+    }
+
+    /// The definitions that answer now; before all partitions have caught up, those of this start.
+    pub(crate) fn latest(&self) -> Arc<Assembly> {
+        self.definer.latest.read().as_ref().map_or_else(|| Arc::clone(&self.assembly), Arc::clone)
+    }
+}
+
+fn told(defined: &Defined, assembly: &Assembly, versions: &[(Str, i64)], changed: bool) -> Value {
+    let is_meant =
+        |name: &str, version: i64| versions.iter().any(|(known, number)| known == name && *number == version);
+    let rows = rows::all(defined, assembly);
+    let meant = |row: &Value| is_meant(row["name"].as_str().unwrap_or_default(), row["version"].as_i64().unwrap_or(0));
+    let rows: Vec<Value> = rows.into_iter().filter(meant).collect();
+    json!({"revision": defined.revision, "changed": changed, "definitions": rows})
+}
+
+/// The features of a file that was sent: nothing else stands in it, and each is there once.
+fn features_of(file: &WrittenFile) -> Result<Vec<(Str, Str)>, Undefined> {
+    let mut document = Document::new(&file.name, &file.text);
+    let root = document.parse();
+    for (key, _) in root.iter().filter(|(key, _)| key.get_ref() != "feature") {
+        let hint = Some("put [[feature]] tables alone; the rest is read from files at the start".to_owned());
+        document.fault(key.span(), format!("`{}` can't be changed while running", key.get_ref()), hint);
+    }
+    let read = document.tables::<midsession_feature::definition::Definition>(&root, "feature");
+    let mut names: Vec<Str> = Vec::new();
+    for definition in &read {
+        let name = &definition.get_ref().name;
+        if names.iter().any(|known| known == name.get_ref()) {
+            let message = format!("`{}` stands here twice", name.get_ref());
+            document.fault(name.span(), message, Some("leave one of them out".into()));
+        }
+        names.push(name.get_ref().as_str().into());
+        if let Some(only) = file.only.as_ref().filter(|only| *only != name.get_ref()) {
+            let message = format!("`{}` was to be put, this is `{}`", only, name.get_ref());
+            document.fault(name.span(), message, Some("ask for the name that stands in the definition".into()));
+        }
+    }
+    if read.is_empty() && document.faults() == 0 {
+        let hint = Some("begin with [[feature]]".to_owned());
+        document.fault(0..0, "no feature is defined here", hint);
+    }
+    let features = features_in(&file.text);
+    let longest = features.iter().find(|(_, text)| text.len() > plan::TEXT_BYTES_MAX);
+    if let Some((name, _)) = longest {
+        document.fault(0..0, format!("`{name}` is longer than {} bytes", plan::TEXT_BYTES_MAX), None);
+    }
+    let faults: Vec<Diagnostic> = document.into_found();
+    if faults.is_empty() { Ok(features) } else { Err(Undefined::Mistakes(faults)) }
+}
+
+fn unreadable(cause: midsession_edge::Unreadable) -> Refusal {
+    let code = match cause {
+        midsession_edge::Unreadable::Busy => "busy",
+        midsession_edge::Unreadable::Loading => "loading",
+        midsession_edge::Unreadable::Stopped(_) => "stopped",
+    };
+    Refusal::new(503, code, cause.to_string())
+}
+
+fn unknown(what: &str) -> Refusal {
+    Refusal::new(404, "definition_unknown", what)
+}
+
+fn broken(what: &str) -> Refusal {
+    Refusal::new(500, "internal", what)
+}
+
+fn refused(cause: Unplanned) -> Undefined {
+    Undefined::Refused(match cause {
+        Unplanned::Unknown(what) => unknown(&what),
+        Unplanned::TooMany(what) => Refusal::new(409, "definitions_full", what),
+    })
+}

@@ -1,0 +1,143 @@
+//! The definition files of a configuration, read once at the start: built in, beside the configuration, and itself.
+
+use crate::config::Config;
+use midsession_event::{Str, hash64};
+use midsession_feature::{Diagnostic, Listed, features_in};
+use midsession_machine::Defined;
+
+/// A definition file.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    /// What the configuration calls it; [`OWN`] is itself.
+    pub key: Str,
+    /// What messages call it.
+    pub label: String,
+    pub text: String,
+}
+
+/// What the configuration file is called as a definition file.
+const OWN: &str = "(configuration)";
+
+/// Everything that definitions are compiled from.
+#[derive(Clone, Debug)]
+pub(crate) struct Sources {
+    pub config: Config,
+    /// Of the first profile, which owns the bare keys.
+    pub files: Vec<Source>,
+    /// One for each further profile.
+    pub others: Vec<Source>,
+}
+
+impl Sources {
+    pub(crate) fn read(config: &Config, demo: bool) -> Result<Self, Vec<Diagnostic>> {
+        let files = files(config, demo)?;
+        let others = config.profiles.iter().map(|wanted| file(config, wanted)).collect::<Result<_, _>>()?;
+        Ok(Self { config: config.clone(), files, others })
+    }
+
+    /// The features that the files of the first profile define, as they were written.
+    pub(crate) fn filed(&self) -> Vec<Listed> {
+        let features = |source: &Source| {
+            let (file, label): (Str, Str) = (source.label.as_str().into(), source.label.as_str().into());
+            features_in(&source.text).into_iter().map(move |(name, text)| Listed {
+                name,
+                version: None,
+                file: file.clone(),
+                label: label.clone(),
+                text,
+            })
+        };
+        self.files.iter().flat_map(features).collect()
+    }
+
+    /// Likewise, as what there is before any change.
+    pub(crate) fn initial(&self) -> Defined {
+        let features = |source: &Source| {
+            let key = source.key.clone();
+            features_in(&source.text).into_iter().map(move |(name, text)| {
+                let filed = filed_hash(&text);
+                (name, text, key.clone(), filed)
+            })
+        };
+        Defined::initial(self.files.iter().flat_map(features))
+    }
+
+    /// What is in force, to be compiled.
+    pub(crate) fn listed(&self, defined: &Defined) -> Vec<Listed> {
+        let one = |(known, version): (&midsession_machine::Known, &midsession_machine::Version)| Listed {
+            name: known.name.clone(),
+            version: (!version.is_live).then_some(version.version),
+            file: self.label_of(&version.file),
+            label: format!("{}@{}", known.name, version.version).into(),
+            text: version.text.clone(),
+        };
+        defined.served().map(one).collect()
+    }
+
+    /// How messages call a file.
+    pub(crate) fn label_of(&self, key: &str) -> Str {
+        self.files
+            .iter()
+            .find(|source| source.key == key)
+            .map(|source| source.label.as_str().into())
+            .unwrap_or_default()
+    }
+}
+
+/// What tells one wording of a file from another; never 0.
+pub(crate) fn filed_hash(text: &str) -> i64 {
+    ((hash64(&["filed", text]) >> 1) as i64).max(1)
+}
+
+/// The definition files of a configuration: the profile, what it names, and itself.
+fn files(config: &Config, demo: bool) -> Result<Vec<Source>, Vec<Diagnostic>> {
+    let mut files = Vec::new();
+    let mut names = vec![config.profile.clone()];
+    names.extend(config.definitions.iter().cloned());
+    if demo && !names.iter().any(|name| name == "demo") {
+        names.push("demo".into());
+    }
+    for name in names {
+        files.push(file(config, &name)?);
+    }
+    if config.has_definitions() {
+        let label = config.file.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        files.push(Source { key: OWN.into(), label, text: config.text.clone() });
+    }
+    Ok(files)
+}
+
+/// A definition file by its name in the configuration: built in, or beside it.
+fn file(config: &Config, name: &str) -> Result<Source, Vec<Diagnostic>> {
+    let built_in = match name {
+        "native" => Some(midsession_feature::NATIVE),
+        "live-shopper" => Some(midsession_feature::LIVE_SHOPPER),
+        "demo" => Some(midsession_decide::DEMO),
+        _ => None,
+    };
+    let key = name.into();
+    if let Some((file, text)) = built_in {
+        return Ok(Source { key, label: file.to_owned(), text: text.to_owned() });
+    }
+    let beside = config.file.as_deref().and_then(std::path::Path::parent).unwrap_or(std::path::Path::new(""));
+    let path = beside.join(name);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Source { key, label: path.display().to_string(), text }),
+        Err(cause) => {
+            let what = format!("{} can't be read: {cause}", path.display());
+            let hint = Some("built in are `native`, `live-shopper` and `demo`; other names are files".into());
+            let mut said = misnamed(config, name, what);
+            if !config.text.contains(&format!("\"{name}\"")) {
+                said.file = path.display().to_string();
+            }
+            Err(vec![Diagnostic { hint, ..said }])
+        }
+    }
+}
+
+/// Something is wrong with a name in the configuration.
+pub(crate) fn misnamed(config: &Config, name: &str, message: String) -> Diagnostic {
+    let (line, column) = crate::config::place_of(&config.text, &format!("\"{name}\""));
+    let file = config.file.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    Diagnostic { file, line, column, message, hint: Some("name another one in `profile` or `profiles`".into()) }
+}

@@ -1,0 +1,272 @@
+//! Definitions of the real binary that change while it runs: put, promoted and removed by its command, kept over kill -9,
+//! recomputed from the log, and files that were edited between two starts.
+
+use crate::http::Connection;
+use crate::server::{ADMIN_TOKEN, Server, WRITE_KEY};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// In the configuration file of every start here.
+const FILED: &str = r#"
+[[feature]]
+name = "sale_views"
+key = "user"
+when = 'event.name == "product_view" && event.properties.on_sale == true'
+fold = "count"
+windows = ["1h"]
+
+[[feature]]
+name = "looks"
+key = ["user", "session", "product"]
+when = 'event.name == "product_view"'
+fold = "count"
+windows = ["1h"]
+"#;
+
+struct Shop<'s> {
+    server: &'s Server,
+    token: String,
+}
+
+impl<'s> Shop<'s> {
+    fn of(server: &'s Server) -> Self {
+        Self { server, token: format!("Bearer {ADMIN_TOKEN}") }
+    }
+
+    fn admin(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        for _ in 0..500 {
+            let mut http = Connection::open(&self.server.admin).unwrap();
+            let (status, text) = http.ask(method, path, &[("authorization", &self.token)], body).unwrap();
+            if status != 503 {
+                return (status, serde_json::from_str(&text).unwrap_or_default());
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        panic!("{path}: busy for ten seconds");
+    }
+
+    fn views(&self, id: &str, visitor: &str, on_sale: bool) {
+        let event = json!({
+            "event_id": id, "name": "product_view", "visitor_id": visitor, "properties": { "on_sale": on_sale },
+            "products": [{ "id": "p1", "category": "shoes" }],
+        });
+        let mut http = Connection::open(&self.server.collector).unwrap();
+        let key = format!("Bearer {WRITE_KEY}");
+        let answer = http.ask("POST", "/v1/events", &[("authorization", &key)], &event.to_string()).unwrap();
+        assert_eq!(answer.0, 200, "{}", answer.1);
+    }
+
+    /// A user's features, and since when those count that do not look back all the way.
+    fn user(&self, id: &str) -> (Value, Value) {
+        let mut answer = self.served(id);
+        (answer["features"].take(), answer["since"].take())
+    }
+
+    fn served(&self, id: &str) -> Value {
+        let (status, answer) = self.admin("GET", &format!("/v1/features/user/{id}"), "");
+        assert_eq!(status, 200, "{answer}");
+        answer
+    }
+
+    /// Waits until the past has been counted in for this definition.
+    fn counts_all(&self, name: &str) {
+        for _ in 0..1_000 {
+            let (_, list) = self.admin("GET", &format!("/v1/definitions/feature/{name}"), "");
+            if list["definitions"][0]["since_ms"].is_null() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        panic!("{name} still counts from its beginning on after twenty seconds");
+    }
+
+    /// `name@version state looks_back`, of each definition with one of these names.
+    fn listed(&self, names: &[&str]) -> Vec<String> {
+        let (status, list) = self.admin("GET", "/v1/definitions", "");
+        assert_eq!(status, 200, "{list}");
+        let rows = list["definitions"].as_array().unwrap().iter();
+        let text = |row: &Value, field: &str| row[field].as_str().unwrap_or("-").to_owned();
+        rows.filter(|row| names.contains(&row["name"].as_str().unwrap()))
+            .map(|row| {
+                format!("{}@{} {} {}", text(row, "name"), row["version"], text(row, "state"), text(row, "looks_back"))
+            })
+            .collect()
+    }
+}
+
+/// What was served, recomputed from the folder at the same place.
+fn recomputed(data: &Path, answer: &Value) -> Value {
+    let (entities, output) = (data.with_extension("asked.jsonl"), data.with_extension("answered.jsonl"));
+    let asked = json!({ "user": answer["user"], "as_of": answer["as_of"] });
+    std::fs::write(&entities, format!("{asked}\n")).unwrap();
+    Server::features_of("--data", data, data, &entities, &output, None);
+    let row: Value = serde_json::from_str(std::fs::read_to_string(&output).unwrap().trim()).unwrap();
+    row["features"].clone()
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+const CHANGED: &str = r#"
+[[feature]]
+name = "looks"
+key = ["user", "session", "product"]
+when = 'event.name == "product_view" && event.product.category == "shoes"'
+fold = "count"
+windows = ["5m", "1h"]
+
+[[feature]]
+name = "bargains"
+key = "user"
+when = 'event.properties.on_sale == false'
+fold = "count"
+windows = ["1h"]
+"#;
+
+#[test]
+fn a_definition_is_changed_while_running_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let file = write(folder.path(), "more.toml", CHANGED);
+    let server = Server::start_with(&data, None, FILED);
+    let shop = Shop::of(&server);
+    shop.views("e1", "v1", true);
+    shop.views("e2", "v1", false);
+    let (code, out, err) = server.command(&["definition", "put", &file]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("looks@2") && out.contains("user.looks@2_5m") && out.contains("bargains@1"), "{out}");
+    shop.views("e3", "v1", false);
+    let mut served = vec![shop.served("v1")];
+    shop.counts_all("bargains");
+    served.push(shop.served("v1"));
+    let (features, since) = shop.user("v1");
+    assert_eq!(
+        json!([features["looks_1h"], features["looks@2_1h"], features["looks@2_5m"], features["bargains_1h"]]),
+        json!([3, 3, 3, 2]),
+        "what facts hold is looked back on, for the rest the log is read again: {features}"
+    );
+    assert!(since.is_null(), "{since}");
+    let names = ["looks", "bargains", "sale_views"];
+    let waits = [
+        "sale_views@1 live until_backfilled",
+        "looks@1 live from_now",
+        "bargains@1 live until_backfilled",
+        "looks@2 pending from_now",
+    ];
+    assert_eq!(shop.listed(&names), waits);
+    let product = |shop: &Shop<'_>| shop.admin("GET", "/v1/features/product/p1", "").1;
+    let of_product = product(&shop);
+    assert_eq!((&of_product["features"]["looks_1h"], &of_product["features"]["looks@2_1h"]), (&json!(3), &json!(1)));
+    assert!(of_product["since"]["looks@2_1h"].is_i64() && of_product["since"]["looks_1h"].is_null(), "{of_product}");
+    assert_eq!(server.command(&["definition", "put", &file]).1.lines().next(), Some("it is so already"));
+    server.kill();
+
+    let server = Server::start_with(&data, None, FILED);
+    let shop = Shop::of(&server);
+    assert_eq!(shop.listed(&names), waits, "as the log says");
+    assert_eq!(shop.user("v1").0["bargains_1h"], 2);
+    let (code, out, err) = server.command(&["definition", "promote", "looks"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    served.push(shop.served("v1"));
+    let features = shop.user("v1").0;
+    assert_eq!((&features["looks_5m"], &features["looks@2_5m"]), (&json!(3), &Value::Null), "{features}");
+    let of_product = product(&shop)["features"].clone();
+    assert_eq!((&of_product["looks_5m"], &of_product["looks@2_5m"]), (&json!(1), &Value::Null));
+    let (code, _, err) = server.command(&["definition", "remove", "bargains"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(server.command(&["definition", "remove", "bargains"]).0, Some(1));
+    server.kill();
+
+    let server = Server::start_with(&data, None, FILED);
+    let shop = Shop::of(&server);
+    assert_eq!(shop.listed(&names), ["sale_views@1 live until_backfilled", "looks@2 live from_now"]);
+    let features = shop.user("v1").0;
+    assert_eq!((&features["looks_1h"], &features["bargains_1h"]), (&json!(3), &Value::Null), "{features}");
+    // It comes back, and counts what the log still has, once.
+    shop.views("e4", "v1", false);
+    server.command(&["definition", "put", &file]);
+    served.push(shop.served("v1"));
+    shop.counts_all("bargains");
+    assert_eq!(shop.user("v1").0["bargains_1h"], 3);
+    served.push(shop.served("v1"));
+    let topic = Server::log_read("definition", &data);
+    let told = |key: &str| topic.iter().rev().find(|record| record["key"] == key).map(|record| record["value"].clone());
+    let looks = told("feature/looks").unwrap();
+    let body: Value = serde_json::from_str(looks["body"].as_str().unwrap()).unwrap();
+    assert_eq!((&body["version"], &body["state"]), (&json!(2), &json!("live")));
+    assert_eq!(told("feature/looks@2"), Some(Value::Null), "what was promoted does not wait any more");
+    server.kill();
+    // What was served by each of them comes out of the log again.
+    for answer in served {
+        assert_eq!(recomputed(&data, &answer), answer["features"]);
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let rule = "[[intervention]]\nname = \"many\"\ntrigger = { event = \"product_view\" }\nwhen = 'user.looks_1h > 3'\n\
+                slot = \"nudge\"\npayload = { title = \"x\" }\n";
+    let server = Server::start_with(&data, None, &format!("{FILED}\n{rule}"));
+    let shop = Shop::of(&server);
+    let wrong = write(
+        folder.path(),
+        "wrong.toml",
+        "\n[[feature]]\nname = \"n\"\nkey = \"user\"\nfold = \"conut\"\nwindows = [\"1h\"]\n",
+    );
+    let (code, _, err) = server.command(&["definition", "put", &wrong]);
+    assert_eq!(code, Some(1));
+    assert!(
+        err.contains(&format!("{wrong}:5:8: there is no fold `conut`")) && err.contains("did you mean `count`?"),
+        "{err}"
+    );
+    let not_ours = "[[intervention]]\nname = \"x\"\n";
+    let (status, problem) = shop.admin("POST", "/v1/definitions", not_ours);
+    assert_eq!((status, &problem["code"]), (422, &json!("definition_invalid")), "{problem}");
+    let other = "[[feature]]\nname = \"n\"\nkey = \"user\"\nfold = \"count\"\nwindows = [\"1h\"]\n";
+    assert_eq!(shop.admin("PUT", "/v1/definitions/feature/m", other).0, 422);
+    // A rule looks at it: it can't go, and no version without that window can take its place.
+    let (status, problem) = shop.admin("DELETE", "/v1/definitions/feature/looks", "");
+    assert_eq!(status, 422, "{problem}");
+    assert!(problem["title"].as_str().unwrap().contains("looks_1h"), "{problem}");
+    let narrow = "[[feature]]\nname = \"looks\"\nkey = \"user\"\nfold = \"count\"\nwindows = [\"5m\"]\n";
+    assert_eq!(shop.admin("PUT", "/v1/definitions/feature/looks", narrow).0, 200);
+    assert_eq!(shop.admin("POST", "/v1/definitions/feature/looks/promote", "").0, 422);
+    assert_eq!(shop.admin("DELETE", "/v1/definitions/feature/looks?version=2", "").0, 200);
+    assert_eq!(shop.listed(&["looks", "n"]), ["looks@1 live from_now"]);
+    server.kill();
+}
+
+#[test]
+fn an_edited_file_is_taken_up_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Server::start_with(&data, None, FILED);
+    let shop = Shop::of(&server);
+    shop.views("e1", "v1", true);
+    assert_eq!(shop.admin("DELETE", "/v1/definitions/feature/sale_views", "").0, 200);
+    server.kill();
+    let edited = FILED.replace(
+        "event.name == \"product_view\"'",
+        "event.name == \"product_view\" && event.properties.on_sale == false'",
+    );
+    let server = Server::start_with(&data, None, &edited);
+    let shop = Shop::of(&server);
+    for _ in 0..500 {
+        if shop.listed(&["looks"]) == ["looks@2 live until_backfilled"] {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert_eq!(shop.listed(&["looks", "sale_views"]), ["looks@2 live until_backfilled"], "what was removed stays so");
+    shop.views("e2", "v1", false);
+    assert_eq!(shop.user("v1").0["looks_1h"], 1);
+    server.kill();
+    let server = Server::start_with(&data, None, &edited);
+    assert_eq!(Shop::of(&server).listed(&["looks"]), ["looks@2 live until_backfilled"], "it is taken up once");
+    server.kill();
+}

@@ -1,0 +1,98 @@
+//! Definitions that change at a record: what is in force from there on, and since when what is written for it counts.
+
+use crate::Defect;
+use crate::config::FACTS_MAX;
+use crate::stream::Stream;
+use midsession_event::{DefinitionChange, EditKind, Event, Filled, FilledEvent, ShopperId, hash64};
+use midsession_machine::{Defined, Definitions, Fact, FactKind};
+
+impl Stream {
+    /// What the log has put in force so far.
+    pub fn defined(&self) -> &Defined {
+        &self.defined
+    }
+
+    /// Begins with these, where no record has changed them yet.
+    pub fn define(&mut self, initial: Defined) {
+        if self.defined.revision == 0 {
+            self.defined = initial;
+        }
+    }
+
+    /// Takes a change, once. From the next record on the definitions are those [`Definitions::of`] makes of
+    /// [`Stream::defined`].
+    pub(crate) fn on_definition<D: Definitions>(&mut self, change: &DefinitionChange, definitions: &D) {
+        if change.revision <= self.defined.revision {
+            self.counters.repeated_outputs += 1;
+            return;
+        }
+        let before = definitions.slots(&self.defined);
+        self.defined.apply(change, self.now_ms);
+        let after = definitions.slots(&self.defined);
+        let since = if self.config.has(Defect::SinceForgotten) { i64::MIN } else { self.now_ms };
+        self.defined.wrote(&before, &after, since);
+        for edit in change.edits.iter().filter(|edit| edit.what == EditKind::Filled) {
+            let slots = definitions.derived_slots(&self.defined, &edit.name, edit.version);
+            self.defined.filled(&slots, edit.since_ms);
+        }
+        if !self.config.has(Defect::PartialsStay) {
+            // Should one come back, it must not find what was added up before the gap.
+            let gone: Vec<u32> = before.into_iter().filter(|slot| !after.contains(slot)).collect();
+            self.partials.forget(&gone);
+        }
+        self.counters.definition_changes += 1;
+    }
+
+    /// Takes facts of the past in, each where the event's own facts are: that is where it took effect.
+    pub(crate) fn on_filled(&mut self, filled: Filled) {
+        for event in filled.events {
+            let shopper = match (&event.user_id, &event.visitor_id) {
+                (Some(user), _) => ShopperId::User(user.clone()),
+                (None, Some(visitor)) => ShopperId::Visitor(visitor.clone()),
+                (None, None) => continue,
+            };
+            if let Some(index) = self.shoppers.find(&shopper) {
+                self.keep_shopper(index);
+                self.fill(index, &event);
+            }
+        }
+    }
+
+    fn fill(&mut self, index: u32, event: &FilledEvent) {
+        let Self { shoppers, names, counters, config, .. } = self;
+        let Some(shopper) = shoppers[index as usize].as_mut() else { return };
+        let at = shopper.facts.between(event.time_ms - 1, event.time_ms);
+        let is_own = |fact: &&Fact| {
+            let session = shopper.sessions.iter().find(|session| session.number == fact.session);
+            let is_of_device = session.is_none_or(|session| session.visitor == event.visitor_id);
+            i32::from(fact.kind.0) == event.kind && is_of_device
+        };
+        let Some(own) = at.iter().find(is_own).copied() else { return };
+        let mark = event.mark as u16;
+        let is_there = |slot: u32| {
+            at.iter().any(|fact| fact.kind == FactKind::DERIVED && fact.category == slot && fact.quantity == mark)
+        };
+        let new: Vec<_> =
+            event.facts.iter().filter(|fact| !is_there(fact.slot as u32) || config.has(Defect::FilledTwice)).collect();
+        for fact in new {
+            shopper.facts.insert(Fact {
+                value: fact.value.unwrap_or(f64::NAN),
+                product: fact.text.as_ref().map_or(0, |text| names.number(text)),
+                category: fact.slot as u32,
+                quantity: mark,
+                kind: FactKind::DERIVED,
+                currency: 0,
+                ..own
+            });
+        }
+        if shopper.facts.all().len() > FACTS_MAX {
+            shopper.facts.drop_least(FACTS_MAX / 4);
+            counters.facts_dropped += FACTS_MAX as u64 / 4;
+        }
+    }
+}
+
+/// What tells the derived facts of an event from those of others at the same time.
+pub fn mark_of_event(event: &Event) -> u16 {
+    (hash64(&[event.source.as_str(), event.event_id.as_str()]) as u16).max(1)
+}
