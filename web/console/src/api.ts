@@ -190,6 +190,26 @@ export interface FeatureAnswer {
   session?: string;
   as_of: { partition: number; offset: number; now: number };
   features: Features;
+  /** Features that do not count over all of their window yet, and since when they do. */
+  since?: Record<string, number>;
+}
+
+export interface Definition {
+  kind: "feature";
+  name: string;
+  version: number;
+  state: "live" | "pending";
+  looks_back: "exactly" | "until_backfilled" | "from_now" | "from_first_event" | null;
+  /** Null: as far back as anything is kept. */
+  since_ms: number | null;
+  /** When its longest window will hold all that it is to; null for sessions and lifetimes. */
+  whole_at_ms: number | null;
+  /** How much of the past has been counted in, from 0 to 1, while it is being. */
+  backfill?: number;
+}
+export interface Definitions {
+  revision: number;
+  definitions: Definition[];
 }
 
 /** Set once the server says that this browser is not signed in. */

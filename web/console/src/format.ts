@@ -2,11 +2,13 @@
 const whole = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 0 });
 const short = new Intl.NumberFormat("en-GB", { notation: "compact", maximumFractionDigits: 1 });
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 export const count = (n: number | null | undefined): string => (n == null ? "–" : Math.abs(n) >= 100_000 ? short.format(n) : whole.format(n));
 export const rate = (n: number): string => (n > 0 && n < 10 ? n.toFixed(1) : count(n));
 export const time = (ms: number): string => clock.format(ms);
 export const timeMs = (ms: number): string => `${clock.format(ms)}.${String(Math.floor(ms) % 1000).padStart(3, "0")}`;
+export const dateTime = (ms: number): string => day.format(ms);
 
 /** A short time, with as many digits as it deserves. */
 export function ms(value: number | null | undefined): string {

@@ -52,7 +52,7 @@ const screens = (world: World): Record<string, string> => ({
   "dead letters": "#/dead-letters",
   "a dead letter": `#/dead-letters/${world.deadLetters[0]?.offset}-${world.deadLetters[0]?.stamp_ms}`,
   latency: "#/budget",
-  features: "#/features/u-ada",
+  ...{ features: "#/features/u-ada", definitions: "#/features" },
 });
 
 async function violations(page: Page): Promise<string[]> {

@@ -260,6 +260,12 @@ export class World {
     };
   }
 
+  definitions = [
+    { kind: "feature", name: "product_view_count", version: 1, state: "live", looks_back: "exactly", since_ms: null, whole_at_ms: null },
+    { kind: "feature", name: "sale_view_count", version: 3, state: "live", looks_back: "until_backfilled", since_ms: Date.now() - 1_000_000, whole_at_ms: Date.now() + 2_600_000, backfill: 0.427 },
+    { kind: "feature", name: "product_view_count", version: 2, state: "pending", looks_back: "exactly", since_ms: null, whole_at_ms: null },
+  ];
+
   features(step: number): Features {
     const at = (n: number) => Math.max(0, Math.round(step * n));
     return {

@@ -3,6 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { FeatureAnswer } from "../api.ts";
 import { count, timeMs } from "../format.ts";
 import { Failed, Loading, Message, Panel, Title } from "../parts/bits.tsx";
+import { DefinitionList } from "../parts/definitions.tsx";
 import { FeatureTable } from "../parts/feature-table.tsx";
 import { route } from "../route.ts";
 import { useResource } from "../use.ts";
@@ -66,7 +67,14 @@ export function FeaturesScreen() {
           Look up
         </button>
       </form>
-      {id ? <Answer key={`${initial}/${id}`} kind={initial} id={id} /> : <p class="empty-line">Enter an id. Open sessions and their shoppers are listed under Sessions.</p>}
+      {id ? (
+        <Answer key={`${initial}/${id}`} kind={initial} id={id} />
+      ) : (
+        <>
+          <p class="empty-line">Enter an id. Open sessions and their shoppers are listed under Sessions.</p>
+          <DefinitionList />
+        </>
+      )}
     </>
   );
 }

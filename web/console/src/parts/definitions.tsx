@@ -1,0 +1,53 @@
+//! The feature definitions in force: each version, whether it is live, and from when on it counts.
+import type { Definition, Definitions } from "../api.ts";
+import { dateTime } from "../format.ts";
+import { useResource } from "../use.ts";
+import { Failed, Loading, Panel } from "./bits.tsx";
+
+function counts({ looks_back, since_ms, whole_at_ms }: Definition): string {
+  if (since_ms !== null) {
+    const share = whole_at_ms === null ? 1 : (Date.now() - since_ms) / (whole_at_ms - since_ms);
+    return `From ${dateTime(since_ms)} on${share < 1 ? `, ${Math.floor(100 * share)} % of its window` : ""}`;
+  }
+  if (looks_back === "exactly") return "Looks back exactly";
+  return looks_back === "from_first_event" ? "From the shopper’s first event on" : "Since the beginning";
+}
+
+export function DefinitionList() {
+  const { data, error, reload } = useResource<Definitions>("/v1/definitions", 5_000);
+  if (error && !data) return <Failed error={error} retry={reload} />;
+  if (!data) return <Loading what="definitions" />;
+  // What waits stands on top: somebody is to decide on it.
+  const rows = [...data.definitions].sort((a, b) => Number(a.state === "live") - Number(b.state === "live"));
+  return (
+    <Panel title="Definitions" note="A changed feature is served beside the live one, as name@version, until it is promoted.">
+      <table class="table">
+        <thead>
+          <tr>
+            <th scope="col">Feature</th>
+            <th scope="col" class="num">
+              Version
+            </th>
+            <th scope="col">State</th>
+            <th scope="col" class="wide-only">
+              Counts
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((row) => (
+            <tr key={`${row.name}@${row.version}`}>
+              <th scope="row">{row.name}</th>
+              <td class="num">{row.version}</td>
+              <td>
+                {row.state === "live" ? "Live" : "Pending"}
+                {row.backfill !== undefined && `, backfill ${Math.floor(100 * row.backfill)} %`}
+              </td>
+              <td class="wide-only">{counts(row)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </Panel>
+  );
+}
