@@ -72,7 +72,12 @@ impl Oracle {
                 let id = (handoff.id.partition.0, handoff.id.offset, handoff.id.ordinal);
                 let (user, visitor) = (handoff.user_id.as_str(), handoff.visitor_id.as_str());
                 let place = (partition, offset);
-                if handoff.returns {
+                // Here nobody says what came of what was decided: the oracle may have forgotten caps that stay counted with
+                // a user, and that go back once more when the same merge is undone again.
+                let is_caps_alone = handoff.sessions.is_empty() && handoff.facts.is_empty();
+                if is_caps_alone && !handoff.returns && !self.flights.contains_key(&(id.0, id.1)) {
+                    self.passes(partition, stamp_ms);
+                } else if handoff.returns {
                     self.returned(place, stamp_ms, id, user, visitor)?;
                 } else {
                     self.handoff(place, stamp_ms, id, user, visitor)?;
