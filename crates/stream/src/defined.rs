@@ -63,9 +63,8 @@ impl Stream {
         let Some(shopper) = shoppers[index as usize].as_mut() else { return };
         let at = shopper.facts.between(event.time_ms - 1, event.time_ms);
         let is_own = |fact: &&Fact| {
-            let session = shopper.sessions.iter().find(|session| session.number == fact.session);
-            let is_of_device = session.is_none_or(|session| session.visitor == event.visitor_id);
-            i32::from(fact.kind.0) == event.kind && is_of_device
+            let device = shopper.device_of(fact);
+            i32::from(fact.kind.0) == event.kind && device.is_none_or(|device| device == event.visitor_id.as_ref())
         };
         let Some(own) = at.iter().find(is_own).copied() else { return };
         let mark = event.mark as u16;

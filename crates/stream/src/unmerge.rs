@@ -10,7 +10,7 @@ use crate::identity::Leaving;
 use crate::shopper::{Loose, Shopper};
 use crate::stream::Stream;
 use midsession_event::{CapEntry, Event, Evidence, Handoff, OutputId, Recall, ShopperId, Unmerge, UserId, VisitorId};
-use midsession_machine::{Effect, Session};
+use midsession_machine::{Effect, Fact, Session};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -171,6 +171,13 @@ impl Shopper {
         let loose = Loose { visitor: visitor.clone(), number: self.last_session };
         self.loose = std::mem::take(&mut self.loose).into_iter().chain([loose]).collect();
         self.last_session
+    }
+
+    /// The device that a fact came from, where that is known: none for a user without one.
+    pub(crate) fn device_of(&self, fact: &Fact) -> Option<Option<&VisitorId>> {
+        let session = self.sessions.iter().find(|session| session.number == fact.session);
+        let loose = || self.loose.iter().find(|loose| loose.number == fact.session);
+        session.map(|session| session.visitor.as_ref()).or_else(|| loose().map(|loose| Some(&loose.visitor)))
     }
 
     /// A session is forgotten; its facts are not.

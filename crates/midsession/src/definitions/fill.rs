@@ -5,7 +5,7 @@
 use crate::assemble::Assembly;
 use bytes::Bytes;
 use midsession_event::{
-    DefinitionEdit, EditKind, Event, Filled, FilledEvent, FilledFact, PartitionId, Record, Str, Topic, UserId,
+    DefinitionEdit, EditKind, Event, Filled, FilledEvent, FilledFact, Handoff, PartitionId, Record, Str, Topic, UserId,
     VisitorId, encode, partition_of,
 };
 use midsession_machine::{Defined, Definitions as _, FACTS_KEPT_MS, FactKind, since_of};
@@ -53,11 +53,26 @@ pub struct Fill {
     homes: Homes,
     /// Logins up to these offsets are known.
     logins: Vec<i64>,
-    /// By these logins alone: they came meanwhile.
-    late: Option<BTreeSet<(VisitorId, i64)>>,
+    /// Visitors of whom a merge was undone: what they had went back, and may have gone on to anybody since.
+    returned: BTreeSet<VisitorId>,
+    /// By these alone: they came meanwhile.
+    late: Option<Late>,
     stage: Stage,
     read: u64,
     total: u64,
+}
+
+/// Who took facts along while new ones were on the way.
+#[derive(Default)]
+struct Late {
+    logins: BTreeSet<(VisitorId, i64)>,
+    returned: BTreeSet<VisitorId>,
+}
+
+impl Late {
+    fn is_empty(&self) -> bool {
+        self.logins.is_empty() && self.returned.is_empty()
+    }
 }
 
 enum Stage {
@@ -116,6 +131,7 @@ pub fn wanted(
             begins_ms,
             homes: Homes::new(),
             logins: vec![0; partitions as usize],
+            returned: BTreeSet::new(),
             late: None,
             stage: Stage::Logins { partition: 0, ends },
             read: 0,
@@ -161,13 +177,13 @@ impl Fill {
                 let next = self.logins[partition as usize].max(self.first(log, partition)?);
                 let (after, is_over) = self.logins_of(log, partition, next, ends[partition as usize])?;
                 self.logins[partition as usize] = after;
-                if self.homes.len() > HOMES_MAX {
+                if self.homes.len() + self.returned.len() > HOMES_MAX {
                     return Ok(Next::TooMany);
                 }
                 self.stage = match (is_over, partition + 1 < self.partitions) {
                     (false, _) => Stage::Logins { partition, ends },
                     (true, true) => Stage::Logins { partition: partition + 1, ends },
-                    (true, false) if self.late.as_ref().is_some_and(BTreeSet::is_empty) => Stage::Over,
+                    (true, false) if self.late.as_ref().is_some_and(Late::is_empty) => Stage::Over,
                     (true, false) => Stage::Events { partition: 0, next: self.begin(log, 0)?, out: VecDeque::new() },
                 };
                 Ok(match self.stage {
@@ -196,8 +212,9 @@ impl Fill {
                 Ok(Next::Settle)
             }
             Stage::Again => {
-                // Who signed in while their facts were on the way took none along: they are offered at the user's home.
-                self.late = Some(BTreeSet::new());
+                // Who signed in while their facts were on the way took none along: they are offered at the user's home. So it
+                // is, the other way, with a merge that was undone.
+                self.late = Some(Late::default());
                 self.stage = Stage::Logins { partition: 0, ends: ends(log, self.partitions)? };
                 Ok(Next::Read)
             }
@@ -242,15 +259,27 @@ impl Fill {
         let entries = self.entries(log, partition, next)?;
         let after = entries.last().map_or(end, |entry| entry.offset + 1);
         for entry in entries.iter().filter(|entry| entry.offset < end) {
-            if let Some(Ok(Record::Handoff(handoff))) = entry.value.as_deref().map(Record::decode)
-                && let homes = self.homes.entry(handoff.visitor_id.clone()).or_default()
-                && homes.insert(handoff.id.offset, handoff.user_id.clone()).is_none()
-                && let Some(late) = &mut self.late
-            {
-                late.insert((handoff.visitor_id.clone(), handoff.id.offset));
+            if let Some(Ok(Record::Handoff(handoff))) = entry.value.as_deref().map(Record::decode) {
+                self.moved(&handoff);
             }
         }
         Ok((after.min(end), after >= end))
+    }
+
+    /// Facts went from one partition to another.
+    fn moved(&mut self, handoff: &Handoff) {
+        let visitor = handoff.visitor_id.clone();
+        if handoff.returns {
+            if let Some(late) = &mut self.late {
+                late.returned.insert(visitor.clone());
+            }
+            self.returned.insert(visitor);
+        } else if let homes = self.homes.entry(visitor.clone()).or_default()
+            && homes.insert(handoff.id.offset, handoff.user_id.clone()).is_none()
+            && let Some(late) = &mut self.late
+        {
+            late.logins.insert((visitor, handoff.id.offset));
+        }
     }
 
     fn events_of(
@@ -272,23 +301,20 @@ impl Fill {
             }
             match entry.value.as_deref().map(Record::decode) {
                 Some(Ok(Record::Event(event))) => {
-                    // The next login took along what was there by then.
-                    let next_login = event.visitor_id.as_ref().and_then(|visitor| {
-                        let (login, user) = self.homes.get(visitor)?.range(entry.offset + 1..).next()?;
-                        let late = self.late.as_ref();
-                        let is_meant = late.is_none_or(|late| late.contains(&(visitor.clone(), *login)));
-                        is_meant.then_some(user)
-                    });
-                    if let Some(user) = next_login {
-                        self.offer(&event, Some(user), entry.stamp_ms, &mut offered);
-                    }
-                    if self.late.is_none() {
-                        let user = event.user_id.as_ref().filter(|_| event.visitor_id.is_none());
+                    for user in self.homes_of(&event, entry.offset) {
                         self.offer(&event, user, entry.stamp_ms, &mut offered);
                     }
                 }
-                Some(Ok(Record::Forward(forward))) if self.late.is_none() => {
-                    self.offer(&forward.event, Some(&forward.user_id), entry.stamp_ms, &mut offered);
+                Some(Ok(Record::Forward(forward))) => {
+                    let event = &forward.event;
+                    if self.late.is_none() {
+                        self.offer(event, Some(&forward.user_id), entry.stamp_ms, &mut offered);
+                    }
+                    if event.visitor_id.as_ref().is_some_and(|visitor| self.returned.contains(visitor)) {
+                        for user in self.homes_of(event, forward.id.offset) {
+                            self.offer(event, user, entry.stamp_ms, &mut offered);
+                        }
+                    }
                 }
                 _ => {}
             }
@@ -302,6 +328,21 @@ impl Fill {
             }
         }
         Ok((next, is_over))
+    }
+
+    /// Where the facts of an event at this offset of its visitor's partition may be: with a user, or with the visitor.
+    fn homes_of<'a>(&'a self, event: &'a Event, offset: i64) -> Vec<Option<&'a UserId>> {
+        let Some(visitor) = &event.visitor_id else {
+            return if self.late.is_none() { vec![event.user_id.as_ref()] } else { Vec::new() };
+        };
+        let late = self.late.as_ref();
+        let is_open = late.is_none_or(|late| late.returned.contains(visitor));
+        let is_meant = |login: i64| is_open || late.is_some_and(|late| late.logins.contains(&(visitor.clone(), login)));
+        // The next login took along what was there by then.
+        let most = if self.returned.contains(visitor) { usize::MAX } else { 1 };
+        let logins = self.homes.get(visitor).into_iter().flat_map(|logins| logins.range(offset + 1..)).take(most);
+        let users = logins.filter(|(login, _)| is_meant(**login)).map(|(_, user)| Some(user));
+        users.chain(is_open.then_some(None)).collect()
     }
 
     /// What is written for an event, offered to the visitor, or to a user at their home.
@@ -333,5 +374,85 @@ impl Fill {
             mark: i32::from(mark_of_event(event)),
             facts: derived.into_iter().map(fact).collect(),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use midsession_event::{EventName, OutputId};
+    use std::path::Path;
+
+    fn fill() -> Fill {
+        let config = Config::parse("", Path::new("fill.toml")).expect("a configuration");
+        Fill {
+            assembly: Arc::new(Assembly::load(&config, true).expect("definitions")),
+            name: "f".into(),
+            version: 1,
+            slots: Vec::new(),
+            since_ms: 0,
+            partitions: 2,
+            begins_ms: None,
+            homes: Homes::new(),
+            logins: vec![0; 2],
+            returned: BTreeSet::new(),
+            late: None,
+            stage: Stage::Settle,
+            read: 0,
+            total: 0,
+        }
+    }
+
+    fn handoff(partition: u32, offset: i64, user: &str, returns: bool) -> Handoff {
+        Handoff {
+            id: OutputId { partition: PartitionId(partition), offset, ordinal: 0 },
+            visitor_id: "v1".into(),
+            user_id: user.into(),
+            sessions: Vec::new(),
+            facts: Vec::new(),
+            caps: Vec::new(),
+            pending: Vec::new(),
+            shown: Vec::new(),
+            lifetimes: None,
+            returns,
+        }
+    }
+
+    fn homes(fill: &Fill, offset: i64) -> Vec<String> {
+        let mut event = Event::new("shop".into(), "e".into(), EventName::PageView, 0);
+        event.visitor_id = Some("v1".into());
+        let homes = fill.homes_of(&event, offset).into_iter();
+        homes.map(|user| user.map_or("visitor".into(), |user| user.as_str().to_owned())).collect()
+    }
+
+    #[test]
+    fn facts_are_looked_for_where_logins_took_them() {
+        let mut fill = fill();
+        fill.moved(&handoff(0, 3, "u1", false));
+        fill.moved(&handoff(0, 9, "u2", false));
+        assert_eq!(homes(&fill, 1), ["u1", "visitor"]);
+        assert_eq!(homes(&fill, 3), ["u2", "visitor"]);
+        assert_eq!(homes(&fill, 9), ["visitor"]);
+        fill.late = Some(Late::default());
+        fill.moved(&handoff(0, 9, "u2", false));
+        assert!(fill.late.as_ref().is_some_and(Late::is_empty) && homes(&fill, 1).is_empty(), "known before");
+        fill.moved(&handoff(0, 12, "u1", false));
+        assert_eq!((homes(&fill, 10), homes(&fill, 1)), (vec!["u1".to_owned()], Vec::new()), "only who came meanwhile");
+    }
+
+    #[test]
+    fn facts_of_a_merge_that_was_undone_are_looked_for_wherever_they_may_have_gone_since() {
+        let mut fill = fill();
+        fill.moved(&handoff(0, 3, "u1", false));
+        // Its place is in the user's partition: it is no login at offset 2.
+        fill.moved(&handoff(1, 2, "u1", true));
+        fill.moved(&handoff(0, 9, "u2", false));
+        assert_eq!(homes(&fill, 1), ["u1", "u2", "visitor"]);
+        assert_eq!(homes(&fill, 5), ["u2", "visitor"]);
+        fill.late = Some(Late::default());
+        assert!(homes(&fill, 1).is_empty());
+        fill.moved(&handoff(1, 7, "u2", true));
+        assert_eq!(homes(&fill, 5), ["u2", "visitor"], "they went back while new ones were on the way");
     }
 }
