@@ -102,6 +102,13 @@ export const say = (page: Page, ...args: unknown[]) =>
 export const spooled = (page: Page) =>
   page.evaluate(() => JSON.parse(localStorage._ms_queue ?? "[]") as string[]);
 
+/** Waits until the page has read the answer to its first POST: the collector has the events before the page knows it. */
+export const answered = (page: Page) =>
+  until(
+    () => page.evaluate(() => performance.getEntriesByType("resource").some(({ name }) => name.includes("/v1/events"))),
+    "the page to read the answer",
+  );
+
 /** Makes a page believe that it is in view or not. */
 export const look = (view: Page, hidden: boolean) =>
   view.evaluate((hidden) => {

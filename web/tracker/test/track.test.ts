@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { page } from "./collector.ts";
-import { say, settle, shops, spooled, until } from "./browser.ts";
+import { answered, say, settle, shops, spooled, until } from "./browser.ts";
 
 const shop = shops();
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
@@ -170,6 +170,7 @@ test(
     const view = await open();
     await say(view, "track", "first");
     await until(() => collector.events.length == 1, "the first");
+    await answered(view);
     await context.setOffline(true);
     const made = [await say(view, "track", "add_to_cart"), await say(view, "track", "product_view")];
     await until(async () => (await spooled(view)).length == 2, "storage");
@@ -203,6 +204,7 @@ test(
     const view = await open();
     await say(view, "track", "first");
     await until(() => collector.events.length == 1, "the first");
+    await answered(view);
     const made = await view.evaluate(() => {
       const text = "ü".repeat(400);
       const ids = [];
@@ -224,6 +226,7 @@ test(
     const view = await open();
     await say(view, "track", "first");
     await until(() => collector.events.length == 1, "the first");
+    await answered(view);
     const [id, stored] = await view.evaluate(() => {
       navigator.sendBeacon = () => false;
       const id = window.midsession!("track", "product_view");
@@ -405,6 +408,7 @@ test(
     const view = await open();
     await say(view, "track", "first");
     await until(() => collector.events.length == 1, "the first");
+    await answered(view);
     await say(view, "track", "add_to_cart", { properties: { text: "x".repeat(70_000) } });
     await until(() => collector.events.length == 2, "the long one");
     assert.deepEqual(await view.evaluate(() => (window as unknown as { kept: unknown }).kept), [
