@@ -138,10 +138,10 @@ impl App {
             .map(|partition| log.extent(Topic::Behavior, PartitionId(partition)))
             .map(|extent| extent.map(|extent| if extent.start == extent.end { 0 } else { extent.end }))
             .collect::<Result<_, _>>()?;
-        let snapshots = LocalSnapshots::open(disk, &config.data)?;
+        let snapshots: Arc<dyn midsession_ports::Snapshots> = Arc::new(LocalSnapshots::open(disk, &config.data)?);
         let around = Around {
             log: Arc::clone(&log),
-            snapshots: Arc::new(snapshots),
+            snapshots: Arc::clone(&snapshots),
             snapshot_rule: SnapshotRule {
                 every_ms: i64::from(config.log.snapshot_s.max(1)) * 1000,
                 ..SnapshotRule::of(partitions)
@@ -203,6 +203,7 @@ impl App {
         tokio::spawn(crate::resume::release(Arc::clone(&inner), ends));
         tokio::spawn(crate::definitions::take_up(Arc::clone(&inner)));
         tokio::spawn(crate::definitions::fill_up(Arc::clone(&inner)));
+        tokio::spawn(crate::audit::keep_auditing(Arc::clone(&inner), snapshots));
         tokio::spawn(watch(Arc::clone(&inner)));
         Ok(Self { inner, running })
     }

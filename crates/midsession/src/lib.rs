@@ -3,6 +3,7 @@
 
 pub mod app;
 pub mod assemble;
+pub mod audit;
 pub mod backend;
 pub mod cli;
 pub mod config;

@@ -111,6 +111,8 @@ metrics! {
     EnrichmentMisses = Counter "midsession_enrichment_misses" ["kind"] "Ids named by events that their context table does not have";
     EnrichmentUntold = Counter "midsession_enrichment_misses_untold" ["kind"] "Misses counted and not told on enrichment-miss, as they were told of late or too many are";
     InvariantViolations = Counter "midsession_invariant_violations" ["invariant"] "Things that must never happen and did, by the ids of docs/correctness.md: a fault of ours";
+    Audits = Counter "midsession_audits" ["outcome"] "Snapshots computed again from the one before them: agrees, differs (a fault of ours), given_up (newer ones came meanwhile)";
+    AuditedRecords = Counter "midsession_audited_records" "Records run again in audits that agree";
     EnrichmentCut = Counter "midsession_enrichment_cut" "Products not looked up because their event has too many";
 }
 

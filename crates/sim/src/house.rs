@@ -115,6 +115,8 @@ pub struct House {
     pub port: Arc<Port>,
     /// The compiled definitions.
     pub assembly: Arc<Assembly>,
+    /// What the machines go by.
+    pub config: midsession_stream::Config,
     owners: Vec<Owner<Assembly>>,
     notes: Arc<Notes>,
     hub: Arc<PushHub>,
@@ -216,7 +218,7 @@ impl House {
         let told = Arc::clone(&grew);
         port.on_commit(Box::new(move |partitions| told.lock().extend_from_slice(partitions)));
         let (partitions, fault, ends) = (plan.partitions, plan.fault, Some(ends));
-        Ok(Self { port, assembly, owners, notes, hub, ends, grew, partitions, fault })
+        Ok(Self { port, assembly, config: stream, owners, notes, hub, ends, grew, partitions, fault })
     }
 
     /// One commit of the log.

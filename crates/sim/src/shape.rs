@@ -38,6 +38,7 @@ impl Shapes {
         if let Some((_, before_ms)) = before.filter(|(before, before_ms)| *before > offset || *before_ms > now_ms) {
             return Err(format!("I5: partition {partition} was at {before_ms} and is at {now_ms}"));
         }
+        stream.recount().map_err(|cause| format!("I2: partition {partition}: {cause}"))?;
         for (_, shopper) in stream.shoppers_from(0) {
             for session in &shopper.sessions {
                 let before = self.versions.insert((partition, session.id.0), session.version);

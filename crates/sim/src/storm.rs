@@ -19,6 +19,7 @@ use crate::defining::Definer;
 use crate::draw::{Shoppers, id_of, key_of, unmerges};
 use crate::house::{House, Plan};
 use crate::port::Fault;
+use crate::rerun::Reruns;
 use crate::rng::Rng;
 use crate::scenario::START_MS;
 use crate::shape::Shapes;
@@ -50,6 +51,7 @@ struct Storm {
     started_at_ms: i64,
     audience: Audience,
     shapes: Shapes,
+    reruns: Reruns,
     /// By partition: a deadline by the log's time, and the true time that it must be met by. Epoch ms.
     owed: BTreeMap<u32, (i64, i64)>,
     /// Partitions with events acknowledged in this step.
@@ -156,6 +158,7 @@ impl Storm {
             started_at_ms: START_MS,
             audience,
             shapes: Shapes::default(),
+            reruns: Reruns::default(),
             owed: BTreeMap::new(),
             fresh: BTreeSet::new(),
             wrong: None,
@@ -182,6 +185,7 @@ impl Storm {
 
     fn weather(&mut self, audit: &mut Audit) -> Result<(), String> {
         let mut house = self.start()?;
+        self.reruns = Reruns::begin(&house);
         // Let all sessions end, and what they set off.
         let mut rounds = 0;
         loop {
@@ -234,6 +238,7 @@ impl Storm {
         }
         let house = self.start()?;
         audit.restarted();
+        self.reruns = Reruns::begin(&house);
         self.shapes.restarted();
         audit.collect(&house)?;
         self.audience.begin(&house, audit);
@@ -245,6 +250,7 @@ impl Storm {
         self.weathered.audits += 1;
         audit.run(house, &self.acked, &mut self.definer)?;
         self.keyed.check(house)?;
+        self.weathered.reruns += self.reruns.run(house)?;
         if house.has_caught_up() {
             self.audience.judge(house, audit, self.clock_ms())?;
         }

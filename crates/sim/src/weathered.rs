@@ -11,6 +11,8 @@ pub struct Weathered {
     pub crashes: u64,
     /// Comparisons with the oracle.
     pub audits: u64,
+    /// Snapshots that came out of the log again.
+    pub reruns: u64,
     /// Decisions.
     pub decisions: u64,
     /// Sends answered with busy or full.
@@ -44,6 +46,7 @@ impl Weathered {
         self.acked += other.acked;
         self.crashes += other.crashes;
         self.audits += other.audits;
+        self.reruns += other.reruns;
         self.decisions += other.decisions;
         self.refused += other.refused;
         self.shortened += other.shortened;

@@ -28,6 +28,7 @@ fn the_assembly_weathers_every_storm() {
     println!("{total:?}: {hours:.0} hours, {:.0} per second", hours / began.elapsed().as_secs_f64());
     let Weathered {
         crashes,
+        reruns,
         decisions,
         shortened,
         snapshots,
@@ -40,7 +41,8 @@ fn the_assembly_weathers_every_storm() {
         filled,
         ..
     } = total;
-    let counted =
-        [crashes, decisions, shortened, snapshots, rotten, named, written, retracted, resumed, redefined, filled];
+    let counted = [
+        crashes, reruns, decisions, shortened, snapshots, rotten, named, written, retracted, resumed, redefined, filled,
+    ];
     assert!(replay.is_some() || counted.into_iter().min() >= Some(10), "too calm: {total:?}");
 }

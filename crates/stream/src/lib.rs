@@ -11,6 +11,7 @@ mod decisions;
 mod defined;
 mod household;
 mod identity;
+mod recount;
 mod room;
 mod seen;
 mod sessions;
