@@ -9,7 +9,7 @@ use midsession_machine::View;
 #[derive(Clone, Copy)]
 pub(crate) struct ShopperEnv<'a> {
     pub(crate) features: &'a FeatureSet,
-    pub(crate) view: View<'a>,
+    pub(crate) view: &'a View<'a>,
     pub(crate) event: Option<&'a Event>,
 }
 
@@ -23,7 +23,7 @@ impl<'a> Env<'a> for ShopperEnv<'a> {
     }
 
     fn feature(&self, entry: u32) -> Val<'a> {
-        self.features.val(&self.view, entry)
+        self.features.val(self.view, entry)
     }
 
     fn now_ms(&self) -> Val<'a> {

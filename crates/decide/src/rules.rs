@@ -86,7 +86,7 @@ impl Rules {
 
     /// Whether what a rule showed is still true: those parts of its condition that need no event.
     pub fn still_holds(&self, view: &View<'_>, rule: &str) -> bool {
-        let env = ShopperEnv { features: &self.features, view: *view, event: None };
+        let env = ShopperEnv { features: &self.features, view, event: None };
         self.rule(rule).is_some_and(|rule| rule.standing.as_ref().is_none_or(|standing| standing.holds(&env)))
     }
 
@@ -95,7 +95,7 @@ impl Rules {
         if session.bot || !session.consent.allows(Purpose::Personalization) {
             return;
         }
-        let env = ShopperEnv { features: &self.features, view: *view, event };
+        let env = ShopperEnv { features: &self.features, view, event };
         for rule in self.rules.iter().filter(|rule| wanted(rule)) {
             let decision_id = DecisionId::of(session.id, &rule.name, session.cart_version);
             let known = view.caps.iter().any(|entry| entry.decision_id == decision_id);

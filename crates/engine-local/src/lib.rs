@@ -6,6 +6,7 @@
 //! - `N.compact`: the live records of keyed topics of all journals up to N; it counts once it has its name.
 //! - `*.index`: where the batches of a file are, and the state at its end. Derived: made again when missing or broken.
 //! - `snapshots/PARTITION-OFFSET.state`: the state of a partition, see [`LocalSnapshots`].
+//! - `spill/PARTITION.facts`: facts over the memory budget, gone with the process, see [`LocalSpills`].
 //! - `lock`: held by the process that writes, with its id.
 //!
 //! Appends wait in a bounded queue. The writer takes all that waits, makes one frame of it, writes once, syncs once, and
@@ -30,6 +31,7 @@ mod bytes;
 mod compact;
 mod config;
 mod disk;
+mod extents;
 mod failpoint;
 mod frame;
 mod index;
@@ -42,6 +44,7 @@ mod part;
 mod recover;
 mod sim;
 mod snapshot;
+mod spill;
 mod states;
 mod store;
 mod view;
@@ -52,5 +55,6 @@ pub use disk::{Disk, DiskFile, Lock, LockError, RealDisk};
 pub use failpoint::{Asked, Failpoint, Fails};
 pub use log::{Clock, LocalLog, Stats, UNIT_BYTES};
 pub use sim::{Image, SimDisk};
+pub use spill::{LOADS_WITHIN_US, LocalSpill, LocalSpills, SpillStats};
 pub use states::LocalSnapshots;
 pub use view::View;

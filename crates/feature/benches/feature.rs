@@ -73,7 +73,7 @@ impl Shopper {
     fn view(&self) -> View<'_> {
         View {
             shopper: &self.id,
-            facts: &self.facts,
+            facts: (&self.facts).into(),
             session: None,
             names: &self.names,
             currencies: &self.names,

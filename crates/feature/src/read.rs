@@ -49,7 +49,7 @@ impl FeatureSet {
             }
             Source::Lifetime(number) => self.lifetime(view, *number),
             Source::Since => lifetime_since_ms(view).map(Value::Int),
-            Source::Worked(program) => program.eval(&Worked { set: self, view: *view }).to_value(),
+            Source::Worked(program) => program.eval(&Worked { set: self, view }).to_value(),
         }
     }
 
@@ -268,7 +268,7 @@ impl FeatureSet {
 }
 
 /// The facts that can be in a window, and the number of the session if only its facts count.
-fn reach<'a>(view: &View<'a>, key: Key, window_ms: i64) -> Option<(&'a [Fact], Option<u32>)> {
+fn reach<'v>(view: &'v View<'_>, key: Key, window_ms: i64) -> Option<(&'v [Fact], Option<u32>)> {
     match key {
         Key::User => Some((view.facts.between(view.now_ms.saturating_sub(window_ms), view.now_ms), None)),
         Key::Session => {
@@ -286,12 +286,12 @@ fn asked<'a>(view: &View<'a>, span_ms: i64) -> Asked<'a> {
 /// What a worked-out value looks at.
 struct Worked<'a> {
     set: &'a FeatureSet,
-    view: View<'a>,
+    view: &'a View<'a>,
 }
 
 impl<'a> Env<'a> for Worked<'a> {
     fn feature(&self, entry: u32) -> Val<'a> {
-        self.set.val(&self.view, entry)
+        self.set.val(self.view, entry)
     }
 
     fn now_ms(&self) -> Val<'a> {

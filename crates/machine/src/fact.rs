@@ -169,6 +169,18 @@ impl Facts {
         }
     }
 
+    /// As they stand in a snapshot, and wherever they are spilled to.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.list.as_bytes()
+    }
+
+    /// Back from these; `None` where that can't be.
+    pub fn of_bytes(bytes: &[u8]) -> Option<Self> {
+        let (facts, rest) = bytes.as_chunks::<32>();
+        // Copied one by one: the bytes may lie anywhere.
+        rest.is_empty().then(|| Self { list: facts.iter().map(|fact| zerocopy::transmute!(*fact)).collect() })
+    }
+
     /// Bytes held.
     pub fn heap_bytes(&self) -> usize {
         self.list.capacity() * size_of::<Fact>()
@@ -181,7 +193,7 @@ compile_error!("facts are kept in snapshots as little-endian numbers");
 /// As bytes: 32 per fact.
 impl Serialize for Facts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(self.list.as_bytes())
+        serializer.serialize_bytes(self.as_bytes())
     }
 }
 
@@ -194,12 +206,7 @@ impl<'de> Deserialize<'de> for Facts {
                 f.write_str("32 bytes per fact")
             }
             fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Facts, E> {
-                let (facts, rest) = bytes.as_chunks::<32>();
-                if !rest.is_empty() {
-                    return Err(E::invalid_length(bytes.len(), &self));
-                }
-                // Copied one by one: the bytes may lie anywhere.
-                Ok(Facts { list: facts.iter().map(|fact| zerocopy::transmute!(*fact)).collect() })
+                Facts::of_bytes(bytes).ok_or_else(|| E::invalid_length(bytes.len(), &self))
             }
         }
         deserializer.deserialize_bytes(Bytes)

@@ -9,6 +9,7 @@ mod invariant;
 mod names;
 pub mod partial;
 mod session;
+mod spill;
 mod timer;
 mod view;
 
@@ -20,6 +21,7 @@ pub use invariant::{Invariant, Violations};
 pub use names::Names;
 pub use partial::Partials;
 pub use session::{Earliest, Session};
+pub use spill::{Elsewhere, LazyFacts, Place, Spill, SpillError, Spilled};
 pub use timer::Timers;
 pub use view::View;
 

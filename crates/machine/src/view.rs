@@ -1,15 +1,15 @@
 //! The read-only view of a shopper that features and rules look through.
 
-use crate::{Facts, Names, Partials, Session};
+use crate::{LazyFacts, Names, Partials, Session};
 use midsession_event::{CapEntry, ShopperId};
 
 /// One shopper, and one of their sessions where one is meant, at an instant.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct View<'a> {
     /// Who.
     pub shopper: &'a ShopperId,
     /// All facts of the last 24 h, over all devices.
-    pub facts: &'a Facts,
+    pub facts: LazyFacts<'a>,
     /// The session that is meant.
     pub session: Option<&'a Session>,
     /// The partition's names. Currency numbers are kept in a space of their own, see [`View::currencies`].

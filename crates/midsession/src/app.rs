@@ -81,6 +81,7 @@ pub struct Inner {
     pub(crate) observe: Arc<Observe>,
     pub(crate) switches: Arc<Switches>,
     pub(crate) context: Arc<ContextTables>,
+    pub(crate) spill: crate::spill::SpillFolder,
     pub(crate) shop: Option<DemoShop>,
     pub(crate) stream_config: midsession_stream::Config,
     pub(crate) started_at_ms: i64,
@@ -138,14 +139,16 @@ impl App {
             .map(|partition| log.extent(Topic::Behavior, PartitionId(partition)))
             .map(|extent| extent.map(|extent| if extent.start == extent.end { 0 } else { extent.end }))
             .collect::<Result<_, _>>()?;
-        let snapshots: Arc<dyn midsession_ports::Snapshots> = Arc::new(LocalSnapshots::open(disk, &config.data)?);
+        let snapshots = Arc::new(LocalSnapshots::open(Arc::clone(&disk), &config.data)?);
+        let spill = crate::spill::open(&config, disk, partitions)?;
         let around = Around {
             log: Arc::clone(&log),
-            snapshots: Arc::clone(&snapshots),
+            snapshots: snapshots.clone(),
             snapshot_rule: SnapshotRule {
                 every_ms: i64::from(config.log.snapshot_s.max(1)) * 1000,
                 ..SnapshotRule::of(partitions)
             },
+            spills: spill.spills(),
             accept_lost_state: config.log.accept_lost_state,
             definitions: Arc::clone(&assembly),
             decider,
@@ -161,7 +164,7 @@ impl App {
             secret: ids_secret,
             accept_any_key,
         };
-        let geo = config.geo_database.as_deref().map(crate::geo::open).transpose().map_err(geo_failure)?;
+        let geo = config.geo_database.as_deref().map(crate::geo::open).transpose().map_err(crate::geo::failure)?;
         let schemas = crate::schemas::load(&config).map_err(Failure::new)?.0;
         let collector = Arc::new(Collector::new(sources.clone(), settings, schemas, geo));
         let shop =
@@ -179,6 +182,7 @@ impl App {
             observe: Arc::clone(&observe),
             switches,
             context,
+            spill,
             shop,
             stream_config,
             started_at_ms: clock() / 1000,
@@ -460,14 +464,10 @@ async fn watch(inner: Arc<Inner>) {
             inner.observe.metrics.set(Metric::KeystoreKeys, inner.vault.keys() as i64);
             before = inner.gauges(before).await;
             inner.context.gauges();
+            inner.spill.gauges(&inner.observe.metrics);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-}
-
-/// What is wrong with the file that places addresses.
-pub(crate) fn geo_failure(cause: String) -> Failure {
-    Failure::new(format!("geo_database {cause}")).hint("a file in MaxMind's format is needed")
 }
 
 #[cfg(test)]

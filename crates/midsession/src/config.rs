@@ -46,6 +46,11 @@ pub struct Config {
     pub shoppers_max: u32,
     /// Memory for features by product, category or another field; over it those go that were in use least lately. MiB.
     pub field_features_mib: u32,
+    /// Memory for facts, what features fold over; over it those of the shoppers heard least lately are on disk until they
+    /// are needed, and nothing changes but the time that takes. MiB.
+    pub facts_memory_mib: u32,
+    /// Disk for facts over that, in the folder `spill`; over it they stay in memory after all. 0: none. MiB.
+    pub facts_spill_mib: u32,
     /// A MaxMind-format file that places addresses; the address itself is never kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub geo_database: Option<PathBuf>,
@@ -198,6 +203,8 @@ impl Default for Config {
             stream_threads: 2,
             shoppers_max: 4_000_000,
             field_features_mib: 256,
+            facts_memory_mib: 4096,
+            facts_spill_mib: 32 * 1024,
             geo_database: None,
             session: Session::default(),
             log: LogConfig::default(),

@@ -1,5 +1,6 @@
 //! Places of addresses, from a MaxMind-format file. The address itself is never kept.
 
+use crate::cli::Failure;
 use midsession_collect::GeoLookup;
 use midsession_event::{Geo, Str};
 use std::net::IpAddr;
@@ -13,6 +14,11 @@ struct GeoDatabase(maxminddb::Reader<Vec<u8>>);
 pub fn open(path: &Path) -> Result<Arc<dyn GeoLookup>, String> {
     let reader = maxminddb::Reader::open_readfile(path).map_err(|cause| format!("{}: {cause}", path.display()))?;
     Ok(Arc::new(GeoDatabase(reader)))
+}
+
+/// What is wrong with the file.
+pub fn failure(cause: String) -> Failure {
+    Failure::new(format!("geo_database {cause}")).hint("a file in MaxMind's format is needed")
 }
 
 impl GeoLookup for GeoDatabase {

@@ -27,6 +27,7 @@ mod resume;
 pub mod schemas;
 pub mod shop;
 mod sources;
+pub mod spill;
 pub mod switches;
 pub mod tally;
 mod tracker_ids;

@@ -64,6 +64,12 @@ metrics! {
     EventsDuplicate = Counter "midsession_events_duplicate" "Events read again that took effect once before";
     EventsTooLate = Counter "midsession_events_too_late" "Events that fitted a closed session only";
     FactsDropped = Counter "midsession_facts_dropped" "Facts forgotten early because their shopper has too many: features of that shopper are too low";
+    FactsSpilledShoppers = Gauge "midsession_facts_spilled_shoppers" "Shoppers whose facts are on disk because all facts together take more memory than facts_memory_mib";
+    FactsSpilledBytes = Gauge "midsession_facts_spilled_bytes" "Bytes of these facts";
+    FactsSpillFileBytes = Gauge "midsession_facts_spill_file_bytes" "Bytes of the files that they are in";
+    FactsSpills = Counter "midsession_facts_spills" "Times that a shopper's facts were written to disk";
+    FactsLoads = Counter "midsession_facts_loads" ["within"] "Times that a shopper's facts were read from disk, by how long it took";
+    FactsSpillsRefused = Counter "midsession_facts_spills_refused" "Times that facts stayed in memory over the budget because facts_spill_mib, or the disk, is full, or a write failed";
     SessionsDropped = Counter "midsession_sessions_dropped" "Sessions ended early because their shopper has too many";
     ShoppersDropped = Counter "midsession_shoppers_dropped" "Shoppers forgotten early because there are too many: visits of one event before others, carts last";
     FieldValuesDropped = Counter "midsession_field_values_dropped" "Products, categories… forgotten early because features by a field take too much memory: their features are too low";

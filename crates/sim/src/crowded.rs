@@ -5,6 +5,7 @@ use crate::draw::Shoppers;
 use crate::rng::Rng;
 use crate::scenario::{self, START_MS};
 use crate::shape::Shapes;
+use crate::spilled;
 use crate::world::{Ticks, Ways, World};
 use midsession_event::{Record, partition_of};
 use midsession_machine::Invariant;
@@ -33,6 +34,7 @@ pub fn run(seed: u64, steps: usize) -> Result<u64, String> {
         let partition = partition_of(event.key(), config.partitions).0;
         world.append_at(at_ms, partition, Record::Event(Box::new(event)));
     }
+    world.spill(|partition| spilled::of_seed(seed, partition));
     let mut shapes = Shapes::of_the_forgotten();
     while let Some(step) = world.step() {
         let stream = &world.streams[step.partition as usize];
@@ -40,7 +42,7 @@ pub fn run(seed: u64, steps: usize) -> Result<u64, String> {
         fits(stream, config)?;
     }
     for (partition, log) in world.logs.iter().enumerate() {
-        scenario::restart(&mut rng, partition, log, &world, config).map_err(|cause| format!("I8: {cause}"))?;
+        scenario::restart(&mut rng, seed, partition, log, &world, config).map_err(|cause| format!("I8: {cause}"))?;
     }
     Ok(world.streams.iter().map(|stream| stream.counters().shoppers_dropped).sum())
 }

@@ -2,18 +2,19 @@
 //! killed at will.
 
 use crate::port::{Fault, Port};
+use crate::spilled::FreedEarly;
 use midsession::assemble::{Assembly, Desk};
 use midsession::config::Config;
 use midsession::context::ContextTables;
-use midsession::driver::{Around, Clock, Decider, Owner, Sink, SnapshotRule, SnapshotTold};
+use midsession::driver::{Around, Clock, Decider, Owner, Sink, SnapshotRule, SnapshotTold, Spills};
 use midsession::switches::Switches;
 use midsession::world::World;
 use midsession_edge::{HubLimits, PushHub, Subscription};
-use midsession_engine_local::{LocalLog, LocalSnapshots, SimDisk};
+use midsession_engine_local::{LocalLog, LocalSnapshots, LocalSpills, SimDisk, SpillStats};
 use midsession_event::{Decision, DecisionId, Outcome, PartitionId, Reaction, SessionUpdate, Str, Topic, VisitorId};
 use midsession_machine::Defined;
 use midsession_ports::{Log, LogError, Snapshots};
-use midsession_stream::{Seam, Stream};
+use midsession_stream::{Seam, Spilling, Stream};
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -39,6 +40,8 @@ pub struct Plan {
     pub keep_bytes: u64,
     /// When snapshots are due.
     pub snapshot: SnapshotRule,
+    /// Memory for facts, and disk for those over it. Bytes.
+    pub facts_bytes: (usize, u64),
     /// How often the newest snapshot is damaged when a process has gone. Percent.
     pub rots: u64,
 }
@@ -109,6 +112,20 @@ fn everything(log: &dyn Log) -> Result<HashSet<DecisionId>, LogError> {
     Ok(all)
 }
 
+/// Where the partitions' facts go.
+fn spills(files: LocalSpills, plan: Plan) -> Spills {
+    let (memory, most) = plan.facts_bytes;
+    let is_early = plan.fault == Some(Fault::SpillReused);
+    Arc::new(move |partition| {
+        let file = files.of(partition, most);
+        Some(if is_early {
+            Spilling::new(Box::new(FreedEarly(file)), memory)
+        } else {
+            Spilling::new(Box::new(file), memory)
+        })
+    })
+}
+
 /// The running assembly.
 pub struct House {
     /// The log as the assembly sees it.
@@ -120,6 +137,8 @@ pub struct House {
     owners: Vec<Owner<Assembly>>,
     notes: Arc<Notes>,
     hub: Arc<PushHub>,
+    /// What was spilled of facts.
+    pub spilled: Arc<SpillStats>,
     /// What was on the log at the start, by partition, until it has been caught up with.
     ends: Option<Vec<i64>>,
     grew: Arc<Mutex<Vec<PartitionId>>>,
@@ -158,6 +177,8 @@ impl House {
         let log_clock = Arc::new(move || clock.load(Ordering::Relaxed) / 1000);
         let inner = Arc::new(LocalLog::open_threadless(disk.process(), log_clock, log_config)?);
         let snapshots = Arc::new(LocalSnapshots::open_threadless(disk.process(), Path::new("/data"))?);
+        let files = LocalSpills::open(disk.process(), Path::new("/data"))?;
+        let (spilled, spills) = (Arc::clone(files.stats()), spills(files, *plan));
         let kept = Arc::clone(&snapshots) as Arc<dyn Snapshots>;
         let port = Arc::new(Port { inner, fault: plan.fault, twice: plan.twice, snapshots: kept });
         let clock: Clock = {
@@ -206,6 +227,7 @@ impl House {
                     log: Arc::clone(&port) as Arc<dyn Log>,
                     snapshots: Arc::clone(&snapshots) as Arc<dyn Snapshots>,
                     snapshot_rule: plan.snapshot,
+                    spills: Arc::clone(&spills),
                     accept_lost_state: false,
                     definitions: Arc::clone(&assembly),
                     decider: Arc::clone(&decider),
@@ -218,7 +240,7 @@ impl House {
         let told = Arc::clone(&grew);
         port.on_commit(Box::new(move |partitions| told.lock().extend_from_slice(partitions)));
         let (partitions, fault, ends) = (plan.partitions, plan.fault, Some(ends));
-        Ok(Self { port, assembly, config: stream, owners, notes, hub, ends, grew, partitions, fault })
+        Ok(Self { port, assembly, config: stream, owners, notes, hub, spilled, ends, grew, partitions, fault })
     }
 
     /// One commit of the log.
@@ -322,6 +344,11 @@ impl House {
         let mut all = self.partitions().filter_map(|partition| self.stream(partition)).map(Stream::defined);
         let first = all.next()?;
         all.all(|other| other.revision == first.revision).then(|| first.clone())
+    }
+
+    /// Why facts that were spilled could not be read.
+    pub fn spill_failure(&self) -> Option<&str> {
+        self.partitions().filter_map(|number| self.stream(number)).find_map(Stream::spill_failure)
     }
 
     /// Numbers of all partitions.

@@ -19,6 +19,7 @@ pub mod rerun;
 pub mod rng;
 pub mod scenario;
 pub mod shape;
+pub mod spilled;
 pub mod storm;
 
 pub mod weathered;

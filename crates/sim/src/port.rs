@@ -47,6 +47,8 @@ pub enum Fault {
     ReleasedEarly,
     /// A change of definitions becomes durable in one partition before the others.
     DefinitionApart,
+    /// What is spilled of facts is written over while it is still asked for.
+    SpillReused,
 }
 
 /// The log with a fault, or without.

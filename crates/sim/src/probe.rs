@@ -63,7 +63,10 @@ impl Definitions for Probe {
 
     fn on_idle(&self, view: &View<'_>, idle_ms: i64, ask: &mut dyn FnMut(Ask)) {
         let Some(session) = view.session else { return };
-        self.silences.borrow_mut().push((view.shopper.to_string(), session.id.0, idle_ms, view.now_ms));
+        let is_of_it = |fact: &midsession_machine::Fact| fact.session == session.number;
+        // A visit that goes on has facts: what is told where there are none is told of nobody.
+        let who = if view.facts.all().iter().any(is_of_it) { view.shopper.to_string() } else { "nobody".into() };
+        self.silences.borrow_mut().push((who, session.id.0, idle_ms, view.now_ms));
         if idle_ms == STALLED_MS && Self::wants(view) {
             let capped = !self.allows(view, "stalled", session.id);
             ask(Ask { rule: "stalled".into(), inputs: BTreeMap::new(), capped });

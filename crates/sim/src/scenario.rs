@@ -5,6 +5,7 @@ use crate::judge::{self, Versions, differ};
 use crate::oracle::{Act, Fate, Log, Oracle, Telling};
 use crate::rng::Rng;
 use crate::shape::Shapes;
+use crate::spilled;
 use crate::world::{Step, Ticks, Ways, World};
 use midsession_event::{Outcome, PartitionId, Record, partition_of};
 use midsession_machine::Effect;
@@ -102,6 +103,7 @@ pub fn run(seed: u64, steps: usize, change: impl Fn(&mut Config)) -> Result<Reac
     let start_ms = START_MS + rng.between(0, 10_000);
     let arrivals = Shoppers::draw(Rng::new(rng.bits()), start_ms, steps);
     let mut world = World::new(config, ways, start_ms, Rng::new(rng.bits()));
+    world.spill(|partition| spilled::of_seed(seed, partition));
     let mut unmerges = unmerges(&mut rng, &arrivals);
     for (at_ms, event) in arrivals {
         // Of the same millisecond, either may come first.
@@ -148,9 +150,9 @@ pub fn run(seed: u64, steps: usize, change: impl Fn(&mut Config)) -> Result<Reac
     if let Some(candidate) = world.streams.iter().flat_map(Stream::pending).next() {
         return Err(format!("I6: a candidate was never decided: {candidate:?}"));
     }
-    replay(&world, config).map_err(|cause| format!("I8: {cause}"))?;
+    replay(&mut world, config).map_err(|cause| format!("I8: {cause}"))?;
     for (partition, log) in world.logs.iter().enumerate() {
-        restart(&mut rng, partition, log, &world, config).map_err(|cause| format!("I8: {cause}"))?;
+        restart(&mut rng, seed, partition, log, &world, config).map_err(|cause| format!("I8: {cause}"))?;
     }
     let mut reached = check.reached;
     reached.simulated_ms = world.now_ms - start_ms;
@@ -364,7 +366,7 @@ impl Check {
 }
 
 /// The same logs give the same state and effects; without the ticks, the same outcome.
-fn replay(world: &World, config: Config) -> Result<(), String> {
+fn replay(world: &mut World, config: Config) -> Result<(), String> {
     for (index, log) in world.logs.iter().enumerate() {
         let mut streams = [false, true].map(|_| Stream::new(PartitionId(index as u32), config));
         let mut outcomes = [Vec::new(), Vec::new()];
@@ -379,7 +381,9 @@ fn replay(world: &World, config: Config) -> Result<(), String> {
                 outcomes[which].extend(effects.iter().filter_map(outcome));
             }
         }
-        if format!("{:?}", streams[0]) != format!("{:?}", world.streams[index]) {
+        // Also where one of them had less memory.
+        let told = |error: midsession_stream::SnapshotError| error.to_string();
+        if whole(&mut streams[0]).map_err(told)? != whole(&mut world.streams[index]).map_err(told)? {
             return Err(format!("a replay of partition {index} ends in another state"));
         }
         let [with, without] = outcomes;
@@ -393,9 +397,21 @@ fn replay(world: &World, config: Config) -> Result<(), String> {
 
 /// A snapshot that is written while the log goes on is the state as it was when it was begun; what is restored from it
 /// goes on as if nothing had been.
-pub(crate) fn restart(rng: &mut Rng, partition: usize, log: &Log, world: &World, config: Config) -> Result<(), String> {
+pub(crate) fn restart(
+    rng: &mut Rng,
+    seed: u64,
+    partition: usize,
+    log: &Log,
+    world: &World,
+    config: Config,
+) -> Result<(), String> {
     let number = PartitionId(partition as u32);
-    let mut stream = Stream::new(number, config);
+    let empty = |seed: u64| {
+        let mut stream = Stream::new(number, config);
+        spilled::of_seed(seed, number.0).into_iter().for_each(|spilling| stream.spill(spilling));
+        stream
+    };
+    let mut stream = empty(seed);
     let mut effects = Vec::new();
     let mut read = |stream: &mut Stream, offset: usize| {
         effects.clear();
@@ -427,7 +443,8 @@ pub(crate) fn restart(rng: &mut Rng, partition: usize, log: &Log, world: &World,
         found.extend_from_slice(&piece.bytes);
         is_whole = piece.is_last;
     }
-    let mut restored = Stream::restore(number, config, found.as_slice()).map_err(told)?;
+    // It may have more memory than before, or less.
+    let mut restored = empty(seed + 1).restored(found.as_slice()).map_err(told)?;
     if restored.as_of() != (begin as i64 - 1, if begin == 0 { i64::MIN } else { log[begin - 1].0 }) && begin > 0 {
         return Err(format!("partition {partition}: restored as of {:?}, not {begin}", restored.as_of()));
     }

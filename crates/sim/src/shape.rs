@@ -45,8 +45,11 @@ impl Shapes {
                 if before.is_some_and(|before| before > session.version) && !self.begins_anew {
                     return Err(format!("I3: version {} of {}, was {before:?}", session.version, session.id));
                 }
-                one(shopper, session).map_err(|cause| format!("I4: {}: {cause}: {session:?}", shopper.id))?;
+                one(stream, shopper, session).map_err(|cause| format!("I4: {}: {cause}: {session:?}", shopper.id))?;
             }
+        }
+        if let Some(cause) = stream.spill_failure() {
+            return Err(format!("I2: partition {partition}: {cause}"));
         }
         let seen: Vec<_> = stream.violations().broken().collect();
         if or_itself && !seen.is_empty() {
@@ -62,7 +65,7 @@ impl Shapes {
 }
 
 /// A session among those of its shopper.
-fn one(shopper: &Shopper, session: &Session) -> Result<(), String> {
+fn one(stream: &Stream, shopper: &Shopper, session: &Session) -> Result<(), String> {
     if session.state == SessionState::Merged {
         return if session.merged_into.is_some() { Ok(()) } else { Err("merged into none".into()) };
     }
@@ -80,7 +83,8 @@ fn one(shopper: &Shopper, session: &Session) -> Result<(), String> {
     {
         return Err(format!("it is there twice: {other:?}"));
     }
-    let times = shopper.facts.all().iter().filter(|fact| fact.session == session.number).map(|fact| fact.time_ms);
+    let facts = stream.facts_of(shopper);
+    let times = facts.all().iter().filter(|fact| fact.session == session.number).map(|fact| fact.time_ms);
     let mut last_ms: Option<i64> = None;
     for time_ms in times {
         if time_ms < session.started_at_ms || time_ms > session.ended_at_ms {

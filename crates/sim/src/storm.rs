@@ -97,6 +97,13 @@ pub fn pass(seed: u64, steps: usize, set: Option<Set>) -> Result<(BTreeMap<Failp
     Ok((storm.disk.passed(), storm.has_fired))
 }
 
+/// Memory for facts: in half of the storms none or next to none, and in some of those little disk, too. Bytes.
+fn facts_bytes(seed: u64) -> (usize, u64) {
+    // Dice of their own, as those of the changes.
+    let mut rng = Rng::new(seed.rotate_left(32) ^ !seed);
+    (rng.pick(&[usize::MAX, usize::MAX, usize::MAX, 0, 0, 1_000]), rng.pick(&[1 << 30, 1 << 30, 500]))
+}
+
 /// Shoppers; now and then a burst: the same within a twentieth of the time.
 fn arrivals(rng: &mut Rng, steps: usize) -> Vec<(i64, Record)> {
     let mut all = Shoppers::draw(Rng::new(rng.bits()), START_MS, steps);
@@ -135,6 +142,7 @@ impl Storm {
                 every_ms: rng.pick(&[1_000, 600_000, 24 * 3_600_000]),
                 piece_bytes: rng.pick(&[1, 1_000, 256 << 10]),
             },
+            facts_bytes: facts_bytes(seed),
             rots: rng.pick(&[10, 30, 90]),
         };
         let mut due = BTreeMap::new();
@@ -200,6 +208,9 @@ impl Storm {
             self.now_ms = self.now_ms.max(next_ms);
             self.set_clock();
             let mut failure = self.step(&mut house).err();
+            if let Some(cause) = house.spill_failure().filter(|_| failure.is_some() && !self.dying) {
+                return Err(format!("I2: {cause}"));
+            }
             if failure.is_none() {
                 self.watch(&mut house, audit)?;
             }

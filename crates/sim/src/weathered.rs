@@ -37,6 +37,10 @@ pub struct Weathered {
     pub redefined: u64,
     /// Pasts counted in for them.
     pub filled: u64,
+    /// Times that a shopper's facts were written to disk.
+    pub spilled: u64,
+    /// Times that they could not be.
+    pub spills_refused: u64,
 }
 
 impl Weathered {
@@ -59,5 +63,7 @@ impl Weathered {
         self.resumed += other.resumed;
         self.redefined += other.redefined;
         self.filled += other.filled;
+        self.spilled += other.spilled;
+        self.spills_refused += other.spills_refused;
     }
 }

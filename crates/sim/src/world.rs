@@ -89,6 +89,13 @@ impl World {
         }
     }
 
+    /// Facts over a budget go elsewhere from now on.
+    pub fn spill(&mut self, spilling: impl Fn(u32) -> Option<midsession_stream::Spilling>) {
+        for (stream, number) in self.streams.iter_mut().zip(0..) {
+            spilling(number).into_iter().for_each(|spilling| stream.spill(spilling));
+        }
+    }
+
     /// A record will be appended to a partition at this instant.
     pub fn append_at(&mut self, at_ms: i64, partition: u32, record: Record) {
         self.order += 1;

@@ -40,8 +40,8 @@ fn known(events: &[(i64, Event)], partitions: u32) -> (Vec<String>, Vec<String>,
             format!("{update:?} cart of {} {}", session.cart.size, session.cart_version)
         })
         .collect();
-    let mut facts: Vec<String> = shopper
-        .facts
+    let mut facts: Vec<String> = home
+        .facts_of(shopper)
         .all()
         .iter()
         // What nobody can ask for any more may have been forgotten already, or not yet.

@@ -1,7 +1,6 @@
 //! What one event does to the shopper at home: facts, session, rules.
 
 use crate::Defect;
-use crate::config::FACTS_MAX;
 use crate::defined::mark_of_event;
 use crate::shopper::Shopper;
 use crate::stream::{Seam, Stream};
@@ -46,11 +45,7 @@ impl Stream {
             write_facts(shopper, names, currencies, event, time_ms, number, definitions);
         }
         definitions.accumulate(event, &shopper.id, now_ms, partials);
-        if shopper.facts.all().len() > FACTS_MAX {
-            // A quarter at a time, so that it costs little per event.
-            shopper.facts.drop_least(FACTS_MAX / 4);
-            counters.facts_dropped += FACTS_MAX as u64 / 4;
-        }
+        counters.facts_dropped += shopper.drop_facts();
         if !is_reaction(&event.name) {
             shopper.last_stamp_ms = now_ms;
             shopper.idle_fired_ms = 0;

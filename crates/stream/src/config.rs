@@ -1,8 +1,11 @@
 //! The numbers that sessions are cut by.
 
-/// Facts of one shopper; over it those go first that are about neither orders nor carts. Robots have so many within 24
-/// hours, and people whose pages report long lists of products.
-pub(crate) const FACTS_MAX: usize = 20_000;
+/// Facts of one shopper; over it those go first that are about neither orders nor carts. Nobody who is taken for a person
+/// has so many within 24 hours but by pages that report long lists of products. All of them fit a hand-off, whatever the
+/// names in them.
+pub(crate) const FACTS_MAX: usize = 1 << 16;
+/// The same of robots.
+pub(crate) const FACTS_OF_ROBOTS_MAX: usize = 20_000;
 /// Sessions of one shopper that are live or readable; over it the one that ended first goes.
 pub(crate) const SESSIONS_MAX: usize = 256;
 
@@ -83,6 +86,10 @@ pub enum Defect {
     SinceForgotten,
     /// What is offered of the past twice is there twice.
     FilledTwice,
+    /// Timers look at facts that are spilled as if there were none.
+    SpilledUnseen,
+    /// Facts that are spilled are not in a snapshot.
+    SpilledUnsaved,
 }
 
 impl Config {

@@ -1,7 +1,6 @@
 //! Definitions that change at a record: what is in force from there on, and since when what is written for it counts.
 
 use crate::Defect;
-use crate::config::FACTS_MAX;
 use crate::stream::Stream;
 use midsession_event::{DefinitionChange, EditKind, Event, Filled, FilledEvent, ShopperId, hash64};
 use midsession_machine::{Defined, Definitions, Fact, FactKind};
@@ -52,8 +51,9 @@ impl Stream {
                 (None, None) => continue,
             };
             if let Some(index) = self.shoppers.find(&shopper) {
-                self.keep_shopper(index);
+                self.wake(index);
                 self.fill(index, &event);
+                self.count_facts(index);
             }
         }
     }
@@ -84,10 +84,7 @@ impl Stream {
                 ..own
             });
         }
-        if shopper.facts.all().len() > FACTS_MAX {
-            shopper.facts.drop_least(FACTS_MAX / 4);
-            counters.facts_dropped += FACTS_MAX as u64 / 4;
-        }
+        counters.facts_dropped += shopper.drop_facts();
     }
 }
 

@@ -126,6 +126,7 @@ impl Stream {
         visitor_id: &VisitorId,
     ) -> Option<Handoff> {
         let index = self.shoppers.find(key)?;
+        self.wake(index);
         let shopper = self.take_out(index)?;
         for session in &shopper.sessions {
             self.forget_session(session);

@@ -26,8 +26,10 @@ impl Stream {
             session.state != SessionState::Merged
                 && (session.is_live() || session.started_at_ms > self.now_ms - FACTS_KEPT_MS)
         };
+        let kept = self.facts_of(shopper);
+        let all = kept.all();
         for session in shopper.sessions.iter().filter(has_all) {
-            let facts = || shopper.facts.all().iter().filter(|fact| fact.session == session.number);
+            let facts = || all.iter().filter(|fact| fact.session == session.number);
             recount(session, facts).map_err(|cause| format!("session {}: {cause}", session.id))?;
         }
         Ok(())

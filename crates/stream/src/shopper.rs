@@ -1,9 +1,10 @@
 //! What a partition keeps of one shopper, and of one visitor.
 
+use crate::config::{FACTS_MAX, FACTS_OF_ROBOTS_MAX};
 use crate::household::{Heard, Household};
 use crate::seen::Seen;
 use midsession_event::{CapEntry, Consent, DecisionId, SessionId, SessionState, ShopperId, Str, UserId, VisitorId};
-use midsession_machine::{Candidate, Facts, Session};
+use midsession_machine::{Candidate, Facts, Session, Spilled};
 use serde::{Deserialize, Serialize};
 
 /// A shopper at home: all that is known of them is here.
@@ -11,8 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct Shopper {
     /// Who.
     pub id: ShopperId,
-    /// What they did within the longest window.
-    pub facts: Facts,
+    /// What they did within the longest window, while it is in memory: [`crate::Stream::facts_of`] has it wherever it is.
+    pub(crate) facts: Facts,
     /// Their sessions: live ones and those still readable.
     pub sessions: Vec<Session>,
     /// The number of the last session; facts carry it.
@@ -35,6 +36,12 @@ pub struct Shopper {
     /// How many of their sessions are open, idle and closed, as counted into the partition's sum.
     #[serde(skip)]
     pub(crate) tally: Tally,
+    /// Where their facts stand while they are not in memory.
+    #[serde(skip)]
+    pub(crate) spilled: Option<Box<Spilled>>,
+    /// What their facts take of the budget, as counted into the partition's sum. Bytes.
+    #[serde(skip)]
+    pub(crate) counted_bytes: usize,
 }
 
 /// A device's facts that are in no session of its any more, or never were: too late for any.
@@ -109,6 +116,8 @@ impl Shopper {
             idle_fired_ms: 0,
             armed_ms: None,
             tally: Tally::default(),
+            spilled: None,
+            counted_bytes: 0,
         }
     }
 
@@ -117,6 +126,21 @@ impl Shopper {
         let silent_ms = now_ms.saturating_sub(self.last_stamp_ms);
         let over_ms = idle_thresholds_ms.iter().filter(|idle_ms| **idle_ms <= silent_ms).max();
         self.idle_fired_ms = self.idle_fired_ms.max(over_ms.copied().unwrap_or(0));
+    }
+
+    /// Drops facts where there are too many; says how many.
+    pub(crate) fn drop_facts(&mut self) -> u64 {
+        if self.facts.all().len() <= FACTS_OF_ROBOTS_MAX {
+            return 0;
+        }
+        let is_robot = self.sessions.iter().any(|session| session.bot);
+        let most = if is_robot { FACTS_OF_ROBOTS_MAX } else { FACTS_MAX };
+        if self.facts.all().len() <= most {
+            return 0;
+        }
+        // A quarter at a time, so that it costs little per event.
+        self.facts.drop_least(most / 4);
+        most as u64 / 4
     }
 
     /// The live session with the latest event, else the latest of all.

@@ -121,10 +121,6 @@ impl<T> Slots<T> {
         self.pieces.iter().flatten().flatten()
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.pieces.iter_mut().flatten().flatten()
-    }
-
     /// Bytes held.
     pub(crate) fn heap_bytes(&self) -> usize {
         let indexed = self.by_id.capacity() * (size_of::<u32>() + 1);

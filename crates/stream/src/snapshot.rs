@@ -10,6 +10,7 @@ use crate::counters::Counters;
 use crate::room::Room;
 use crate::shopper::{Shopper, Visitor};
 use crate::slots::Slots;
+use crate::spill::Spilling;
 use crate::stream::Stream;
 use crate::sweep::Sweep;
 use crate::unmerge::{Away, Undone, Unmerged};
@@ -179,8 +180,22 @@ impl Snapshot {
         }
     }
 
-    fn shopper(&mut self, slot: usize, shopper: Option<&Shopper>, tracker_sessions: &Map<Str, SessionId>) {
+    fn shopper(
+        &mut self,
+        slot: usize,
+        shopper: Option<&Shopper>,
+        tracker_sessions: &Map<Str, SessionId>,
+        spilling: Option<&Spilling>,
+    ) {
         let (true, Some(shopper)) = (self.shoppers.claim(slot), shopper) else { return };
+        let whole;
+        let shopper = match &shopper.spilled {
+            None => shopper,
+            Some(_) => {
+                whole = Shopper { facts: shopper.lazy_facts(spilling).get().clone(), ..shopper.clone() };
+                &whole
+            }
+        };
         // The same id from two trackers leads to the one that came last.
         let resolves = shopper
             .sessions
@@ -264,7 +279,8 @@ impl Stream {
     /// Writes on until there are about so many bytes more, or it is whole. `None` when none is under way: it may have been
     /// given up since.
     pub fn snapshot_some(&mut self, bytes: usize) -> Result<Option<Piece>, SnapshotError> {
-        let Self { snapshot, shoppers, visitors, names, tracker_sessions, .. } = self;
+        let Self { snapshot, shoppers, visitors, names, tracker_sessions, spilling, config, .. } = self;
+        let spilling = spilling.as_deref().filter(|_| !config.has(Defect::SpilledUnsaved));
         let Some(under_way) = snapshot else { return Ok(None) };
         let mut is_last = false;
         while under_way.writer.inner().len() < bytes && !is_last {
@@ -274,7 +290,7 @@ impl Stream {
                 under_way.names.start = to;
                 under_way.write(&Item::Names { names: &names.all()[from..to] });
             } else if let Some(slot) = under_way.shoppers.step() {
-                under_way.shopper(slot, shoppers[slot].as_ref(), tracker_sessions);
+                under_way.shopper(slot, shoppers[slot].as_ref(), tracker_sessions, spilling);
             } else if let Some(slot) = under_way.visitors.step() {
                 under_way.visitor(slot, visitors[slot].as_ref());
             } else if let Some(piece) = under_way.partials.next() {
@@ -296,9 +312,10 @@ impl Stream {
         if is_last || failed.is_some() {
             *snapshot = None;
         }
-        match failed {
-            Some(cause) => Err(SnapshotError::Encode(cause.to_string())),
-            None => Ok(Some(Piece { bytes, is_last })),
+        match (failed, self.spill_failure()) {
+            (Some(cause), _) => Err(SnapshotError::Encode(cause.to_string())),
+            (None, Some(cause)) => Err(SnapshotError::Encode(cause.to_owned())),
+            (None, None) => Ok(Some(Piece { bytes, is_last })),
         }
     }
 
@@ -315,11 +332,13 @@ impl Stream {
     /// What this slot holds goes into the snapshot under way before it changes.
     #[inline]
     pub(crate) fn keep_shopper(&mut self, index: u32) {
-        let Self { snapshot, shoppers, tracker_sessions, config, .. } = self;
+        let Self { snapshot, shoppers, tracker_sessions, config, spilling, .. } = self;
         if let Some(snapshot) = snapshot
             && !config.has(Defect::SnapshotBlurred)
         {
-            snapshot.shopper(index as usize, shoppers[index as usize].as_ref(), tracker_sessions);
+            let shopper = shoppers[index as usize].as_ref();
+            let spilling = spilling.as_deref().filter(|_| !config.has(Defect::SpilledUnsaved));
+            snapshot.shopper(index as usize, shopper, tracker_sessions, spilling);
         }
     }
 
@@ -335,15 +354,20 @@ impl Stream {
 
     /// The state as it was when a snapshot was begun. The next record is the one at `as_of().0 + 1`.
     pub fn restore(partition: PartitionId, config: Config, input: impl BufRead) -> Result<Self, SnapshotError> {
+        Self::new(partition, config).restored(input)
+    }
+
+    /// The same, of a partition that has nothing yet; its facts over the budget go elsewhere as they come.
+    pub fn restored(self, input: impl BufRead) -> Result<Self, SnapshotError> {
         let decode = |cause: &dyn std::error::Error| SnapshotError::Decode(in_full(cause));
         let mut reader = Reader::from_reader(input).map_err(|cause| decode(&cause))?;
         let Some(Read::Head(head)) = reader.deserialize_next::<Read>().map_err(|cause| decode(&cause))? else {
             return Err(SnapshotError::Broken("it does not begin with its head"));
         };
-        if head.partition != partition {
+        if head.partition != self.partition {
             return Err(SnapshotError::Broken("it is another partition's"));
         }
-        let mut stream = Self::new(partition, config);
+        let mut stream = self;
         stream.offset = head.next - 1;
         stream.now_ms = head.now_ms;
         stream.received = head.received.iter().map(|id| (id.partition, (id.offset, id.ordinal))).collect();
@@ -417,6 +441,8 @@ impl Stream {
         if !self.shoppers.fill(index, shopper) {
             return Err(SnapshotError::Broken("two shoppers in a slot"));
         }
+        self.count_facts(index);
+        self.spill_over();
         Ok(())
     }
 }

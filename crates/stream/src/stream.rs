@@ -7,6 +7,7 @@ use crate::room::Room;
 use crate::shopper::{Said, Shopper, Tally, Visitor};
 use crate::slots::Slots;
 use crate::snapshot::Snapshot;
+use crate::spill::Spilling;
 use crate::sweep::Sweep;
 use crate::unmerge::Unmerged;
 use crate::watch::Watch;
@@ -48,6 +49,8 @@ pub struct Stream {
     pub(crate) ordinal: u32,
     /// The snapshot under way.
     pub(crate) snapshot: Option<Box<Snapshot>>,
+    /// Where facts go that are over a budget, if there is one.
+    pub(crate) spilling: Option<Box<Spilling>>,
 }
 
 /// What the last event record did: for timelines.
@@ -94,6 +97,7 @@ impl Stream {
             now_ms: i64::MIN,
             ordinal: 0,
             snapshot: None,
+            spilling: None,
         }
     }
 
@@ -163,6 +167,7 @@ impl Stream {
             }
         };
         self.sweep_some();
+        self.spill_over();
         self.watch_effects(out.get(effects_before..).unwrap_or_default());
         seam
     }
@@ -255,7 +260,7 @@ impl Stream {
     pub fn view_of<'a>(&'a self, shopper: &'a Shopper, session: Option<&'a Session>, now_ms: i64) -> View<'a> {
         View {
             shopper: &shopper.id,
-            facts: &shopper.facts,
+            facts: self.facts_of(shopper),
             session,
             names: &self.names,
             currencies: &self.currencies,
@@ -274,6 +279,7 @@ impl Stream {
             .iter()
             .map(|shopper| {
                 shopper.facts.heap_bytes()
+                    + shopper.spilled.as_ref().map_or(0, |_| size_of::<midsession_machine::Spilled>())
                     + shopper.sessions.capacity() * size_of::<Session>()
                     + shopper.caps.capacity() * size_of::<midsession_event::CapEntry>()
             })
@@ -285,6 +291,7 @@ impl Stream {
             + self.visitors.heap_bytes()
             + self.sessions.capacity() * (size_of::<(SessionId, u32)>() + 1)
             + self.timers.len() * 24
+            + self.spilling.as_ref().map_or(0, |spilling| spilling.heap_bytes())
     }
 
     /// Timers armed, those that were moved since among them.
@@ -407,17 +414,21 @@ impl Stream {
         self.apply_event(shopper, event, definitions, out)
     }
 
-    /// Takes a shopper out of this partition; what leads to their sessions stays.
+    /// Takes a shopper out of this partition, with those of their facts that are in memory; what leads to their sessions
+    /// stays.
     pub(crate) fn take_out(&mut self, index: u32) -> Option<Shopper> {
         self.keep_shopper(index);
-        let shopper = self.shoppers.release(index)?;
+        let mut shopper = self.shoppers.release(index)?;
         self.tally.remove(&shopper);
+        if let Some(spilling) = &mut self.spilling {
+            spilling.forget(&mut shopper);
+        }
         Some(shopper)
     }
 
     pub(crate) fn shopper_index(&mut self, id: &ShopperId, out: &mut Vec<Effect>) -> u32 {
         if let Some(index) = self.shoppers.find(id) {
-            self.keep_shopper(index);
+            self.wake(index);
             return index;
         }
         self.make_room_for_shopper(out);

@@ -1,7 +1,7 @@
 //! Forgetting: records look at one shopper and one visitor at a time, in turn, and drop what no read can ask for.
 
 use crate::stream::Stream;
-use midsession_event::SessionState;
+use midsession_event::{SessionState, ShopperId};
 use midsession_machine::{FACTS_KEPT_MS, Fact, FactKind, Session};
 use serde::{Deserialize, Serialize};
 
@@ -62,23 +62,35 @@ impl Stream {
     fn sweep_shopper(&mut self, index: usize, now_ms: i64) {
         let kept_ms = self.config.gap_ms + self.config.grace_ms + self.config.readable_ms;
         let cap_memory_ms = self.config.cap_memory_ms;
-        let Some(shopper) = self.shoppers[index].as_mut() else { return };
-        let oldest_ms = shopper.facts.all().first().map_or(i64::MAX, |fact| fact.time_ms);
+        let Some(shopper) = self.shoppers[index].as_ref() else { return };
         let is_over = |session: &Session| {
             matches!(session.state, SessionState::Closed | SessionState::Merged)
                 && session.ended_at_ms + kept_ms <= now_ms
         };
-        if shopper.sessions.iter().any(is_over) {
+        let has_over = shopper.sessions.iter().any(is_over);
+        let is_old = shopper.oldest_fact_ms().is_some_and(|oldest_ms| oldest_ms <= now_ms - FACTS_KEPT_MS);
+        let newest_ms = shopper.spilled.as_ref().map(|spilled| spilled.newest_ms);
+        if newest_ms.is_some_and(|newest_ms| newest_ms <= now_ms - FACTS_KEPT_MS) && shopper.sessions.is_empty() {
+            self.drop_spilled(index as u32);
+        } else if is_old || has_over && matches!(shopper.id, ShopperId::User(_)) {
+            // What a user's facts are in changes with their sessions, what a visitor's are in does not.
+            self.load_facts(index as u32);
+        }
+        let Some(shopper) = self.shoppers[index].as_mut() else { return };
+        if has_over {
             let over: Vec<Session> = shopper.sessions.extract_if(.., |session| is_over(session)).collect();
             over.iter().for_each(|session| shopper.loosen(session));
             over.iter().for_each(|session| self.forget_session(session));
         }
         let Some(shopper) = self.shoppers[index].as_mut() else { return };
         self.tally.update(shopper);
-        if oldest_ms <= now_ms - FACTS_KEPT_MS {
+        if is_old {
             let numbers: smallvec::SmallVec<[u32; 8]> = shopper.sessions.iter().map(|session| session.number).collect();
             shopper.facts.retain(|fact| fact.time_ms > now_ms - FACTS_KEPT_MS || numbers.contains(&fact.session));
             shopper.tidy_loose();
+            if let Some(spilling) = &mut self.spilling {
+                spilling.count(index as u32, shopper);
+            }
         }
         // A cap per session counts for as long as its session is known.
         let sessions = &shopper.sessions;
@@ -86,7 +98,7 @@ impl Stream {
             entry.at_ms > now_ms - cap_memory_ms || sessions.iter().any(|session| session.id == entry.session_id)
         });
         let is_empty = shopper.sessions.is_empty()
-            && shopper.facts.all().is_empty()
+            && !shopper.has_facts()
             && shopper.caps.is_empty()
             && shopper.pending.is_empty()
             && shopper.last_stamp_ms <= now_ms - FACTS_KEPT_MS;
@@ -110,24 +122,26 @@ impl Stream {
     fn sweep_names(&mut self) {
         // The numbers in it would be the old ones. It is seldom, and another one is begun.
         self.snapshot = None;
-        let Self { shoppers, names, .. } = self;
+        let Self { shoppers, names, spilling, .. } = self;
         let mut is_used = vec![false; names.len() + 1];
         let derived = |fact: &Fact| fact.kind.base() == FactKind::DERIVED;
-        for fact in shoppers.iter().flat_map(|shopper| shopper.facts.all()) {
-            is_used[fact.product as usize] = true;
-            if !derived(fact) {
-                is_used[fact.category as usize] = true;
+        for shopper in shoppers.iter() {
+            for fact in shopper.lazy_facts(spilling.as_deref()).all() {
+                is_used[fact.product as usize] = true;
+                if !derived(fact) {
+                    is_used[fact.category as usize] = true;
+                }
             }
         }
         let renamed = names.keep(&is_used);
-        for shopper in shoppers.iter_mut() {
-            shopper.facts.for_each_mut(|fact| {
+        self.change_facts(|facts| {
+            facts.for_each_mut(|fact| {
                 fact.product = renamed[fact.product as usize];
                 if !derived(fact) {
                     fact.category = renamed[fact.category as usize];
                 }
             });
-        }
+        });
         self.sweep.names_max = 2 * self.names.len();
     }
 

@@ -43,7 +43,10 @@ impl Stream {
                     continue;
                 }
                 for session in shopper.sessions.iter().filter(|session| session.is_live() && !session.bot) {
-                    let view = view_in(self, shopper, session, now_ms);
+                    let mut view = view_in(self, shopper, session, now_ms);
+                    if self.config.has(Defect::SpilledUnseen) {
+                        view.facts = (&shopper.facts).into();
+                    }
                     definitions.on_idle(&view, *idle_ms, &mut |ask| asks.push((session.id, ask)));
                 }
             }
@@ -81,10 +84,13 @@ impl Stream {
 
     fn arm_with(&mut self, index: u32, idle_thresholds_ms: &[i64]) {
         let (gap_ms, grace_ms, cadence_ms) = (self.config.gap_ms, self.config.grace_ms, self.config.cadence_ms);
-        let Self { shoppers, timers, tally, .. } = self;
+        let Self { shoppers, timers, tally, spilling, .. } = self;
         let Some(shopper) = shoppers[index as usize].as_mut() else { return };
         // Whatever changes a session ends here.
         tally.update(shopper);
+        if let Some(spilling) = spilling {
+            spilling.count(index, shopper);
+        }
         let mut next_ms = i64::MAX;
         let mut live = false;
         for session in shopper.sessions.iter().filter(|session| session.is_live()) {

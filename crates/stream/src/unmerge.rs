@@ -120,7 +120,7 @@ impl Stream {
         let index = self.shoppers.find(&user);
         let mut leaving = Shopper::new(user.clone());
         if let Some(index) = index {
-            self.keep_shopper(index);
+            self.wake(index);
             let leaves_facts = self.config.has(Defect::FactLeftBehind);
             if let Some(shopper) = self.shoppers[index as usize].as_mut() {
                 leaving = shopper.split_off(&visitor_id, leaves_facts);

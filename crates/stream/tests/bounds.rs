@@ -7,7 +7,7 @@ use midsession_machine::Effect;
 use midsession_stream::{Config, Stream};
 use support::Nothing;
 
-/// Views, each of a product and in a currency that nobody has seen before, one every two seconds.
+/// Views of a robot, each of a product and in a currency that nobody has seen before, one every two seconds.
 fn made_up(count: i64) -> Stream {
     let mut stream = Stream::new(PartitionId(0), Config::default());
     let mut out = Vec::new();
@@ -15,6 +15,7 @@ fn made_up(count: i64) -> Stream {
         let at_ms = 1_700_000_000_000 + number * 2_000;
         let mut event = Event::new("shop".into(), format!("e{number}").into(), EventName::ProductView, at_ms);
         event.visitor_id = Some("v".into());
+        event.bot = true;
         event.products = vec![Product {
             id: format!("sku-{at_ms}").into(),
             category: Some(format!("category-{}", at_ms % 7).into()),

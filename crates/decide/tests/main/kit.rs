@@ -96,7 +96,7 @@ impl Shopper {
     pub fn view(&self, now_ms: i64) -> View<'_> {
         View {
             shopper: &self.id,
-            facts: &self.facts,
+            facts: (&self.facts).into(),
             session: Some(&self.session),
             names: &self.names,
             currencies: &self.names,

@@ -81,7 +81,7 @@ impl Shopper {
     pub fn view(&self, now_ms: i64) -> View<'_> {
         View {
             shopper: &self.id,
-            facts: &self.facts,
+            facts: (&self.facts).into(),
             session: self.session.as_ref(),
             names: &self.names,
             currencies: &self.currencies,

@@ -16,7 +16,7 @@ pub(super) struct Options {
 /// All beside the definitions that a start would refuse; the schemas' addresses.
 fn readable(config: &Config) -> Result<Vec<String>, Failure> {
     if let Some(path) = &config.geo_database {
-        crate::geo::open(path).map_err(crate::app::geo_failure)?;
+        crate::geo::open(path).map_err(crate::geo::failure)?;
     }
     // The token of a data folder is made long enough; one from the environment may not be.
     let token = std::env::var("MIDSESSION_ADMIN_TOKEN").ok().filter(|token| !token.is_empty());

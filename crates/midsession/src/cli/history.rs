@@ -142,7 +142,7 @@ impl Setup {
         let secret = crate::privacy::ids_secret(&self.config)?.unwrap_or_default();
         let settings = Settings { limits: Limits::default(), secret, accept_any_key: true };
         let geo = self.config.geo_database.as_deref().map(crate::geo::open).transpose();
-        let geo = geo.map_err(crate::app::geo_failure)?;
+        let geo = geo.map_err(crate::geo::failure)?;
         let schemas = crate::schemas::load(&self.config)?.0;
         Ok(Arc::new(Collector::new(sources, settings, schemas, geo)))
     }

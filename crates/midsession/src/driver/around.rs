@@ -4,7 +4,7 @@ use super::state::SnapshotRule;
 use midsession_event::{Decision, DecisionId, OutputId, PartitionId, Reaction, SessionUpdate, Stamps, Str, VisitorId};
 use midsession_machine::Candidate;
 use midsession_ports::{Log, Snapshots};
-use midsession_stream::Seam;
+use midsession_stream::{Seam, Spilling};
 use std::sync::Arc;
 
 /// Answers a candidate. `now_us` is the clock; `stamps` are those of the event that caused it.
@@ -65,6 +65,9 @@ pub struct SnapshotTold {
     pub took_ms: i64,
 }
 
+/// Where a partition's facts go that are over the memory budget, if there is one.
+pub type Spills = Arc<dyn Fn(PartitionId) -> Option<Spilling> + Send + Sync>;
+
 /// What an owner works with.
 pub struct Around<D> {
     /// The log.
@@ -73,6 +76,8 @@ pub struct Around<D> {
     pub snapshots: Arc<dyn Snapshots>,
     /// When one is due.
     pub snapshot_rule: SnapshotRule,
+    /// Where facts go that are over the memory budget.
+    pub spills: Spills,
     /// Go on with what is in the log where a state from before it is missing.
     pub accept_lost_state: bool,
     /// The definitions in force.
@@ -85,11 +90,12 @@ pub struct Around<D> {
 
 impl<D> Clone for Around<D> {
     fn clone(&self) -> Self {
-        let Self { log, snapshots, snapshot_rule, accept_lost_state, definitions, decider, sink } = self;
+        let Self { log, snapshots, snapshot_rule, spills, accept_lost_state, definitions, decider, sink } = self;
         Self {
             log: log.clone(),
             snapshots: snapshots.clone(),
             snapshot_rule: *snapshot_rule,
+            spills: spills.clone(),
             accept_lost_state: *accept_lost_state,
             definitions: definitions.clone(),
             decider: decider.clone(),

@@ -9,7 +9,7 @@ mod slot;
 mod state;
 mod threads;
 
-pub use around::{Around, Cause, Decider, Sink, SnapshotTold};
+pub use around::{Around, Cause, Decider, Sink, SnapshotTold, Spills};
 pub use owner::{Owner, Turn};
 pub use slot::Progress;
 pub use state::SnapshotRule;

@@ -86,7 +86,7 @@ impl<D: Definitions> Owner<D> {
                 let start = around.log.extent(Topic::Behavior, *partition)?.start;
                 let position = around.log.position(*partition);
                 let aloud_from = if config.has(Defect::ReplayAloud) { start } else { position };
-                Ok(Slot::new(*partition, config, start, aloud_from))
+                Ok(Slot::new(*partition, config, start, aloud_from, &around.spills))
             })
             .collect::<Result<Vec<_>, LogError>>()?;
         Ok(Self {
@@ -166,6 +166,7 @@ impl<D: Definitions> Owner<D> {
     /// One round over the partitions. An error means: stop, restart, recover from the log.
     pub fn turn(&mut self, now_us: i64) -> Result<Turn, LogError> {
         let now_ms = now_us / 1000;
+        self.slots.iter().try_for_each(Slot::sound)?;
         if let Some(index) = self.slots.iter().position(|slot| !slot.restored) {
             // One at a time: questions learn meanwhile that the state is not there yet.
             self.restore(index, now_ms)?;
@@ -239,7 +240,7 @@ impl<D: Definitions> Owner<D> {
             );
             self.slots[index].stream.warm(records.iter().map(|(_, _, record)| record));
             for (offset, stamp_ms, record) in records.drain(..) {
-                self.record(index, offset, stamp_ms, record, durable_us, now_us);
+                self.record(index, offset, stamp_ms, record, durable_us, now_us)?;
             }
             if let Some(last) = some.last() {
                 self.slots[index].next = last.offset + 1;
@@ -287,7 +288,15 @@ impl<D: Definitions> Owner<D> {
         }
     }
 
-    fn record(&mut self, index: usize, offset: i64, stamp_ms: i64, record: Record, durable_us: i64, now_us: i64) {
+    fn record(
+        &mut self,
+        index: usize,
+        offset: i64,
+        stamp_ms: i64,
+        record: Record,
+        durable_us: i64,
+        now_us: i64,
+    ) -> Result<(), LogError> {
         let slot = &mut self.slots[index];
         slot.next = offset + 1;
         let aloud = offset >= slot.aloud_from;
@@ -314,6 +323,7 @@ impl<D: Definitions> Owner<D> {
         };
         let mut effects = std::mem::take(&mut self.effects);
         let seam = slot.stream.on_record(offset, stamp_ms, record, self.in_force[index].as_ref(), &mut effects);
+        slot.sound()?;
         if let (Some(seam), true) = (seam, aloud) {
             let received_us = cause.map_or(0, |cause| cause.stamps.received_at_us);
             self.around.sink.seam(slot.stream.partition(), seam, received_us, now_us);
@@ -328,6 +338,7 @@ impl<D: Definitions> Owner<D> {
             self.effect(index, effect, aloud, cause, durable_us, now_us);
         }
         self.effects = effects;
+        Ok(())
     }
 
     fn effect(

@@ -15,8 +15,13 @@ impl<D: Definitions + Send + Sync + 'static> Driver<D> {
     ) -> Result<T, Unreadable> {
         let (sender, receiver) = oneshot::channel();
         let asked = self.ask(partition, move |seen| {
-            // The asker has gone: nobody to tell.
-            let _ = sender.send(question(seen));
+            let stream = seen.stream;
+            let answer = question(seen);
+            // What is made of facts that could not be read is no answer.
+            if stream.spill_failure().is_none() {
+                // The asker may have gone: nobody to tell.
+                let _ = sender.send(answer);
+            }
         });
         let error = match asked {
             Err(error) => error,
@@ -169,6 +174,7 @@ mod tests {
             log: log.clone(),
             snapshots: Arc::new(snapshots),
             snapshot_rule: SnapshotRule::of(2),
+            spills: Arc::new(|_| None),
             accept_lost_state: false,
             definitions: assembly,
             decider,

@@ -1,8 +1,10 @@
 //! One partition under its owner: where it stands in the log, and what it still has to do.
 
+use super::around::Spills;
 use super::state::Walk;
 use midsession_event::PartitionId;
 use midsession_machine::{Invariant, Violations};
+use midsession_ports::LogError;
 use midsession_stream::{Config, Stream};
 
 /// A partition's place in its log.
@@ -42,9 +44,9 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) fn new(partition: PartitionId, config: Config, start: i64, aloud_from: i64) -> Self {
+    pub(super) fn new(partition: PartitionId, config: Config, start: i64, aloud_from: i64, spills: &Spills) -> Self {
         Self {
-            stream: Stream::new(partition, config),
+            stream: stream(partition, config, spills),
             next: start,
             aloud_from,
             behind: true,
@@ -63,6 +65,12 @@ impl Slot {
         }
     }
 
+    /// An error where what the machine says is not to be trusted any more.
+    pub(super) fn sound(&self) -> Result<(), LogError> {
+        let failure = self.stream.spill_failure();
+        failure.map_or(Ok(()), |cause| Err(LogError::Failed { cause: cause.to_owned() }))
+    }
+
     /// Says what must never happen and did, a slice's at once.
     pub(super) fn tell_violations(&mut self) {
         let found = self.stream.violations();
@@ -79,6 +87,15 @@ impl Slot {
     pub(super) fn is_replaying(&self) -> bool {
         self.next < self.aloud_from || !self.resumed
     }
+}
+
+/// A machine that has read nothing yet.
+pub(super) fn stream(partition: PartitionId, config: Config, spills: &Spills) -> Stream {
+    let mut stream = Stream::new(partition, config);
+    if let Some(spilling) = spills(partition) {
+        stream.spill(spilling);
+    }
+    stream
 }
 
 /// How far an owner's partitions are.

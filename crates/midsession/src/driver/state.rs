@@ -2,7 +2,7 @@
 
 use super::around::SnapshotTold;
 use super::owner::Owner;
-use super::slot::Slot;
+use super::slot::{self, Slot};
 use midsession_event::{PartitionId, Topic};
 use midsession_machine::Definitions;
 use midsession_ports::{Log, LogError, Position, SnapshotPiece};
@@ -114,10 +114,11 @@ impl<D: Definitions> Owner<D> {
         let log = self.around.log.as_ref();
         let mut unusable = Vec::new();
         let mut found = self.around.snapshots.list(partition)?;
+        let empty = || slot::stream(partition, config, &self.around.spills);
         while let Some(next) = found.first().copied() {
             let read = self.around.snapshots.open(partition, next).map_err(|error| error.to_string());
             let restored = read
-                .and_then(|input| Stream::restore(partition, config, input).map_err(|error| error.to_string()))
+                .and_then(|input| empty().restored(input).map_err(|error| error.to_string()))
                 .and_then(|stream| is_of(log, &stream, next).map(|()| stream));
             match restored {
                 Ok(stream) => {

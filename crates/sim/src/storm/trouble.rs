@@ -7,6 +7,7 @@ use midsession_engine_local::SimDisk;
 use midsession_ports::LogError;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 impl Storm {
     /// Something bad; an error means that the process is gone at once.
@@ -43,6 +44,8 @@ impl Storm {
     pub(super) fn crash(&mut self, house: House) {
         self.weathered.crashes += 1;
         self.weathered.snapshots += house.snapshots();
+        self.weathered.spilled += house.spilled.written.load(Ordering::Relaxed);
+        self.weathered.spills_refused += house.spilled.refused.load(Ordering::Relaxed);
         if self.rng.chance(50) {
             self.disk.lose_power(self.rng.bits());
         } else {

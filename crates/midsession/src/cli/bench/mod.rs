@@ -101,6 +101,9 @@ pub(super) struct Peak {
     /// Draws
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Memory for facts; what is over it is spilled to disk. MiB
+    #[arg(long, default_value_t = crate::config::Config::default().facts_memory_mib)]
+    facts_memory_mib: u32,
 }
 
 pub(super) fn run(global: &Global, options: Options) -> Result<(), Failure> {

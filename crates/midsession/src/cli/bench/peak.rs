@@ -14,8 +14,8 @@ use midsession_event::{
 use midsession_machine::Candidate;
 use midsession_ports::{Append, Log, Unit};
 use serde_json::{Value, json};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// The instant at which the simulated rush begins. Epoch ms.
@@ -49,6 +49,7 @@ pub(super) fn run(options: &Peak) -> Result<Value, Failure> {
     Ok(json!({"bench": "peak", "surroundings": surroundings(), "parameters": {
         "events": options.events, "shoppers": options.shoppers, "partitions": options.partitions,
         "threads": options.threads, "zipf": options.zipf, "seed": options.seed, "rush_ms": RUSH_MS,
+        "facts_memory_mib": options.facts_memory_mib,
         "known": 0.3, "duplicates": 0.01, "late": 0.02, "bots": 0.01},
         "cold": cold, "warm": warm}))
 }
@@ -196,6 +197,7 @@ pub(super) fn pass(options: &Peak, folder: &std::path::Path, stamp: &Arc<AtomicI
         "snapshot_mb": counts.snapshot_bytes.load(Ordering::Relaxed) as f64 / 1e6,
         "snapshot_piece_cpu_max_ms": counts.snapshot_piece_cpu_max_us.load(Ordering::Relaxed) as f64 / 1e3,
         "snapshot_piece_max_ms": counts.snapshot_piece_max_us.load(Ordering::Relaxed) as f64 / 1e3,
+        "facts_spilled": counts.spill.get().map(|spill| spill.figures()),
         "read_meanwhile": latency(&reads),
     }))
 }
@@ -207,15 +209,21 @@ pub(super) fn start(
     log: &Arc<LocalLog>,
     counts: &Arc<Counts>,
 ) -> Result<Arc<Driver<Assembly>>, Failure> {
+    let mut config = Config::default();
+    (config.data, config.facts_memory_mib) = (folder.to_owned(), options.facts_memory_mib);
+    let spill = crate::spill::open(&config, Arc::new(RealDisk), options.partitions)?;
     let around = Around {
         log: log.clone(),
         snapshots: Arc::new(LocalSnapshots::open(Arc::new(RealDisk), folder)?),
         snapshot_rule: SnapshotRule::of(options.partitions),
+        spills: spill.spills(),
         accept_lost_state: false,
         definitions: Arc::new(Assembly::load(&Config::default(), true)?),
         decider: Arc::new(Refuses),
         sink: counts.clone(),
     };
+    // Started once in each pass.
+    _ = counts.spill.set(spill);
     let clock: Clock = Arc::new(|| END_MS * 1000);
     let config = midsession_stream::Config { partitions: options.partitions, ..Default::default() };
     Driver::start(&around, config, options.threads, &clock).map_err(Failure::new)
@@ -323,6 +331,7 @@ pub(super) struct Counts {
     snapshot_bytes: AtomicU64,
     snapshot_piece_max_us: AtomicI64,
     snapshot_piece_cpu_max_us: AtomicI64,
+    spill: OnceLock<crate::spill::SpillFolder>,
 }
 
 impl Sink for Counts {
