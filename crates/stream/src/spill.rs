@@ -20,6 +20,8 @@ pub struct Spilling {
     bytes_max: usize,
     /// Held by facts in memory. Bytes.
     bytes: usize,
+    /// There was once more than fits: before that nobody is to be queued.
+    is_tight: bool,
     /// Slots with facts in memory, and how lately their shoppers had been heard when they got their place here. Those at
     /// the front go, unless they have been heard since. Each slot is here once; its shopper may be another one by now.
     queue: VecDeque<(u32, i64)>,
@@ -42,6 +44,7 @@ impl Spilling {
             elsewhere: Elsewhere::new(store),
             bytes_max,
             bytes: 0,
+            is_tight: false,
             queue: VecDeque::new(),
             is_queued: Vec::new(),
             wait: 0,
@@ -57,15 +60,21 @@ impl Spilling {
     pub(crate) fn count(&mut self, index: u32, shopper: &mut Shopper) {
         let bytes = shopper.facts.heap_bytes();
         self.bytes = self.bytes + bytes - std::mem::replace(&mut shopper.counted_bytes, bytes);
+        if self.is_tight && bytes > 0 {
+            self.queue(index, shopper.last_stamp_ms);
+        }
+    }
+
+    fn queue(&mut self, index: u32, heard_ms: i64) {
         let at = index as usize;
-        if bytes == 0 || self.is_queued.get(at) == Some(&true) {
+        if self.is_queued.get(at) == Some(&true) {
             return;
         }
         if at >= self.is_queued.len() {
             self.is_queued.resize(at + 1, false);
         }
         self.is_queued[at] = true;
-        self.queue.push_back((index, shopper.last_stamp_ms));
+        self.queue.push_back((index, heard_ms));
     }
 
     /// A shopper leaves.
@@ -137,11 +146,12 @@ impl Stream {
         shopper.lazy_facts(self.spilling.as_deref())
     }
 
-    /// This shopper is about to change: a snapshot under way has them first, and their facts are in memory.
+    /// This shopper is about to change: their facts are in memory, and a snapshot under way has them first.
     #[inline]
     pub(crate) fn wake(&mut self, index: u32) {
-        self.keep_shopper(index);
+        // In this order they are read once for both.
         self.load_facts(index);
+        self.keep_shopper(index);
     }
 
     /// Brings a shopper's facts into memory.
@@ -189,6 +199,14 @@ impl Stream {
         if spilling.wait > 0 {
             spilling.wait -= 1;
             return;
+        }
+        if !std::mem::replace(&mut spilling.is_tight, true) {
+            let with_facts = |slot: &usize| shoppers.get(*slot).is_some_and(|shopper| shopper.counted_bytes > 0);
+            let slots = (0..shoppers.len()).filter(with_facts);
+            let heard = |slot: usize| shoppers.get(slot).map_or(i64::MIN, |shopper| shopper.last_stamp_ms);
+            let mut all: Vec<(u32, i64)> = slots.map(|slot| (slot as u32, heard(slot))).collect();
+            all.sort_unstable_by_key(|(_, heard_ms)| *heard_ms);
+            all.into_iter().for_each(|(index, heard_ms)| spilling.queue(index, heard_ms));
         }
         for _ in 0..LOOKS_MAX {
             if spilling.bytes <= spilling.bytes_max {

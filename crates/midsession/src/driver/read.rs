@@ -96,9 +96,10 @@ mod tests {
     use crate::driver::{Around, Cause, Clock, Decider, Sink, SnapshotRule};
     use futures_util::FutureExt;
     use midsession_engine_local::{LocalSnapshots, SimDisk};
-    use midsession_event::{Decision, Topic};
-    use midsession_machine::Candidate;
+    use midsession_event::{Decision, Event, EventName, Record, ShopperId, Topic};
+    use midsession_machine::{Candidate, Place, Spill, SpillError};
     use midsession_ports::{Done, Entry, Extent, Log, LogError, Position, Unit, Wake};
+    use midsession_stream::Spilling;
     use parking_lot::Mutex;
     use std::sync::Arc;
     use std::time::Duration;
@@ -132,7 +133,8 @@ mod tests {
                 Does::Nothing => {}
                 // Any record takes the partition on, also one that is not ours.
                 Does::Reads => {
-                    out.extend((offset < 1).then(|| Entry { offset, stamp_ms: 1, key: "k".into(), value: None }));
+                    let value = (partition == QUICK).then(seen_once);
+                    out.extend((offset < 1).then(|| Entry { offset, stamp_ms: 1, key: "k".into(), value }));
                 }
                 Does::Fails => return Err(LogError::Failed { cause: "a test's doing".into() }),
             }
@@ -149,6 +151,26 @@ mod tests {
         }
         fn on_commit(&self, _: Wake) {}
         fn keep_from(&self, _: &[Position]) {}
+    }
+
+    /// An event of a visitor.
+    fn seen_once() -> bytes::Bytes {
+        let mut event = Event::new("shop".into(), "e".into(), EventName::PageView, 1);
+        event.visitor_id = Some("v".into());
+        Record::Event(Box::new(event)).encode().expect("encodes").into()
+    }
+
+    /// A disk that takes everything and gives nothing back.
+    struct Loses;
+
+    impl Spill for Loses {
+        fn put(&mut self, bytes: &[u8]) -> Result<Place, SpillError> {
+            Ok(Place { at: 0, bytes: bytes.len() as u32, id: 0 })
+        }
+        fn get(&self, _: Place, _: &mut Vec<u8>) -> Result<(), SpillError> {
+            Err(SpillError::Failed("a test's disk".into()))
+        }
+        fn free(&mut self, _: Place) {}
     }
 
     struct Nobody;
@@ -174,7 +196,7 @@ mod tests {
             log: log.clone(),
             snapshots: Arc::new(snapshots),
             snapshot_rule: SnapshotRule::of(2),
-            spills: Arc::new(|_| None),
+            spills: Arc::new(|_| Some(Spilling::new(Box::new(Loses), 0))),
             accept_lost_state: false,
             definitions: assembly,
             decider,
@@ -209,6 +231,23 @@ mod tests {
         };
         assert_eq!((by(1).await, by(-1).await), (Ok(Some(SLOW)), Ok(Some(QUICK))), "the largest rank");
         driver.stop(Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn what_is_made_of_facts_that_are_lost_is_no_answer() {
+        let (_, driver) = start(Does::Reads);
+        while driver.read(QUICK, |_| ()).await == Err(Unreadable::Loading) {}
+        let known = driver.read(QUICK, |seen| seen.stream.len()).await;
+        assert_eq!(known, Ok(1), "it needs no facts");
+        let facts = |seen: Seen<'_, Assembly>| {
+            let view = seen.stream.view(&ShopperId::Visitor("v".into()), seen.now_ms);
+            view.map(|view| view.facts.all().len())
+        };
+        assert!(matches!(driver.read(QUICK, facts).await, Err(Unreadable::Stopped(_))));
+        while driver.failure().is_none() {
+            tokio::task::yield_now().await;
+        }
+        assert!(stopped(&driver.read(SLOW, |_| ()).await, "a test's disk"), "the others learn why");
     }
 
     #[tokio::test]
