@@ -204,7 +204,7 @@ impl Default for Config {
             shoppers_max: 4_000_000,
             field_features_mib: 256,
             facts_memory_mib: 4096,
-            facts_spill_mib: 32 * 1024,
+            facts_spill_mib: 16 * 1024,
             geo_database: None,
             session: Session::default(),
             log: LogConfig::default(),

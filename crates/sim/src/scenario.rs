@@ -2,7 +2,7 @@
 
 use crate::draw::{Shoppers, unmerges};
 use crate::judge::{self, Versions, differ};
-use crate::oracle::{Act, Fate, Log, Oracle, Telling};
+use crate::oracle::{Act, Fate, Oracle, Telling};
 use crate::rng::Rng;
 use crate::shape::Shapes;
 use crate::spilled;
@@ -151,8 +151,8 @@ pub fn run(seed: u64, steps: usize, change: impl Fn(&mut Config)) -> Result<Reac
         return Err(format!("I6: a candidate was never decided: {candidate:?}"));
     }
     replay(&mut world, config).map_err(|cause| format!("I8: {cause}"))?;
-    for (partition, log) in world.logs.iter().enumerate() {
-        restart(&mut rng, seed, partition, log, &world, config).map_err(|cause| format!("I8: {cause}"))?;
+    for partition in 0..world.logs.len() {
+        restart(&mut rng, seed, partition, &world, config).map_err(|cause| format!("I8: {cause}"))?;
     }
     let mut reached = check.reached;
     reached.simulated_ms = world.now_ms - start_ms;
@@ -397,21 +397,9 @@ fn replay(world: &mut World, config: Config) -> Result<(), String> {
 
 /// A snapshot that is written while the log goes on is the state as it was when it was begun; what is restored from it
 /// goes on as if nothing had been.
-pub(crate) fn restart(
-    rng: &mut Rng,
-    seed: u64,
-    partition: usize,
-    log: &Log,
-    world: &World,
-    config: Config,
-) -> Result<(), String> {
-    let number = PartitionId(partition as u32);
-    let empty = |seed: u64| {
-        let mut stream = Stream::new(number, config);
-        spilled::of_seed(seed, number.0).into_iter().for_each(|spilling| stream.spill(spilling));
-        stream
-    };
-    let mut stream = empty(seed);
+pub(crate) fn restart(rng: &mut Rng, seed: u64, partition: usize, world: &World, config: Config) -> Result<(), String> {
+    let (number, log) = (PartitionId(partition as u32), &world.logs[partition]);
+    let mut stream = spilled::machine(seed, number, config);
     let mut effects = Vec::new();
     let mut read = |stream: &mut Stream, offset: usize| {
         effects.clear();
@@ -444,7 +432,7 @@ pub(crate) fn restart(
         is_whole = piece.is_last;
     }
     // It may have more memory than before, or less.
-    let mut restored = empty(seed + 1).restored(found.as_slice()).map_err(told)?;
+    let mut restored = spilled::machine(seed + 1, number, config).restored(found.as_slice()).map_err(told)?;
     if restored.as_of() != (begin as i64 - 1, if begin == 0 { i64::MIN } else { log[begin - 1].0 }) && begin > 0 {
         return Err(format!("partition {partition}: restored as of {:?}, not {begin}", restored.as_of()));
     }

@@ -2,8 +2,9 @@
 //! gives away what is still asked for.
 
 use crate::rng::Rng;
+use midsession_event::PartitionId;
 use midsession_machine::{Place, Spill, SpillError};
-use midsession_stream::Spilling;
+use midsession_stream::{Config, Spilling, Stream};
 use std::collections::BTreeMap;
 
 /// Bytes in memory; what was freed is another's place at once.
@@ -47,6 +48,13 @@ pub fn of_seed(seed: u64, partition: u32) -> Option<Spilling> {
     let refuses = rng.pick(&[0, 0, 30]);
     let rng = Rng::new(rng.bits() ^ u64::from(partition));
     Some(Spilling::new(Box::new(Listed { rng, refuses, entries: BTreeMap::new(), next_id: 0 }), bytes_max))
+}
+
+/// A machine that has read nothing yet, with that much memory.
+pub fn machine(seed: u64, partition: PartitionId, config: Config) -> Stream {
+    let mut stream = Stream::new(partition, config);
+    of_seed(seed, partition.0).into_iter().for_each(|spilling| stream.spill(spilling));
+    stream
 }
 
 /// The fault: what was put counts as free, and is written over while it is still asked for.

@@ -239,8 +239,8 @@ impl<D: Definitions> Owner<D> {
                 some.iter().filter_map(|entry| Some((entry.offset, entry.stamp_ms, self.decoded(index, entry)?))),
             );
             self.slots[index].stream.warm(records.iter().map(|(_, _, record)| record));
-            for (offset, stamp_ms, record) in records.drain(..) {
-                self.record(index, offset, stamp_ms, record, durable_us, now_us)?;
+            for read in records.drain(..) {
+                self.record(index, read, durable_us, now_us)?;
             }
             if let Some(last) = some.last() {
                 self.slots[index].next = last.offset + 1;
@@ -288,15 +288,8 @@ impl<D: Definitions> Owner<D> {
         }
     }
 
-    fn record(
-        &mut self,
-        index: usize,
-        offset: i64,
-        stamp_ms: i64,
-        record: Record,
-        durable_us: i64,
-        now_us: i64,
-    ) -> Result<(), LogError> {
+    fn record(&mut self, index: usize, read: (i64, i64, Record), durable_us: i64, now_us: i64) -> Result<(), LogError> {
+        let (offset, stamp_ms, record) = read;
         let slot = &mut self.slots[index];
         slot.next = offset + 1;
         let aloud = offset >= slot.aloud_from;
