@@ -78,11 +78,27 @@ fn serve(data: &Path, values: Length) -> Vec<Value> {
             .collect();
         readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect()
     });
+    assert!(spilled(&server.admin) > 0, "all facts were in memory");
     // What is read back is the log as it was left, whatever was under way.
     server.kill();
     unmerges.join().unwrap();
     running.join();
     answers
+}
+
+/// How often facts have been written to disk, once that has been counted.
+fn spilled(admin: &str) -> u64 {
+    let mut http = Connection::open(admin).unwrap();
+    let token = format!("Bearer {ADMIN_TOKEN}");
+    for _ in 0..600 {
+        let (_, text) = http.ask("GET", "/metrics", &[("authorization", token.as_str())], "").unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("midsession_facts_spills_total "));
+        match line.map_or(0, |count| count.trim().parse().unwrap()) {
+            0 => std::thread::sleep(std::time::Duration::from_millis(100)),
+            count => return count,
+        }
+    }
+    0
 }
 
 /// Recomputes the answers and compares them one by one.

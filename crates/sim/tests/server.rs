@@ -88,9 +88,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it on a folder and waits until it is ready. `defect`: a fault to be made on purpose.
+    /// Starts it on a folder and waits until it is ready. `defect`: a fault to be made on purpose. It has no memory for
+    /// facts: all of them are on disk until they are needed.
     pub fn start(data: &Path, defect: Option<&str>) -> Self {
-        Self::start_with(data, defect, "")
+        Self::start_by(data, defect, &format!("facts_memory_mib = 0\n{CONFIG}"))
     }
 
     /// Starts it with more in its configuration.
