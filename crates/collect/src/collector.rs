@@ -5,7 +5,7 @@ use crate::collected::{Collected, DropRule, Dropped, rejected};
 use crate::finish::{Finished, Finisher, Prepared};
 use crate::protocol::{Answer, Envelope, IMPORT, PROTOCOLS, Protocol, Reading, Route, Row};
 use crate::scan::Piece;
-use crate::{Fault, GeoLookup, Limits, Reply, Request, Schemas, Source, cors, decode, field, scan};
+use crate::{ConsentInForce, Fault, GeoLookup, Limits, Reply, Request, Schemas, Source, cors, decode, field, scan};
 use hashbrown::HashMap;
 use midsession_event::{EventId, Purpose, Str, VisitorId};
 use serde_json::json;
@@ -31,6 +31,7 @@ pub struct Collector {
     schemas: Schemas,
     agents: Agents,
     geo: Option<Arc<dyn GeoLookup>>,
+    in_force: Option<Arc<dyn ConsentInForce>>,
 }
 
 /// Why a request is turned away for now.
@@ -52,7 +53,13 @@ impl Collector {
             .map(|(index, source)| (source.write_key.clone(), index))
             .collect();
         let sources = sources.into_iter().map(|source| Prepared::new(source, &settings.secret)).collect();
-        Self { settings, sources, by_key, schemas, agents: Agents::new(), geo }
+        Self { settings, sources, by_key, schemas, agents: Agents::new(), geo, in_force: None }
+    }
+
+    /// The same, keeping to what shoppers have said before.
+    #[must_use]
+    pub fn keeping_to(self, in_force: Arc<dyn ConsentInForce>) -> Self {
+        Self { in_force: Some(in_force), ..self }
     }
 
     /// Which protocol a request belongs to, if any; also for `OPTIONS`.
@@ -240,6 +247,7 @@ impl Collector {
             limits,
             agents: &self.agents,
             geo: self.geo.as_deref(),
+            in_force: self.in_force.as_deref(),
             secret: &self.settings.secret,
             own_agent: OnceCell::new(),
         };

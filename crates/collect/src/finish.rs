@@ -6,9 +6,9 @@ use crate::draft::Draft;
 use crate::kind::Keeping;
 use crate::personal::{self, Treatment};
 use crate::source::{Allow, PersonalRule};
-use crate::{Fault, GeoLookup, Kept, Limits, PersonalKind, Request, Source, web};
+use crate::{ConsentInForce, Fault, GeoLookup, InForce, Kept, Limits, PersonalKind, Request, Source, web};
 use compact_str::format_compact;
-use midsession_event::{Consent, Event, EventName, PropertyValue, Purpose, ShopperId, Str, hash64};
+use midsession_event::{Consent, Event, EventName, PropertyValue, Purpose, ShopperId, Str, UserId, VisitorId, hash64};
 use ring::hmac;
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -59,6 +59,7 @@ pub(crate) struct Finisher<'r> {
     pub limits: &'r Limits,
     pub agents: &'r Agents,
     pub geo: Option<&'r dyn GeoLookup>,
+    pub in_force: Option<&'r dyn ConsentInForce>,
     pub secret: &'r [u8; 32],
     /// What the request's own user agent says, once it was asked.
     pub own_agent: OnceCell<Option<Arc<Agent>>>,
@@ -79,6 +80,12 @@ impl Finisher<'_> {
             return Err(Fault::new("field_missing", "a consent event says what is allowed")
                 .at("consent")
                 .hint("none, cookieless, full, or an object of purposes"));
+        }
+        let mut is_tie = false;
+        if let Some(known) = self.in_force.filter(|known| !is_consent && !known.is_empty()) {
+            let in_force = self.before(known, &event);
+            event.consent = event.consent.and(in_force.consent);
+            is_tie = in_force.is_tie;
         }
         if event.consent.is_refusal() && !is_consent {
             return Ok(Finished::Dropped(DropRule::NoConsent));
@@ -113,8 +120,9 @@ impl Finisher<'_> {
         event.stamps.collected_at_us = self.request.received_at_us;
 
         let policy = is_consent.then(|| policy_version(&event, &self.prepared.treatment)).flatten();
-        if is_consent && !event.consent.allows(Purpose::Analytics) {
-            // A refusal is kept as a refusal and nothing else, but for the policy that it was an answer to.
+        if is_consent && !event.consent.allows(Purpose::Analytics) || is_tie && event.user_id.is_some() {
+            // A refusal is kept as a refusal and nothing else, but for the policy that it was an answer to; so is who
+            // somebody is, where they have refused before.
             let mut bare = Event::new(event.source, event.event_id, event.name, event.occurred_at_ms);
             bare.visitor_id = event.visitor_id;
             bare.user_id = event.user_id;
@@ -123,6 +131,7 @@ impl Finisher<'_> {
             bare.sent_at_ms = event.sent_at_ms;
             bare.stamps = event.stamps;
             bare.consent = event.consent;
+            bare.consent_said = is_tie && event.consent_said;
             bare.properties.extend(policy);
             events.push(bare);
             return Ok(Finished::Kept);
@@ -176,6 +185,14 @@ impl Finisher<'_> {
             consent = Consent(consent.0 & Consent::COOKIELESS.0);
         }
         consent
+    }
+
+    /// What was said before by whom the event is of, by the ids that it will carry.
+    fn before(&self, known: &dyn ConsentInForce, event: &Event) -> InForce {
+        let as_kept = |id: &Str| self.prepared.hash_of(id).unwrap_or_else(|| id.clone());
+        let visitor = event.visitor_id.as_ref().map(|id| VisitorId(as_kept(&id.0)));
+        let user = event.user_id.as_ref().map(|id| UserId(as_kept(&id.0)));
+        known.of(visitor.as_ref(), user.as_ref())
     }
 
     /// The caller's salt of the day, else one derived from the secret and the day.

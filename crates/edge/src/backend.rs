@@ -46,6 +46,11 @@ pub trait Reads: Send + Sync + 'static {
     /// devices. `Err`: not yet, it goes on by itself.
     fn consented(&self, said: Vec<Consented>) -> Answer<'_, Result<(), Unreadable>>;
 
+    /// Whether it is known who has withdrawn something: not right after a start.
+    fn knows_consents(&self) -> bool {
+        true
+    }
+
     /// Of each of these (device and person), whether what is personal of them may be kept: not once they have withdrawn
     /// that.
     fn may_keep(&self, whose: Vec<Sender>) -> Answer<'_, Result<Vec<bool>, Unreadable>>;

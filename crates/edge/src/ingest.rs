@@ -15,10 +15,15 @@ use midsession_ports::{Append, LogError, Receipt, Unit, VaultError};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Takes a request in; the reply is to be sent.
 pub(crate) async fn take(app: &App, request: &Request<'_>) -> Reply {
+    if !consents_known(app).await {
+        app.observe.metrics.add_by(Metric::HttpOverload, "consent_unknown", 1);
+        return app.collector.overload(request, Overload::Unavailable, 1);
+    }
     let mut random = || uuid::Uuid::new_v4().as_u128();
     let collected = app.collector.collect(request, &mut random);
     let sent = collected.events.len() + collected.rejects.len();
@@ -26,6 +31,19 @@ pub(crate) async fn take(app: &App, request: &Request<'_>) -> Reply {
         return too_many(app, request, over);
     }
     commit(app, request, collected).await
+}
+
+/// Right after a start it is not known yet who has withdrawn something: events wait for that a little.
+async fn consents_known(app: &App) -> bool {
+    const LOOKS: u32 = 200;
+    const LOOK_EVERY: Duration = Duration::from_millis(10);
+    for _ in 0..LOOKS {
+        if app.backend.knows_consents() {
+            return true;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    app.backend.knows_consents()
 }
 
 /// The reply to a sender that is over its rate. Trackers keep what they sent and try again.

@@ -166,7 +166,8 @@ impl App {
         };
         let geo = config.geo_database.as_deref().map(crate::geo::open).transpose().map_err(crate::geo::failure)?;
         let schemas = crate::schemas::load(&config).map_err(Failure::new)?.0;
-        let collector = Arc::new(Collector::new(sources.clone(), settings, schemas, geo));
+        let collector = Collector::new(sources.clone(), settings, schemas, geo);
+        let collector = Arc::new(collector.keeping_to(world.withdrawn.clone()));
         let shop =
             if demo { Some(DemoShop::open(Arc::clone(&log), &keys.signing_key, Arc::clone(&clock))?) } else { None };
         let inner = Arc::new(Inner {

@@ -154,6 +154,10 @@ impl Reads for AppBackend {
         Box::pin(self.0.consented(said))
     }
 
+    fn knows_consents(&self) -> bool {
+        self.0.world.withdrawn.is_whole()
+    }
+
     fn may_keep(&self, whose: Vec<Sender>) -> Answer<'_, Result<Vec<bool>, Unreadable>> {
         Box::pin(self.0.may_keep(whose))
     }

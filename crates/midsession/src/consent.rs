@@ -4,7 +4,7 @@ use crate::app::Inner;
 use crate::assemble::Assembly;
 use crate::driver::Seen;
 use midsession_edge::{Consented, Sender, Unreadable};
-use midsession_event::{PartitionId, ShopperId, Topic, partition_of};
+use midsession_event::{PartitionId, ShopperId, partition_of};
 use std::time::Duration;
 
 /// How long a sender waits at most; then it is told to ask again.
@@ -44,14 +44,14 @@ impl Inner {
     }
 
     /// Where it came in, what came of it is durable: it has been sent on to the user's home, if there is one. There, what
-    /// came of that is: it has been sent on to all other devices.
+    /// came of that is: it has been sent on to all other devices. And there it has been read.
     async fn reaches_all(&self, said: Consented) -> Result<(), Unreadable> {
         let entered = PartitionId(said.partition);
         self.settles(entered, said.offset + 1).await?;
-        let Some(visitor) = said.visitor_id else { return Ok(()) };
-        let user = match said.user_id {
-            Some(user) => Some(user),
-            None => {
+        let user = match (said.user_id, said.visitor_id) {
+            (Some(user), _) => Some(user),
+            (None, None) => None,
+            (None, Some(visitor)) => {
                 let visitor = ShopperId::Visitor(visitor);
                 match self.driver.look(entered, move |seen| seen.stream.user_of(&visitor)).await? {
                     Some(ShopperId::User(user)) => Some(user),
@@ -61,16 +61,20 @@ impl Inner {
         };
         let Some(user) = user else { return Ok(()) };
         let home = partition_of(user.as_str(), self.driver.partitions());
-        let end = self.log.extent(Topic::Behavior, home).map_err(|error| Unreadable::Stopped(error.to_string()))?.end;
-        self.settles(home, end).await
+        self.settles(home, self.end_of(home)?).await?;
+        // Told on the log is not told to those who take events in: that is when the device's partition has read it.
+        let devices = self.driver.look(home, move |seen| seen.stream.devices_of(&user)).await?;
+        for device in devices {
+            let entered = partition_of(device.as_str(), self.driver.partitions());
+            self.settles(entered, self.end_of(entered)?).await?;
+        }
+        Ok(())
     }
 
     /// Returns once every partition has read all that its log holds now, and what came of it is durable.
     pub(crate) async fn all_settle(&self) -> Result<(), Unreadable> {
         for partition in (0..self.driver.partitions()).map(PartitionId) {
-            let extent = self.log.extent(Topic::Behavior, partition);
-            let end = extent.map_err(|error| Unreadable::Stopped(error.to_string()))?.end;
-            self.settles(partition, end).await?;
+            self.settles(partition, self.end_of(partition)?).await?;
         }
         Ok(())
     }

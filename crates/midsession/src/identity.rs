@@ -60,7 +60,7 @@ impl Inner {
         self.settles(partition, self.end_of(partition)?).await
     }
 
-    fn end_of(&self, partition: PartitionId) -> Result<i64, Unreadable> {
+    pub(crate) fn end_of(&self, partition: PartitionId) -> Result<i64, Unreadable> {
         let extent = self.log.extent(Topic::Behavior, partition);
         extent.map(|extent| extent.end).map_err(|error| Unreadable::Stopped(error.to_string()))
     }

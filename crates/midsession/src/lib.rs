@@ -31,4 +31,5 @@ pub mod spill;
 pub mod switches;
 pub mod tally;
 mod tracker_ids;
+pub mod withdrawn;
 pub mod world;

@@ -1,11 +1,12 @@
-//! What a start owes to the pages: what is still to be shown goes out when the log has been caught up with.
+//! What a start owes: what is still to be shown goes out when the log has been caught up with, and who has withdrawn
+//! something is known then.
 
 use crate::app::Inner;
 use midsession_event::PartitionId;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Lets interventions out once every partition has read what was on the log at the start.
+/// Lets events in and interventions out once every partition has read what was on the log at the start.
 pub(crate) async fn release(inner: Arc<Inner>, ends: Vec<i64>) {
     for (partition, end) in (0u32..).zip(ends) {
         let read = || inner.driver.look(PartitionId(partition), |seen| seen.stream.as_of().0);
@@ -16,6 +17,13 @@ pub(crate) async fn release(inner: Arc<Inner>, ends: Vec<i64>) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+    while inner.driver.progress().replaying > 0 {
+        if inner.driver.failure().is_some() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    inner.world.withdrawn.set_whole();
     let shown = inner.driver.look_all(|seen| seen.stream.shown().collect::<Vec<_>>()).await;
     // A partition that does not answer has stopped, and nothing more is shown.
     let is_in_force = |rule: &str, version: &str| {

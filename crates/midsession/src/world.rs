@@ -4,19 +4,19 @@
 use crate::driver::{Sink, SnapshotTold};
 use crate::tally::{Tally, outcome_name, source_of};
 use crate::tracker_ids::TrackerIds;
+use crate::withdrawn::Withdrawn;
 use midsession_edge::{Frame, LiveRow, PushHub};
 use midsession_event::{
-    Decision, DecisionId, EventName, Outcome, OutputId, PartitionId, Reaction, Reject, SessionUpdate, Str, Topic,
-    VisitorId, decode,
+    Decision, DecisionId, EventName, Outcome, OutputId, PartitionId, Reaction, Reject, SessionUpdate, ShopperId, Str,
+    Topic, VisitorId, decode,
 };
 use midsession_observe::{Metric, Observe, Stage};
 use midsession_ports::{Log, LogError};
-use midsession_stream::Seam;
+use midsession_stream::{Seam, Words};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::broadcast;
 
 /// How far back decisions and what came of them are taken up at the start. ms.
@@ -48,8 +48,8 @@ pub struct World {
     /// Logins whose hand-off is on its way, with the instant of their append. Epoch ms.
     handed: Mutex<HashMap<OutputId, i64>>,
     tracker_ids: TrackerIds,
-    /// Session updates seen, for rates.
-    updates: AtomicU64,
+    /// Who has withdrawn something.
+    pub withdrawn: Arc<Withdrawn>,
 }
 
 /// A frame that waits for the log to be caught up with.
@@ -108,7 +108,7 @@ impl World {
             held: Mutex::new(Some(HashMap::new())),
             handed: Mutex::default(),
             tracker_ids: TrackerIds::default(),
-            updates: AtomicU64::new(0),
+            withdrawn: Arc::default(),
         })
     }
 
@@ -400,7 +400,6 @@ impl Sink for World {
     }
 
     fn session(&self, update: &SessionUpdate) {
-        self.updates.fetch_add(1, Ordering::Relaxed);
         if self.tracker_ids.opened(update) {
             self.observe.metrics.add(Metric::TrackerIdsShared, 1);
         }
@@ -439,6 +438,10 @@ impl Sink for World {
     fn painted(&self, decision: DecisionId) {
         self.forget(decision);
         self.hub.painted(decision);
+    }
+
+    fn words(&self, who: &ShopperId, words: Option<Words>) {
+        self.withdrawn.told(who, words);
     }
 
     fn reacted(&self, reaction: &Reaction) {

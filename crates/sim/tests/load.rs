@@ -13,6 +13,8 @@ pub const VISITORS: u64 = 360;
 /// Those whose pushes are listened to: the first ones.
 pub const WATCHED: u64 = 6;
 const USERS: u64 = 60;
+/// With a verdict on each event.
+const EVENTS: &str = "/v1/events?verdicts=1";
 /// The most events of a visitor within so many ms; far more make a robot.
 const PACE: [(i64, u32); 2] = [(1_000, 60), (60_000, 500)];
 
@@ -23,6 +25,8 @@ pub struct Journal {
     pub sent: BTreeMap<String, Value>,
     /// Acknowledged event ids.
     pub acked: BTreeSet<String>,
+    /// Ids of events that were answered and not kept, as their shopper had withdrawn that before.
+    pub withheld: BTreeSet<String>,
     /// Sent without an answer: to be sent again, as they are.
     pub unanswered: VecDeque<Value>,
     /// A few that were answered, to be sent again all the same.
@@ -103,14 +107,17 @@ impl Sender {
             let key = format!("Bearer {WRITE_KEY}");
             let headers = [("authorization", key.as_str()), ("content-type", "application/json")];
             self.in_flight.fetch_add(1, Ordering::SeqCst);
-            let answer = http.ask("POST", "/v1/events", &headers, &body);
+            let answer = http.ask("POST", EVENTS, &headers, &body);
             self.in_flight.fetch_sub(1, Ordering::SeqCst);
             let mut journal = self.load.journal.lock().unwrap();
             match answer {
-                Ok((200, _)) => {
-                    self.acked.fetch_add(batch.len() as u64, Ordering::SeqCst);
-                    for event in batch {
-                        journal.acked.insert(event["event_id"].as_str().unwrap().to_owned());
+                Ok((200, verdicts)) => {
+                    let withheld = withheld(&verdicts);
+                    self.acked.fetch_add((batch.len() - withheld.len()) as u64, Ordering::SeqCst);
+                    for (index, event) in batch.into_iter().enumerate() {
+                        let id = event["event_id"].as_str().unwrap().to_owned();
+                        let list = if withheld.contains(&index) { &mut journal.withheld } else { &mut journal.acked };
+                        list.insert(id);
                         if self.rng.chance(3) {
                             journal.again.push_back(event);
                         }
@@ -205,7 +212,7 @@ impl Sender {
                 event["order"] = json!({"id": format!("o{number}"), "revenue": revenue, "currency": "EUR"});
             }
             "checkout_step" => event["step"] = self.rng.between(1, 3).into(),
-            "login" => event["user_id"] = format!("u{}", visitor % USERS).into(),
+            "login" => event["user_id"] = format!("u{}", user_of(visitor)).into(),
             "consent" => event["consent"] = self.rng.pick(&["none", "full", "full"]).into(),
             _ => {}
         }
@@ -219,6 +226,22 @@ impl Load {
         let named = events.iter().map(|event| (event["event_id"].as_str().unwrap().to_owned(), event.clone()));
         self.journal.lock().unwrap().sent.extend(named);
     }
+}
+
+/// Which events of a batch were answered and not kept; nothing else is turned away.
+fn withheld(verdicts: &str) -> BTreeSet<usize> {
+    let verdicts: Value = serde_json::from_str(verdicts).unwrap();
+    let left_out = verdicts["rejected"].as_array().unwrap();
+    let index = |verdict: &Value| {
+        assert_eq!(verdict["code"], "no_consent", "{verdict}");
+        verdict["index"].as_u64().unwrap() as usize
+    };
+    left_out.iter().map(index).collect()
+}
+
+/// Whom a visitor signs in as.
+pub fn user_of(visitor: u64) -> u64 {
+    visitor % USERS
 }
 
 pub fn visitor_id(number: u64) -> String {
@@ -247,7 +270,11 @@ pub fn listen(load: &Arc<Load>, address: &str, visitor: String, start: u64) -> s
                 "event_id": event_id, "name": "painted", "visitor_id": visitor, "decision_id": id, "occurred_at": now_ms(),
             }]);
             load.sent(painted.as_array().unwrap());
-            if let Ok((200, _)) = report.ask("POST", "/v1/events", &headers, &painted.to_string()) {
+            if let Ok((200, verdicts)) = report.ask("POST", EVENTS, &headers, &painted.to_string()) {
+                if !withheld(&verdicts).is_empty() {
+                    load.journal.lock().unwrap().withheld.insert(event_id);
+                    return;
+                }
                 let mut journal = load.journal.lock().unwrap();
                 journal.acked.insert(event_id);
                 journal.painted.entry(id).or_insert(start);

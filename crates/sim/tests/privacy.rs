@@ -30,6 +30,11 @@ impl Shop {
         assert_eq!(status, 200, "{body}");
     }
 
+    fn text(&mut self, path: &str) -> String {
+        let bearer = format!("Bearer {ADMIN_TOKEN}");
+        self.admin.ask("GET", path, &[("authorization", &bearer)], "").unwrap().1
+    }
+
     fn admin(&mut self, method: &str, path: &str) -> (u16, Value) {
         let bearer = format!("Bearer {ADMIN_TOKEN}");
         let (status, body) = self.admin.ask(method, path, &[("authorization", &bearer)], "").unwrap();
@@ -149,6 +154,90 @@ fn consent_withdrawn_on_the_phone_holds_for_the_laptop_when_it_is_answered() {
     assert!(values("decision", &data, &[]).iter().all(|decision| decision["outcome"] != "served"));
     // The answer is repeated for a word that comes again.
     shop.send(json!({"event_id": "c1", "name": "consent", "visitor_id": "phone", "consent": "none"}));
+}
+
+/// Events on `behavior`, by id, with the consent they stand there with.
+fn on_the_log(data: &Path) -> Vec<(String, i64)> {
+    let lines = Server::log_read("behavior", data).into_iter();
+    let events = lines.filter(|line| line["schema"] == "behavior-event").map(|line| line["value"].clone());
+    events.map(|it| (it["event_id"].as_str().unwrap().to_owned(), it["consent"].as_i64().unwrap())).collect()
+}
+
+#[test]
+fn who_has_withdrawn_is_not_on_the_log_from_then_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut shop = Shop::open(&data);
+    let view = |id: &str, visitor: &str| {
+        json!({"event_id": id, "name": "product_view", "visitor_id": visitor,
+        "products": [{"id": "p1"}], "properties": {"note": format!("of-{visitor}")}})
+    };
+    for device in ["phone", "laptop"] {
+        shop.send(json!({"event_id": format!("in-{device}"), "name": "login", "visitor_id": device, "user_id": "u1"}));
+    }
+    for (id, visitor) in [("a1", "laptop"), ("b1", "alone"), ("c1", "other")] {
+        shop.send(view(id, visitor));
+    }
+    shop.send(json!({"event_id": "no-1", "name": "consent", "visitor_id": "phone", "consent": "none"}));
+    shop.send(json!({"event_id": "no-2", "name": "consent", "visitor_id": "alone", "consent": "cookieless"}));
+    // Trackers that were never told go on: nothing of it is kept, and it is answered as it always is.
+    let goes_on = |shop: &mut Shop, round: &str| {
+        for (id, visitor) in [("a", "laptop"), ("p", "phone"), ("b", "alone"), ("c", "other")] {
+            shop.send(view(&format!("{id}{round}"), visitor));
+        }
+        let mut with_user = view(&format!("u{round}"), "laptop");
+        with_user["user_id"] = "u1".into();
+        shop.send(with_user);
+        // Said in passing it is no news: another tab may not know.
+        let mut full = view(&format!("f{round}"), "phone");
+        full["consent"] = "full".into();
+        shop.send(full);
+        shop.send(json!({"event_id": format!("s{round}"), "name": "order_paid", "user_id": "u1"}));
+    };
+    goes_on(&mut shop, "2");
+    // So it is after a crash, from the first event on that is taken in, and after one that goes on from a snapshot.
+    for round in ["3", "4"] {
+        shop.server.kill();
+        shop = Shop::open(&data);
+        goes_on(&mut shop, round);
+        std::thread::sleep(std::time::Duration::from_millis(1_500));
+    }
+    // Another device signs in as them: who it is is kept, as that is what tells it; what it saw is not.
+    let mut login = view("in-tablet", "tablet");
+    (login["name"], login["user_id"]) = ("login".into(), "u1".into());
+    shop.send(login);
+    shop.send(json!({"event_id": "no-3", "name": "consent", "user_id": "u1", "consent": "none"}));
+    shop.send(view("t5", "tablet"));
+    let ids = |data: &Path| on_the_log(data).into_iter().map(|(id, _)| id).collect::<Vec<_>>();
+    let mut kept = ids(&data);
+    kept.sort();
+    let expected = ["a1", "b1", "b2", "b3", "b4", "c1", "c2", "c3", "c4", "in-laptop", "in-phone", "in-tablet"];
+    assert_eq!(kept, [&expected[..], &["no-1", "no-2", "no-3"]].concat());
+    let events = Server::log_read("behavior", &data);
+    for event in events.iter().filter(|line| line["schema"] == "behavior-event").map(|line| &line["value"]) {
+        match event["event_id"].as_str().unwrap() {
+            "b2" | "b3" | "b4" => {
+                assert_eq!(event["consent"], 1, "{event}");
+                assert!(event["visitor_id"] != "alone" && event["user_id"].is_null(), "no lasting id: {event}");
+            }
+            "in-tablet" => assert!(event["products"].as_array().unwrap().is_empty(), "{event}"),
+            id if id.starts_with("no-") => {}
+            _ => assert_eq!(event["consent"], 15, "{event}"),
+        }
+    }
+    let counted = |shop: &mut Shop| {
+        shop.text("/metrics").lines().any(|line| line.starts_with("midsession_events_no_consent_total{"))
+    };
+    assert!(counted(&mut shop), "counted as not consented");
+    // Another word brings them back, on every device; the one alone too.
+    shop.send(json!({"event_id": "yes-1", "name": "consent", "visitor_id": "laptop", "consent": "full"}));
+    for (id, visitor) in [("a9", "laptop"), ("p9", "phone"), ("t9", "tablet")] {
+        shop.send(view(id, visitor));
+    }
+    let kept = on_the_log(&data);
+    for id in ["a9", "p9", "t9"] {
+        assert!(kept.contains(&(id.to_owned(), 15)), "{id} in {kept:?}");
+    }
 }
 
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {

@@ -1,7 +1,7 @@
 //! What must hold after all the kills, told from outside: the log as printed, and the other topics.
 
 use crate::journal::act_of;
-use crate::load::Journal;
+use crate::load::{Journal, user_of};
 use crate::server::Server;
 use midsession_event::{Event, Record};
 use midsession_sim::judge::differ;
@@ -55,7 +55,15 @@ pub fn acknowledged(logs: &[Log], journal: &Journal) -> Result<(), String> {
         })
         .collect();
     let lost: Vec<_> = journal.acked.iter().filter(|id| !in_log.contains(id.as_str())).collect();
-    if lost.is_empty() { Ok(()) } else { Err(format!("{} acknowledged events are lost: {lost:?}", lost.len())) }
+    if !lost.is_empty() {
+        return Err(format!("{} acknowledged events are lost: {lost:?}", lost.len()));
+    }
+    // What was answered and not kept is of people who have withdrawn, on whichever device.
+    let person = |event: &Value| event["visitor_id"].as_str()?[1..].parse().ok().map(user_of);
+    let refusals = journal.sent.values().filter(|event| event["name"] == "consent" && event["consent"] == "none");
+    let refusing: BTreeSet<_> = refusals.filter_map(person).collect();
+    let kept = journal.withheld.iter().find(|id| person(&journal.sent[*id]).is_none_or(|who| !refusing.contains(&who)));
+    kept.map_or(Ok(()), |id| Err(format!("{id} was not kept, though nobody had withdrawn anything")))
 }
 
 /// What must be: what the journal says was done, in the order of the log.

@@ -25,6 +25,7 @@ mod timers;
 mod unmerge;
 mod warm;
 mod watch;
+mod words;
 
 pub use config::{Config, Defect};
 pub use counters::Counters;
@@ -34,3 +35,4 @@ pub use snapshot::{Piece, SnapshotError};
 pub use spill::Spilling;
 pub use stream::{Seam, Stream};
 pub use warm::WARM;
+pub use words::Words;

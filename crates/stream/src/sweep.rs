@@ -11,6 +11,10 @@ const SWEEP_EVERY: i64 = 4;
 /// forgotten.
 const LOOKS_FOR_NEW: u32 = 2;
 
+/// How long somebody is remembered who has withdrawn something, and whom they are attached to: what they go on to send does
+/// not get here, so that they seem silent.
+const WITHDRAWN_KEPT_MS: i64 = 400 * 24 * 3_600_000;
+
 /// Fewer names than this are not worth looking through.
 const NAMES_MIN: usize = 1 << 16;
 
@@ -146,8 +150,11 @@ impl Stream {
     }
 
     fn sweep_visitor(&mut self, index: usize, now_ms: i64) {
-        let (horizon_ms, memory_ms) = (self.config.duplicate_horizon_ms, self.config.memory_ms);
+        let (horizon_ms, mut memory_ms) = (self.config.duplicate_horizon_ms, self.config.memory_ms);
         let Some((_, visitor)) = self.visitors[index].as_mut() else { return };
+        if visitor.is_restricted() {
+            memory_ms = memory_ms.max(WITHDRAWN_KEPT_MS);
+        }
         visitor.seen.expire(now_ms, horizon_ms);
         visitor.attachments.retain(|attachment| match attachment.to_ms {
             // Late events reach back as far as duplicates are known.

@@ -233,3 +233,33 @@ fn a_user_has_so_many_devices() {
     assert_eq!((devices.len(), world.home("u1").counters().devices_dropped), (64, 6));
     assert_eq!(devices.first(), Some(&VisitorId::from("v6")), "the one that was heard least lately went");
 }
+
+#[test]
+fn a_withdrawal_is_kept_longer_than_the_silence_that_it_brings() {
+    const DAY_MS: i64 = 86_400_000;
+    let mut world = at_home();
+    world.signs_in("phone", "u1", START_MS);
+    world.signs_in("laptop", "u1", START_MS);
+    let no = world.says(Some("phone"), None, Consent::NONE, START_MS + 1);
+    world.send(no);
+    let ids = ["phone", "laptop", "u1"];
+    let id = |id: &str| if id == "u1" { ShopperId::User(id.into()) } else { ShopperId::Visitor(id.into()) };
+    let known = |world: &World| ids.map(|name| world.home(name).words(&id(name)).is_some());
+    assert_eq!(world.home("laptop").words(&id("laptop")).unwrap().allow(None), Consent::NONE);
+    assert_eq!(world.home("laptop").restricted().map(|(who, _)| who.clone()).collect::<Vec<_>>(), [id("laptop")]);
+    for (day, expected) in [(399, [true; 3]), (402, [false; 3])] {
+        for name in ids {
+            for number in 0..64 {
+                // Nobody's: what they bring is that everybody is looked at.
+                let mut tick = world.event(Some(name), None, EventName::PageView, START_MS + day * DAY_MS + number);
+                tick.visitor_id = None;
+                world.append(
+                    partition_of(name, PARTITIONS),
+                    START_MS + day * DAY_MS + number,
+                    Record::Event(Box::new(tick)),
+                );
+            }
+        }
+        assert_eq!(known(&world), expected, "after {day} days");
+    }
+}

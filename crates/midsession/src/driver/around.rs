@@ -1,10 +1,12 @@
 //! What an owner works with: log, snapshots, definitions, and who decides and listens.
 
 use super::state::SnapshotRule;
-use midsession_event::{Decision, DecisionId, OutputId, PartitionId, Reaction, SessionUpdate, Stamps, Str, VisitorId};
+use midsession_event::{
+    Decision, DecisionId, OutputId, PartitionId, Reaction, SessionUpdate, ShopperId, Stamps, Str, VisitorId,
+};
 use midsession_machine::Candidate;
 use midsession_ports::{Log, Snapshots};
-use midsession_stream::{Seam, Spilling};
+use midsession_stream::{Seam, Spilling, Words};
 use std::sync::Arc;
 
 /// Answers a candidate. `now_us` is the clock; `stamps` are those of the event that caused it.
@@ -48,6 +50,9 @@ pub trait Sink: Send + Sync {
     fn handed_over(&self, _handoff: OutputId, _appended_ms: i64) {}
     /// They have arrived at the user's home.
     fn taken_over(&self, _handoff: OutputId, _now_us: i64) {}
+    /// What a device or person has said on consent, whenever it may have changed, and at the start of everybody who has
+    /// withdrawn something; none: nothing is withdrawn.
+    fn words(&self, _who: &ShopperId, _words: Option<Words>) {}
     /// A shopper reacted.
     fn reacted(&self, _reaction: &Reaction) {}
 }

@@ -2,6 +2,7 @@
 //! records, one unit per slice; no lock and no channel per event.
 
 mod around;
+mod consents;
 mod defined;
 mod owner;
 mod read;

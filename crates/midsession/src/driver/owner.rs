@@ -314,6 +314,7 @@ impl<D: Definitions> Owner<D> {
             Record::Handoff(handoff) if aloud && !handoff.returns => Some(handoff.id),
             _ => None,
         };
+        let whose = slot.told.concerns(&record);
         let mut effects = std::mem::take(&mut self.effects);
         let seam = slot.stream.on_record(offset, stamp_ms, record, self.in_force[index].as_ref(), &mut effects);
         slot.sound()?;
@@ -326,6 +327,9 @@ impl<D: Definitions> Owner<D> {
         }
         if redefines {
             self.redefine(index);
+        }
+        if let Some(who) = whose {
+            self.tell_words(index, who);
         }
         for effect in effects.drain(..) {
             self.effect(index, effect, aloud, cause, durable_us, now_us);

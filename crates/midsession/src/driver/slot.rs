@@ -1,6 +1,7 @@
 //! One partition under its owner: where it stands in the log, and what it still has to do.
 
 use super::around::Spills;
+use super::consents::Told;
 use super::state::Walk;
 use midsession_event::PartitionId;
 use midsession_machine::{Invariant, Violations};
@@ -41,6 +42,8 @@ pub(super) struct Slot {
     pub(super) ticked_at_ms: i64,
     /// What the machine saw of itself that must not be, as far as it has been told.
     pub(super) violations: Violations,
+    /// Whose consent the outside was told of.
+    pub(super) told: Told,
 }
 
 impl Slot {
@@ -62,6 +65,7 @@ impl Slot {
             tick_under_way: false,
             ticked_at_ms: i64::MIN,
             violations: Violations::default(),
+            told: Told::default(),
         }
     }
 

@@ -154,6 +154,7 @@ impl<D: Definitions> Owner<D> {
         }
         slot.stream.define(self.around.definitions.initial());
         self.redefine(index);
+        self.tell_all_words(index);
         self.keep(index);
         Ok(())
     }

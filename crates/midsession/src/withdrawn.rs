@@ -1,0 +1,130 @@
+//! Who has withdrawn something, for those who take events in: told by the partitions' owners as it takes effect, and anew
+//! after a start.
+//!
+//! It holds whom the partitions hold as such, and is bounded with them.
+
+use midsession_collect::{ConsentInForce, InForce};
+use midsession_event::{Consent, Purpose, ShopperId, Str, UserId, VisitorId};
+use midsession_stream::Words;
+use parking_lot::RwLock;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// What was said, by id.
+#[derive(Default)]
+pub struct Withdrawn {
+    visitors: RwLock<HashMap<Str, Words>>,
+    users: RwLock<HashMap<Str, Words>>,
+    count: AtomicUsize,
+    is_whole: AtomicBool,
+}
+
+impl Withdrawn {
+    /// What a device or person has said now; none: nothing that would be withdrawn.
+    pub fn told(&self, who: &ShopperId, words: Option<Words>) {
+        let map = match who {
+            ShopperId::Visitor(_) => &self.visitors,
+            ShopperId::User(_) => &self.users,
+        };
+        let mut map = map.write();
+        let before = match words {
+            Some(words) => {
+                let before = map.insert(who.as_str().into(), words);
+                if before.is_none() {
+                    self.count.fetch_add(1, Ordering::Release);
+                }
+                return;
+            }
+            None => map.remove(who.as_str()),
+        };
+        if before.is_some() {
+            self.count.fetch_sub(1, Ordering::Release);
+        }
+    }
+
+    /// How many have.
+    pub fn len(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Everything that had been said before the start has been told.
+    pub fn set_whole(&self) {
+        self.is_whole.store(true, Ordering::Release);
+    }
+
+    /// Whether it has: before, nobody can say who has withdrawn something.
+    pub fn is_whole(&self) -> bool {
+        self.is_whole.load(Ordering::Acquire)
+    }
+}
+
+impl ConsentInForce for Withdrawn {
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn of(&self, visitor: Option<&VisitorId>, user: Option<&UserId>) -> InForce {
+        let of_user = |word: fn(&Words) -> Consent| {
+            let users = self.users.read();
+            user.and_then(|user| users.get(user.as_str())).map_or(Consent::FULL, word)
+        };
+        let Some(visitor) = visitor else {
+            return InForce { consent: of_user(|words| words.own.and(words.home)), is_tie: false };
+        };
+        let (consent, is_told) = match self.visitors.read().get(visitor.as_str()) {
+            Some(words) => (words.allow(user), words.attached.as_ref().is_some_and(|(told, _)| Some(told) == user)),
+            None => (Consent::FULL, false),
+        };
+        // A device that is attached has been told; before, only what names the user can lead there.
+        let is_tie = user.is_some() && !is_told && !of_user(|words| words.home).allows(Purpose::Personalization);
+        InForce { consent, is_tie }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_device_and_the_person_bind_their_own_events() {
+        let withdrawn = Withdrawn::default();
+        let visitor = |id: &str| ShopperId::Visitor(id.into());
+        let words = |own, attached: Option<(&str, Consent)>, home| {
+            Some(Words { own, attached: attached.map(|(user, consent)| (user.into(), consent)), home })
+        };
+        const FULL: Consent = Consent::FULL;
+        const NONE: Consent = Consent::NONE;
+        assert!(withdrawn.is_empty());
+        // `phone` has said no; `laptop` was told so by u1, at whose home it stands; u2's server said no; `u3` counts alone.
+        withdrawn.told(&visitor("phone"), words(NONE, None, FULL));
+        withdrawn.told(&visitor("laptop"), words(FULL, Some(("u1", NONE)), FULL));
+        withdrawn.told(&ShopperId::User("u1".into()), words(FULL, None, NONE));
+        withdrawn.told(&ShopperId::User("u2".into()), words(NONE, None, NONE));
+        withdrawn.told(&ShopperId::User("u3".into()), words(FULL, None, Consent::COOKIELESS));
+        for (visitor, user, consent, is_tie) in [
+            (Some("phone"), None, NONE, false),
+            (Some("phone"), Some("u9"), NONE, false),
+            (Some("laptop"), None, NONE, false),
+            (Some("laptop"), Some("u1"), NONE, false),
+            (Some("laptop"), Some("u9"), FULL, false),
+            (Some("other"), None, FULL, false),
+            (Some("other"), Some("u9"), FULL, false),
+            (Some("other"), Some("u1"), FULL, true),
+            (Some("laptop"), Some("u2"), FULL, true),
+            (None, Some("u1"), NONE, false),
+            (None, Some("u2"), NONE, false),
+            (None, Some("u3"), Consent::COOKIELESS, false),
+            (None, Some("u9"), FULL, false),
+            // Ids of one kind are none of the other.
+            (Some("u1"), Some("phone"), FULL, false),
+        ] {
+            let in_force = withdrawn.of(visitor.map(Into::into).as_ref(), user.map(Into::into).as_ref());
+            assert_eq!(in_force, InForce { consent, is_tie }, "{visitor:?} {user:?}");
+        }
+        for who in [visitor("phone"), visitor("phone"), visitor("laptop")] {
+            withdrawn.told(&who, None);
+        }
+        assert_eq!(withdrawn.len(), 3);
+        assert_eq!(withdrawn.of(Some(&"phone".into()), None).consent, FULL);
+    }
+}

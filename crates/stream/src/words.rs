@@ -1,0 +1,55 @@
+//! What shoppers have said on consent, as it is told to those who take events in.
+
+use crate::shopper::Visitor;
+use crate::stream::Stream;
+use midsession_event::{Consent, ShopperId, UserId};
+
+/// What is in force for the events of a device, or of a person without one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// As said here.
+    pub own: Consent,
+    /// For whom the device is attached to: its own word and theirs together.
+    pub attached: Option<(UserId, Consent)>,
+    /// Of a user: their word for all of their devices.
+    pub home: Consent,
+}
+
+impl Words {
+    /// None where nobody has withdrawn anything. (What was heard for one user may bind again once they are back.)
+    fn of(state: &Visitor) -> Option<Self> {
+        if !state.is_restricted() {
+            return None;
+        }
+        let attached = state.heard.as_deref().map(|heard| &heard.user);
+        let open = state.attachments.last().filter(|attachment| attachment.to_ms.is_none());
+        let attached = attached.filter(|user| open.is_some_and(|open| open.user == **user));
+        let home = state.household.as_ref().and_then(|household| household.word.as_ref());
+        Some(Self {
+            own: state.consent.map_or(Consent::FULL, |said| said.consent),
+            attached: attached.map(|user| (user.clone(), state.word(Some(user)).unwrap_or(Consent::FULL))),
+            home: home.map_or(Consent::FULL, |word| word.said.consent),
+        })
+    }
+
+    /// For an event of the device that names this user, or none.
+    pub fn allow(&self, user: Option<&UserId>) -> Consent {
+        match &self.attached {
+            Some((attached, consent)) if user.is_none_or(|user| user == attached) => *consent,
+            _ => self.own,
+        }
+    }
+}
+
+impl Stream {
+    /// What was said by a device or person whose events enter here; none where nothing was withdrawn.
+    pub fn words(&self, shopper: &ShopperId) -> Option<Words> {
+        let index = self.visitors.find(shopper)?;
+        self.visitors.get(index as usize).and_then(|(_, state)| Words::of(state))
+    }
+
+    /// Everybody here who has withdrawn something.
+    pub fn restricted(&self) -> impl Iterator<Item = (&ShopperId, Words)> {
+        self.visitors.iter().filter_map(|(id, state)| Some((id, Words::of(state)?)))
+    }
+}
