@@ -5,7 +5,7 @@ use midsession_event::{Event, EventId, Reject, SourceId, Str};
 use serde_json::{Value, json};
 
 /// Most of a refused event's bytes that are kept.
-const REJECT_BYTES: usize = 64 << 10;
+pub const REJECT_BYTES: usize = 64 << 10;
 
 /// A refused event, and which one of its request it was, from 0.
 #[derive(Clone, Debug, PartialEq)]
@@ -154,6 +154,7 @@ pub(crate) fn rejected(
         event_id,
         received_at_us: request.received_at_us,
         payload: payload[..payload.len().min(REJECT_BYTES)].to_vec(),
+        truncated: payload.len() > REJECT_BYTES,
     };
     Rejected { index, reject }
 }

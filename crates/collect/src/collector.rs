@@ -1,7 +1,7 @@
 //! The collector: a request in; events, rejects, counts and the reply out.
 
 use crate::agent::Agents;
-use crate::collected::{Collected, DropRule, Dropped, rejected};
+use crate::collected::{Collected, DropRule, Dropped, Rejected, rejected};
 use crate::finish::{Finished, Finisher, Prepared};
 use crate::protocol::{Answer, Envelope, IMPORT, PROTOCOLS, Protocol, Reading, Route, Row};
 use crate::scan::Piece;
@@ -133,6 +133,9 @@ impl Collector {
             Some((row, _)) => {
                 let source = self.likely_source(request);
                 self.refuse(row, request, decode::too_large(&self.settings.limits), source, &mut collected);
+                for Rejected { reject, .. } in &mut collected.rejects {
+                    reject.truncated = !reject.payload.is_empty();
+                }
             }
             None => collected.reply = not_found(request),
         }

@@ -33,7 +33,7 @@ mod time;
 mod web;
 
 pub use arrival::{Arrival, Basis, arrival};
-pub use collected::{Collected, DropRule, Dropped, Rejected};
+pub use collected::{Collected, DropRule, Dropped, REJECT_BYTES, Rejected};
 pub use collector::{Collector, Overload, Settings};
 pub use fault::{Fault, Owner};
 pub use geo::GeoLookup;

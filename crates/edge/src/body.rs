@@ -4,6 +4,7 @@ use crate::listen::Timeouts;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
+use midsession_collect::REJECT_BYTES;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -23,9 +24,9 @@ pub(crate) enum BodyError {
 
 /// The whole body, of at most `limit` bytes.
 pub(crate) async fn read(mut body: Incoming, limit: usize, timeouts: &Timeouts) -> Result<Bytes, BodyError> {
-    if body.size_hint().lower() > limit as u64 {
-        return Err(BodyError::TooLarge(Bytes::new()));
-    }
+    // Of what announces too much, as much is read as is kept of it among the dead letters.
+    let is_over = body.size_hint().lower() > limit as u64;
+    let limit = if is_over { limit.min(REJECT_BYTES) } else { limit };
     let started = Instant::now();
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
@@ -33,6 +34,7 @@ pub(crate) async fn read(mut body: Incoming, limit: usize, timeouts: &Timeouts) 
     loop {
         let at_pace = timeouts.body_grace + Duration::from_millis(read * 1_000 / PACE);
         let frame = match timeout_at(started + at_pace.min(timeouts.body), body.frame()).await {
+            Err(_) | Ok(Some(Err(_))) if is_over => return Err(BodyError::TooLarge(so_far(first, whole))),
             Err(_) => return Err(BodyError::TooSlow),
             Ok(None) => break,
             Ok(Some(Err(_))) => return Err(BodyError::Broken),
@@ -40,9 +42,7 @@ pub(crate) async fn read(mut body: Incoming, limit: usize, timeouts: &Timeouts) 
         };
         let Ok(data) = frame.into_data() else { continue };
         read += data.len() as u64;
-        if read > limit as u64 {
-            return Err(BodyError::TooLarge(if whole.is_empty() { first } else { whole.freeze() }));
-        }
+        let is_too_large = read > limit as u64;
         // Most bodies come in one piece, which is then not copied.
         if first.is_empty() && whole.is_empty() {
             first = data;
@@ -52,9 +52,16 @@ pub(crate) async fn read(mut body: Incoming, limit: usize, timeouts: &Timeouts) 
             }
             whole.extend_from_slice(&data);
         }
+        if is_too_large {
+            return Err(BodyError::TooLarge(so_far(first, whole)));
+        }
         if body.is_end_stream() {
             break;
         }
     }
-    Ok(if whole.is_empty() { first } else { whole.freeze() })
+    Ok(so_far(first, whole))
+}
+
+fn so_far(first: Bytes, whole: BytesMut) -> Bytes {
+    if whole.is_empty() { first } else { whole.freeze() }
 }

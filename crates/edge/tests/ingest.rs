@@ -9,6 +9,7 @@ use midsession_observe::{Metric, Stage};
 use midsession_ports::{LogError, Vault, VaultError};
 use serde_json::json;
 use std::io::Write;
+use tokio::io::AsyncWriteExt;
 
 #[tokio::test]
 async fn a_batch_is_answered_with_verdicts_and_receipts() {
@@ -106,6 +107,65 @@ async fn endless_chunks_end() {
     }
     let answer = raw(server.running.public, &bytes).await;
     assert!(answer.starts_with(b"HTTP/1.1 413 "), "{:?}", String::from_utf8_lossy(&answer));
+}
+
+/// Of a body over the limit its beginning is kept, announced, in chunks or inside of gzip: trackers that are told 200 forget it.
+#[tokio::test]
+async fn of_what_is_too_large_the_beginning_is_kept() {
+    let announced = |bytes: usize| {
+        let head = format!(
+            "POST /com.snowplowanalytics.snowplow/tp2?aid=shop HTTP/1.1\r\nHost: a\r\nContent-Length: {bytes}\r\n\r\n"
+        );
+        [head.into_bytes(), marked(bytes)].concat()
+    };
+    let mut chunked =
+        format!("POST /v1/events?key={KEY} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n").into_bytes();
+    for chunk in marked(2 << 20).chunks(0x8000) {
+        chunked.extend_from_slice(b"8000\r\n");
+        chunked.extend_from_slice(chunk);
+        chunked.extend_from_slice(b"\r\n");
+    }
+    let bomb = gzip(&marked(8 << 20));
+    let mut zipped = format!(
+        "POST /v1/events?key={KEY} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        bomb.len()
+    )
+    .into_bytes();
+    zipped.extend_from_slice(&bomb);
+    let breaks_off = announced(2 << 20)[..1_000].to_vec();
+    for (what, request, code, truncated, expected) in [
+        ("announced", announced(2 << 20), "body_too_large", true, &marked(64 << 10)[..]),
+        ("chunked", chunked, "body_too_large", true, &marked(64 << 10)),
+        ("gzip", zipped, "decoded_too_large", false, &bomb),
+        ("breaks off", breaks_off, "body_too_large", true, b"0123456789"),
+    ] {
+        let server = start().await;
+        if what == "breaks off" {
+            tokio::net::TcpStream::connect(server.running.public)
+                .await
+                .expect("connects")
+                .write_all(&request)
+                .await
+                .expect("sent");
+        } else {
+            raw(server.running.public, &request).await;
+        }
+        let letter = || values(&server, Topic::DeadLetter).first().cloned();
+        while letter().is_none() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let reject: Reject = decode(&letter().expect("a letter")).expect("decodes");
+        assert_eq!((reject.code.as_str(), reject.truncated), (code, truncated), "{what}");
+        let bound = bound_to_letter(reject.source.as_str(), reject.received_at_us);
+        let payload = server.vault.open(&bound, &reject.payload).expect("opens");
+        assert!(payload.starts_with(expected), "{what}: {} bytes", payload.len());
+        assert!(payload.len() <= 64 << 10, "{what}: {} bytes", payload.len());
+    }
+}
+
+/// Bytes that tell their place.
+fn marked(bytes: usize) -> Vec<u8> {
+    b"0123456789".iter().copied().cycle().take(bytes).collect()
 }
 
 #[tokio::test]

@@ -169,7 +169,7 @@ schemas! {
     4 "behavior-handoff" 1 "handoff-1.avsc";
     5 "behavior-forward" 1 "forward-1.avsc";
     6 "session" 1 "session.avsc";
-    7 "dead-letter" 1 "reject.avsc";
+    7 "dead-letter" 1 "reject-1.avsc";
     8 "definition" 1 "definition.avsc";
     9 "decision-reaction" 1 "reaction.avsc";
     10 "behavior-event" 2 "event.avsc";
@@ -187,6 +187,7 @@ schemas! {
     22 "identity" 1 "identity.avsc";
     23 "behavior-definition" 1 "change.avsc";
     24 "behavior-filled" 1 "filled.avsc";
+    25 "dead-letter" 2 "reject.avsc";
 }
 
 types! {
@@ -196,7 +197,7 @@ types! {
     Handoff = by_name 4 15 19;
     Forward = by_order 5 11;
     SessionUpdate = by_order 6;
-    Reject = by_name 7;
+    Reject = by_name 7 25;
     Definition = by_name 8;
     Reaction = by_name 9;
     Context = by_name 13;

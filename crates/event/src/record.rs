@@ -291,6 +291,9 @@ pub struct Reject {
     /// The original bytes of the event, cut to 64 KiB.
     #[serde(with = "serde_bytes")]
     pub payload: Vec<u8>,
+    /// There was more of it than these bytes.
+    #[serde(default)]
+    pub truncated: bool,
 }
 
 /// A definition or switch put in force at run time: key `kind/name`, value JSON text.

@@ -248,7 +248,7 @@ impl World {
         let row = json!({
             "offset": offset, "stamp_ms": stamp_ms, "source": reject.source, "code": reject.code,
             "field": reject.field, "message": reject.message, "hint": reject.hint, "owner": reject.owner,
-            "event_id": reject.event_id, "has_payload": !reject.payload.is_empty(),
+            "event_id": reject.event_id, "has_payload": !reject.payload.is_empty(), "truncated": reject.truncated,
         });
         let mut letters = self.dead_letters.lock();
         if letters.len() >= DEAD_LETTERS_MAX {

@@ -171,8 +171,14 @@ fn every_record_round_trips() {
         event_id: None,
         received_at_us: 0,
         payload: vec![0xff, 0],
+        truncated: true,
     };
-    assert_eq!(decode::<Reject>(&encode(&reject).expect("encodes")).expect("decodes"), reject);
+    let mut bytes = encode(&reject).expect("encodes");
+    assert_eq!(decode::<Reject>(&bytes).expect("decodes"), reject);
+    // As the first version wrote it: all its fields but the last.
+    assert_eq!((bytes.pop(), bytes[4]), (Some(1), 25));
+    bytes[4] = 7;
+    assert_eq!(decode::<Reject>(&bytes).expect("decodes"), Reject { truncated: false, ..reject });
     let update = SessionUpdate { version: 3, ..SessionUpdate::default() };
     assert_eq!(decode::<SessionUpdate>(&encode(&update).expect("encodes")).expect("decodes"), update);
     let row = Context { kind: ContextKind::Price, id: "p1".into(), values: full_event().properties.into() };
