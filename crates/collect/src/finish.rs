@@ -3,6 +3,7 @@
 use crate::agent::{Agent, Agents, is_http_library};
 use crate::collected::DropRule;
 use crate::draft::Draft;
+use crate::field_name;
 use crate::kind::Keeping;
 use crate::personal::{self, Treatment};
 use crate::source::{Allow, PersonalRule};
@@ -307,7 +308,9 @@ impl Finisher<'_> {
                 PropertyValue::Text(text) if of_person => treatment.replace(&text).map(PropertyValue::Text),
                 PropertyValue::Text(text) => personal::scrub_value(&name, text, treatment).map(PropertyValue::Text),
                 // A number under a personal name is a telephone number or the like; a flag is just a flag.
-                PropertyValue::Int(number) if personal::is_personal_name(&name) => {
+                PropertyValue::Int(number)
+                    if personal::is_personal_name(&name) || field_name::is_called_number(&name, number) =>
+                {
                     treatment.replace(&number.to_string()).map(PropertyValue::Text)
                 }
                 PropertyValue::Float(_) if personal::is_personal_name(&name) => None,
@@ -329,7 +332,11 @@ impl Finisher<'_> {
         let kind = match name_is_personal && name.eq_ignore_ascii_case("name") {
             true => Some(PersonalKind::Name),
             false if personal::is_personal_name(name) => PersonalKind::of_name(name),
-            false => None,
+            false => match value {
+                PropertyValue::Text(text) if field_name::is_called(name, text.trim()) => Some(PersonalKind::Phone),
+                PropertyValue::Int(number) if field_name::is_called_number(name, *number) => Some(PersonalKind::Phone),
+                _ => None,
+            },
         };
         match value {
             PropertyValue::Text(text) => keeping.keep(kind, name, text),

@@ -1,6 +1,6 @@
 //! The personal fields that a source may keep under encryption: which kind a field is of, by its name.
 
-use crate::personal;
+use crate::{field_name, personal};
 use midsession_event::{ShopperId, Str};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,6 +37,9 @@ impl PersonalKind {
     pub(crate) fn of_name(path: &str) -> Option<Self> {
         // The innermost segment that is personal in itself says what it is.
         let named = path.rsplit('.').find(|segment| personal::is_personal_name(segment)).unwrap_or(path);
+        if let Some(kind) = field_name::kind_of(named) {
+            return kind;
+        }
         let plain: String =
             named.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).take(64).collect();
         let has = |words: &[&str]| words.iter().any(|word| plain.contains(word));
@@ -121,6 +124,10 @@ mod tests {
             ("birthday", None),
             ("iban", None),
             ("customer.name", Some(Name)),
+            ("klant_gsm", Some(Phone)),
+            ("Prénom", Some(Name)),
+            ("shipping_line2", Some(Address)),
+            ("geburtsdatum", None),
         ] {
             assert_eq!(PersonalKind::of_name(name), kind, "{name}");
         }

@@ -15,6 +15,7 @@ mod decode;
 mod draft;
 mod fault;
 mod field;
+mod field_name;
 mod finish;
 mod geo;
 mod iglu;

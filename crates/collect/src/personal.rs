@@ -1,5 +1,6 @@
 //! Finds personal fields by name and personal text by pattern, and drops it or puts a keyed hash in its place.
 
+use crate::field_name;
 use crate::number::{IP_BYTES_MIN, find_ip, find_phone};
 use compact_str::format_compact;
 use midsession_event::Str;
@@ -64,49 +65,20 @@ pub(crate) fn is_personal_name(path: &str) -> bool {
 }
 
 fn is_personal_segment(segment: &str) -> bool {
-    const EXACT: [&str; 42] = [
-        "mail",
-        "phone",
-        "mobile",
-        "tel",
-        "telephone",
-        "fax",
-        "firstname",
-        "lastname",
-        "middlename",
-        "fullname",
-        "surname",
-        "givenname",
-        "familyname",
-        "username",
+    const EXACT: [&str; 13] = [
         "customername",
-        "address",
-        "street",
-        "city",
-        "postcode",
-        "zip",
-        "zipcode",
-        "postalcode",
         "ip",
         "useripaddress",
         "ipaddress",
         "remoteaddr",
         "clientip",
-        "birthday",
-        "birthdate",
-        "dateofbirth",
-        "dob",
-        "iban",
         "cardnumber",
         "creditcard",
-        "ssn",
         "password",
         "passwd",
         "contact",
         "recipient",
         "nameoncard",
-        "nickname",
-        "maidenname",
     ];
     const ENDS: [&str; 24] = [
         "phone",
@@ -146,7 +118,8 @@ fn is_personal_segment(segment: &str) -> bool {
     }
     let Ok(plain) = std::str::from_utf8(&plain[..length]) else { return false };
     let singular = plain.strip_suffix('s').unwrap_or(plain);
-    EXACT.contains(&plain)
+    field_name::kind_of(segment).is_some()
+        || EXACT.contains(&plain)
         || EXACT.contains(&singular)
         || plain.contains("email")
         || ENDS.iter().any(|end| plain.ends_with(end) || singular.ends_with(end))
@@ -245,6 +218,7 @@ pub(crate) fn list_text(path: &str, value: &crate::json::Json<'_>) -> String {
                 let named = members.iter().map(|(name, value)| (format!("{path}.{name}"), name, value));
                 let kept = named
                     .filter(|(path, name, _)| !is_personal_name(path) && !is_personal_id(name))
+                    .filter(|(path, _, value)| !value.text().is_some_and(|it| field_name::is_called(path, it.trim())))
                     .map(|(path, name, value)| (name.to_string(), kept(&path, value)));
                 kept.collect::<serde_json::Map<_, _>>().into()
             }
@@ -273,6 +247,9 @@ pub(crate) fn scrub_path(path: &mut Str, treatment: &Treatment) {
 /// Scrubs the value of a custom field: `None` when the whole value is personal and goes.
 pub(crate) fn scrub_value(name: &str, mut text: Str, treatment: &Treatment) -> Option<Str> {
     let is_version = name.contains("version");
+    if field_name::is_called(name, text.trim()) {
+        return treatment.replace(&text);
+    }
     let is_address = text.len() >= IP_BYTES_MIN && !is_version && text.parse::<std::net::IpAddr>().is_ok();
     if is_address || is_personal_name(name) {
         return treatment.replace(&text);

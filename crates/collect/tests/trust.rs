@@ -208,3 +208,35 @@ fn a_word_on_consent_names_its_policy_and_nothing_else() {
     );
     assert!(one(&native(&long).send()).properties.is_empty());
 }
+
+#[test]
+fn names_in_other_languages_and_digits_that_are_called() {
+    let event = r#"{"event_id":"e","name":"sign_up","visitor_id":"v1","order":{"id":"0612345678"},"properties":{
+        "klant_gsm":"0612345678","Prénom":"Zazie","straat":"Kerkstraat","billing":{"town":"Utrecht","line2":"bis"},"dob":"1980-01-31",
+        "callback_number":"0687654321","smsTo":687654321,"calls":[{"dial":"0687654321","size":4}],
+        "order_id":"0612345679","ean":"4006381333931","article":4006381333931,"nominal":"a1","telemetry":"b2","linear":"c3",
+        "capacity":"d4","contact_id":"0612345670","nom_produit":"e5"}}"#;
+    let call = native(event);
+    let collected = call.send();
+    let kept = one(&collected);
+    let text = serde_json::to_string(&kept.properties).expect("JSON");
+    for personal in ["klant", "\"0612345678", "Zazie", "Kerkstraat", "Utrecht", "bis", "1980", "687654321"] {
+        assert!(!text.contains(personal), "{personal} is in {text}");
+    }
+    for kept in ["0612345679", "\"4006381333931", ":4006381333931", "a1", "b2", "c3", "d4", "0612345670", "e5", "size"]
+    {
+        assert!(text.contains(kept), "{kept} is not in {text}");
+    }
+    assert_eq!(kept.order.as_ref().and_then(|order| order.id.as_deref()), Some("0612345678"));
+    let encrypting = Source { personal_fields: midsession_collect::PersonalRule::Encrypt, ..source() };
+    let sealed = native(event).to(&collector_of(vec![encrypting])).personal.remove(0).fields;
+    let kinds: Vec<String> = sealed
+        .iter()
+        .map(|(kind, fields)| {
+            format!("{}: {}", kind.as_str(), fields.keys().map(|name| name.as_str()).collect::<Vec<_>>().join(" "))
+        })
+        .collect();
+    let expected =
+        ["phone: callback_number klant_gsm smsTo", "name: Prénom", "address: billing.line2 billing.town straat"];
+    assert_eq!(kinds, expected);
+}
