@@ -48,7 +48,8 @@ pub(super) fn run(global: &Global, options: DemoOptions) -> Result<(), Failure> 
         .hint(format!("ulimit -n {files}, or fewer shoppers")));
     }
     let config = options.serve.apply(global.load()?);
-    let start = Start { config, accept_any_key: true, demo: true, disk: Arc::new(RealDisk) };
+    let accept_any_key = options.serve.accept_any_key;
+    let start = Start { config, accept_any_key, demo: true, disk: Arc::new(RealDisk) };
     serve::runtime()?.block_on(async {
         let app = App::start(start).await?;
         serve::announce(&app, global.json);
