@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 /// A `[[feature]]` table.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Definition {
     /// Its name; windows are added as suffixes.
@@ -65,7 +65,7 @@ impl Definition {
 }
 
 /// One key or several.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(untagged)]
 pub enum Keys {
     /// `key = "user"`
@@ -85,7 +85,7 @@ impl Keys {
 }
 
 /// A value as it stands in a file.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(untagged)]
 pub enum Scalar {
     /// true or false

@@ -7,6 +7,7 @@ use crate::entry::{Entry, Feature, Key, Layout, LookBack, Source, Takes};
 use crate::expr::{Program, Scope, Type};
 use crate::filter::{Asked, Derive, Plan, by_kind, plan};
 use crate::listed::{Listed, Range};
+use crate::repeated::Repeated;
 use crate::served::{self, Manner, Serving, Visit};
 use crate::session::BUILT_INS;
 use crate::{Diagnostic, Document};
@@ -69,6 +70,7 @@ impl FeatureSet {
         }
         let mut found = Vec::new();
         let mut manners = Vec::new();
+        let mut repeated = Repeated::default();
         for (number, (file, text)) in files.iter().enumerate() {
             let mut document = Document::new(file, text);
             let root = document.parse();
@@ -84,7 +86,9 @@ impl FeatureSet {
                 set.profile = root.get("profile").and_then(|name| name.get_ref().as_str()).map(Into::into);
             }
             if listed.is_none() {
-                for definition in document.tables::<Definition>(&root, "feature") {
+                repeated.next_file();
+                let definitions = document.tables::<Definition>(&root, "feature");
+                for definition in definitions.iter().filter(|definition| !repeated.is_said(definition.get_ref())) {
                     set.define_one(&mut document, definition.get_ref(), manner);
                 }
             }
@@ -279,7 +283,8 @@ impl FeatureSet {
         let is_taken = self.entry(key, full).is_some();
         if is_taken {
             let message = format!("`{}.{full}` is defined twice", key.name());
-            document.fault(definition.name.span(), message, Some("give one of them another name".to_owned()));
+            let hint = "give one of them another name; two files may say the same, none more than the first";
+            document.fault(definition.name.span(), message, Some(hint.to_owned()));
         }
         is_taken
     }

@@ -107,6 +107,11 @@ impl Assembly {
         (Self { profiles, rules, sources, listed, in_force, holds: None }, found)
     }
 
+    /// What is probably not meant as it stands in the files.
+    pub fn suspicions(&self) -> Vec<Diagnostic> {
+        self.sources.suspicions()
+    }
+
     /// The features of the first profile, one by one.
     pub(crate) fn listed(&self) -> &[Listed] {
         &self.listed

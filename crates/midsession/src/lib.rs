@@ -28,6 +28,7 @@ pub mod schemas;
 pub mod shop;
 mod sources;
 pub mod spill;
+mod suspect;
 pub mod switches;
 pub mod tally;
 mod tracker_ids;

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use midsession_event::{Str, hash64};
-use midsession_feature::{Diagnostic, Listed, features_in};
+use midsession_feature::{Diagnostic, Listed, features_of};
 use midsession_machine::Defined;
 
 /// A definition file.
@@ -37,29 +37,33 @@ impl Sources {
 
     /// The features that the files of the first profile define, as they were written.
     pub(crate) fn filed(&self) -> Vec<Listed> {
-        let features = |source: &Source| {
-            let (file, label): (Str, Str) = (source.label.as_str().into(), source.label.as_str().into());
-            features_in(&source.text).into_iter().map(move |(name, text)| Listed {
-                name,
-                version: None,
-                file: file.clone(),
-                label: label.clone(),
-                text,
-            })
+        let listed = |(source, name, text): (&Source, Str, Str)| Listed {
+            name,
+            version: None,
+            file: source.label.as_str().into(),
+            label: source.label.as_str().into(),
+            text,
         };
-        self.files.iter().flat_map(features).collect()
+        self.features().map(listed).collect()
     }
 
     /// Likewise, as what there is before any change.
     pub(crate) fn initial(&self) -> Defined {
-        let features = |source: &Source| {
-            let key = source.key.clone();
-            features_in(&source.text).into_iter().map(move |(name, text)| {
-                let filed = filed_hash(&text);
-                (name, text, key.clone(), filed)
-            })
-        };
-        Defined::initial(self.files.iter().flat_map(features))
+        Defined::initial(self.features().map(|(source, name, text)| {
+            let filed = filed_hash(&text);
+            (name, text, source.key.clone(), filed)
+        }))
+    }
+
+    fn features(&self) -> impl Iterator<Item = (&Source, Str, Str)> {
+        let found = features_of(self.files.iter().map(|source| source.text.as_str()));
+        found.into_iter().filter_map(|(file, name, text)| Some((self.files.get(file)?, name, text)))
+    }
+
+    /// What is probably not meant as it stands, file by file.
+    pub(crate) fn suspicions(&self) -> Vec<Diagnostic> {
+        let all = self.files.iter().chain(&self.others);
+        all.flat_map(|source| crate::suspect::suspicions(&source.label, &source.text)).collect()
     }
 
     /// What is in force, to be compiled.

@@ -4,6 +4,7 @@ use super::{Failure, Global, out};
 use crate::assemble::Assembly;
 use crate::config::Config;
 use clap::Args;
+use midsession_feature::Diagnostic;
 use serde_json::json;
 
 #[derive(Args, Debug)]
@@ -45,6 +46,13 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<(), Failure> {
     };
     match Assembly::compile(&config, options.demo) {
         Ok(assembly) => {
+            for suspicion in assembly.suspicions() {
+                if global.json {
+                    out(&told(&suspicion, json!({"level": "warning"})));
+                } else {
+                    eprintln!("warning: {suspicion}");
+                }
+            }
             if global.json {
                 out(&json!({"ok": true, "features": assembly.feature_count(), "interventions": assembly.rule_names(), "schemas": schemas})
                     .to_string());
@@ -64,16 +72,29 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<(), Failure> {
         Err(diagnostics) => {
             for diagnostic in &diagnostics {
                 if global.json {
-                    let midsession_feature::Diagnostic { file, line, column, message, hint } = diagnostic;
-                    out(&json!({"ok": false, "file": file, "line": line, "column": column, "message": message, "hint": hint})
-                        .to_string());
+                    out(&told(diagnostic, json!({"ok": false})));
                 } else {
                     eprintln!("{diagnostic}");
                 }
             }
-            Err(Failure::new(format!("{} mistakes in the definitions", diagnostics.len())))
+            Err(Failure::new(mistakes(diagnostics.len())))
         }
     }
+}
+
+/// A diagnostic as a line of JSON, with what it is.
+fn told(diagnostic: &Diagnostic, mut line: serde_json::Value) -> String {
+    let Diagnostic { file, line: number, column, message, hint } = diagnostic;
+    line["file"] = json!(file);
+    line["line"] = json!(number);
+    line["column"] = json!(column);
+    line["message"] = json!(message);
+    line["hint"] = json!(hint);
+    line.to_string()
+}
+
+fn mistakes(count: usize) -> String {
+    format!("{count} {} in the definitions", if count == 1 { "mistake" } else { "mistakes" })
 }
 
 #[cfg(test)]
@@ -115,6 +136,62 @@ mod tests {
         assert!(twice[0].to_string().contains("the profile `live-shopper` is loaded twice"), "{}", twice[0]);
         let nowhere = compiled("profiles = [\"nowhere.toml\"]\n").expect_err("no such file");
         assert!(nowhere[0].to_string().starts_with("x.toml:1:13: nowhere.toml can't be read"), "{}", nowhere[0]);
+    }
+
+    /// As the contract has it, beside the profile that defines the same.
+    const EXAMPLE: &str = r#"profile = "native"
+[[feature]]
+name = "product_view_count"
+key = "user"                # or "session", or a field: "product", "category", "campaign"
+when = 'event.name == "product_view"'
+fold = "count"              # others name what they fold: of = "product.id"
+windows = ["5m", "1h", "24h"]
+
+[[intervention]]
+name = "cart_stalled"
+trigger = { idle = "20s" }  # or { event = "add_to_cart" }
+when = 'session.cart_value > 80.0 && session.order_count == 0'
+cap = ["1 per session", "2 per 7d"]
+holdout = 0.1
+priority = 10
+expires = "2m"
+slot = "nudge"
+payload = { title = "Still thinking?", action = "/cart" }
+enabled = true              # and a dry run: what it would have reached in the last hour
+"#;
+
+    #[test]
+    fn what_a_profile_has_may_be_written_down_again() {
+        let compiled = |text: &str| {
+            let config = Config::parse(text, Path::new("x.toml")).expect("reads");
+            Assembly::compile(&config, false).map_err(|found| found[0].to_string())
+        };
+        let assembly = compiled(EXAMPLE).expect("the contract's example");
+        assert_eq!(assembly.feature_count(), compiled("").expect("loads").feature_count(), "nothing is served twice");
+        let filed = assembly.filed();
+        let known: Vec<_> = filed.features.iter().filter(|known| known.name == "product_view_count").collect();
+        assert_eq!((known.len(), known[0].versions[0].file.as_str()), (1, "native"));
+        assert_eq!(assembly.rule_names(), ["cart_stalled"]);
+        assert_eq!(assembly.suspicions(), []);
+        for (what, other) in [
+            ("fold = \"count\"", "fold = \"distinct\"\nof = \"product.id\""),
+            ("product_view\"", "list_view\""),
+            ("\"24h\"]", "\"24h\", \"2h\"]"),
+            ("key = \"user\"", "key = [\"user\", \"product\"]"),
+        ] {
+            let error = compiled(&EXAMPLE.replacen(what, other, 1)).expect_err("says something else");
+            assert!(error.starts_with("x.toml:3:8: `user.product_view_count_5m` is defined twice"), "{error}");
+        }
+        let twice = EXAMPLE.replacen("name = \"product_view_count\"", "name = \"views\"", 1);
+        let (before, after) = twice.split_once("[[intervention]]").expect("two halves");
+        let feature = before.split_once('\n').expect("the profile's line").1;
+        let error = compiled(&format!("{before}{feature}[[intervention]]{after}")).expect_err("twice in one file");
+        assert!(error.starts_with("x.toml:10:8: `user.views_5m` is defined twice"), "{error}");
+    }
+
+    #[test]
+    fn one_mistake_is_one() {
+        assert_eq!([1, 2].map(mistakes), ["1 mistake in the definitions", "2 mistakes in the definitions"]);
     }
 
     #[test]

@@ -177,7 +177,13 @@ pub fn main() -> ExitCode {
 impl Global {
     /// The configuration that the command works with.
     fn load(&self) -> Result<Config, Failure> {
-        Ok(Config::load(self.config.as_deref())?)
+        Config::load(self.config.as_deref()).map_err(|cause| match self.config.as_deref() {
+            Some(path) if !path.is_file() => Failure::new(cause).hint(
+                "--config names a TOML file: `midsession config > FILE` writes one with every default; left out, \
+                 midsession.toml of this folder is taken if it is there",
+            ),
+            _ => Failure::new(cause),
+        })
     }
 }
 
@@ -207,4 +213,17 @@ fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
     midsession_feature::parse_duration_ms(text)
         .map(|ms| std::time::Duration::from_millis(ms.unsigned_abs()))
         .map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_that_is_not_there_comes_with_a_hint() {
+        let global = Cli::try_parse_from(["midsession", "check", "--config", "no/where.toml"]).expect("parses").global;
+        let failure = global.load().expect_err("is not there");
+        assert!(failure.cause.starts_with("no/where.toml: "), "{}", failure.cause);
+        assert!(failure.hint.is_some_and(|hint| hint.contains("midsession config")));
+    }
 }
