@@ -237,7 +237,7 @@ async fn pages_are_strict() {
     let server = start().await;
     for (addr, target, headers) in [
         (server.running.admin, "/", vec![BEARER]),
-        (server.running.admin, "/sessions/abc", vec![BEARER]),
+        (server.running.admin, "/sessions/abc", vec![BEARER, ("Accept", "text/html,*/*;q=0.8")]),
         (server.running.public, "/shop/", vec![]),
         (server.running.public, "/shop/cart", vec![]),
     ] {
@@ -263,6 +263,25 @@ async fn pages_are_strict() {
     for hostile in ["/shop/../../Cargo.toml", "/shop/..%2f..%2fCargo.toml", "/assets/none.js"] {
         let reply = ask(server.running.public, "GET", hostile, &[], b"").await;
         assert!(matches!(reply.status, 404 | 400), "{hostile}: {}", reply.status);
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_is_none_is_not_a_page() {
+    let server = start().await;
+    let page = ("Accept", "text/html,application/xhtml+xml");
+    for (target, headers) in [
+        ("/subjects", vec![BEARER]),
+        ("/subjects/behavior-value/versions", vec![BEARER, page]),
+        ("/nope", vec![BEARER, page]),
+        ("/sessions", vec![BEARER]),
+        ("/sessions", vec![BEARER, ("Accept", "application/json")]),
+        ("/v1/funnel", vec![BEARER, page]),
+        ("/assets/none.js", vec![BEARER]),
+    ] {
+        let reply = ask(server.running.admin, "GET", target, &headers, b"").await;
+        assert_eq!((reply.status, reply.code().as_str()), (404, "route_unknown"), "{target}");
+        assert_eq!(reply.header("content-type"), Some("application/problem+json"), "{target}");
     }
 }
 

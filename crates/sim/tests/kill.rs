@@ -42,12 +42,15 @@ fn kills(length: Length, defect: Option<&str>) -> Result<String, String> {
             std::thread::sleep(Duration::from_millis(1));
         }
         std::thread::sleep(Duration::from_micros(rng.below(60_000)));
-        while running.in_flight.load(Ordering::SeqCst) == 0 {
+        // All of them, so that one at least is still under way when the signal arrives.
+        while running.in_flight.load(Ordering::SeqCst) < SENDERS as usize {
             std::hint::spin_loop();
         }
-        in_flight += running.in_flight.load(Ordering::SeqCst);
+        running.is_killed_now();
         server.kill();
-        running.join();
+        let broken = running.join_killed();
+        assert!(broken >= 1, "no request was in flight at kill {cycle}");
+        in_flight += broken;
         unmerges.join().unwrap();
         listeners.into_iter().for_each(|listener| listener.join().unwrap());
         if cycle % 10 == 9 {

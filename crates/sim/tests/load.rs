@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 pub const VISITORS: u64 = 360;
 /// Those whose pushes are listened to: the first ones.
@@ -48,11 +48,19 @@ pub struct Load {
     pace: Mutex<BTreeMap<(i64, i64, u64), u32>>,
 }
 
+/// When the server was killed, and how many requests that were under way then were never answered.
+#[derive(Default)]
+struct Kill {
+    at: Mutex<Option<Instant>>,
+    broken: AtomicUsize,
+}
+
 /// Senders and listeners of one start of the server.
 pub struct Running {
     stop: Arc<AtomicBool>,
     pub acked: Arc<AtomicU64>,
     pub in_flight: Arc<AtomicUsize>,
+    kill: Arc<Kill>,
     threads: Vec<std::thread::JoinHandle<()>>,
 }
 
@@ -65,6 +73,7 @@ impl Running {
     pub fn start(load: &Arc<Load>, address: &str, seed: u64, senders: u64) -> Self {
         let (stop, acked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let in_flight = Arc::new(AtomicUsize::new(0));
+        let kill = Arc::new(Kill::default());
         let threads = (0..senders)
             .map(|number| {
                 let sender = Sender {
@@ -72,6 +81,7 @@ impl Running {
                     stop: Arc::clone(&stop),
                     acked: Arc::clone(&acked),
                     in_flight: Arc::clone(&in_flight),
+                    kill: Arc::clone(&kill),
                     rng: Rng::new(seed * 31 + number),
                     visitors: (0..VISITORS).filter(|visitor| visitor % senders == number).collect(),
                 };
@@ -79,7 +89,19 @@ impl Running {
                 std::thread::spawn(move || sender.run(&address))
             })
             .collect();
-        Self { stop, acked, in_flight, threads }
+        Self { stop, acked, in_flight, kill, threads }
+    }
+
+    /// To be said right before the server is killed.
+    pub fn is_killed_now(&self) {
+        *self.kill.at.lock().unwrap() = Some(Instant::now());
+    }
+
+    /// Ends the senders once the server is killed; how many requests were under way at the kill.
+    pub fn join_killed(self) -> usize {
+        let kill = Arc::clone(&self.kill);
+        self.join();
+        kill.broken.load(Ordering::SeqCst)
     }
 
     /// Ends the senders: they notice at the next answer, or when the server is gone.
@@ -94,6 +116,7 @@ struct Sender {
     stop: Arc<AtomicBool>,
     acked: Arc<AtomicU64>,
     in_flight: Arc<AtomicUsize>,
+    kill: Arc<Kill>,
     rng: Rng,
     visitors: Vec<u64>,
 }
@@ -106,6 +129,7 @@ impl Sender {
             let body = Value::Array(batch.clone()).to_string();
             let key = format!("Bearer {WRITE_KEY}");
             let headers = [("authorization", key.as_str()), ("content-type", "application/json")];
+            let begun = Instant::now();
             self.in_flight.fetch_add(1, Ordering::SeqCst);
             let answer = http.ask("POST", EVENTS, &headers, &body);
             self.in_flight.fetch_sub(1, Ordering::SeqCst);
@@ -128,6 +152,8 @@ impl Sender {
                     journal.unanswered.extend(batch);
                 }
                 Err(_) => {
+                    let is_broken = self.kill.at.lock().unwrap().is_some_and(|at| begun < at);
+                    self.kill.broken.fetch_add(usize::from(is_broken), Ordering::SeqCst);
                     journal.unanswered.extend(batch);
                     return;
                 }

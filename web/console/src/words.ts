@@ -188,7 +188,7 @@ export function outcome(d: Decision, simulated = false): { text: string; tone: T
 }
 
 const stages: Record<string, string> = {
-  send: "Leave the browser",
+  send: "Wait to be sent",
   collect: "Receive and check",
   log: "Make durable",
   machine: "Understand",

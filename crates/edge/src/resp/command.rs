@@ -326,29 +326,20 @@ async fn walk(app: &App, session: &mut Session, name: &str, arguments: &[Bytes])
                 Ok(None) => Reply::Error(format!("ERR more than {KEYS_MAX} keys match; use SCAN")),
             }
         }
-        "dbsize" => size(app).await.map_or_else(|cause| unreadable(&cause), Reply::Int),
+        "dbsize" => scan::count(app).await.map_or_else(|cause| unreadable(&cause), |keys| Reply::Int(keys as i64)),
         _ => {
-            let size = match size(app).await {
-                Ok(size) => size,
+            let keys = match scan::count(app).await {
+                Ok(keys) => keys,
                 Err(cause) => return unreadable(&cause),
             };
             let version = env!("CARGO_PKG_VERSION");
             Reply::bulk(format!(
                 "# Server\r\nredis_version:{REDIS_VERSION}\r\nredis_mode:standalone\r\nmidsession_version:{version}\r\n\
                  \r\n# Replication\r\nrole:master\r\nconnected_slaves:0\r\n\
-                 \r\n# Keyspace\r\ndb0:keys={size},expires=0,avg_ttl=0\r\n"
+                 \r\n# Keyspace\r\ndb0:keys={keys},expires=0,avg_ttl=0\r\n"
             ))
         }
     }
-}
-
-/// Users and sessions held: the hashes. Their single features are not counted, as that would mean reading them all.
-async fn size(app: &App) -> Result<i64, Unreadable> {
-    let mut size = 0;
-    for partition in 0..app.backend.partitions() {
-        size += app.backend.entities(partition).await?.len();
-    }
-    Ok(size as i64)
 }
 
 fn scan_arguments(arguments: &[Bytes]) -> Result<(u64, usize, Filter), &'static str> {

@@ -46,6 +46,9 @@ pub(super) const ROUTES: &[Route] = &[
     }),
 ];
 
+/// What a path of the console begins with, where somebody types one: its pages find their way by what is behind the `#`.
+const SCREENS: [&str; 6] = ["overview", "sessions", "interventions", "dead-letters", "budget", "features"];
+
 /// Nothing but our own files, and no page around ours.
 const CONSOLE_CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                            img-src 'self' data:; font-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'";
@@ -94,10 +97,19 @@ fn console_home(call: &Call) -> Response {
 
 fn console(call: &Call) -> Response {
     let path = call.param(0);
-    if path.starts_with("v1/") {
+    let is_file = path.rsplit('/').next().unwrap_or_default().contains('.');
+    if path.starts_with("v1/") || !is_file && !is_screen(call, &path) {
         return reply::problem(StatusCode::NOT_FOUND, "route_unknown", "nothing is served at this path");
     }
     secured(call.app.assets.serve(Site::Console, &path, &call.parts.headers), CONSOLE_CSP)
+}
+
+/// Whether this is a page of the console, asked for by a browser's address bar. What asks for something else by a path of that
+/// form learns that it is not there.
+fn is_screen(call: &Call, path: &str) -> bool {
+    let first = path.split('/').next().unwrap_or_default();
+    let wants_page = call.header(header::ACCEPT).is_some_and(|accepts| accepts.contains("text/html"));
+    wants_page && SCREENS.contains(&first)
 }
 
 fn secured(mut response: Response, policy: &'static str) -> Response {

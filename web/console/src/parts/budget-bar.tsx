@@ -25,7 +25,7 @@ export function BudgetBar({ budget }: { budget: Budget }) {
         {stages.map((stage, index) => (
           <li key={stage.name} title={stage.what}>
             <i class={`seg-${index % 9}`} aria-hidden="true" />
-            {stageWords(stage.name)} <b>{ms(stage.p99_ms)}</b>
+            {stageWords(stage.name)} <b>{stage.count > 0 ? ms(stage.p99_ms) : "–"}</b>
           </li>
         ))}
       </ul>
