@@ -101,6 +101,8 @@ pub struct Ask {
     pub profile: Option<Str>,
     /// Which features, by full name (`product_view_count_5m`); empty for all of them.
     pub names: Vec<Str>,
+    /// Whether it is asked until when values are there.
+    pub with_expiry: bool,
 }
 
 /// Features of one entity.

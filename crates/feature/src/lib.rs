@@ -21,6 +21,7 @@ mod session;
 mod set;
 mod text;
 mod value;
+mod vanish;
 
 pub use added::{FieldEntry, Served};
 pub use diagnostic::{Diagnostic, Document, nearest};

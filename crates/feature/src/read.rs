@@ -268,7 +268,7 @@ impl FeatureSet {
 }
 
 /// The facts that can be in a window, and the number of the session if only its facts count.
-fn reach<'v>(view: &'v View<'_>, key: Key, window_ms: i64) -> Option<(&'v [Fact], Option<u32>)> {
+pub(crate) fn reach<'v>(view: &'v View<'_>, key: Key, window_ms: i64) -> Option<(&'v [Fact], Option<u32>)> {
     match key {
         Key::User => Some((view.facts.between(view.now_ms.saturating_sub(window_ms), view.now_ms), None)),
         Key::Session => {
@@ -300,7 +300,7 @@ impl<'a> Env<'a> for Worked<'a> {
 }
 
 /// A feature on its way through the facts.
-struct Running<'s> {
+pub(crate) struct Running<'s> {
     shape: &'s Feature,
     folding: Folding,
     currency: u8,
@@ -310,7 +310,7 @@ struct Running<'s> {
 }
 
 impl<'s> Running<'s> {
-    fn new(shape: &'s Feature, view: &View<'_>) -> Self {
+    pub(crate) fn new(shape: &'s Feature, view: &View<'_>) -> Self {
         let since_ms = if view.since.is_empty() {
             [i64::MIN; 2]
         } else {
@@ -347,7 +347,7 @@ impl<'s> Running<'s> {
         self.is_mixed && self.shape.row.needs.is_number()
     }
 
-    fn value<'a>(&self, view: &View<'a>, span_ms: i64) -> Val<'a>
+    pub(crate) fn value<'a>(&self, view: &View<'a>, span_ms: i64) -> Val<'a>
     where
         's: 'a,
     {
@@ -382,7 +382,7 @@ fn meets(take: &Take, fact: &Fact, names: &Names) -> bool {
 }
 
 /// What of a fact is folded; none where it does not meet the condition, or has nothing of it.
-fn item_of(take: &Take, fact: &Fact, names: &Names, second: bool) -> Option<Item> {
+pub(crate) fn item_of(take: &Take, fact: &Fact, names: &Names, second: bool) -> Option<Item> {
     if !meets(take, fact, names) {
         return None;
     }

@@ -190,6 +190,11 @@ impl Assembly {
         Some((set.serving().text, set.serve(view, key, names)))
     }
 
+    /// When a value is gone if nothing further happens; none of what stays. Epoch ms.
+    pub fn vanishes_ms(&self, profile: Option<&str>, view: &View<'_>, key: Key, name: &str) -> Option<i64> {
+        self.set(profile)?.vanishes_ms(view, key, name)
+    }
+
     /// The fields that features of any profile go by.
     pub fn field_keys(&self) -> Vec<Str> {
         let mut keys: Vec<Str> = self.profiles.iter().flat_map(|(_, set)| set.field_keys()).cloned().collect();

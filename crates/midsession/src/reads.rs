@@ -18,7 +18,7 @@ const SAME_WITHIN: u32 = 1_000;
 impl Inner {
     /// The answer to one question.
     pub(crate) async fn features_of(&self, ask: Ask) -> Result<Option<Features>, Unreadable> {
-        let wanted = Wanted { profile: ask.profile, names: ask.names };
+        let wanted = Wanted { profile: ask.profile, names: ask.names, with_expiry: ask.with_expiry };
         match ask.entity {
             Entity::User(id) => self.user_features(id, wanted).await,
             Entity::Session(id) => self.session_features(id, wanted).await,
@@ -62,7 +62,7 @@ impl Inner {
 
     /// Every partition is asked: whoever looked at a product may be at home in any of them.
     async fn field_features(&self, key: Str, id: Str, wanted: Wanted) -> Result<Option<Features>, Unreadable> {
-        let Wanted { profile, names } = wanted;
+        let Wanted { profile, names, .. } = wanted;
         for _ in 0..SAME_WITHIN {
             let ask = {
                 let (profile, key, id) = (profile.clone(), key.clone(), id.clone());
@@ -105,12 +105,17 @@ impl Inner {
 struct Wanted {
     profile: Option<Str>,
     names: Vec<Str>,
+    with_expiry: bool,
 }
 
 impl Wanted {
     /// Of a user or session; none where the profile is not known.
     fn of(&self, definitions: &Assembly, view: &View<'_>, key: Key, as_of: AsOf, id: Str) -> Option<Features> {
-        let (text, values) = definitions.served(self.profile.as_deref(), view, key, &self.names)?;
+        let profile = self.profile.as_deref();
+        let (text, mut values) = definitions.served(profile, view, key, &self.names)?;
+        for served in values.iter_mut().filter(|served| self.with_expiry && served.expires_at_ms.is_none()) {
+            served.expires_at_ms = definitions.vanishes_ms(profile, view, key, &served.name);
+        }
         Some(Features { as_of: vec![as_of], id, text, values })
     }
 }

@@ -43,7 +43,7 @@ impl Withdrawn {
     }
 
     /// How many have.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.count.load(Ordering::Acquire)
     }
 
@@ -60,7 +60,7 @@ impl Withdrawn {
 
 impl ConsentInForce for Withdrawn {
     fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.count() == 0
     }
 
     fn of(&self, visitor: Option<&VisitorId>, user: Option<&UserId>) -> InForce {
@@ -124,7 +124,7 @@ mod tests {
         for who in [visitor("phone"), visitor("phone"), visitor("laptop")] {
             withdrawn.told(&who, None);
         }
-        assert_eq!(withdrawn.len(), 3);
+        assert_eq!(withdrawn.count(), 3);
         assert_eq!(withdrawn.of(Some(&"phone".into()), None).consent, FULL);
     }
 }

@@ -176,7 +176,7 @@ fn printable(bytes: &[u8]) -> String {
 }
 
 fn plan(app: &App, session: &mut Session, name: &str, arguments: &[Bytes], asks: &mut Vec<Ask>) -> Plan {
-    let mut look_up = |bytes: &Bytes| Lookup::new(app, bytes, asks);
+    let mut look_up = |bytes: &Bytes| Lookup::new(app, bytes, name == "ttl", asks);
     match name {
         "get" => Plan::Get(look_up(&arguments[0])),
         "mget" => Plan::Many(arguments.iter().map(look_up).collect()),
@@ -366,10 +366,11 @@ fn scan_arguments(arguments: &[Bytes]) -> Result<(u64, usize, Filter), &'static 
 
 impl Lookup {
     /// Plans to read a key. Keys of one entity in a row share a question.
-    fn new(app: &App, bytes: &Bytes, asks: &mut Vec<Ask>) -> Self {
+    fn new(app: &App, bytes: &Bytes, with_expiry: bool, asks: &mut Vec<Ask>) -> Self {
         let is_field = |kind: &str| app.backend.field_keys().iter().any(|key| key == kind);
         let Some(key) = Key::parse(bytes, is_field) else { return Self(None) };
-        let is_same = |ask: &&mut Ask| ask.entity == key.entity && ask.profile == key.profile;
+        let is_same =
+            |ask: &&mut Ask| ask.entity == key.entity && ask.profile == key.profile && ask.with_expiry == with_expiry;
         match asks.last_mut().filter(is_same) {
             Some(ask) => match &key.feature {
                 // Everything is asked for already.
@@ -383,7 +384,8 @@ impl Lookup {
             },
             None => {
                 let names = key.feature.iter().cloned().collect();
-                asks.push(Ask { entity: key.entity.clone(), profile: key.profile.clone(), names });
+                let (entity, profile) = (key.entity.clone(), key.profile.clone());
+                asks.push(Ask { entity, profile, names, with_expiry });
             }
         }
         Self(Some((asks.len() - 1, key)))
@@ -466,7 +468,7 @@ fn reply(plan: Plan, answers: &Answers) -> Result<Reply, Reply> {
             }
             Reply::Int(count)
         }
-        // Most features don't expire as Redis means it: their windows move. Whole seconds, as Redis rounds them.
+        // What a window has lost its last event of is gone; counts are 0 and stay. Whole seconds, as Redis rounds them.
         Plan::Ttl(lookup) => Reply::Int(match lookup.held(answers)? {
             Held::Nothing => -2,
             Held::Text { left_ms, .. } | Held::Hash { left_ms } => left_ms.map_or(-1, |left_ms| (left_ms + 500) / 1000),

@@ -138,7 +138,8 @@ async fn keys(app: &App, entities: Vec<Entity>, filter: &Filter) -> Result<Vec<S
         for profile in &profiles {
             let hash_key = hash_key(&entity, profile.as_deref());
             if filter.could_take(&hash_key) {
-                asks.push(Ask { entity: entity.clone(), profile: profile.clone(), names: Vec::new() });
+                let (entity, profile) = (entity.clone(), profile.clone());
+                asks.push(Ask { entity, profile, names: Vec::new(), with_expiry: false });
                 hash_keys.push(hash_key);
             }
         }

@@ -76,7 +76,7 @@ async fn features(call: &Call, kind: &str, entity: Entity) -> Response {
         let title = format!("no feature profile `{profile}` is loaded; there is: {}", known.join(", "));
         return reply::problem(StatusCode::BAD_REQUEST, "profile_unknown", &title);
     }
-    let ask = Ask { entity, profile, names };
+    let ask = Ask { entity, profile, names, with_expiry: false };
     let features = match call.app.backend.features(vec![ask]).await.pop().unwrap_or(Ok(None)) {
         Ok(features) => features,
         Err(cause) => return reply::unreadable(&cause),

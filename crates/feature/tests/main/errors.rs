@@ -173,6 +173,10 @@ fn files_add_up() {
     let own = file("name = \"views\"");
     let set = FeatureSet::load(&[midsession_feature::NATIVE, ("own.toml", &own)]).expect("valid");
     assert!(set.entry(midsession_feature::Key::User, "views_5m").is_some());
-    let found = FeatureSet::load(&[("a.toml", &own), ("b.toml", &own)]).expect_err("twice");
+    let alike = FeatureSet::load(&[("a.toml", &own), ("b.toml", &own)]).expect("says nothing new");
+    assert_eq!(alike.names(midsession_feature::Key::User).collect::<Vec<_>>(), ["views_5m"]);
+    let other = own.replace("fold = \"sum\"", "fold = \"max\"");
+    assert_ne!(other, own);
+    let found = FeatureSet::load(&[("a.toml", &own), ("b.toml", &other)]).expect_err("twice");
     assert_eq!(found[0].file, "b.toml");
 }

@@ -143,3 +143,25 @@ fn float(float: f64) -> Option<Value> {
 fn text(text: &str) -> Option<Value> {
     Some(Value::Text(text.into()))
 }
+
+/// What goes by itself goes at the instant that is said, and what stays stays.
+#[test]
+fn values_are_gone_when_their_windows_are_empty() {
+    let set = FeatureSet::native();
+    let shopper = visit(&set);
+    let at = |now_ms: i64, name: &str| set.read(&shopper.view(now_ms), Key::User, name);
+    let said = |name: &str| set.vanishes_ms(&shopper.view(NOW), Key::User, name);
+    assert_eq!(said("avg_viewed_price_5m"), Some(NOW + MINUTE), "four minutes ago");
+    assert_eq!(said("top_category_1h"), Some(NOW + 56 * MINUTE));
+    let mut going = 0;
+    for name in set.names(Key::User) {
+        match said(name) {
+            Some(at_ms) => {
+                assert!(at(at_ms - 1, name).is_some() && at(at_ms, name).is_none(), "{name} at {at_ms}");
+                going += 1;
+            }
+            None => assert!(at(NOW + 48 * 60 * MINUTE, name).is_some() || at(NOW, name).is_none(), "{name} stays"),
+        }
+    }
+    assert!(going >= 12, "{going} of them go");
+}
