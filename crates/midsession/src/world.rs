@@ -420,6 +420,11 @@ impl Sink for World {
                 self.observe.record(stage, to - from);
             }
         }
+        if decision.by_silence
+            && let Some(asked_us) = stamp("machine")
+        {
+            self.observe.record(Stage::Timer, asked_us - decision.asked_at_ms * 1_000);
+        }
         if shown_to(decision).is_some() {
             self.observe.interventions((self.clock)() / 1000, 1);
         }

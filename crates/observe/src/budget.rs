@@ -38,6 +38,8 @@ pub enum Stage {
     Silence,
     /// A login's append → in effect at the user's home.
     Handoff,
+    /// Deadline of a silence → a candidate out of the machine.
+    Timer,
 }
 
 /// Whose clock a stage is measured by.
@@ -88,7 +90,7 @@ const fn row(
 use Clock::{Browser, Server};
 
 /// Everything measured, in the order of [`Stage`]. The first eight are the stages that add up.
-pub const STAGES: [StageRow; 13] = [
+pub const STAGES: [StageRow; 14] = [
     row(Stage::Send, "send", "tracker", "the act to its request leaving the browser", Browser, Some((10.0, 30.0))),
     row(Stage::Collect, "collect", "collect", "first byte received to handed to the log", Server, Some((2.0, 10.0))),
     row(Stage::Log, "log", "engine-local", "handed to the log to durable", Server, Some((5.0, 20.0))),
@@ -109,6 +111,7 @@ pub const STAGES: [StageRow; 13] = [
         Server,
         Some((5.0, 20.0)),
     ),
+    row(Stage::Timer, "timer", "stream", "deadline of a silence to a candidate", Server, Some((5.0, 50.0))),
 ];
 
 /// How many of [`STAGES`] add up to the total (with the network).
@@ -150,8 +153,11 @@ pub struct BudgetReport {
     pub network: StageReport,
     /// The rest; its size whichever its sign.
     pub unexplained: StageReport,
-    /// Deadline → painted.
+    /// Deadline → painted. Put together from the server's part, half a round trip and the browser's part, each by its own
+    /// clock: there is no act by whose measure a rest of it could be unexplained.
     pub silence: StageReport,
+    /// Deadline → candidate; with decide, log_decision, push and render, what a silence is made of.
+    pub timer: StageReport,
     /// Login → in effect at the user's home.
     pub handoff: StageReport,
 }
@@ -218,6 +224,7 @@ impl Ledger {
             network: self.report(Stage::Network),
             unexplained: self.report(Stage::Unexplained),
             silence: self.report(Stage::Silence),
+            timer: self.report(Stage::Timer),
             handoff: self.report(Stage::Handoff),
         }
     }

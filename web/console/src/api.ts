@@ -183,6 +183,7 @@ export interface Budget {
   network: Stage;
   unexplained: Stage;
   silence?: Stage;
+  timer?: Stage;
   handoff?: Stage;
 }
 export interface FeatureAnswer {

@@ -197,6 +197,8 @@ const stages: Record<string, string> = {
   push: "Send",
   render: "Paint",
   handoff: "Know who signed in",
+  timer: "Notice a silence",
+  silence: "From deadline to painted",
 };
 export const stageWords = (name: string): string => stages[name] ?? humanise(name);
 

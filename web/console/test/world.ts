@@ -256,6 +256,7 @@ export class World {
       network: stage("network", "network", "there and back", "browser", null, 1.2, 4.1),
       unexplained: stage("unexplained", "midsession", "total less stages and network", "browser", [1, 1], 0.2, 0.8),
       silence: stage("silence", "midsession", "deadline of a silence to painted", "browser", [50, 150], 24, 71),
+      timer: stage("timer", "stream", "deadline of a silence to a candidate", "server", [5, 50], 2.1, 6.4),
       handoff: stage("handoff", "stream", "a login's append to in effect at the user's home", "server", [5, 20], 3, 13),
     };
   }

@@ -23,7 +23,7 @@ function Against({ now, target, label, over = false }: { now: number; target: nu
   );
 }
 
-function Row({ stage, strong = false, label }: { stage: Stage; strong?: boolean; label?: string }) {
+function Row({ stage, strong = false, label, none = "–" }: { stage: Stage; strong?: boolean; label?: string; none?: string }) {
   const measured = stage.count > 0;
   const title = label ?? name(stage);
   return (
@@ -37,7 +37,7 @@ function Row({ stage, strong = false, label }: { stage: Stage; strong?: boolean;
         <small class="aside">{stage.clock === "browser" ? "browser’s clock" : "server’s clock"}</small>
       </td>
       <td class="wide-only">{measured ? <Against now={stage.p50_ms} target={stage.budget_p50_ms} label={`${title}, half of all`} /> : "–"}</td>
-      <td>{measured ? <Against now={stage.p99_ms} target={stage.budget_p99_ms} label={`${title}, 99 of 100`} over={isOver(stage)} /> : "–"}</td>
+      <td>{measured ? <Against now={stage.p99_ms} target={stage.budget_p99_ms} label={`${title}, 99 of 100`} over={isOver(stage)} /> : <span class="none">{none}</span>}</td>
       <td class="num">{stage.headroom_p99_ms === null ? "–" : <span class={isOver(stage) ? "minus" : ""}>{ms(stage.headroom_p99_ms)}</span>}</td>
       <td class="num wide-only">{measured ? ms(stage.max_ms) : "–"}</td>
       <td class="num wide-only">{count(stage.count)}</td>
@@ -47,7 +47,8 @@ function Row({ stage, strong = false, label }: { stage: Stage; strong?: boolean;
 
 export function BudgetScreen() {
   const { data, error, reload } = useResource<Budget>("/v1/budget", 1_000);
-  const over = data ? [...data.stages, data.unexplained, ...(data.handoff ? [data.handoff] : [])].filter(isOver) : [];
+  const over = data ? [...data.stages, data.unexplained, data.timer, data.handoff].filter((stage) => stage !== undefined).filter(isOver) : [];
+  const onlySilences = data !== null && data.total.count === 0 && (data.silence?.count ?? 0) > 0;
   return (
     <>
       <Title title="Latency">
@@ -97,9 +98,10 @@ export function BudgetScreen() {
                 </tbody>
                 <tbody class="sum">
                   <Row stage={data.network} label="Network" />
-                  <Row stage={data.unexplained} label="Unexplained" />
-                  <Row stage={data.total} label="From act to painted" strong />
-                  {data.silence && <Row stage={data.silence} label="From deadline to painted" />}
+                  <Row stage={data.unexplained} label="Unexplained" none={onlySilences ? "no act" : "–"} />
+                  <Row stage={data.total} label="From act to painted" strong none={onlySilences ? "no act" : "–"} />
+                  {data.timer && <Row stage={data.timer} />}
+                  {data.silence && <Row stage={data.silence} strong />}
                   {data.handoff && <Row stage={data.handoff} label="From login to known" />}
                 </tbody>
               </table>
@@ -107,6 +109,11 @@ export function BudgetScreen() {
             <p class="note">
               Server stages are measured by the server’s clock, painting and the whole by the browser’s. Unexplained is what is left of the whole
               after stages and network; it should stay under 1 ms. All figures are of the last minutes.
+            </p>
+            <p class="note">
+              A rule that waits for a silence answers no act. Its whole runs from the deadline: noticing it, deciding and sending by the server’s clock,
+              half of the network’s way there and back, painting by the browser’s. It is the sum of these, so nothing of it is unexplained. Pages that are
+              simulated paint nothing: they count in the server’s stages alone.
             </p>
           </Panel>
         </>

@@ -13,8 +13,8 @@ import { stageWords } from "../words.ts";
 /** The state of things in one sentence. */
 function verdict(o: Overview, budget: Budget | null): { tone: "good" | "note" | "warn"; text: string } {
   if (link.value === "lost") return { tone: "warn", text: `Connection lost; figures are as of ${time(o.now_ms)}.` };
-  if (budget && budget.total.count > 0 && budget.total.p99_ms > budget.promise_p99_ms) return { tone: "warn", text: "Shoppers wait longer than promised." };
-  const late = budget?.stages.find(isOver);
+  if (budget && [budget.total, budget.silence].some((whole) => whole && whole.count > 0 && whole.p99_ms > budget.promise_p99_ms)) return { tone: "warn", text: "Shoppers wait longer than promised." };
+  const late = budget && [...budget.stages, ...(budget.timer ? [budget.timer] : [])].find(isOver);
   if (late) {
     const promise = budget && budget.total.count + (budget.silence?.count ?? 0) > 0 ? "The promise holds. " : "";
     const share = `${ms(late.p99_ms)} instead of ${ms(late.budget_p99_ms)}`;
