@@ -3,13 +3,16 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { after, before, test } from "node:test";
-import type { Browser, Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import { launch, openLab, visit } from "./browser.ts";
 import { Server, until } from "./server.ts";
 
 const PAGES = Number(process.env.MIDSESSION_LOOP_PAGES ?? 4);
 const SILENT_PAGES = 10;
 const ROUNDS = Number(process.env.MIDSESSION_LOOP_ROUNDS ?? 2_000);
+/** Figures are taken block by block: see `betterHalf`. */
+const BLOCKS = 8;
+const QUIET_ROUNDS = Number(process.env.MIDSESSION_LOOP_QUIET_ROUNDS ?? 400);
 const SILENCES = Number(process.env.MIDSESSION_LOOP_SILENCES ?? 200);
 
 const rule = (name: string, trigger: string, when: string) => `
@@ -113,71 +116,199 @@ test("a cart of 90 left alone for 20 s is answered once; a purchase, a reload an
 const percentile = (values: number[], share: number) =>
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.ceil(values.length * share) - 1)]!;
 
-/** Runs rounds on parallel pages: each adds to the cart, waits for its paint, and goes on. */
-const rounds = async (server: Server, total: number, name: string, count: number) => {
-  const pause = 20;
+/** What a page measured of one round, and what the server told it. */
+type Paint = Record<string, number>;
+
+/** Each page adds to the cart, waits for its paint, closes the card, and goes on. */
+const round = (page: Page, count: number) =>
+  page.evaluate(
+    async ([count, pause]) => {
+      const m = (window as any).midsession;
+      for (let round = 0; round < count!; round += 1) {
+        await new Promise<void>((next, fail) => {
+          const late = setTimeout(() => fail(new Error(`round ${round} was not painted`)), 120_000);
+          m("on", "painted", () => {
+            clearTimeout(late);
+            // The slot's next card waits until this one is gone.
+            const hosts = document.querySelectorAll("midsession-card, [data-midsession-slot]");
+            const close = () => hosts.forEach((host) => host.shadowRoot?.querySelector<HTMLElement>(".x")?.click());
+            setTimeout(() => (close(), next()), pause);
+          });
+          const value = 90 + round;
+          m("track", "add_to_cart", {
+            products: [{ id: "p1", price: value, currency: "EUR" }],
+            cart: { id: "c1", total_value: value, currency: "EUR" },
+          });
+        });
+      }
+    },
+    [count, 20],
+  );
+
+interface Plan {
+  /** Rounds in all. */
+  total: number;
+  pages: number;
+  blocks: number;
+  /** What is done to each page's context before it opens. */
+  spoil?: (context: BrowserContext) => Promise<unknown>;
+}
+
+/** Runs rounds on parallel pages, block after block; what was painted in each block, as the log has it. */
+const rounds = async (server: Server, name: string, { total, pages: count, blocks, spoil }: Plan): Promise<Paint[][]> => {
   const contexts = await Promise.all([...Array(count).keys()].map(() => visit(browser)));
   const pages: Page[] = [];
-  for (const [index, context] of contexts.entries()) pages.push(await openLab(server, context, `${name}-${index}`));
-  await Promise.all(
-    pages.map((page) =>
-      page.evaluate(
-        async ([count, pause]) => {
-          const m = (window as any).midsession;
-          for (let round = 0; round < count!; round += 1) {
-            await new Promise<void>((next, fail) => {
-              const late = setTimeout(() => fail(new Error(`round ${round} was not painted`)), 120_000);
-              m("on", "painted", () => {
-                clearTimeout(late);
-                // The slot's next card waits until this one is gone.
-                const hosts = document.querySelectorAll("midsession-card, [data-midsession-slot]");
-                const close = () => hosts.forEach((host) => host.shadowRoot?.querySelector<HTMLElement>(".x")?.click());
-                setTimeout(() => (close(), next()), pause);
-              });
-              const value = 90 + round;
-              m("track", "add_to_cart", {
-                products: [{ id: "p1", price: value, currency: "EUR" }],
-                cart: { id: "c1", total_value: value, currency: "EUR" },
-              });
-            });
-          }
-        },
-        [Math.ceil(total / count), pause],
-      ),
-    ),
-  );
-  const wanted = Math.ceil(total / count) * count;
-  const lines = await until(() => {
-    const found = server.log("decision").filter((line) => line.schema === "decision-reaction" && line.value.name === "painted");
-    return found.length >= wanted && found;
-  }, "all paints on the log");
+  for (const [index, context] of contexts.entries()) {
+    await spoil?.(context);
+    pages.push(await openLab(server, context, `${name}-${index}`));
+    // Nobody stands between the page and the server any more: each request would wait for this process.
+    if (!spoil) await context.unrouteAll();
+  }
+  const each = Math.ceil(total / count / blocks);
+  const known = new Set<string>();
+  const found: Paint[][] = [];
+  for (let block = 0; block < blocks; block += 1) {
+    await Promise.all(pages.map((page) => round(page, each)));
+    const lines = await until(() => {
+      const painted = server.log("decision").filter((line) => line.schema === "decision-reaction" && line.value.name === "painted");
+      const fresh = painted.filter(({ value }) => value.visitor_id.startsWith(`${name}-`) && !known.has(value.decision_id));
+      return fresh.length >= each * count && fresh;
+    }, "all paints on the log");
+    lines.forEach((line) => known.add(line.value.decision_id));
+    assert.equal(lines.length, each * count);
+    found.push(lines.map((line) => line.value.properties as Paint));
+  }
   await Promise.all(contexts.map((context) => context.close()));
-  return lines.map((line) => line.value.properties as Record<string, number>);
+  return found;
 };
 
-/** From event to changed pixel, as the product promises it. */
+/**
+ * The rounds of the half of the blocks with the lowest P99. This machine may be building something beside the test, and
+ * a burst of that lasts for some of the blocks; what is wrong with the product is there in all of them.
+ */
+const betterHalf = (blocks: number[][]): number[] =>
+  blocks.toSorted((a, b) => percentile(a, 0.99) - percentile(b, 0.99)).slice(0, Math.ceil(blocks.length / 2)).flat();
+
+/** What the whole way may take here, 99 of 100. */
+const HERE_P99_MS = 500;
+/** From event to changed pixel, as the product promises it; not even a burst excuses more. */
 const PROMISE_P99_MS = 2_000;
+
+/** What is over its limit, in words; empty if nothing is. */
+const late = (blocks: number[][]): string[] => {
+  const [better, all] = [percentile(betterHalf(blocks), 0.99), percentile(blocks.flat(), 0.99)];
+  return [
+    ...(better <= HERE_P99_MS ? [] : [`P99 of the better half of the blocks: ${better} ms`]),
+    ...(all <= PROMISE_P99_MS ? [] : [`P99 of all: ${all} ms`]),
+  ];
+};
+
+const summary = (blocks: number[][]) => {
+  const all = blocks.flat();
+  const rounded = (ms: number) => Math.round(ms * 10) / 10;
+  return {
+    rounds: all.length,
+    p50_ms: rounded(percentile(all, 0.5)),
+    p95_ms: rounded(percentile(all, 0.95)),
+    p99_ms: rounded(percentile(all, 0.99)),
+    max_ms: rounded(Math.max(...all)),
+    block_p50_ms: blocks.map((block) => rounded(percentile(block, 0.5))),
+    block_p99_ms: blocks.map((block) => rounded(percentile(block, 0.99))),
+  };
+};
+
 const figures: Record<string, unknown> = {};
+const print = (name: string, value: object) => {
+  figures[name] = value;
+  console.log(name, JSON.stringify(value));
+};
 after(() => {
   if (process.env.MIDSESSION_FIGURES) writeFileSync(process.env.MIDSESSION_FIGURES, JSON.stringify(figures, null, 1));
 });
 
-test("event to painted, by the browser's clock", async () => {
-  const config = rule("added", 'event = "add_to_cart"', "session.cart_value > 80.0");
-  const server = await Server.start({ config, args: ["--accept-any-key"] });
+const totals = (blocks: Paint[][]) =>
+  blocks.map((block) => {
+    const times = block.map((one) => one.sent_to_painted_ms!).filter((ms) => ms !== undefined);
+    assert.equal(times.length, block.length, "every round was triggered from its own page");
+    return times;
+  });
+
+/** What is left of each whole, as the budget reckons it; of rounds whose parts the browser had all told. */
+const rests = (blocks: Paint[][]) =>
+  blocks.map((block) =>
+    block
+      .map((one) => Math.abs(one.sent_to_painted_ms! - one.send_ms! - (one.s_pushed! - one.s_received!) / 1_000 - one.rtt_ms! - one.paint_ms!))
+      .filter((ms) => !Number.isNaN(ms)),
+  );
+
+const EVENT = { config: rule("added", 'event = "add_to_cart"', "session.cart_value > 80.0"), args: ["--accept-any-key"] };
+
+test("event to painted, by the browser's clock: at most 500 ms for 99 of 100", async () => {
+  const server = await Server.start(EVENT);
   try {
-    const measured = await rounds(server, ROUNDS, "event", PAGES);
-    const times = measured.map((one) => one.sent_to_painted_ms!).filter((ms) => ms !== undefined);
-    assert.equal(times.length, measured.length, "every round was triggered from its own page");
+    const blocks = totals(await rounds(server, "event", { total: ROUNDS, pages: PAGES, blocks: BLOCKS }));
+    print("event_to_painted", { pages: PAGES, ...summary(blocks) });
     const budget = await server.ask("/v1/budget");
-    figures.event_to_painted = { rounds: times.length, pages: PAGES, p50_ms: percentile(times, 0.5), p99_ms: percentile(times, 0.99), max_ms: Math.max(...times) };
-    figures.budget = [...budget.stages, budget.total, budget.network, budget.unexplained].map((stage: any) => ({
-      stage: stage.name, count: stage.count, p50_ms: stage.p50_ms, p99_ms: stage.p99_ms,
-    }));
-    console.log(JSON.stringify(figures.event_to_painted), JSON.stringify(figures.budget));
+    const rows = [...budget.stages, budget.total, budget.network, budget.unexplained];
+    print("budget", rows.map(({ name, count, p50_ms, p99_ms }: any) => ({ stage: name, count, p50_ms, p99_ms })));
     for (const stage of budget.stages) assert.ok(stage.count > 0, `stage ${stage.name} was measured`);
-    // Not a measure of speed, which depends on the machine: past the promise itself something is broken on any.
-    assert.ok(percentile(times, 0.99) < PROMISE_P99_MS, `P99 ${percentile(times, 0.99)} ms`);
+    assert.deepEqual(late(blocks), []);
+  } finally {
+    await server.stop();
+  }
+});
+
+test("what is not explained of the way is under 1 ms for half of all, where pages do not wait for each other", async () => {
+  const server = await Server.start(EVENT);
+  try {
+    const paints = await rounds(server, "quiet", { total: QUIET_ROUNDS, pages: 1, blocks: BLOCKS });
+    const left = rests(paints);
+    print("unexplained", summary(left));
+    print("event_to_painted_alone", summary(totals(paints)));
+    assert.ok(left.flat().length > 0.8 * paints.flat().length, "the parts of most rounds are known");
+    // One page, since four on two cores wait for each other where no clock of theirs sees it; the quietest block, since
+    // others may run beside the test.
+    const quietest = Math.min(...left.map((block) => percentile(block, 0.5)));
+    assert.ok(quietest < 1, `P50 of the quietest block: ${quietest} ms`);
+    // The row of the budget is that same figure over all blocks: its histogram has two digits.
+    const { unexplained } = await server.ask("/v1/budget");
+    const p50 = percentile(left.flat(), 0.5);
+    assert.equal(unexplained.count, left.flat().length);
+    assert.ok(Math.abs(unexplained.p50_ms - p50) < 0.02 * p50 + 0.01, `${unexplained.p50_ms} is ${p50}`);
+  } finally {
+    await server.stop();
+  }
+});
+
+test("a way that takes too long, and one that nobody answers for, are noticed", async () => {
+  const server = await Server.start(EVENT);
+  try {
+    const plan = { total: 24, pages: 2, blocks: 2 };
+    const held = await rounds(server, "held", {
+      ...plan,
+      spoil: (context) =>
+        context.route("**/v1/events?*", async (route) => {
+          await new Promise((done) => setTimeout(done, HERE_P99_MS + 100));
+          await route.continue().catch(() => {});
+        }),
+    });
+    assert.match(late(totals(held)).join(), /better half/);
+    const hidden = await rounds(server, "hidden", {
+      ...plan,
+      pages: 1,
+      // Between the connection and the tracker, where neither clock looks.
+      spoil: (context) =>
+        context.addInitScript(() => {
+          const { EventSource } = window;
+          window.EventSource = class extends EventSource {
+            override addEventListener(name: string, listener: any) {
+              super.addEventListener(name, (message) => setTimeout(() => listener(new MessageEvent(name, { data: message.data })), 5));
+            }
+          };
+        }),
+    });
+    const quietest = Math.min(...rests(hidden).map((block) => percentile(block, 0.5)));
+    assert.ok(quietest >= 4, `5 ms that nobody answers for are in the rest: ${quietest} ms`);
   } finally {
     await server.stop();
   }
@@ -187,12 +318,18 @@ test("the deadline of a silence to painted", async () => {
   const config = rule("silent", 'idle = "2s"', "session.cart_value > 80.0");
   const server = await Server.start({ config, args: ["--accept-any-key"] });
   try {
-    const measured = await rounds(server, SILENCES, "silence", SILENT_PAGES);
-    const times = measured.map((one) => one.deadline_to_painted_ms!).filter((ms) => ms !== undefined);
-    assert.equal(times.length, measured.length);
-    figures.deadline_to_painted = { rounds: times.length, p50_ms: percentile(times, 0.5), p95_ms: percentile(times, 0.95), max_ms: Math.max(...times) };
-    console.log(JSON.stringify(figures.deadline_to_painted));
-    assert.ok(percentile(times, 0.99) < PROMISE_P99_MS, `P99 ${percentile(times, 0.99)} ms`);
+    const paints = await rounds(server, "silence", { total: SILENCES, pages: SILENT_PAGES, blocks: 4 });
+    const blocks = paints.map((block) => block.map((one) => one.deadline_to_painted_ms!).filter((ms) => ms !== undefined));
+    assert.equal(blocks.flat().length, paints.flat().length);
+    print("deadline_to_painted", summary(blocks));
+    assert.deepEqual(late(blocks), []);
+    // The budget has the whole and its first part, by the server's clock, and no act that a total could be of.
+    const { silence, timer, total, unexplained } = await server.ask("/v1/budget");
+    print("silence", [timer, silence].map(({ name, count, p50_ms, p99_ms }) => ({ stage: name, count, p50_ms, p99_ms })));
+    assert.equal(silence.count, blocks.flat().length);
+    assert.ok(timer.count >= silence.count, `${timer.count} silences were noticed`);
+    assert.ok(timer.p50_ms <= silence.p50_ms);
+    assert.deepEqual([total.count, unexplained.count], [0, 0]);
   } finally {
     await server.stop();
   }

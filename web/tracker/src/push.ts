@@ -74,7 +74,7 @@ export const connect = async () => {
     // What this page knows: the server answers with what of it was taken back meanwhile, and what it does not know.
     const known = [...shown.keys()].slice(-KNOWN_MAX);
     const next = (source = new EventSource(address(`push?token=${token}&last=${known}`)));
-    next.addEventListener("intervention", (message) => offer(JSON.parse(message.data)));
+    next.addEventListener("intervention", (message) => offer(JSON.parse(message.data), message.timeStamp));
     next.addEventListener("retract", (message) => retract(JSON.parse(message.data)));
     // A refused token closes for good; everything else the browser reconnects by itself.
     next.onerror = () => {
@@ -121,13 +121,14 @@ const seen = () => load<string[]>("seen") ?? [];
 /** Shows an intervention if it is still due, this tab is in view, and no other tab has it. */
 const offer = (
   frame: Frame,
+  // When the browser handed it in; reading it is ours.
+  from: number,
   // Both times are the server's, so a wrong clock here does not matter.
   until = now() + frame.expires_at_ms - frame.now_ms,
 ) => {
   const id = frame.decision_id;
   // A tab that has it asks for no lock, not even for a moment: another one may be free to paint.
   if (shown.has(id)) return;
-  const from = now();
   const claim = async () => {
     // Before it is claimed: what can't be painted here is left to another tab.
     const painter = await card();
@@ -145,7 +146,7 @@ const offer = (
   if (document.hidden) {
     // What waits for its tab to be looked at will say nothing about how fast the way is.
     frame.cause_event_id = frame.deadline_ms = null;
-    waiting.set(id, () => offer(frame, until));
+    waiting.set(id, () => offer(frame, now(), until));
   } else if (navigator.locks) {
     void navigator.locks.request("_ms_" + id, { ifAvailable: true }, (lock) => lock && claim());
   } else void claim();
@@ -175,7 +176,7 @@ const show = async (
         const trip = way?.[2] ?? roundTrip;
         const properties: Record<string, number | undefined> = { paint_ms: at - from, rtt_ms: trip || undefined };
         if (called) properties.sent_to_painted_ms = at - called;
-        if (way?.[1] != null) properties.send_ms = way[0] - called! + way[1];
+        if (way?.[1]) properties.send_ms = way[1] - called!;
         // Each part by its own clock: the server's up to the write, half a round trip, the browser's to the paint.
         if (frame.deadline_ms) {
           properties.deadline_to_painted_ms = frame.now_ms - frame.deadline_ms + roundTrip / 2 + at - from;

@@ -27,8 +27,8 @@ let referrer = document.referrer;
 /** The page last viewed, if any. */
 export let viewed: string | undefined;
 
-/** A request: when it was made, how long it took to leave, and its round trip without the server's own time; ms. */
-type Way = [made: number, lag?: number, trip?: number];
+/** A request: when it was made, when it left, both by the page's clock, and its round trip without the server's own time; ms. */
+type Way = [made: number, left?: number, trip?: number];
 /** When each of the last events was tracked, by the page's clock, and the request that it went with; by its id. */
 export const calls = new Map<string, [at: number, way?: Way]>();
 /** The last requests, oldest first. */
@@ -191,6 +191,6 @@ new PerformanceObserver((list) =>
     roundTrip = responseStart - requestStart - (serverTiming[0]?.duration ?? 0);
     // All have one address: what tells them apart is when they were made, whichever is answered first.
     const way = ways.findLast(([made]) => made <= startTime);
-    if (way) [way[1], way[2]] = [requestStart - startTime, roundTrip];
+    if (way) [way[1], way[2]] = [requestStart, roundTrip];
   }),
 ).observe({ type: "resource" });
