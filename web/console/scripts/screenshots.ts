@@ -40,15 +40,26 @@ for (const scheme of ["light", "dark"] as const)
     await shoot("overview");
     await show("#/interventions");
     await shoot("interventions");
-    // The session of somebody who was reached says most.
-    const link = page.locator(".decisions a").first();
-    if ((await link.count()) > 0) await show((await link.getAttribute("href")) ?? "#/sessions");
-    else await show("#/sessions");
+    // The session of somebody who was reached says most, and what they were reached for.
+    const reached = page.locator(".decisions tbody tr a");
+    const link = (await reached.count()) > 0 ? ((await reached.first().getAttribute("href")) ?? "#/sessions") : "#/sessions";
+    await show("#/sessions");
+    await shoot("sessions");
+    await show(link);
+    await page.locator(".entry").first().waitFor();
     await shoot("session");
     await show("#/budget");
     await shoot("latency");
     await show("#/dead-letters");
     await shoot("dead-letters");
+    const shopper = await page.evaluate(async () => {
+      const { decisions } = (await (await fetch("/v1/decisions?limit=100")).json()) as { decisions: { outcome: string; shopper?: string }[] };
+      return decisions.find((d) => d.outcome === "served")?.shopper?.replace(/^(user|visitor):/, "") ?? "u-ada";
+    });
+    await show("#/features");
+    await shoot("definitions");
+    await show(`#/features/${encodeURIComponent(shopper)}`);
+    await shoot("features");
     await context.close();
   }
 await browser.close();

@@ -42,7 +42,10 @@ export function featureName(name: string): FeatureName {
   const bare = name.replace(/^(user|session)\./, "");
   const window = windows.find((w) => bare.endsWith(`_${w}`)) ?? null;
   const base = window ? bare.slice(0, -window.length - 1) : bare;
-  return { base, window, label: features[base] ?? base.replaceAll("_", " ") };
+  // A changed definition is served beside the live one as name@version.
+  const [plain = base, version] = base.split("@");
+  const words = features[plain] ?? plain.replaceAll("_", " ");
+  return { base, window, label: version ? `${words}, version ${version}` : words };
 }
 
 const events: Record<string, string> = {
@@ -207,7 +210,7 @@ export function featureValue(base: string, value: Scalar | undefined): string {
   if (value === undefined || value === null) return "–";
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (typeof value === "string") return value;
-  if (base.endsWith("_ms")) return value < 60_000 ? `${(value / 1000).toFixed(1)} s` : `${Math.floor(value / 60_000)} min ${Math.floor((value % 60_000) / 1000)} s`;
+  if (/_ms(@|$)/.test(base)) return value < 60_000 ? `${(value / 1000).toFixed(1)} s` : `${Math.floor(value / 60_000)} min ${Math.floor((value % 60_000) / 1000)} s`;
   if (/price|value/.test(base)) return value.toFixed(2);
   return Number.isInteger(value) ? String(value) : value.toFixed(2);
 }

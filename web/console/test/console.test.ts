@@ -288,8 +288,7 @@ describe("keyboard", () => {
       await page.getByRole("listbox", { name: "Sessions" }).focus();
       await page.keyboard.press("ArrowDown");
       await page.keyboard.press("ArrowDown");
-      const active = await page.getByRole("listbox", { name: "Sessions" }).getAttribute("aria-activedescendant");
-      assert.equal(active, "s-2");
+      await page.locator('[role=listbox][aria-activedescendant="s-2"]').waitFor();
       await page.keyboard.press("Enter");
       const entries = page.getByRole("listbox", { name: /Timeline/ });
       await entries.waitFor();

@@ -11,6 +11,11 @@ const { group } = await import("../src/parts/feature-table.tsx");
 const { parse, href } = await import("../src/route.ts");
 const live = await import("../src/live.ts");
 
+test("a version that waits is called by its feature's words", () => {
+  assert.deepEqual(words.featureName("user.product_view_count@2_5m"), { base: "product_view_count@2", window: "5m", label: "Products viewed, version 2" });
+  assert.equal(words.featureValue("idle_ms@3", 1_500), "1.5 s");
+});
+
 test("times and numbers read as people say them", () => {
   const rows: [string, string][] = [
     [format.ms(0), "0 ms"],

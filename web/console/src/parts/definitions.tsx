@@ -21,7 +21,7 @@ export function DefinitionList() {
   const rows = [...data.definitions].sort((a, b) => Number(a.state === "live") - Number(b.state === "live"));
   return (
     <Panel title="Definitions" note="A changed feature is served beside the live one, as name@version, until it is promoted.">
-      <table class="table">
+      <table class="table definitions">
         <thead>
           <tr>
             <th scope="col">Feature</th>
@@ -40,7 +40,7 @@ export function DefinitionList() {
               <th scope="row">{row.name}</th>
               <td class="num">{row.version}</td>
               <td>
-                {row.state === "live" ? "Live" : "Pending"}
+                {row.state === "live" ? "Live" : <span class="tone tone-warn">Pending</span>}
                 {row.backfill !== undefined && `, backfill ${Math.floor(100 * row.backfill)} %`}
               </td>
               <td class="wide-only">{counts(row)}</td>

@@ -24,7 +24,7 @@ function Bytes({ letter }: { letter: DeadLetter }) {
       );
     };
     return (
-      <div class="note">
+      <div class="note sealed">
         <p>The event as it came is encrypted. That you look at it is put on record.</p>
         <button type="button" class="button" onClick={show}>
           Show the event

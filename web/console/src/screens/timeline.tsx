@@ -187,15 +187,17 @@ function Entries({ entries, at, choose }: { entries: Entry[]; at: number; choose
               <span class="entry-dot" aria-hidden="true" />
               <span class="entry-name">
                 <b>{entryTitle(entry)}</b>
-                {kinds[entry.kind] && <em class={`mark mark-${entry.kind}`}>{kinds[entry.kind]}</em>}
-                {beforeSeam && <em class="mark">as visitor</em>}
-                {isLate(entry) && entry.kind !== "too_late" && <em class="mark mark-late">late</em>}
-                {entry.joined && entry.kind === "event" && <em class="mark mark-merge">joined</em>}
               </span>
               <span class="entry-time" title={timeMs(entry.occurred_at_ms)}>
                 {before ? `+${gap_ms < 1_000 ? ms(Math.max(0, gap_ms)) : span(gap_ms)}` : timeMs(entry.occurred_at_ms)}
               </span>
-              <span class="entry-sum">{summaryWords(entry.summary)}</span>
+              <span class="entry-sum">
+                {kinds[entry.kind] && <em class={`mark mark-${entry.kind}`}>{kinds[entry.kind]}</em>}
+                {beforeSeam && <em class="mark">as visitor</em>}
+                {isLate(entry) && entry.kind !== "too_late" && <em class="mark mark-late">late</em>}
+                {entry.joined && entry.kind === "event" && <em class="mark mark-merge">joined</em>}
+                <span>{summaryWords(entry.summary)}</span>
+              </span>
             </div>
           );
         })}

@@ -1,7 +1,8 @@
 //! The shop's pictures: one small drawing per product, flat shapes on a tinted ground.
 import type { JSX } from "preact";
 
-const ink = "#3a332b";
+/** Dark on a light ground, light on a dark one. */
+const ink = "var(--drawn)";
 const oak = "#c99a64";
 const oakDark = "#a9794a";
 const brass = "#c9a24b";
@@ -98,7 +99,7 @@ const drawings: Record<string, Drawing> = {
   "dune-vase": {
     ground: "rose",
     draw: (
-      <>
+      <g transform="translate(10 17.6) scale(.9)">
         <path d="M98 78C94 48 86 34 64 26M102 78c4-30 12-44 34-52M100 78V20" fill="none" stroke={mossDark} stroke-width="3" stroke-linecap="round" />
         <g fill={moss}>
           <path d="M70 28c-4-16-18-20-30-14 4 12 16 20 30 14z" />
@@ -107,7 +108,7 @@ const drawings: Record<string, Drawing> = {
         </g>
         <path d="M88 76h24c0 22 32 34 32 66 0 22-18 34-44 34s-44-12-44-34c0-32 32-44 32-66z" fill="#dcc09a" />
         <path d="M104 76h8c0 22 32 34 32 66 0 22-18 34-40 34 14-10 20-24 16-44-4-22-16-32-16-56z" fill={oak} />
-      </>
+      </g>
     ),
   },
   "tide-bowl": {
