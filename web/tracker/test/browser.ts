@@ -60,6 +60,14 @@ export const shops = () => {
     // tsx names functions through a helper that pages do not have.
     await context.addInitScript("globalThis.__name = (named) => named");
     await context.addInitScript(() => {
+      // Counts what came over the push, once the tracker has heard it.
+      const { addEventListener: listen } = EventSource.prototype;
+      EventSource.prototype.addEventListener = function (this: EventSource, name: string, hear: unknown) {
+        listen.call(this, name, (message) => {
+          (hear as (message: Event) => void)(message);
+          Object.assign(window, { heard: ((window as { heard?: number }).heard ?? 0) + 1 });
+        });
+      } as typeof listen;
       addEventListener("securitypolicyviolation", (event) => {
         console.error(`violation of ${event.violatedDirective}: ${event.blockedURI} ${event.sample}`);
       });
@@ -102,11 +110,44 @@ export const say = (page: Page, ...args: unknown[]) =>
 export const spooled = (page: Page) =>
   page.evaluate(() => JSON.parse(localStorage._ms_queue ?? "[]") as string[]);
 
-/** Waits until the page has read the answer to its first POST: the collector has the events before the page knows it. */
-export const answered = (page: Page) =>
-  until(
-    () => page.evaluate(() => performance.getEntriesByType("resource").some(({ name }) => name.includes("/v1/events"))),
-    "the page to read the answer",
+/**
+ * Waits until the page has read the answers to its first POSTs: the collector has the events before the page knows it.
+ * An observer that is younger than the tracker's is told later, so the tracker has made of them what it makes.
+ */
+export const answered = (page: Page, posts = 1) =>
+  page.evaluate(
+    (posts) =>
+      new Promise<void>((done) => {
+        let read = 0;
+        new PerformanceObserver((list, observer) => {
+          read += list.getEntries().filter(({ name }) => name.includes("/v1/events")).length;
+          if (read < posts) return;
+          observer.disconnect();
+          done();
+        }).observe({ type: "resource", buffered: true });
+      }),
+    posts,
+  );
+
+/** Waits until the page has got so many messages over its push since it loaded. */
+export const heard = (page: Page, messages: number) =>
+  until(() => page.evaluate((least) => ((window as { heard?: number }).heard ?? 0) >= least, messages), `${messages} messages`);
+
+/** Waits until the browser has told whoever watches that the card is in view, or is not; the youngest is told last. */
+export const seen = (page: Page, inView: boolean) =>
+  card(page).evaluate(
+    (card, inView) =>
+      new Promise<void>((done) => {
+        new IntersectionObserver(
+          ([entry], observer) => {
+            if (entry!.isIntersecting != inView) return;
+            observer.disconnect();
+            done();
+          },
+          { threshold: 0.5 },
+        ).observe(card);
+      }),
+    inView,
   );
 
 /** Makes a page believe that it is in view or not. */

@@ -38,6 +38,8 @@ export class Collector {
   /** What each POST of events carried, in order, with the answer it got. */
   posts: Post[] = [];
   tokens = 0;
+  /** How many POSTs of events have come in, answered or not. */
+  came = 0;
   /** Every push connection ever opened, by its Last-Event-ID, or else what its address says is known. */
   opened: (string | undefined)[] = [];
   pushes = new Set<ServerResponse>();
@@ -118,6 +120,7 @@ export class Collector {
     if (path == "/v1/events") {
       let body = "";
       for await (const part of request) body += part;
+      this.came++;
       await this.hold;
       const { status, headers } = this.answers.shift() ?? { status: 200 };
       const type = request.headers["content-type"] ?? "";

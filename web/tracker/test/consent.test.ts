@@ -101,12 +101,12 @@ test(
   "consent withdrawn while the collector is away: nothing is left to be sent later",
   shop({}, async (all) => {
     const { collector, open } = all;
-    collector.answers = Array.from({ length: 3 }, () => ({ status: 503 }));
+    collector.answers = Array.from({ length: 99 }, () => ({ status: 503 }));
     collector.pages["/"] = page('data-auto="page"');
     const view = await open();
     await until(async () => (await spooled(view)).length > 0, "storage");
     await say(view, "consent", "none");
-    await settle();
+    await until(() => collector.posts.some(({ events }) => events.some(({ name }) => name == "consent")), "the withdrawal, refused");
     collector.answers = [];
     await new Promise((done) => setTimeout(done, 2_500));
     assert.deepEqual(
@@ -146,6 +146,7 @@ test(
     await say(view, "track", "add_to_cart");
     await until(() => collector.named("add_to_cart").length == 1, "the event");
     await until(() => collector.pushes.size == 0, "the push to close");
+    await until(() => collector.named("page_view").length && collector.named("consent").length, "what was told before");
     assert.notEqual(collector.named("add_to_cart")[0]!.visitor_id, collector.named("page_view")[0]!.visitor_id);
     assert.equal(collector.named("consent")[0]!.visitor_id, collector.named("page_view")[0]!.visitor_id);
     await emptied(all, view);
@@ -162,9 +163,8 @@ test(
     await until(() => collector.named("page_view").length == 2, "both views");
     await say(view, "consent", "none");
     await until(() => collector.named("consent").length == 1, "the withdrawal");
-    await settle();
-    const sent = collector.posts.length;
     await until(() => collector.pushes.size == 0, "no tab listens any more");
+    const sent = collector.posts.length;
     await say(other, "track", "product_view");
     collector.intervene();
     await settle();
@@ -172,6 +172,7 @@ test(
     await emptied(all, other);
     await say(other, "consent", "full");
     await until(() => collector.named("consent").length == 2, "the grant");
+    await until(() => collector.pushes.size == 2, "both tabs to listen again");
     await say(view, "track", "product_view");
     await until(() => collector.named("product_view").length == 1, "the other tab sends again");
   }),
@@ -228,6 +229,7 @@ for (const [what, cookie, views] of [
         setTimeout(() => history.back());
       }, cookie);
       await until(() => view.evaluate(() => (window as { mark?: number }).mark).catch(() => 0), "the page from the cache");
+      await until(() => collector.named("page_view").length == views && collector.pushes.size == views - 1, "the page to be itself again");
       await settle();
       assert.equal(collector.named("page_view").length, views);
       assert.equal(collector.pushes.size, views - 1);

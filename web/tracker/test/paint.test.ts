@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { test } from "node:test";
 import { page } from "./collector.ts";
-import { card, say, settle, shops, until } from "./browser.ts";
+import { card, say, seen, settle, shops, until } from "./browser.ts";
 import type { Page } from "playwright-core";
 import type { Payload } from "../midsession.d.ts";
 
@@ -77,14 +77,13 @@ test(
   shop({}, async ({ collector, listen }) => {
     collector.pages["/"] = page('data-auto="page"', text);
     const view = await listen();
-    await settle();
     await view.evaluate(() => {
       const block = document.createElement("div");
       block.textContent = "x";
       block.style.height = "200px";
       document.body.prepend(block);
     });
-    assert.ok((await shift(view)) > 0);
+    await until(async () => (await shift(view)) > 0, "the shift");
   }),
 );
 
@@ -114,6 +113,7 @@ test(
     await painted(view, 2);
     const third = collector.intervene({ slot: "a", payload: { title: "Three" } });
     const taken = collector.intervene({ slot: "a", payload: { title: "Four" } });
+    await until(() => collector.named("painted").length == 2, "the reports");
     await settle();
     assert.equal(await view.getByRole("heading", { name: "One" }).count(), 1);
     assert.equal(collector.named("painted").length, 2);
@@ -219,19 +219,19 @@ test(
     const view = await listen();
     collector.intervene();
     await painted(view);
-    await settle();
+    await seen(view, false);
     await view.keyboard.press("Escape");
     await settle();
     assert.equal(await card(view).count(), 1);
     await card(view).scrollIntoViewIfNeeded();
     await until(() => collector.named("exposure").length, "the exposure");
     await view.evaluate(() => scrollTo(0, 0));
-    await settle();
+    await seen(view, false);
     await view.keyboard.press("Escape");
     await settle();
     assert.equal(await card(view).count(), 1, "out of view again");
     await card(view).scrollIntoViewIfNeeded();
-    await settle();
+    await seen(view, true);
     await view.keyboard.press("Escape");
     await until(async () => !(await card(view).count()), "the card to close");
   }),
@@ -309,24 +309,24 @@ for (const [html, locale, lang, title, label] of [
 }
 
 for (const [reducedMotion, moves] of [
-  ["reduce", 0],
-  ["no-preference", 1],
+  ["reduce", false],
+  ["no-preference", true],
 ] as const) {
   test(
     `motion ${reducedMotion}: ${moves ? "slides in" : "does not move"}`,
     shop({ reducedMotion }, async ({ collector, listen }) => {
       collector.pages["/"] = page();
       const view = await listen();
-      // Looked at in the frame it is painted in.
-      await view.evaluate(() => {
-        window.midsession!("on", "exposure", () => {
-          const root = document.querySelector("midsession-card")!.shadowRoot!;
-          document.title = `moves ${root.getAnimations().length}`;
-        });
+      const host = view.locator("midsession-card [role=status]");
+      await host.waitFor({ state: "attached" });
+      await host.evaluate((region) => {
+        region.addEventListener("transitionrun", () => (document.title = "moves"));
       });
       collector.intervene();
-      await until(async () => /^moves/.test(await view.title()), "the frame");
-      assert.equal(await view.title(), `moves ${moves}`);
+      await until(() => collector.named("exposure").length, "the card in view");
+      if (moves) await until(async () => (await view.title()) == "moves", "the motion");
+      else await settle();
+      assert.equal(await view.title(), moves ? "moves" : "Shop");
     }),
   );
 }
@@ -460,7 +460,15 @@ test(
     const asked: string[] = [];
     context.on("request", (request) => request.url().includes("midsession-card") && asked.push(request.url()));
     const view = await listen();
+    // Once at once, and again for the intervention: each time until the page knows that there is none.
+    const refused = (times: number) =>
+      until(
+        () => view.evaluate(() => performance.getEntriesByType("resource").filter(({ name }) => name.includes("card")).length).then((n) => n == times),
+        `${times} refusals`,
+      );
+    await refused(1);
     const lost = collector.intervene();
+    await refused(2);
     await settle();
     assert.equal(collector.named("painted").length + (await card(view).count()), 0);
     assert.ok(!(await view.evaluate(() => localStorage._ms_seen ?? "")).includes(lost.decision_id), "free for another tab");

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { page, type Received } from "./collector.ts";
-import { card, look, say, settle, shops, until } from "./browser.ts";
+import { answered, card, heard, look, say, settle, shops, until } from "./browser.ts";
 
 const shop = shops();
 
@@ -13,10 +13,11 @@ test(
     collector.pages["/"] = page();
     const view = await listen();
     await say(view, "page");
-    // Until the browser has told of the round trip there is none to report.
-    await settle();
+    await until(() => collector.named("page_view").length == 2, "the views");
     const cause_event_id = (await say(view, "track", "add_to_cart")) as string;
     await until(() => collector.named("add_to_cart").length, "the cart");
+    // Until the browser has told of the round trip there is none to report.
+    await answered(view, collector.posts.length);
     const frame = collector.intervene({ cause_event_id, preview: true });
     const painted = await until(() => collector.named("painted")[0], "the report");
     assert.equal(painted.decision_id, frame.decision_id);
@@ -50,7 +51,7 @@ test(
     let release = () => {};
     collector.hold = new Promise<void>((done) => (release = done));
     const slow = (await say(view, "track", "add_to_cart")) as string;
-    await settle();
+    await until(() => collector.came == 2, "the slow one to be held");
     collector.hold = undefined;
     // An answer that says it took the server an hour leaves its mark on the round trip of its own request alone.
     collector.answers = [{ status: 200 }, { status: 200, headers: { "server-timing": "total;dur=3600000" } }];
@@ -58,8 +59,8 @@ test(
     await until(() => collector.named("transaction").length, "the overtaking");
     release();
     await until(() => collector.named("add_to_cart").length, "the slow one");
-    // Until the browser has told of the answer.
-    await settle();
+    // Until the browser has told of the answers.
+    await answered(view, 3);
     collector.intervene({ cause_event_id: quick, rule: "quick" });
     collector.intervene({ cause_event_id: slow, rule: "slow", slot: "other" });
     await until(() => collector.named("painted").length == 2, "the reports");
@@ -143,6 +144,8 @@ test(
     const sent = Date.now();
     const frame = collector.intervene({ cause_event_id, deadline_ms: sent });
     collector.intervene({ slot: "short", expires_at_ms: Date.now() + 100 });
+    await heard(view, 2);
+    // Longer than the short one lives from when it came.
     await settle();
     assert.equal(await card(view).count(), 0);
     await look(view, false);
@@ -182,7 +185,7 @@ test(
     await look(view, true);
     const waiting = collector.intervene();
     collector.send("retract", { decision_id: waiting.decision_id, reason: "overtaken" });
-    await settle();
+    await heard(view, 2);
     await look(view, false);
     await settle();
     assert.equal(await card(view).count(), 0);
@@ -232,12 +235,17 @@ test(
     await until(() => collector.opened.length > pushes, "the push");
     collector.intervene({ payload: { title: "Before" } });
     await until(() => collector.named("painted").length == 2, "the one before it");
+    // The tab claims what waits in it, and keeps that from the others for a while.
+    const given = view.evaluate(async (name) => {
+      for (let claimed = false, held; !claimed || held; claimed ||= held) {
+        held = (await navigator.locks.query()).held!.some((lock) => lock.name == name);
+        await new Promise((again) => setTimeout(again, 20));
+      }
+    }, "_ms_" + left.decision_id);
     collector.intervene(left);
-    await settle();
     const other = await view.context().newPage();
     await other.goto(collector.base);
-    // Longer than the tab keeps what it has claimed from the others.
-    await new Promise((done) => setTimeout(done, 5_500));
+    await given;
     await until(() => collector.pushes.size == 2, "the other tab's push");
     collector.intervene(left);
     await until(() => collector.named("painted").length == 3, "the one that was left");
@@ -298,7 +306,7 @@ test(
       say("on", "retract", ({ decision_id }) => (document.title = "retracted " + decision_id));
     });
     const { decision_id } = collector.intervene({ payload: { title: "Hello", locales: { en: { title: "Hi" } } } });
-    await until(() => collector.named("painted").length, "the report");
+    for (const name of ["exposure", "painted", "click", "dismiss"]) await until(() => collector.named(name).length, name);
     await settle();
     assert.equal(await view.title(), "Hi");
     assert.equal(await card(view).count(), 0);
@@ -367,7 +375,7 @@ test(
     await look(one, true);
     await look(two, true);
     const frame = collector.intervene();
-    await settle();
+    await Promise.all([heard(one, 1), heard(two, 1)]);
     await one.close();
     await look(two, false);
     const painted = await until(() => collector.named("painted")[0], "the report");
@@ -382,7 +390,7 @@ test(
     const view = await listen();
     await look(view, true);
     collector.intervene();
-    await settle();
+    await heard(view, 1);
     await view.evaluate(() => dispatchEvent(new PageTransitionEvent("pagehide")));
     const pushes = collector.opened.length;
     await look(view, false);
