@@ -182,7 +182,7 @@ function Card({ rule, changed }: { rule: Intervention; changed: (row: Interventi
           <label class="hidden" for={id("visitor")}>
             Visitor id of your browser
           </label>
-          <input id={id("visitor")} list="visitors" value={visitor} placeholder="Visitor id of your browser" autocomplete="off" spellcheck={false} onInput={(event) => setVisitor(event.currentTarget.value)} />
+          <input id={id("visitor")} list="visitors" value={visitor} placeholder="Your visitor id" autocomplete="off" spellcheck={false} onInput={(event) => setVisitor(event.currentTarget.value)} />
           <button type="submit" class="button" disabled={busy !== null || !visitor.trim()}>
             Preview there
           </button>
