@@ -29,7 +29,7 @@ for (const scheme of ["light", "dark"] as const)
   for (const width of [1440, 390]) {
     const context = await browser.newContext({ colorScheme: scheme, viewport: { width, height: width === 390 ? 844 : 900 } });
     const page = await context.newPage();
-    const shoot = async (name: string, fullPage = false) => writeFile(`${out}console-${name}-${scheme}-${width}.png`, small(await page.screenshot({ fullPage })));
+    const shoot = async (name: string) => writeFile(`${out}console-${name}-${scheme}-${width}.png`, small(await page.screenshot()));
     const show = async (hash: string) => {
       await page.evaluate((hash) => (location.hash = hash), hash);
       await page.waitForTimeout(1_500);
@@ -49,7 +49,12 @@ for (const scheme of ["light", "dark"] as const)
     await page.locator(".entry").first().waitFor();
     await shoot("session");
     await show("#/budget");
-    await shoot("latency", true);
+    // All of it: a window as high as the page.
+    const size = page.viewportSize()!;
+    await page.setViewportSize({ width, height: await page.evaluate(() => document.documentElement.scrollHeight) });
+    await page.waitForTimeout(500);
+    await shoot("latency");
+    await page.setViewportSize(size);
     await show("#/dead-letters");
     await shoot("dead-letters");
     const shopper = await page.evaluate(async () => {
