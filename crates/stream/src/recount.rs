@@ -143,7 +143,7 @@ mod tests {
             (|shopper| shopper.sessions[0].ended_at_ms += 1, "ends at 1004"),
             (|shopper| shopper.sessions[0].revenue = 9.01, "orders worth 9.01, and 9 by its facts"),
             (|shopper| shopper.sessions[0].cart.size = 1, "cart "),
-            (|shopper| _ = shopper.facts.insert(shopper.facts.all()[0]), "4 events, and 5 by its facts"),
+            (|shopper| shopper.facts.insert(shopper.facts.all()[0]), "4 events, and 5 by its facts"),
         ];
         for (change, said) in cases {
             let mut shopper = shopper();
