@@ -4,12 +4,13 @@ use crate::app::Inner;
 use crate::driver::Seen;
 use crate::find;
 use crate::history::{self, Whose};
-use crate::world::session_row;
 use midsession_edge::{
     Answer, Ask, Change, Consented, Console, Define, Entity, Features, Identities, Interventions, LiveRow, Reads,
     Refusal, Sender, SessionsQuery, Shop, Undefined, UnmergeAsk, Unreadable, WrittenFile,
 };
-use midsession_event::{DecisionId, EventName, PartitionId, Reaction, SessionState, Str, Topic, decode, partition_of};
+use midsession_event::{
+    DecisionId, EventName, PartitionId, Reaction, SessionState, SessionUpdate, Str, Topic, decode, partition_of,
+};
 use midsession_machine::View;
 use midsession_observe::Metric;
 use midsession_ports::LogError;
@@ -454,4 +455,15 @@ impl Shop for AppBackend {
             }
         })
     }
+}
+
+/// A session as the console lists it.
+pub(crate) fn session_row(update: &SessionUpdate) -> Value {
+    let mut row = serde_json::to_value(update).unwrap_or_default();
+    row["shopper"] = match (&update.user_id, &update.visitor_id) {
+        (Some(user), _) => json!(format!("user:{user}")),
+        (None, Some(visitor)) => json!(format!("visitor:{visitor}")),
+        (None, None) => Value::Null,
+    };
+    row
 }

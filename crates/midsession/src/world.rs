@@ -403,7 +403,7 @@ impl Sink for World {
         if self.tracker_ids.opened(update) {
             self.observe.metrics.add(Metric::TrackerIdsShared, 1);
         }
-        self.tell(|| LiveRow::Session(Arc::new(session_row(update))));
+        self.tell(|| LiveRow::Session(Arc::new(crate::backend::session_row(update))));
     }
 
     fn decided(&self, decision: &Decision, durable_us: i64) {
@@ -475,17 +475,6 @@ impl Sink for World {
         self.observe.metrics.raise(Metric::SnapshotPieceMaxUs, took_us);
         self.observe.metrics.raise(Metric::SnapshotPieceCpuMaxUs, cpu_us);
     }
-}
-
-/// A session as the console lists it.
-pub fn session_row(update: &SessionUpdate) -> Value {
-    let mut row = serde_json::to_value(update).unwrap_or_default();
-    row["shopper"] = match (&update.user_id, &update.visitor_id) {
-        (Some(user), _) => json!(format!("user:{user}")),
-        (None, Some(visitor)) => json!(format!("visitor:{visitor}")),
-        (None, None) => Value::Null,
-    };
-    row
 }
 
 /// Whose pages show it.

@@ -9,6 +9,7 @@ mod read;
 mod slot;
 mod state;
 mod threads;
+mod ticks;
 
 pub use around::{Around, Cause, Decider, Sink, SnapshotTold, Spills};
 pub use owner::{Owner, Turn};

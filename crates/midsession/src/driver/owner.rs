@@ -4,8 +4,9 @@
 
 use super::around::{Around, Cause};
 use super::slot::{Progress, Slot};
+use super::ticks::TICK_EVERY_MS;
 use bytes::BytesMut;
-use midsession_event::{EventName, PartitionId, Record, Schematic, Tick, Topic, encode_into, partition_of};
+use midsession_event::{EventName, PartitionId, Record, Schematic, Topic, encode_into, partition_of};
 use midsession_machine::{Candidate, Definitions, Effect};
 use midsession_ports::{Append, Entry, LogError, Position, Receipt, Unit};
 use midsession_stream::{Config, Defect, Stream, WARM};
@@ -14,8 +15,6 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// Ticks of one partition are at least this far apart.
-const TICK_EVERY_MS: i64 = 20;
 /// Bytes of records read from one partition before the next has its turn.
 const SLICE_BYTES: usize = 64 * 1024;
 /// Bytes of output that may wait for the log before reading pauses.
@@ -410,26 +409,7 @@ impl<D: Definitions> Owner<D> {
         self.append(Topic::Behavior, partition, key, &decision);
     }
 
-    /// If time is due and nothing else is coming, says so on the log.
-    fn tick(&mut self, index: usize, now_ms: i64) {
-        let slot = &mut self.slots[index];
-        let Some(due_ms) = slot.stream.next_deadline_ms() else { return };
-        let too_soon = now_ms < slot.ticked_at_ms.saturating_add(TICK_EVERY_MS);
-        if due_ms > now_ms || slot.behind || slot.tick_under_way || !slot.resumed || too_soon {
-            return;
-        }
-        self.append_tick(index, due_ms, now_ms);
-    }
-
-    pub(super) fn append_tick(&mut self, index: usize, due_ms: i64, now_ms: i64) {
-        let slot = &mut self.slots[index];
-        slot.tick_under_way = true;
-        slot.ticked_at_ms = now_ms;
-        let partition = slot.stream.partition();
-        self.append(Topic::Behavior, partition, "", &Tick { due_ms });
-    }
-
-    fn append<T: Schematic>(&mut self, topic: Topic, partition: PartitionId, key: &str, value: &T) {
+    pub(super) fn append<T: Schematic>(&mut self, topic: Topic, partition: PartitionId, key: &str, value: &T) {
         self.scratch.clear();
         if let Err(error) = encode_into(value, &mut self.scratch) {
             // Invariant: what the machine produces fits its compiled-in schema; a test encodes every kind.
