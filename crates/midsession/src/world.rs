@@ -411,7 +411,9 @@ impl Sink for World {
         self.list(decision);
         self.observe.metrics.add_by(Metric::Decisions, outcome_name(decision.outcome), 1);
         let stamp = |name: &str| decision.stamps_us.get(name).copied();
+        let deadline_us = decision.by_silence.then_some(decision.asked_at_ms * 1_000);
         for (stage, from, to) in [
+            (Stage::Timer, deadline_us, stamp("machine")),
             (Stage::Machine, stamp("durable"), stamp("machine")),
             (Stage::Decide, stamp("machine"), stamp("decided")),
             (Stage::LogDecision, stamp("decided"), Some(durable_us)),
@@ -419,11 +421,6 @@ impl Sink for World {
             if let (Some(from), Some(to)) = (from, to) {
                 self.observe.record(stage, to - from);
             }
-        }
-        if decision.by_silence
-            && let Some(asked_us) = stamp("machine")
-        {
-            self.observe.record(Stage::Timer, asked_us - decision.asked_at_ms * 1_000);
         }
         if shown_to(decision).is_some() {
             self.observe.interventions((self.clock)() / 1000, 1);
