@@ -12,6 +12,7 @@ use midsession_observe::Metric;
 use midsession_ports::{Entry, Log, LogError, Snapshots};
 use midsession_stream::{Config, Stream};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Read from the log at once. Bytes.
@@ -184,6 +185,10 @@ pub(crate) async fn keep_auditing(inner: Arc<Inner>, snapshots: Arc<dyn Snapshot
     let mut audited: Vec<i64> = (0..partitions).map(newest).collect();
     loop {
         for number in 0..partitions {
+            // Memory is short: there is none for a second machine with all of its facts.
+            if inner.spill.stats().entries.load(Ordering::Relaxed) > 0 {
+                break;
+            }
             let place = &mut audited[number as usize];
             let (known, kept, after) = (Arc::clone(&inner), Arc::clone(&snapshots), *place);
             let begun = tokio::task::spawn_blocking(move || {

@@ -177,6 +177,8 @@ pub(super) fn pass(options: &Peak, folder: &std::path::Path, stamp: &Arc<AtomicI
     };
     let (wall_s, cpu_used_s) = (began.elapsed().as_secs_f64(), cpu_s(pid) - cpu);
     let memory = resident_bytes(pid).saturating_sub(memory);
+    // Before they go with their machines.
+    let spilled = counts.spill.get().map(crate::spill::SpillFolder::figures);
     driver.stop(Duration::from_secs(10));
     if !held.counters.adds_up() {
         return Err(Failure::new(format!("events are not accounted for: {:?}", held.counters)));
@@ -197,7 +199,7 @@ pub(super) fn pass(options: &Peak, folder: &std::path::Path, stamp: &Arc<AtomicI
         "snapshot_mb": counts.snapshot_bytes.load(Ordering::Relaxed) as f64 / 1e6,
         "snapshot_piece_cpu_max_ms": counts.snapshot_piece_cpu_max_us.load(Ordering::Relaxed) as f64 / 1e3,
         "snapshot_piece_max_ms": counts.snapshot_piece_max_us.load(Ordering::Relaxed) as f64 / 1e3,
-        "facts_spilled": counts.spill.get().map(|spill| spill.figures()),
+        "facts_spilled": spilled,
         "read_meanwhile": latency(&reads),
     }))
 }
