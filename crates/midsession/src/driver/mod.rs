@@ -15,4 +15,5 @@ pub use around::{Around, Cause, Decider, Sink, SnapshotTold, Spills};
 pub use owner::{Owner, Turn};
 pub use slot::Progress;
 pub use state::SnapshotRule;
+pub(crate) use threads::thread_cpu_us;
 pub use threads::{Clock, Driver, DriverError, Seen};

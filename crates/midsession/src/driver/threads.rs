@@ -229,7 +229,7 @@ impl<D: Definitions + Send + Sync + 'static> Driver<D> {
 }
 
 /// Processor time of this thread so far. µs.
-fn thread_cpu_us() -> i64 {
+pub(crate) fn thread_cpu_us() -> i64 {
     let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     spent.tv_sec * 1_000_000 + spent.tv_nsec / 1_000
 }

@@ -197,8 +197,7 @@ pub(super) fn pass(options: &Peak, folder: &std::path::Path, stamp: &Arc<AtomicI
         "session_updates": counts.sessions.load(Ordering::Relaxed), "applied": counts.applied.load(Ordering::Relaxed),
         "snapshots": counts.snapshots.load(Ordering::Relaxed),
         "snapshot_mb": counts.snapshot_bytes.load(Ordering::Relaxed) as f64 / 1e6,
-        "snapshot_piece_cpu_max_ms": counts.snapshot_piece_cpu_max_us.load(Ordering::Relaxed) as f64 / 1e3,
-        "snapshot_piece_max_ms": counts.snapshot_piece_max_us.load(Ordering::Relaxed) as f64 / 1e3,
+        "snapshot_piece_cpu": latency(&counts.pieces.lock().cpu_us), "snapshot_piece": latency(&counts.pieces.lock().took_us),
         "facts_spilled": spilled,
         "read_meanwhile": latency(&reads),
     }))
@@ -331,9 +330,20 @@ pub(super) struct Counts {
     applied: AtomicU64,
     snapshots: AtomicU64,
     snapshot_bytes: AtomicU64,
-    snapshot_piece_max_us: AtomicI64,
-    snapshot_piece_cpu_max_us: AtomicI64,
+    pieces: parking_lot::Mutex<Pieces>,
     spill: OnceLock<crate::spill::SpillFolder>,
+}
+
+/// How long pieces of snapshots held up their partition, and how much of the processor's time they took.
+struct Pieces {
+    took_us: hdrhistogram::Histogram<u64>,
+    cpu_us: hdrhistogram::Histogram<u64>,
+}
+
+impl Default for Pieces {
+    fn default() -> Self {
+        Self { took_us: histogram(), cpu_us: histogram() }
+    }
 }
 
 impl Sink for Counts {
@@ -350,8 +360,9 @@ impl Sink for Counts {
         self.snapshot_bytes.fetch_add(told.bytes, Ordering::Relaxed);
     }
     fn snapshot_piece(&self, took_us: i64, cpu_us: i64) {
-        self.snapshot_piece_max_us.fetch_max(took_us, Ordering::Relaxed);
-        self.snapshot_piece_cpu_max_us.fetch_max(cpu_us, Ordering::Relaxed);
+        let mut pieces = self.pieces.lock();
+        pieces.took_us.saturating_record(took_us.max(1).unsigned_abs());
+        pieces.cpu_us.saturating_record(cpu_us.max(1).unsigned_abs());
     }
 }
 
