@@ -314,3 +314,25 @@ async fn bytes_of_refused_events_are_asked_for_one_by_one_and_keys_destroyed() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_query_that_says_nothing_readable_is_refused_by_name() {
+    let server = start().await;
+    let admin = server.running.admin;
+    for (target, status, said) in [
+        ("/v1/sessions?limit=10&open=true", 200, ""),
+        ("/v1/sessions?limit=abc", 400, "`limit` is a whole number"),
+        ("/v1/sessions?limit=-1", 400, "`limit` is a whole number"),
+        ("/v1/sessions?open=maybe", 400, "`open` is true or false"),
+        ("/v1/decisions?limit=x", 400, "`limit` is a whole number"),
+    ] {
+        let reply = ask(admin, "GET", target, &[BEARER], b"").await;
+        assert_eq!(reply.status, status, "{target}");
+        let text = String::from_utf8_lossy(&reply.body).into_owned();
+        assert!(text.contains(said), "{target}: {text}");
+    }
+    let reply = ask(admin, "PATCH", "/v1/sessions", &[BEARER], b"").await;
+    assert_eq!((reply.status, reply.header("allow")), (405, Some("GET")));
+    let text = String::from_utf8_lossy(&reply.body).into_owned();
+    assert!(text.contains("this path takes GET"), "{text}");
+}

@@ -183,7 +183,9 @@ async fn dispatch(listener: Listener, mut call: Call, body: Incoming) -> Respons
     for route in all().filter(|route| route.listener == listener) {
         let Some(params) = matches(route.path, call.parts.uri.path()) else { continue };
         if route.method != method {
-            allowed.push(route.method.as_str());
+            if !allowed.contains(&route.method.as_str()) {
+                allowed.push(route.method.as_str());
+            }
             continue;
         }
         if route.access == Access::Admin
@@ -192,6 +194,9 @@ async fn dispatch(listener: Listener, mut call: Call, body: Incoming) -> Respons
             return *refused;
         }
         call.params = params;
+        if let Some(refused) = unreadable_query(route, &call) {
+            return refused;
+        }
         return (route.handler)(call, body).await;
     }
     if listener == Listener::Public && call.app.collector.protocol(&collect::request(&call, &[], &[])).is_some() {
@@ -201,8 +206,10 @@ async fn dispatch(listener: Listener, mut call: Call, body: Incoming) -> Respons
     if allowed.is_empty() {
         return reply::problem(StatusCode::NOT_FOUND, "route_unknown", "nothing is served at this path");
     }
-    let mut response = reply::problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "try one of Allow");
-    if let Ok(value) = HeaderValue::from_str(&allowed.join(", ")) {
+    let allowed = allowed.join(", ");
+    let what = format!("this path takes {allowed}");
+    let mut response = reply::problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", &what);
+    if let Ok(value) = HeaderValue::from_str(&allowed) {
         response.headers_mut().insert(ALLOW, value);
     }
     response
@@ -237,6 +244,21 @@ fn matches(pattern: &str, path: &str) -> Option<Vec<Str>> {
 
 fn decode(text: &str) -> Option<Str> {
     Some(percent_encoding::percent_decode_str(text).decode_utf8().ok()?.as_ref().into())
+}
+
+/// A number or a choice of the query that is none: it would silently be taken for not given.
+fn unreadable_query(route: &Route, call: &Call) -> Option<Response> {
+    route.query.iter().find_map(|(name, _)| {
+        let given = call.query(name)?;
+        let wanted = match *name {
+            "limit" if given.parse::<u32>().is_err() => "a whole number from 0",
+            "open" if !["true", "false", "1", "0", ""].contains(&given.as_str()) => "true or false",
+            _ => return None,
+        };
+        let given: String = given.chars().take(40).collect();
+        let what = format!("`{name}` is {wanted}, not {given:?}");
+        Some(reply::problem(StatusCode::BAD_REQUEST, "query_invalid", &what))
+    })
 }
 
 #[cfg(test)]

@@ -11,12 +11,8 @@ pub(super) fn surroundings() -> Value {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let load = read("/proc/loadavg");
     let load: Vec<&str> = load.split(' ').take(3).collect();
-    // The checkout that this binary was built from, wherever it is run.
-    let describe = ["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty", "--exclude", "*"];
-    let revision = std::process::Command::new("git").args(describe).output();
-    let revision = revision.ok().map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned());
     json!({
-        "machine": {"cpu": cpu, "cores": cores}, "load_average": load, "revision": revision,
+        "machine": {"cpu": cpu, "cores": cores}, "load_average": load, "revision": env!("MIDSESSION_REVISION"),
         "version": env!("CARGO_PKG_VERSION"), "optimised": !cfg!(debug_assertions),
         "memory_cpu_ms_per_2_mib": memory_cpu_ms(),
     })
