@@ -10,7 +10,7 @@ import { Server, until } from "./server.ts";
 const PAGES = Number(process.env.MIDSESSION_LOOP_PAGES ?? 4);
 const SILENT_PAGES = 10;
 const ROUNDS = Number(process.env.MIDSESSION_LOOP_ROUNDS ?? 2_000);
-/** Figures are taken block by block: see `betterHalf`. */
+/** Figures are told block by block too: a burst beside the test is seen in some of them, a fault of ours in all. */
 const BLOCKS = 8;
 const QUIET_ROUNDS = Number(process.env.MIDSESSION_LOOP_QUIET_ROUNDS ?? 400);
 const SILENCES = Number(process.env.MIDSESSION_LOOP_SILENCES ?? 200);
@@ -182,25 +182,12 @@ const rounds = async (server: Server, name: string, { total, pages: count, block
   return found;
 };
 
-/**
- * The rounds of the half of the blocks with the lowest P99. This machine may be building something beside the test, and
- * a burst of that lasts for some of the blocks; what is wrong with the product is there in all of them.
- */
-const betterHalf = (blocks: number[][]): number[] =>
-  blocks.toSorted((a, b) => percentile(a, 0.99) - percentile(b, 0.99)).slice(0, Math.ceil(blocks.length / 2)).flat();
-
 /** What the whole way may take here, 99 of 100. */
 const HERE_P99_MS = 500;
-/** From event to changed pixel, as the product promises it; not even a burst excuses more. */
-const PROMISE_P99_MS = 2_000;
-
-/** What is over its limit, in words; empty if nothing is. */
+/** What is over its limit, in words; empty if nothing is. All rounds count, whatever else the machine does meanwhile. */
 const late = (blocks: number[][]): string[] => {
-  const [better, all] = [percentile(betterHalf(blocks), 0.99), percentile(blocks.flat(), 0.99)];
-  return [
-    ...(better <= HERE_P99_MS ? [] : [`P99 of the better half of the blocks: ${better} ms`]),
-    ...(all <= PROMISE_P99_MS ? [] : [`P99 of all: ${all} ms`]),
-  ];
+  const p99_ms = percentile(blocks.flat(), 0.99);
+  return p99_ms <= HERE_P99_MS ? [] : [`P99 of all rounds: ${p99_ms} ms`];
 };
 
 const summary = (blocks: number[][]) => {
@@ -292,7 +279,7 @@ test("a way that takes too long, and one that nobody answers for, are noticed", 
           await route.continue().catch(() => {});
         }),
     });
-    assert.match(late(totals(held)).join(), /better half/);
+    assert.match(late(totals(held)).join(), /P99 of all rounds/);
     const hidden = await rounds(server, "hidden", {
       ...plan,
       pages: 1,
