@@ -89,16 +89,34 @@ const COUNTED: [&str; 29] = [
     "serial", "sku", "stock", "time", "timestamp", "total", "ts", "upc", "version",
 ];
 
+/// Words of a name under which the number of a card stands.
+#[rustfmt::skip]
+const CARD: [&str; 22] = [
+    "card", "cardno", "cardnr", "cardnum", "cardnumber", "cards", "carte", "cc", "ccn", "ccno",
+    "ccnr", "ccnum", "ccnumber", "creditcard", "debitcard", "kaart", "kaartnummer", "karte", "kartennummer", "kreditkarte",
+    "pan", "tarjeta",
+];
+
+/// Words of a name under which it does not: an article's number may check out as a card's does.
+const ARTICLE: [&str; 8] = ["article", "ean", "gtin", "isbn", "order", "product", "sku", "upc"];
+
+/// Words of a name under which four numbers with points are a version.
+const VERSION: [&str; 7] =
+    ["appversion", "browserversion", "firmwareversion", "osversion", "sdkversion", "version", "versions"];
+
+/// Words of a name under which they are an address, whatever else it says. (`IPv4` falls apart after its first letter.)
+const NETWORK: [&str; 10] = ["addr", "address", "host", "hostname", "ip", "ipaddress", "ips", "ipv", "peer", "pv"];
+
 /// A name in small ASCII letters, and where its words end.
-struct Words {
+pub(crate) struct Words {
     plain: [u8; NAME_MAX],
     ends: [usize; WORDS_MAX],
-    count: usize,
+    pub count: usize,
 }
 
 impl Words {
     /// None where it is too long to be one of ours.
-    fn of(name: &str) -> Option<Self> {
+    pub fn of(name: &str) -> Option<Self> {
         let mut words = Self { plain: [0; NAME_MAX], ends: [0; WORDS_MAX], count: 0 };
         let (mut length, mut before) = (0, Kind::Other);
         let mut chars = name.chars().peekable();
@@ -141,7 +159,7 @@ impl Words {
     }
 
     /// Some of its words, run together.
-    fn joined(&self, words: std::ops::Range<usize>) -> &str {
+    pub fn joined(&self, words: std::ops::Range<usize>) -> &str {
         let bytes =
             if words.is_empty() { &[][..] } else { &self.plain[self.begin(words.start)..self.ends[words.end - 1]] };
         // Invariant: only ASCII is put in.
@@ -270,6 +288,22 @@ pub(crate) fn is_called(path: &str, digits: &str) -> bool {
     words.any(&CALLED) && !words.any(&COUNTED)
 }
 
+/// Whether the text holds a card's number under a name for one. Under another name as many digits may be an order's.
+pub(crate) fn is_card(path: &str, text: &str) -> bool {
+    // Cheapest first.
+    text.len() >= 13
+        && text.bytes().filter(u8::is_ascii_digit).count() >= 13
+        && Words::of(path.rsplit('.').next().unwrap_or(path)).is_some_and(|w| w.any(&CARD) && !w.any(&ARTICLE))
+        && crate::number::has_card(text)
+}
+
+/// Whether a field of this name holds a version, which may look like an IP address.
+pub(crate) fn is_version(path: &str) -> bool {
+    let mut segments = path.rsplit('.').map(Words::of);
+    let Some(Some(last)) = segments.next() else { return false };
+    last.any(&VERSION) && !last.any(&NETWORK) && segments.all(|words| words.is_some_and(|words| !words.any(&NETWORK)))
+}
+
 /// Likewise of a number.
 pub(crate) fn is_called_number(path: &str, number: i64) -> bool {
     (100_000_000..1_000_000_000_000_000).contains(&number) && is_called(path, &number.to_string())
@@ -281,7 +315,21 @@ mod tests {
 
     #[test]
     fn lists_are_sorted() {
-        for list in [&PHONE[..], &NAME, &ADDRESS, &EMAIL, &NEVER, &AROUND, &CALLED, &COUNTED] {
+        let lists = [
+            &PHONE[..],
+            &NAME,
+            &ADDRESS,
+            &EMAIL,
+            &NEVER,
+            &AROUND,
+            &CALLED,
+            &COUNTED,
+            &CARD,
+            &ARTICLE,
+            &VERSION,
+            &NETWORK,
+        ];
+        for list in lists {
             assert!(list.is_sorted_by(|one, next| one < next), "{list:?}");
         }
     }
@@ -388,6 +436,50 @@ mod tests {
             "category",
         ] {
             assert_eq!(kind_of(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn versions() {
+        for name in
+            ["version", "app_version", "appVersion", "os.version", "client_version", "$browserVersion", "osversion"]
+        {
+            assert!(is_version(name), "{name}");
+        }
+        for name in [
+            "conversion",
+            "conversion_ip",
+            "inversion",
+            "client_version_ip",
+            "version_host",
+            "ip.version",
+            "version.client",
+            "versionIPv4",
+        ] {
+            assert!(!is_version(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn cards_by_name() {
+        for name in [
+            "card",
+            "cardno",
+            "card_number",
+            "cardNr",
+            "pan",
+            "cc",
+            "cc_number",
+            "payment.card",
+            "kreditkarte",
+            "gift_card",
+        ] {
+            assert!(is_card(name, "4111 1111 1111 1111"), "{name}");
+            assert!(!is_card(name, "4111 1111 1111 1112"), "{name}");
+        }
+        for name in ["order_id", "ean", "card_ean", "discard", "pancake", "company", "success", "note", "card.order_id"]
+        {
+            assert!(!is_card(name, "4111111111111111"), "{name}");
         }
     }
 

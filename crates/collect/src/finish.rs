@@ -7,11 +7,14 @@ use crate::field_name;
 use crate::kind::Keeping;
 use crate::personal::{self, Treatment};
 use crate::source::{Allow, PersonalRule};
-use crate::{ConsentInForce, Fault, GeoLookup, InForce, Kept, Limits, PersonalKind, Request, Source, web};
+use crate::{
+    ConsentInForce, Fault, GeoLookup, InForce, Kept, Limits, PersonalKind, Request, Source, person, property, web,
+};
 use compact_str::format_compact;
 use midsession_event::{Consent, Event, EventName, PropertyValue, Purpose, ShopperId, Str, UserId, VisitorId, hash64};
 use ring::hmac;
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A source with all that is made ready once.
@@ -233,7 +236,7 @@ impl Finisher<'_> {
     fn cut(&self, event: &mut Event, name_is_personal: bool, keeping: &mut Keeping<'_>) -> Result<(), Fault> {
         let Prepared { allow, treatment, .. } = self.prepared;
         if let EventName::Custom(name) = &mut event.name {
-            personal::scrub_emails(name, treatment);
+            personal::scrub_contacts(name, treatment);
         }
         if let Some(page) = &mut event.page {
             if let Some(url) = &mut page.url {
@@ -258,9 +261,9 @@ impl Finisher<'_> {
             fields.into_iter().flatten().for_each(|text| personal::scrub(text, treatment));
         }
         for product in &mut event.products {
-            personal::scrub_emails(&mut product.id.0, treatment);
+            personal::scrub_id(&mut product.id.0, treatment);
             let fields = [&mut product.name, &mut product.category, &mut product.brand];
-            fields.into_iter().flatten().for_each(|text| personal::scrub_emails(text, treatment));
+            fields.into_iter().flatten().for_each(|text| personal::scrub_contacts(text, treatment));
         }
         if let Some(device) = &mut event.device {
             [&mut device.os, &mut device.browser].into_iter().flatten().for_each(|t| personal::scrub(t, treatment));
@@ -268,16 +271,18 @@ impl Finisher<'_> {
         if let Some(query) = &mut event.query {
             personal::scrub(query, treatment);
         }
-        let names = [
-            event.list.as_mut(),
+        if let Some(list) = &mut event.list {
+            personal::scrub_contacts(list, treatment);
+        }
+        let ids = [
             event.cart.as_mut().and_then(|cart| cart.id.as_mut()),
             event.order.as_mut().and_then(|order| order.id.as_mut()),
             event.decision_id.as_mut(),
         ];
-        names.into_iter().flatten().for_each(|text| personal::scrub_emails(text, treatment));
+        ids.into_iter().flatten().for_each(|id| personal::scrub_id(id, treatment));
         if let Some(promotion) = &mut event.promotion {
-            let fields = [&mut promotion.id, &mut promotion.name];
-            fields.into_iter().flatten().for_each(|text| personal::scrub_emails(text, treatment));
+            promotion.id.iter_mut().for_each(|id| personal::scrub_id(id, treatment));
+            promotion.name.iter_mut().for_each(|text| personal::scrub_contacts(text, treatment));
         }
         if event.properties.is_empty() {
             return Ok(());
@@ -286,9 +291,21 @@ impl Finisher<'_> {
             let message = format_compact!("the event has over {} properties", self.limits.properties);
             return Err(Fault::new("too_many_properties", message).at("properties"));
         }
+        // The name of a page is one, whatever stands beside it.
+        let is_page = event.name == EventName::PageView;
+        let names: Vec<Str> = event
+            .properties
+            .keys()
+            .filter(|name| {
+                name_is_personal && name.eq_ignore_ascii_case("name")
+                    || !(is_page && name.as_str() == "name") && is_beside_contact(&event.properties, name)
+            })
+            .cloned()
+            .collect();
         let properties = std::mem::take(&mut event.properties);
         for (name, value) in properties {
-            self.keep(&name, &value, name_is_personal, keeping);
+            let of_person = names.contains(&name) || person::is_name_of_person(&name);
+            self.keep(&name, &value, of_person, keeping);
             if !allow.property(&name) || personal::is_personal_id(&name) {
                 continue;
             }
@@ -303,13 +320,14 @@ impl Finisher<'_> {
                 let message = format_compact!("a name is longer than {} bytes", self.limits.key_bytes);
                 return Err(Fault::new("key_too_long", message).at(crate::field::cut(&name, 64)).at("properties"));
             }
-            let of_person = name_is_personal && name.eq_ignore_ascii_case("name");
             let value = match value {
                 PropertyValue::Text(text) if of_person => treatment.replace(&text).map(PropertyValue::Text),
-                PropertyValue::Text(text) => personal::scrub_value(&name, text, treatment).map(PropertyValue::Text),
+                PropertyValue::Text(text) => property::scrub_value(&name, text, treatment).map(PropertyValue::Text),
                 // A number under a personal name is a telephone number or the like; a flag is just a flag.
                 PropertyValue::Int(number)
-                    if personal::is_personal_name(&name) || field_name::is_called_number(&name, number) =>
+                    if personal::is_personal_name(&name)
+                        || field_name::is_called_number(&name, number)
+                        || field_name::is_card(&name, &number.to_string()) =>
                 {
                     treatment.replace(&number.to_string()).map(PropertyValue::Text)
                 }
@@ -325,11 +343,11 @@ impl Finisher<'_> {
 
     /// Keeps a property that is personal by its name, where the source wants that. The length of its name is bounded as
     /// it is for every other property.
-    fn keep(&self, name: &Str, value: &PropertyValue, name_is_personal: bool, keeping: &mut Keeping<'_>) {
+    fn keep(&self, name: &Str, value: &PropertyValue, of_person: bool, keeping: &mut Keeping<'_>) {
         if keeping.kinds.is_empty() || name.len() > self.limits.key_bytes || personal::is_personal_id(name) {
             return;
         }
-        let kind = match name_is_personal && name.eq_ignore_ascii_case("name") {
+        let kind = match of_person {
             true => Some(PersonalKind::Name),
             false if personal::is_personal_name(name) => PersonalKind::of_name(name),
             false => match value {
@@ -339,12 +357,24 @@ impl Finisher<'_> {
             },
         };
         match value {
+            PropertyValue::Text(text) if field_name::is_card(name, text) => {}
             PropertyValue::Text(text) => keeping.keep(kind, name, text),
             // A telephone number as a number.
             PropertyValue::Int(number) => keeping.keep(kind, name, &number.to_string()),
             _ => {}
         }
     }
+}
+
+/// Whether this is the name of whoever the fields beside it reach.
+fn is_beside_contact(properties: &BTreeMap<Str, PropertyValue>, name: &str) -> bool {
+    let within = name.rfind('.').map_or(0, |at| at + 1);
+    let (around, last) = name.split_at(within);
+    person::may_be_name(last)
+        && properties
+            .range::<str, _>((std::ops::Bound::Included(around), std::ops::Bound::Unbounded))
+            .map_while(|(other, _)| other.strip_prefix(around))
+            .any(|other| person::is_contact(other.split('.').next().unwrap_or(other)))
 }
 
 /// The policy that a word on consent answers: kept whatever the source's allow-list says, for the evidence.

@@ -88,5 +88,61 @@ pub(crate) const IP_BYTES_MIN: usize = 7;
 
 fn ends_with_version(before: &[u8]) -> bool {
     let word = before.trim_ascii_end();
-    word.len() >= 7 && word[word.len() - 7..].eq_ignore_ascii_case(b"version")
+    let Some(at) = word.len().checked_sub(7) else { return false };
+    // The end of `conversion` is none.
+    word[at..].eq_ignore_ascii_case(b"version") && !word[..at].last().is_some_and(u8::is_ascii_alphabetic)
+}
+
+/// Whether the number of a payment card stands in the text: 13 to 19 digits, also in groups, whose last one checks them.
+pub(crate) fn has_card(text: &str) -> bool {
+    let groups: Vec<&str> = text.split([' ', '-', '\u{a0}', ',', '/', ':', ';']).collect();
+    (0..groups.len()).any(|start| {
+        let mut digits = Vec::new();
+        groups[start..].iter().take_while(|group| group.bytes().all(|byte| byte.is_ascii_digit())).take(19).any(
+            |group| {
+                digits.extend(group.bytes().map(|digit| digit - b'0'));
+                (13..=19).contains(&digits.len()) && is_checked(&digits)
+            },
+        )
+    })
+}
+
+/// The check of Luhn.
+fn is_checked(digits: &[u8]) -> bool {
+    let sum: u32 = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .map(|(at, digit)| match (at % 2, u32::from(*digit)) {
+            (0, digit) => digit,
+            (_, digit) => digit * 2 / 10 + digit * 2 % 10,
+        })
+        .sum();
+    sum % 10 == 0 && digits.iter().any(|digit| *digit > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cards() {
+        for (text, expected) in [
+            ("4111111111111111", true),
+            ("4111 1111 1111 1111", true),
+            ("4111-1111-1111-1111", true),
+            ("Visa 4111 1111 1111 1111, 12/29", true),
+            ("378282246310005", true),
+            ("4222222222222", true),
+            ("4111 1111 1111 1111 12/29", true),
+            ("6304000000000000001", false),
+            ("4111111111111112", false),
+            ("411111111111", false),
+            ("0000000000000000", false),
+            ("visa", false),
+            ("", false),
+        ] {
+            assert_eq!(has_card(text), expected, "{text}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Finds personal fields by name and personal text by pattern, and drops it or puts a keyed hash in its place.
 
 use crate::field_name;
-use crate::number::{IP_BYTES_MIN, find_ip, find_phone};
+use crate::number::{find_ip, find_phone};
 use compact_str::format_compact;
 use midsession_event::Str;
 use ring::hmac;
@@ -127,10 +127,33 @@ fn is_personal_segment(segment: &str) -> bool {
 
 /// Takes e-mail addresses, telephone numbers and IP addresses out of free text.
 pub(crate) fn scrub(text: &mut Str, treatment: &Treatment) {
-    scrub_emails(text, treatment);
-    scrub_phones(text, treatment);
+    scrub_contacts(text, treatment);
     if memchr::memchr2(b'.', b':', text.as_bytes()).is_some() {
         replace_each(text, find_ip, treatment, "[ip]");
+    }
+}
+
+/// Takes e-mail addresses and telephone numbers out.
+pub(crate) fn scrub_contacts(text: &mut Str, treatment: &Treatment) {
+    scrub_emails(text, treatment);
+    scrub_phones(text, treatment);
+}
+
+/// Takes e-mail addresses and telephone numbers with `+` out of an id: digits with separators are an order's or an article's.
+pub(crate) fn scrub_id(id: &mut Str, treatment: &Treatment) {
+    scrub_emails(id, treatment);
+    if id.contains('+') {
+        let find = |text: &str, from: usize| {
+            let mut from = from;
+            loop {
+                let (start, end) = find_phone(text.as_bytes(), from)?;
+                if text.as_bytes()[start] == b'+' {
+                    return Some((start, end));
+                }
+                from = end;
+            }
+        };
+        replace_each(id, find, treatment, "[phone]");
     }
 }
 
@@ -208,26 +231,6 @@ pub(crate) fn is_personal_id(text: &str) -> bool {
         || text.parse::<std::net::IpAddr>().is_ok()
 }
 
-/// A list as JSON text, without the members of its objects that are personal by name.
-pub(crate) fn list_text(path: &str, value: &crate::json::Json<'_>) -> String {
-    use crate::json::Json;
-    fn kept(path: &str, value: &Json<'_>) -> serde_json::Value {
-        match value {
-            Json::List(items) => items.iter().map(|item| kept(path, item)).collect(),
-            Json::Object(members) => {
-                let named = members.iter().map(|(name, value)| (format!("{path}.{name}"), name, value));
-                let kept = named
-                    .filter(|(path, name, _)| !is_personal_name(path) && !is_personal_id(name))
-                    .filter(|(path, _, value)| !value.text().is_some_and(|it| field_name::is_called(path, it.trim())))
-                    .map(|(path, name, value)| (name.to_string(), kept(&path, value)));
-                kept.collect::<serde_json::Map<_, _>>().into()
-            }
-            other => serde_json::to_value(other).unwrap_or_default(),
-        }
-    }
-    kept(path, value).to_string()
-}
-
 /// Takes telephone numbers out of the segments of a path: those that are one as a whole.
 pub(crate) fn scrub_path(path: &mut Str, treatment: &Treatment) {
     scrub_emails(path, treatment);
@@ -244,25 +247,6 @@ pub(crate) fn scrub_path(path: &mut Str, treatment: &Treatment) {
     }
 }
 
-/// Scrubs the value of a custom field: `None` when the whole value is personal and goes.
-pub(crate) fn scrub_value(name: &str, mut text: Str, treatment: &Treatment) -> Option<Str> {
-    let is_version = name.contains("version");
-    if field_name::is_called(name, text.trim()) {
-        return treatment.replace(&text);
-    }
-    let is_address = text.len() >= IP_BYTES_MIN && !is_version && text.parse::<std::net::IpAddr>().is_ok();
-    if is_address || is_personal_name(name) {
-        return treatment.replace(&text);
-    }
-    if is_version {
-        scrub_emails(&mut text, treatment);
-        scrub_phones(&mut text, treatment);
-    } else {
-        scrub(&mut text, treatment);
-    }
-    Some(text)
-}
-
 /// The visitor id of a cookieless event: a keyed hash over the day's salt. It can't outlive the salt.
 pub(crate) fn daily_visitor(salt: &[u8], source: &str, told_by: &[&str]) -> Str {
     let key = hmac::Key::new(hmac::HMAC_SHA256, salt);
@@ -273,6 +257,7 @@ pub(crate) fn daily_visitor(salt: &[u8], source: &str, told_by: &[&str]) -> Str 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::property::scrub_value;
 
     #[test]
     fn names() {
@@ -366,6 +351,7 @@ mod tests {
             ("2001:0db8:85a3:0000:0000:8a2e:0370:7334", "[ip]"),
             ("é192.0.2.7é", "é[ip]é"),
             ("Chrome 120.0.0.0", "Chrome 120.0.0.0"),
+            ("conversion 84.12.33.1", "conversion [ip]"),
             ("version 4.10.1.0, v4.10.1.1", "version 4.10.1.0, v4.10.1.1"),
             ("1.2.3 and 1.2.3.4.5 and 300.1.2.3", "1.2.3 and 1.2.3.4.5 and 300.1.2.3"),
             ("size 1:2:3, deco::bar, 00:1B:44:11:3A:B7", "size 1:2:3, deco::bar, 00:1B:44:11:3A:B7"),

@@ -2,6 +2,7 @@
 
 use crate::personal::{self, Treatment};
 use crate::source::Allow;
+use crate::{person, property};
 use midsession_event::{Campaign, Str};
 use std::borrow::Cow;
 
@@ -49,24 +50,17 @@ pub(crate) fn cut_url(url: &str, allow: &Allow, treatment: &Treatment) -> Str {
     }
     personal::scrub_path(&mut out, treatment);
     let mut separator = '?';
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if key.starts_with("utm_") || !allow.parameter(key) || personal::is_personal_name(key) {
+    let pairs = || query.split('&').filter(|pair| !pair.is_empty());
+    let of_person = of_person(pairs());
+    for pair in pairs() {
+        let (key, _) = pair.split_once('=').unwrap_or((pair, ""));
+        if key.starts_with("utm_") || !allow.parameter(key) {
             continue;
         }
-        let plain = unescape(value);
-        let mut scrubbed = Str::from(plain.as_ref());
-        personal::scrub(&mut scrubbed, treatment);
-        out.push(separator);
-        separator = '&';
-        out.push_str(key);
-        if pair.len() > key.len() {
-            out.push('=');
-            if scrubbed == plain {
-                out.push_str(value);
-            } else {
-                out.extend(form_urlencoded::byte_serialize(scrubbed.as_bytes()));
-            }
+        if let Some(pair) = scrub_pair(pair, of_person, treatment, 1) {
+            out.push(separator);
+            separator = '&';
+            out.push_str(&pair);
         }
     }
     if fragment.starts_with(['/', '!']) {
@@ -78,13 +72,96 @@ pub(crate) fn cut_url(url: &str, allow: &Allow, treatment: &Treatment) -> Str {
     if out.len() > crate::field::URL_BYTES { crate::field::cut(&out, crate::field::URL_BYTES) } else { out }
 }
 
-fn unescape(value: &str) -> Cow<'_, str> {
-    if value.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
-        let spaced = value.replace('+', " ");
-        Cow::Owned(percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned())
-    } else {
-        Cow::Borrowed(value)
+/// Whether these parameters tell how to reach somebody: a `name` among them is a person's.
+fn of_person<'a>(mut pairs: impl Iterator<Item = &'a str> + Clone) -> bool {
+    let key = |pair: &'a str| path_of(pair.split_once('=').unwrap_or((pair, "")).0);
+    pairs.clone().any(|pair| person::may_be_name(&key(pair))) && pairs.any(|pair| person::is_contact(&key(pair)))
+}
+
+/// A parameter's name as the path of a field: `billing[name]`.
+fn path_of(key: &str) -> Cow<'_, str> {
+    match unescape(key) {
+        key if key.contains('[') => Cow::Owned(key.replace('[', ".").replace(']', "")),
+        key => key,
     }
+}
+
+/// A parameter as it is kept; `None` where it is personal.
+fn scrub_pair<'a>(pair: &'a str, of_person: bool, treatment: &Treatment, depth: usize) -> Option<Cow<'a, str>> {
+    let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+    let (path, plain) = (path_of(key), unescape(value));
+    if property::is_personal(&path, &plain) || of_person && person::may_be_name(&path) {
+        return None;
+    }
+    let scrubbed = property::scrub_within(&path, plain.as_ref().into(), treatment, depth)?;
+    if scrubbed == plain {
+        return Some(Cow::Borrowed(pair));
+    }
+    Some(Cow::Owned([key, "="].into_iter().chain(form_urlencoded::byte_serialize(scrubbed.as_bytes())).collect()))
+}
+
+/// Judges the parameters of the links in a text as fields, and takes out what is personal.
+pub(crate) fn scrub_links(text: &mut Str, treatment: &Treatment, depth: usize) {
+    if memchr::memchr(b'=', text.as_bytes()).is_none() {
+        return;
+    }
+    let ends_word =
+        |letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | '\\' | '<' | '>' | ',' | '{' | '}');
+    let mut out = Str::with_capacity(text.len());
+    for piece in text.split_inclusive(ends_word) {
+        let word = piece.trim_end_matches(ends_word);
+        scrub_link(word, &mut out, treatment, depth);
+        out.push_str(&piece[word.len()..]);
+    }
+    *text = out;
+}
+
+fn scrub_link(link: &str, out: &mut Str, treatment: &Treatment, depth: usize) {
+    if !link.contains('=') {
+        out.push_str(link);
+        return;
+    }
+    // Also a query alone, and one in a fragment.
+    let is_border = |letter: char| matches!(letter, '?' | '&' | '#' | ';');
+    let start = link.find('?').unwrap_or(0);
+    out.push_str(&link[..start]);
+    let of_person = of_person(link[start..].split(is_border));
+    let mut is_first_gone = false;
+    let mut at = start;
+    for part in link[start..].split(is_border) {
+        // What comes first in a query stands behind `?`, also when what stood there is gone.
+        let border = match link.get(at.saturating_sub(1)..at) {
+            Some("&" | ";") if at > start && is_first_gone => "?",
+            Some(border) if at > start => border,
+            _ => "",
+        };
+        at += part.len() + 1;
+        let kept = match part.contains('=') {
+            true => scrub_pair(part, of_person, treatment, depth),
+            false => Some(Cow::Borrowed(part)),
+        };
+        is_first_gone = kept.is_none() && border == "?";
+        if let Some(part) = kept {
+            out.push_str(border);
+            out.push_str(&part);
+        }
+    }
+}
+
+/// Without percent codes. A `+` is a blank but where it leads a number.
+fn unescape(value: &str) -> Cow<'_, str> {
+    if !value.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+        return Cow::Borrowed(value);
+    }
+    let mut spaced = value.as_bytes().to_vec();
+    for at in 0..spaced.len() {
+        let leads = at == 0 || spaced[at - 1] == b' ' || spaced[..at].ends_with(b"%20");
+        let number = spaced.get(at + 1).is_some_and(u8::is_ascii_digit);
+        if spaced[at] == b'+' && !(leads && number) {
+            spaced[at] = b' ';
+        }
+    }
+    Cow::Owned(percent_encoding::percent_decode(&spaced).decode_utf8_lossy().into_owned())
 }
 
 #[cfg(test)]

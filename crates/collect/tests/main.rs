@@ -6,6 +6,7 @@ mod ga4;
 mod help;
 mod import;
 mod native;
+mod personal;
 mod posthog;
 mod rules;
 mod segment;

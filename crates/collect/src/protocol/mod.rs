@@ -203,9 +203,11 @@ fn add_property(properties: &mut BTreeMap<Str, PropertyValue>, name: Str, value:
         Json::Bool(value) => PropertyValue::Bool(*value),
         Json::Int(value) => PropertyValue::Int(*value),
         Json::Float(value) => PropertyValue::Float(*value),
+        // Nor is an object cut in half one, told as text.
+        Json::Text(text) if text.len() > crate::field::TEXT_BYTES && crate::property::is_json(text) => return,
         Json::Text(text) => PropertyValue::Text(crate::field::cut(text, crate::field::TEXT_BYTES)),
         Json::List(_) => {
-            let text = crate::personal::list_text(&name, value);
+            let text = crate::property::list_text(&name, value);
             // A list cut in half is no list.
             if text.len() > crate::field::TEXT_BYTES {
                 return;

@@ -1,0 +1,207 @@
+//! Personal values where they hide: beside other names, in links, in JSON inside text, in the fields of products and orders.
+
+use crate::help::{Call, KEY, collector_of, one, source};
+use midsession_collect::Source;
+use serde_json::{Value, json};
+
+/// The event as it is kept.
+fn kept(mut event: Value) -> Value {
+    event["event_id"] = "e".into();
+    event["visitor_id"] = "v".into();
+    if event["name"].is_null() {
+        event["name"] = "x".into();
+    }
+    let call = Call::post(&format!("/v1/events?key={KEY}"), event.to_string());
+    let collected = call.to(&collector_of(vec![Source { allowed_origins: None, ..source() }]));
+    serde_json::to_value(one(&collected)).expect("JSON")
+}
+
+fn property(name: &str, value: &Value) -> Value {
+    kept(json!({"properties": {name: value}}))["properties"][name].clone()
+}
+
+#[test]
+fn addresses_under_names_that_end_like_a_version() {
+    for (name, value, expected) in [
+        ("conversion_ip", "84.12.33.1", None),
+        ("conversion_host", "84.12.33.1", None),
+        ("conversion_addr", "2001:db8::1", None),
+        ("conversion.client", "84.12.33.1", None),
+        ("client_version_ip", "84.12.33.1", None),
+        ("version_host", "84.12.33.1", None),
+        ("device", "84.12.33.1 ", None),
+        ("conversion_note", "from 84.12.33.1", Some("from [ip]")),
+        ("conversion_note", "conversion 84.12.33.1", Some("conversion [ip]")),
+        ("app_version", "84.12.33.1", Some("84.12.33.1")),
+        ("appVersion", "4.10.1.0", Some("4.10.1.0")),
+        ("version", "1.2.3.4", Some("1.2.3.4")),
+    ] {
+        assert_eq!(property(name, &value.into()).as_str(), expected, "{name}: {value}");
+    }
+}
+
+#[test]
+fn numbers_of_cards() {
+    for name in ["card", "cardno", "card_number", "cardNr", "pan", "cc", "cc_num", "payment.card", "kreditkarte"] {
+        for value in [
+            json!("4111111111111111"),
+            json!("4111 1111 1111 1111"),
+            json!("4111-1111-1111-1111"),
+            json!(4111111111111111i64),
+        ] {
+            assert_eq!(property(name, &value), Value::Null, "{name}: {value}");
+        }
+    }
+    for (name, value) in [
+        ("card", json!("visa")),
+        ("card", json!("4111111111111112")),
+        ("card_ean", json!("4006381333931")),
+        ("order_ref", json!("4111111111111111")),
+        ("ean", json!(4006381333931i64)),
+        ("company", json!("4111111111111111")),
+    ] {
+        assert_eq!(property(name, &value), value, "{name}");
+    }
+}
+
+#[test]
+fn parameters_of_links_are_fields() {
+    for (link, expected) in [
+        ("https://x.nl/?tel=%2B31612345678", "https://x.nl/"),
+        ("https://x.nl/?phone=0612345678&a=1", "https://x.nl/?a=1"),
+        ("https://x.nl/?a=1&phone=0612345678&b=2", "https://x.nl/?a=1&b=2"),
+        ("https://x.nl/?name=Jan+Jansen&street=Damrak+1", "https://x.nl/"),
+        ("https://x.nl/?billing%5Bname%5D=Jan&a=1", "https://x.nl/?a=1"),
+        ("/account?phone=0612345678#top", "/account#top"),
+        ("https://x.nl/#/reset?phone=0612345678&a=1", "https://x.nl/#/reset?a=1"),
+        ("?email=jan&a=1", "?a=1"),
+        ("phone=0612345678&a=1", "&a=1"),
+        ("see https://x.nl/?phone=0612345678, please", "see https://x.nl/, please"),
+        ("https://x.nl/?q=%2B31612345678", "https://x.nl/?q=%5Bphone%5D"),
+        ("https://x.nl/?q=+31612345678", "https://x.nl/?q=%5Bphone%5D"),
+        ("https://x.nl/?to=https%3A%2F%2Fx.nl%2F%3Fphone%3D0612345678", "https://x.nl/?to=https%3A%2F%2Fx.nl%2F"),
+        ("https://x.nl/?cc=4111111111111111", "https://x.nl/"),
+        ("https://x.nl/?name=Lamp&color=red", "https://x.nl/?name=Lamp&color=red"),
+        ("https://x.nl/?q=red+shoes+42&b=50%25", "https://x.nl/?q=red+shoes+42&b=50%25"),
+        ("https://x.nl/?order=0612345678", "https://x.nl/?order=0612345678"),
+        ("size=4 & a=b == c", "size=4 & a=b == c"),
+        ("??a=1&&#=;", "??a=1&&#=;"),
+        ("é=é?é", "é=é?é"),
+    ] {
+        assert_eq!(property("link", &link.into()), expected, "{link}");
+    }
+}
+
+#[test]
+fn telephone_numbers_in_addresses_of_pages() {
+    for (url, expected) in [
+        ("https://x.nl/?q=+31612345678", "https://x.nl/?q=%5Bphone%5D"),
+        ("https://x.nl/?q=%2B31612345678", "https://x.nl/?q=%5Bphone%5D"),
+        ("https://x.nl/?q=call+%2B31612345678", "https://x.nl/?q=call+%5Bphone%5D"),
+        ("https://x.nl/?q=0612345678", "https://x.nl/?q=0612345678"),
+        ("https://x.nl/?q=4006381333931", "https://x.nl/?q=4006381333931"),
+        ("https://x.nl/?q=red+12345678", "https://x.nl/?q=red+12345678"),
+    ] {
+        let event = kept(json!({"page": {"url": url, "referrer": url}}));
+        assert_eq!((&event["page"]["url"], &event["page"]["referrer"]), (&expected.into(), &expected.into()), "{url}");
+    }
+}
+
+#[test]
+fn products_orders_and_lists() {
+    let event = kept(json!({
+        "products": [{"id": "+31612345678", "name": "Gift card for +31 6 12345678", "brand": "call 415-555-2671", "category": "jan@x.nl"}],
+        "order": {"id": "+31612345678"}, "cart": {"id": "jan@x.nl"}, "list": "of +31 6 12345678", "query": "+31 6 12345678",
+        "promotion": {"id": "+31612345678", "name": "+31 6 12345678"},
+    }));
+    let text = event.to_string();
+    for personal in ["12345678", "2671", "jan@x.nl"] {
+        assert!(!text.contains(personal), "{personal} is in {text}");
+    }
+    assert_eq!(event["products"][0]["name"], "Gift card for [phone]");
+    for id in ["0612345678", "4006381333931", "114-3941689-8398626", "030-1234-5678", "00012345678901", "A+12345678"] {
+        let event =
+            kept(json!({"products": [{"id": id, "name": "Lamp 0612345678"}], "order": {"id": id}, "cart": {"id": id}}));
+        let ids = [&event["products"][0]["id"], &event["order"]["id"], &event["cart"]["id"]];
+        assert_eq!(ids, [id; 3]);
+        assert_eq!(event["products"][0]["name"], "Lamp 0612345678");
+    }
+}
+
+#[test]
+fn json_inside_text_is_judged() {
+    for (text, expected) in [
+        (r#"{"name":"Piet Bakker","phone":"0612345678","street":"Damrak 1"}"#, Some("{}")),
+        (r#"{"name":"Lamp","phone_model":"x"}"#, Some(r#"{"name":"Lamp","phone_model":"x"}"#)),
+        (r#"{"a":{"email":"jan","size":4}}"#, Some(r#"{"a":{"size":4}}"#)),
+        (r#"[{"first_name":"Jan","size":4}]"#, Some(r#"[{"size":4}]"#)),
+        (r#"{"in":"{\"phone\":\"0612345678\",\"size\":4}"}"#, Some(r#"{"in":"{\"size\":4}"}"#)),
+        (r#"{"card":4111111111111111,"callback":612345678}"#, Some("{}")),
+        (r#"{"link":"https://x.nl/?phone=0612345678&a=1"}"#, Some(r#"{"link":"https://x.nl/?a=1"}"#)),
+        (r#" { "size" : 4 } "#, Some(r#" { "size" : 4 } "#)),
+        ("{not json} of jan@x.nl", Some("{not json} of [email]")),
+        ("[sale] shoes", Some("[sale] shoes")),
+        ("{", Some("{")),
+    ] {
+        assert_eq!(property("payload", &text.into()).as_str(), expected, "{text}");
+    }
+    let long = json!({"name": "Piet Bakker", "phone": "0612345678", "note": "x".repeat(2_000)}).to_string();
+    assert_eq!(property("payload", &long.into()), Value::Null, "an object cut in half is none");
+    let deep = format!("{}{}", "[".repeat(400), "]".repeat(400));
+    assert_eq!(property("payload", &deep.clone().into()), deep);
+}
+
+#[test]
+fn names_of_people() {
+    for name in [
+        "sender.name",
+        "buyer",
+        "buyer_name",
+        "customer_first",
+        "customer.first",
+        "recipient_last",
+        "payer",
+        "receiverName",
+        "kontaktperson",
+    ] {
+        assert_eq!(property(name, &"Jan Jansen".into()), Value::Null, "{name}");
+    }
+    for name in [
+        "product.name",
+        "list_name",
+        "event_name",
+        "page_name",
+        "first",
+        "last",
+        "contact_form_name",
+        "customer_group.name",
+        "buyer_type",
+    ] {
+        assert_eq!(property(name, &"Lamp".into()), "Lamp", "{name}");
+    }
+    let order = kept(
+        json!({"properties": {"first": "Jan", "last": "Jansen", "city": "Utrecht", "ship": {"first": "Jan", "email": "j"},
+        "product": {"name": "Lamp"}, "visit": {"first": "today"}, "size": 4}}),
+    );
+    assert_eq!(order["properties"], json!({"product.name": "Lamp", "visit.first": "today", "size": 4}));
+}
+
+#[test]
+fn names_beside_addresses_in_segment() {
+    let send = |call: Value, path: &str| {
+        let call = Call::post(path, call.to_string()).header("authorization", "Basic d2tfc2hvcDo=");
+        let collected = call.to(&collector_of(vec![Source { allowed_origins: None, ..source() }]));
+        serde_json::to_value(one(&collected)).expect("JSON")["properties"].clone()
+    };
+    let track = |properties: Value| {
+        send(
+            json!({"type": "track", "event": "Order Completed", "messageId": "m", "anonymousId": "a", "properties": properties}),
+            "/v1/track",
+        )
+    };
+    let order = json!({"order_id": "o", "name": "Jan Jansen", "first": "Jan", "last": "Jansen", "address": "Damrak 1", "plan": "x"});
+    assert_eq!(track(order), json!({"plan": "x"}));
+    assert_eq!(track(json!({"order_id": "o", "name": "Spring", "plan": "x"})), json!({"name": "Spring", "plan": "x"}));
+    let page = json!({"type": "page", "name": "Stores", "messageId": "m", "anonymousId": "a", "properties": {"city": "Utrecht"}});
+    assert_eq!(send(page, "/v1/page"), json!({"name": "Stores"}));
+}
