@@ -299,6 +299,9 @@ pub(crate) fn is_card(path: &str, text: &str) -> bool {
 
 /// Whether a field of this name holds a version, which may look like an IP address.
 pub(crate) fn is_version(path: &str) -> bool {
+    if memchr::memmem::find(path.as_bytes(), b"ersion").is_none() && !path.contains("ERSION") {
+        return false;
+    }
     let mut segments = path.rsplit('.').map(Words::of);
     let Some(Some(last)) = segments.next() else { return false };
     last.any(&VERSION) && !last.any(&NETWORK) && segments.all(|words| words.is_some_and(|words| !words.any(&NETWORK)))

@@ -304,7 +304,8 @@ impl Finisher<'_> {
             .collect();
         let properties = std::mem::take(&mut event.properties);
         for (name, value) in properties {
-            let of_person = names.contains(&name) || person::is_name_of_person(&name);
+            let of_person =
+                matches!(value, PropertyValue::Text(_)) && (names.contains(&name) || person::is_name_of_person(&name));
             self.keep(&name, &value, of_person, keeping);
             if !allow.property(&name) || personal::is_personal_id(&name) {
                 continue;

@@ -118,7 +118,7 @@ fn is_checked(digits: &[u8]) -> bool {
             (_, digit) => digit * 2 / 10 + digit * 2 % 10,
         })
         .sum();
-    sum % 10 == 0 && digits.iter().any(|digit| *digit > 0)
+    sum.is_multiple_of(10) && digits.iter().any(|digit| *digit > 0)
 }
 
 #[cfg(test)]

@@ -26,17 +26,8 @@ const AROUND: [&str; 11] =
     ["billing", "data", "details", "first", "full", "info", "last", "my", "person", "shipping", "the"];
 
 /// Somebody in one word. Sorted.
-const SOMEBODY: [&str; 9] = [
-    "ansprechpartner",
-    "buyer",
-    "contactperson",
-    "contactpersoon",
-    "kontaktperson",
-    "payer",
-    "receiver",
-    "sender",
-    "username",
-];
+const SOMEBODY: [&str; 8] =
+    ["ansprechpartner", "buyer", "contactperson", "contactpersoon", "kontaktperson", "payer", "receiver", "sender"];
 
 fn is_in(list: &[&str], word: &str) -> bool {
     list.binary_search(&word).is_ok()
@@ -45,6 +36,13 @@ fn is_in(list: &[&str], word: &str) -> bool {
 /// Whether text under this name is somebody's name: `customer_first`, `sender.name`, `buyer`; not `contact_form_name`.
 pub(crate) fn is_name_of_person(path: &str) -> bool {
     let (rest, last) = path.rsplit_once('.').unwrap_or(("", path));
+    // Most names end otherwise, and are done.
+    let ends = |end: &&str| {
+        last.len().checked_sub(end.len()).is_some_and(|at| last.as_bytes()[at..].eq_ignore_ascii_case(end.as_bytes()))
+    };
+    if !["name", "first", "last", "er", "person", "persoon"].iter().any(ends) {
+        return false;
+    }
     let Some(words) = Words::of(last) else { return false };
     let Some(end) = words.count.checked_sub(1) else { return false };
     if is_in(&SOMEBODY, words.joined(0..words.count)) {

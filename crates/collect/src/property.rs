@@ -45,10 +45,11 @@ pub(crate) fn scrub_within(name: &str, mut text: Str, treatment: &Treatment, dep
     Some(text)
 }
 
-/// Text that is a JSON object or array, without the members of its objects that are personal.
+/// Text that is a JSON object or array, without the members of its objects that are personal; none where nothing is to change.
 fn prune_text(path: &str, text: &str) -> Option<String> {
     let mut value = parse(text)?;
-    prune(path, &mut value, 0).then(|| value.to_string())
+    // A letter by its number (`\u0040`) hides from what looks for it in the text.
+    (prune(path, &mut value, 0) || text.contains("\\u")).then(|| value.to_string())
 }
 
 /// An object or array. The parser refuses to go deeper than 128 levels.
@@ -71,7 +72,13 @@ pub(crate) fn list_text(path: &str, value: &crate::json::Json<'_>) -> String {
 /// Takes the personal members out; whether anything changed.
 fn prune(path: &str, value: &mut Value, depth: usize) -> bool {
     match value {
-        Value::Array(items) => items.iter_mut().fold(false, |changed, item| prune(path, item, depth) || changed),
+        Value::Array(items) => {
+            let mut changed = false;
+            for item in items {
+                changed |= prune(path, item, depth);
+            }
+            changed
+        }
         Value::Object(members) => {
             let before = members.len();
             let of_people = members.keys().any(|name| person::may_be_name(name))

@@ -139,6 +139,7 @@ fn json_inside_text_is_judged() {
         (r#"{"card":4111111111111111,"callback":612345678}"#, Some("{}")),
         (r#"{"link":"https://x.nl/?phone=0612345678&a=1"}"#, Some(r#"{"link":"https://x.nl/?a=1"}"#)),
         (r#" { "size" : 4 } "#, Some(r#" { "size" : 4 } "#)),
+        (r#"{"a":"jan\u0040x.nl"}"#, Some(r#"{"a":"[email]"}"#)),
         ("{not json} of jan@x.nl", Some("{not json} of [email]")),
         ("[sale] shoes", Some("[sale] shoes")),
         ("{", Some("{")),
@@ -204,4 +205,39 @@ fn names_beside_addresses_in_segment() {
     assert_eq!(track(json!({"order_id": "o", "name": "Spring", "plan": "x"})), json!({"name": "Spring", "plan": "x"}));
     let page = json!({"type": "page", "name": "Stores", "messageId": "m", "anonymousId": "a", "properties": {"city": "Utrecht"}});
     assert_eq!(send(page, "/v1/page"), json!({"name": "Stores"}));
+}
+
+/// Links that trackers send of themselves.
+#[test]
+fn links_of_snowplow_and_posthog() {
+    let link = "https://x.nl/reset?name=Jan+Jansen&phone=0612345678&email=jan%40x.nl&a=1";
+    let click = json!({"schema": "iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0", "data": {
+        "schema": "iglu:com.snowplowanalytics.snowplow/link_click/jsonschema/1-0-1", "data": {"targetUrl": link, "elementContent": "Reset"}}});
+    let snowplow = json!({"schema": "iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4", "data": [{
+        "e": "ue", "ue_pr": click.to_string(), "p": "web", "tv": "x", "duid": "v", "eid": "62222222-2222-4222-8222-000000000001",
+        "aid": "shop", "url": link, "refr": link}]});
+    let posthog = json!({"api_key": KEY, "event": "$autocapture", "distinct_id": "v", "properties": {
+        "$current_url": link, "$referrer": link, "$initial_current_url": link, "$session_entry_url": link, "target_url": link}});
+    for (path, body) in [("/com.snowplowanalytics.snowplow/tp2", snowplow), ("/e/", posthog)] {
+        let collected =
+            Call::post(path, body.to_string()).to(&collector_of(vec![Source { allowed_origins: None, ..source() }]));
+        let text = serde_json::to_string(one(&collected)).expect("JSON");
+        for personal in ["Jansen", "0612345678", "x.nl&", "jan%40"] {
+            assert!(!text.contains(personal), "{path}: {personal} is in {text}");
+        }
+        assert!(text.contains("https://x.nl/reset"), "{path}: {text}");
+    }
+}
+
+/// What goes by another way than the event, where it is kept encrypted.
+#[test]
+fn names_are_sealed_and_cards_are_not() {
+    let event = json!({"event_id": "e", "visitor_id": "v", "name": "x", "properties": {"customer_first": "Jan", "first": "Piet", "email": "jan@x.nl",
+        "card": "4111111111111111", "cc": 4111111111111111i64}});
+    let encrypting =
+        Source { allowed_origins: None, personal_fields: midsession_collect::PersonalRule::Encrypt, ..source() };
+    let collected = Call::post(&format!("/v1/events?key={KEY}"), event.to_string()).to(&collector_of(vec![encrypting]));
+    assert_eq!(serde_json::to_value(one(&collected)).expect("JSON")["properties"], json!({}));
+    let sealed = serde_json::to_value(&collected.personal[0].fields).expect("JSON");
+    assert_eq!(sealed, json!({"email": {"email": "jan@x.nl"}, "name": {"customer_first": "Jan", "first": "Piet"}}));
 }
