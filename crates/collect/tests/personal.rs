@@ -241,3 +241,12 @@ fn names_are_sealed_and_cards_are_not() {
     let sealed = serde_json::to_value(&collected.personal[0].fields).expect("JSON");
     assert_eq!(sealed, json!({"email": {"email": "jan@x.nl"}, "name": {"customer_first": "Jan", "first": "Piet"}}));
 }
+
+proptest::proptest! {
+    /// Whatever the text, it is read to its end; what was scrubbed once has nothing left to scrub.
+    #[test]
+    fn any_text_is_scrubbed_once(text in r#"([?&#;=%+\[\]{}",:\\ @.éa]|name|phone|email|city|%2B|31612345678|"a":|\{"b":"){0,40}"#) {
+        let once = property("note", &text.into());
+        proptest::prop_assert_eq!(property("note", &once), once);
+    }
+}
