@@ -89,24 +89,6 @@ const COUNTED: [&str; 29] = [
     "serial", "sku", "stock", "time", "timestamp", "total", "ts", "upc", "version",
 ];
 
-/// Words of a name under which the number of a card stands.
-#[rustfmt::skip]
-const CARD: [&str; 22] = [
-    "card", "cardno", "cardnr", "cardnum", "cardnumber", "cards", "carte", "cc", "ccn", "ccno",
-    "ccnr", "ccnum", "ccnumber", "creditcard", "debitcard", "kaart", "kaartnummer", "karte", "kartennummer", "kreditkarte",
-    "pan", "tarjeta",
-];
-
-/// Words of a name under which it does not: an article's number may check out as a card's does.
-const ARTICLE: [&str; 8] = ["article", "ean", "gtin", "isbn", "order", "product", "sku", "upc"];
-
-/// Words of a name under which four numbers with points are a version.
-const VERSION: [&str; 7] =
-    ["appversion", "browserversion", "firmwareversion", "osversion", "sdkversion", "version", "versions"];
-
-/// Words of a name under which they are an address, whatever else it says. (`IPv4` falls apart after its first letter.)
-const NETWORK: [&str; 10] = ["addr", "address", "host", "hostname", "ip", "ipaddress", "ips", "ipv", "peer", "pv"];
-
 /// A name in small ASCII letters, and where its words end.
 pub(crate) struct Words {
     plain: [u8; NAME_MAX],
@@ -166,7 +148,7 @@ impl Words {
         std::str::from_utf8(bytes).unwrap_or_default()
     }
 
-    fn any(&self, list: &[&str]) -> bool {
+    pub fn any(&self, list: &[&str]) -> bool {
         (0..self.count).any(|word| is_in(list, self.joined(word..word + 1)))
     }
 }
@@ -288,25 +270,6 @@ pub(crate) fn is_called(path: &str, digits: &str) -> bool {
     words.any(&CALLED) && !words.any(&COUNTED)
 }
 
-/// Whether the text holds a card's number under a name for one. Under another name as many digits may be an order's.
-pub(crate) fn is_card(path: &str, text: &str) -> bool {
-    // Cheapest first.
-    text.len() >= 13
-        && text.bytes().filter(u8::is_ascii_digit).count() >= 13
-        && Words::of(path.rsplit('.').next().unwrap_or(path)).is_some_and(|w| w.any(&CARD) && !w.any(&ARTICLE))
-        && crate::number::has_card(text)
-}
-
-/// Whether a field of this name holds a version, which may look like an IP address.
-pub(crate) fn is_version(path: &str) -> bool {
-    if memchr::memmem::find(path.as_bytes(), b"ersion").is_none() && !path.contains("ERSION") {
-        return false;
-    }
-    let mut segments = path.rsplit('.').map(Words::of);
-    let Some(Some(last)) = segments.next() else { return false };
-    last.any(&VERSION) && !last.any(&NETWORK) && segments.all(|words| words.is_some_and(|words| !words.any(&NETWORK)))
-}
-
 /// Likewise of a number.
 pub(crate) fn is_called_number(path: &str, number: i64) -> bool {
     (100_000_000..1_000_000_000_000_000).contains(&number) && is_called(path, &number.to_string())
@@ -318,21 +281,7 @@ mod tests {
 
     #[test]
     fn lists_are_sorted() {
-        let lists = [
-            &PHONE[..],
-            &NAME,
-            &ADDRESS,
-            &EMAIL,
-            &NEVER,
-            &AROUND,
-            &CALLED,
-            &COUNTED,
-            &CARD,
-            &ARTICLE,
-            &VERSION,
-            &NETWORK,
-        ];
-        for list in lists {
+        for list in [&PHONE[..], &NAME, &ADDRESS, &EMAIL, &NEVER, &AROUND, &CALLED, &COUNTED] {
             assert!(list.is_sorted_by(|one, next| one < next), "{list:?}");
         }
     }
@@ -439,50 +388,6 @@ mod tests {
             "category",
         ] {
             assert_eq!(kind_of(name), None, "{name}");
-        }
-    }
-
-    #[test]
-    fn versions() {
-        for name in
-            ["version", "app_version", "appVersion", "os.version", "client_version", "$browserVersion", "osversion"]
-        {
-            assert!(is_version(name), "{name}");
-        }
-        for name in [
-            "conversion",
-            "conversion_ip",
-            "inversion",
-            "client_version_ip",
-            "version_host",
-            "ip.version",
-            "version.client",
-            "versionIPv4",
-        ] {
-            assert!(!is_version(name), "{name}");
-        }
-    }
-
-    #[test]
-    fn cards_by_name() {
-        for name in [
-            "card",
-            "cardno",
-            "card_number",
-            "cardNr",
-            "pan",
-            "cc",
-            "cc_number",
-            "payment.card",
-            "kreditkarte",
-            "gift_card",
-        ] {
-            assert!(is_card(name, "4111 1111 1111 1111"), "{name}");
-            assert!(!is_card(name, "4111 1111 1111 1112"), "{name}");
-        }
-        for name in ["order_id", "ean", "card_ean", "discard", "pancake", "company", "success", "note", "card.order_id"]
-        {
-            assert!(!is_card(name, "4111111111111111"), "{name}");
         }
     }
 

@@ -3,13 +3,13 @@
 use crate::agent::{Agent, Agents, is_http_library};
 use crate::collected::DropRule;
 use crate::draft::Draft;
-use crate::field_name;
 use crate::kind::Keeping;
 use crate::personal::{self, Treatment};
 use crate::source::{Allow, PersonalRule};
 use crate::{
     ConsentInForce, Fault, GeoLookup, InForce, Kept, Limits, PersonalKind, Request, Source, person, property, web,
 };
+use crate::{digits_name, field_name};
 use compact_str::format_compact;
 use midsession_event::{Consent, Event, EventName, PropertyValue, Purpose, ShopperId, Str, UserId, VisitorId, hash64};
 use ring::hmac;
@@ -328,7 +328,7 @@ impl Finisher<'_> {
                 PropertyValue::Int(number)
                     if personal::is_personal_name(&name)
                         || field_name::is_called_number(&name, number)
-                        || field_name::is_card(&name, &number.to_string()) =>
+                        || digits_name::is_card(&name, &number.to_string()) =>
                 {
                     treatment.replace(&number.to_string()).map(PropertyValue::Text)
                 }
@@ -358,7 +358,7 @@ impl Finisher<'_> {
             },
         };
         match value {
-            PropertyValue::Text(text) if field_name::is_card(name, text) => {}
+            PropertyValue::Text(text) if digits_name::is_card(name, text) => {}
             PropertyValue::Text(text) => keeping.keep(kind, name, text),
             // A telephone number as a number.
             PropertyValue::Int(number) => keeping.keep(kind, name, &number.to_string()),

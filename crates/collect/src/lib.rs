@@ -12,6 +12,7 @@ mod consent;
 pub mod context;
 mod cors;
 mod decode;
+mod digits_name;
 mod draft;
 mod fault;
 mod field;

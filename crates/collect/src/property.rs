@@ -2,7 +2,7 @@
 
 use crate::number::IP_BYTES_MIN;
 use crate::personal::{self, Treatment};
-use crate::{field_name, person, web};
+use crate::{digits_name, field_name, person, web};
 use midsession_event::Str;
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ pub(crate) fn is_personal(name: &str, text: &str) -> bool {
     personal::is_personal_name(name)
         || person::is_name_of_person(name)
         || field_name::is_called(name, text.trim())
-        || field_name::is_card(name, text)
+        || digits_name::is_card(name, text)
 }
 
 /// Scrubs the value of a custom field: `None` when the whole value is personal and goes.
@@ -27,7 +27,7 @@ pub(crate) fn scrub_within(name: &str, mut text: Str, treatment: &Treatment, dep
     if is_personal(name, &text) {
         return treatment.replace(&text);
     }
-    let is_version = field_name::is_version(name);
+    let is_version = digits_name::is_version(name);
     if text.len() >= IP_BYTES_MIN && !is_version && text.trim().parse::<std::net::IpAddr>().is_ok() {
         return treatment.replace(&text);
     }
@@ -92,7 +92,7 @@ fn prune(path: &str, value: &mut Value, depth: usize) -> bool {
                         let digits = number.to_string();
                         personal::is_personal_name(&path)
                             || field_name::is_called(&path, &digits)
-                            || field_name::is_card(&path, &digits)
+                            || digits_name::is_card(&path, &digits)
                     }
                     _ => personal::is_personal_name(&path),
                 };
