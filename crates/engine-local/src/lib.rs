@@ -28,6 +28,7 @@
 
 mod batch;
 mod bytes;
+mod check;
 mod compact;
 mod config;
 mod disk;
@@ -50,6 +51,7 @@ mod store;
 mod view;
 mod writer;
 
+pub use check::{Check, Checked};
 pub use config::Config;
 pub use disk::{Disk, DiskFile, Lock, LockError, RealDisk};
 pub use failpoint::{Asked, Failpoint, Fails};

@@ -1,5 +1,6 @@
 //! The log itself: its queue, its thread, and the port's methods.
 
+use crate::check::{Check, Checked};
 use crate::config::Config;
 use crate::disk::{Disk, Lock, LockError};
 use crate::keeper::{Keeper, Surroundings};
@@ -132,6 +133,17 @@ impl LocalLog {
         self.core.keep()
     }
 
+    /// Where to go on reading when what stands at `from` is damaged: behind its batch.
+    pub fn behind(&self, topic: Topic, partition: PartitionId, from: i64) -> Result<i64, LogError> {
+        self.core.store.behind(self.core.store.slot(topic, partition)?, from)
+    }
+
+    /// Reads some of the files that a start trusts by their indexes, and of those filled since; each once per `check`. Reads
+    /// from the disk for as long as a MiB takes: what to wait between steps is up to the caller.
+    pub fn check_some(&self, check: &mut Check) -> Checked {
+        self.core.check(check)
+    }
+
     /// Why it has stopped for good, if it has.
     pub fn failure(&self) -> Option<LogError> {
         self.core.failure()
@@ -242,6 +254,15 @@ impl Core {
         let around =
             Surroundings { store: &self.store, config: &self.config, now_ms, active_bytes, keep, pause: &pause };
         keeper.run(filled, &around)
+    }
+
+    fn check(&self, check: &mut Check) -> Checked {
+        if check.is_idle() {
+            let keeper = self.keeper.lock();
+            let active = self.writer.lock().active();
+            check.list(keeper.files.iter().chain(&keeper.compact), &active);
+        }
+        check.step(|file| self.store.damaged_list(file))
     }
 
     /// Lets the writer go first, for a moment.

@@ -169,6 +169,11 @@ impl Segment {
 }
 
 impl Plan {
+    /// Where the partition goes on behind these batches.
+    pub fn next(&self) -> i64 {
+        self.next
+    }
+
     /// Reads records from `from` on until about `max_bytes` of keys and values are there; gives where to go on and the
     /// bytes. After an error `out` holds what came before it.
     pub fn read(&self, from: i64, max_bytes: usize, out: &mut Vec<Entry>) -> Result<(i64, usize), LogError> {

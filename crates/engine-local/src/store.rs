@@ -1,8 +1,9 @@
 //! The partitions in memory, as readers see them: durable records only.
 
 use crate::disk::Disk;
-use crate::index::Cache;
-use crate::part::{Located, Part, Place, Plan, Segment};
+use crate::index::{self, Cache};
+use crate::journal::Journal;
+use crate::part::{Batches, Located, Part, Place, Plan, Segment};
 use crate::snapshot::Slots;
 use midsession_event::{Cleanup, PartitionId, Topic};
 use midsession_ports::{Entry, Extent, LogError};
@@ -76,6 +77,33 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Where the batch with `from` ends; where its file ends, if nobody can say which batches that has.
+    pub fn behind(&self, slot: usize, from: i64) -> Result<i64, LogError> {
+        let place = self.parts[slot].read().plan(from, 0)?;
+        Ok(match place {
+            Place::Here(plan) => plan.next(),
+            Place::Listed(segment, listed) => match self.lists.get(&*self.disk, &segment.journal, listed) {
+                Ok(batches) => segment.plan(&batches, from, 0).next(),
+                Err(_) => segment.end,
+            },
+            Place::Nowhere => self.extent(slot).end,
+        })
+    }
+
+    /// The first damaged list of a file's batches in its index.
+    pub fn damaged_list(&self, journal: &Arc<Journal>) -> Option<LogError> {
+        let listed = |part: &RwLock<Part>| {
+            let part = part.read();
+            let here = part.segments.iter().find(|segment| Arc::ptr_eq(&segment.journal, journal))?;
+            if let Batches::Listed(listed) = here.batches { Some(listed) } else { None }
+        };
+        self.parts.iter().find_map(|part| {
+            let error = index::load(&*self.disk, journal, listed(part)?).err()?;
+            // The file may have gone meanwhile, and its index with it.
+            listed(part).map(|_| error)
+        })
     }
 
     /// One file's part of a read: where to go on, and the bytes read.
