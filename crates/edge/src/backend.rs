@@ -42,6 +42,11 @@ pub trait Reads: Send + Sync + 'static {
     /// What has stopped for good, until a restart.
     fn failure(&self) -> Option<String>;
 
+    /// What of the log was found damaged, and what to do; everything else goes on.
+    fn damage(&self) -> Option<String> {
+        None
+    }
+
     /// Returns once what these shoppers said on consent holds everywhere: it is durable in the partition of each of their
     /// devices. `Err`: not yet, it goes on by itself.
     fn consented(&self, said: Vec<Consented>) -> Answer<'_, Result<(), Unreadable>>;
@@ -163,7 +168,7 @@ pub trait Console: Send + Sync + 'static {
     /// One decision with its inputs.
     fn decision(&self, id: Str) -> Answer<'_, Result<Option<Value>, Unreadable>>;
 
-    /// `{dead_letters: […]}`, newest first.
+    /// `{dead_letters: […], unreadable}`, newest first; the log is damaged where so many others stand.
     fn dead_letters(&self, limit: usize) -> Answer<'_, Value>;
 
     /// The bytes of a refused event, by its offset; who looks at them is put on record. `None`: no such dead letter.

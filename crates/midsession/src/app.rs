@@ -14,9 +14,9 @@ use midsession_collect::{Collector, Source};
 use midsession_edge::{Frame, PushHub, Running};
 use midsession_engine_keystore::Keystore;
 use midsession_engine_local::{Disk, LocalLog, LocalSnapshots};
-use midsession_event::{DecisionId, PartitionId, Reject, Topic, decode};
-use midsession_observe::{Metric, Observe};
-use midsession_ports::{Log, LogError, Vault};
+use midsession_event::{DecisionId, PartitionId, Topic};
+use midsession_observe::Observe;
+use midsession_ports::{Log, LogError};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -32,11 +32,8 @@ pub const REPLAYED: &str = "bol";
 
 /// How long a drain may take.
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
-/// How often dead letters and gauges are looked at.
+/// How often it is looked whether the product can go on.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-
-/// Keys past their time are looked for after so many looks: a quarter of an hour.
-const EXPIRE_ROUNDS: u64 = 3_600;
 
 /// What to start.
 pub struct Start {
@@ -82,6 +79,10 @@ pub struct Inner {
     pub(crate) switches: Arc<Switches>,
     pub(crate) context: Arc<ContextTables>,
     pub(crate) spill: crate::spill::SpillFolder,
+    /// What of the log was found damaged.
+    pub(crate) damage: parking_lot::Mutex<Option<String>>,
+    /// Dead letters that the console can't show because the log is damaged there.
+    pub(crate) unreadable: std::sync::atomic::AtomicU64,
     pub(crate) shop: Option<DemoShop>,
     pub(crate) stream_config: midsession_stream::Config,
     pub(crate) started_at_ms: i64,
@@ -184,6 +185,8 @@ impl App {
             switches,
             context,
             spill,
+            damage: Default::default(),
+            unreadable: Default::default(),
             shop,
             stream_config,
             started_at_ms: clock() / 1000,
@@ -209,7 +212,8 @@ impl App {
         tokio::spawn(crate::definitions::take_up(Arc::clone(&inner)));
         tokio::spawn(crate::definitions::fill_up(Arc::clone(&inner)));
         tokio::spawn(crate::audit::keep_auditing(Arc::clone(&inner), snapshots));
-        tokio::spawn(watch(Arc::clone(&inner)));
+        tokio::spawn(crate::log_check::keep_checking(Arc::clone(&inner)));
+        tokio::spawn(crate::dead_letters::watch(Arc::clone(&inner)));
         Ok(Self { inner, running })
     }
 
@@ -432,42 +436,6 @@ pub(crate) fn listeners(config: &Config, admin_token: &str, secret: [u8; 32]) ->
         trusted_proxies: config.trusted_proxies,
         salt_file: Some(config.data.join("salt")),
         limits: config.limits.of_edge(),
-    }
-}
-
-/// Follows the dead letters for the console, and keeps the gauges.
-async fn watch(inner: Arc<Inner>) {
-    let partitions = inner.log.partitions(Topic::DeadLetter);
-    let mut next: Vec<i64> = vec![0; partitions as usize];
-    let mut before = midsession_stream::Counters::default();
-    for round in 0u64.. {
-        for partition in 0..partitions {
-            let place = &mut next[partition as usize];
-            let (log, from) = (inner.log.as_ref(), *place);
-            let followed = crate::history::for_each(log, Topic::DeadLetter, PartitionId(partition), from, |entry| {
-                *place = entry.offset + 1;
-                if let Some(Ok(reject)) = entry.value.as_deref().map(decode::<Reject>) {
-                    inner.world.dead_letter(entry.offset, entry.stamp_ms, &reject);
-                }
-            });
-            if let Err(error) = followed {
-                tracing::warn!(%error, "dead letters could not be followed");
-            }
-        }
-        if let Err(cause) = inner.context.follow().await {
-            tracing::warn!(cause, "the context tables could not be followed");
-        }
-        inner.observe.turn(inner.now_ms());
-        if round % EXPIRE_ROUNDS == 0 {
-            inner.vault.expire(inner.now_ms());
-        }
-        if round % 8 == 0 {
-            inner.observe.metrics.set(Metric::KeystoreKeys, inner.vault.keys() as i64);
-            before = inner.gauges(before).await;
-            inner.context.gauges();
-            inner.spill.gauges(&inner.observe.metrics);
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

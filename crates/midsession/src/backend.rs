@@ -18,6 +18,7 @@ use midsession_stream::Shopper;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::broadcast;
 
 /// A partition that has not caught up with its log for longer is not fresh. The promise is 2 s from event to pixel.
@@ -149,6 +150,10 @@ impl Reads for AppBackend {
 
     fn failure(&self) -> Option<String> {
         self.0.failure().map(|failure| failure.to_string())
+    }
+
+    fn damage(&self) -> Option<String> {
+        self.0.damage.lock().clone()
     }
 
     fn consented(&self, said: Vec<Consented>) -> Answer<'_, Result<(), Unreadable>> {
@@ -325,7 +330,10 @@ impl Console for AppBackend {
     }
 
     fn dead_letters(&self, limit: usize) -> Answer<'_, Value> {
-        Box::pin(async move { json!({"dead_letters": self.0.world.dead_letters(limit)}) })
+        Box::pin(async move {
+            let unreadable = self.0.unreadable.load(Ordering::Relaxed);
+            json!({"dead_letters": self.0.world.dead_letters(limit), "unreadable": unreadable})
+        })
     }
 
     fn dead_letter_bytes(&self, offset: i64) -> Answer<'_, Result<Option<Value>, Refusal>> {

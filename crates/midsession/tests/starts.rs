@@ -3,8 +3,12 @@
 use midsession::app::{App, Start};
 use midsession::config::Config;
 use midsession::load::client::Client;
-use midsession_engine_local::SimDisk;
+use midsession_engine_local::{LocalLog, RealDisk, SimDisk};
+use midsession_event::{PartitionId, Topic};
+use midsession_ports::{Append, Log, Unit};
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 fn config(data: &Path) -> Config {
     let ports = "port = 0\nadmin_port = 0\nredis_port = 0\n";
@@ -70,4 +74,54 @@ async fn a_log_that_stopped_is_told_of_and_the_end_is_a_failure() {
     assert!(failure.cause.contains("the log stopped: ") && failure.cause.lines().count() == 1, "{}", failure.cause);
     assert!(failure.hint.is_some_and(|hint| hint.contains("start again")));
     assert!(!failure.is_usage);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flipped_bit_in_a_file_that_the_start_does_not_read_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = midsession_engine_local::Config::new(folder.path());
+    let log = LocalLog::open_threadless(Arc::new(RealDisk), Arc::new(|| 1_000), log).expect("opens");
+    for value in ["aaaa", "bbbb", "cccc"] {
+        let (topic, partition) = (Topic::DeadLetter, PartitionId(0));
+        let record = Append { topic, partition, key: Default::default(), value: Some(value.into()) };
+        log.append(Arc::new(Unit { records: vec![record], positions: vec![] }), Box::new(|_| {}));
+        log.commit_now();
+    }
+    // It leaves an index, which the next start goes by.
+    drop(log);
+    let file = folder.path().join("000000000001.journal");
+    let mut bytes = std::fs::read(&file).expect("the log");
+    let at = bytes.windows(4).position(|window| window == b"bbbb").expect("the second");
+    bytes[at] ^= 4;
+    std::fs::write(&file, bytes).expect("writes");
+
+    let start = Start { config: config(folder.path()), accept_any_key: true, demo: false, disk: Arc::new(RealDisk) };
+    let app = App::start(start).await.expect("starts");
+    let mut admin = Client::new(app.addresses().admin);
+    let token = format!("Bearer {}", app.keys().admin_token);
+    let mut told = (String::new(), serde_json::Value::Null, String::new());
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let mut get = async |path: &str| {
+            let head = [("authorization", token.as_str())];
+            let answer = admin.send("GET", path, &head, Default::default()).await.expect("an answer");
+            assert_eq!(answer.status, 200, "{path}");
+            String::from_utf8_lossy(&answer.body).into_owned()
+        };
+        let letters = serde_json::from_str(&get("/v1/dead-letters").await).expect("JSON");
+        told = (get("/health").await, letters, get("/metrics").await);
+        if told.0 != "ok" && told.1["unreadable"] != 0 {
+            break;
+        }
+    }
+    let (health, letters, metrics) = told;
+    let named = format!("{} is damaged at byte ", file.display());
+    assert!(health.contains(&named) && health.contains("restore the file"), "{health}");
+    assert_eq!(letters["unreadable"], 1, "{letters}");
+    for line in ["midsession_log_damaged_places 1", "midsession_log_errors_total{cause=\"damaged\"} 1"] {
+        assert!(metrics.lines().any(|had| had == line), "{line} is not in {metrics}");
+    }
+    let mut get = async |path: &str| admin.send("GET", path, &[], Default::default()).await.expect("an answer").status;
+    assert_eq!(get("/ready").await, 200, "everything else goes on");
+    app.drain().await.expect("drains");
 }

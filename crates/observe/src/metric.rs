@@ -107,7 +107,9 @@ metrics! {
     Definitions = Gauge "midsession_definitions" ["state"] "Versions of feature definitions in force now: live ones, and pending ones beside them";
     DefinitionChanges = Counter "midsession_definition_changes" ["what"] "Changes of definitions made durable in every partition";
     LogBytes = Gauge "midsession_log_bytes" "Bytes that the log holds";
-    LogErrors = Counter "midsession_log_errors" ["cause"] "Appends that the log refused or lost";
+    LogErrors = Counter "midsession_log_errors" ["cause"] "Appends that the log refused or lost; damaged: places that could not be read when they were asked for";
+    LogCheckedBytes = Counter "midsession_log_checked_bytes" "Bytes of the log's files read through in the background to see that they are whole: each file once per process";
+    LogDamagedPlaces = Gauge "midsession_log_damaged_places" "Places found there that do not match their checksum: what stands there can't be read";
     ContextRows = Gauge "midsession_context_rows" ["kind"] "Rows of the context tables held in memory now";
     ContextBytes = Gauge "midsession_context_bytes" ["kind"] "Memory that the context tables take";
     ContextLoaded = Counter "midsession_context_loaded" ["kind"] "Rows put into the context tables, or taken out of them, durably";

@@ -15,7 +15,7 @@ const fn route(
     Route { listener, method: Method::GET, path, access, summary, query: &[], handler }
 }
 
-const ALIVE: &str = "200 as long as the process answers; the body says what has stopped, if anything has";
+const ALIVE: &str = "200 as long as the process answers; the body says what has stopped, if anything has, and what of the log is damaged";
 const SINK: &str = "200 as long as the log takes events in, else 503 with the cause";
 const READY: &str = "200 when events are taken in and features are fresh, else 503 with the cause";
 
@@ -42,9 +42,12 @@ pub(super) const ROUTES: &[Route] = &[
 
 /// Alive and no more: who restarts what is not alive must not do so in a loop because of a broken disk.
 fn alive(call: &Call) -> Response {
-    match call.app.backend.failure() {
-        None => text("ok"),
-        Some(cause) => text(format!("alive, but nothing is taken in: {cause}\n")),
+    match (call.app.backend.failure(), call.app.backend.damage()) {
+        (Some(cause), _) => text(format!("alive, but nothing is taken in: {cause}\n")),
+        (None, Some(damage)) => {
+            text(format!("alive and taking events in, but some of the log can't be read: {damage}\n"))
+        }
+        (None, None) => text("ok"),
     }
 }
 
