@@ -24,6 +24,8 @@ export const skew_ms = signal(0);
 export const sessionsVersion = signal(0);
 export const decisions = signal<readonly Decision[]>([]);
 export const deadLetters = signal<readonly DeadLetter[]>([]);
+/** Rejected events that can't be shown because the log is damaged where they stand. */
+export const unreadable = signal(0);
 export const loaded = signal({ sessions: false, decisions: false, deadLetters: false });
 
 /** Offsets count within a partition only. */
@@ -124,7 +126,8 @@ async function load(): Promise<void> {
       take({ decisions: answer.decisions });
       done({ decisions: true });
     }),
-    get<{ dead_letters: DeadLetter[] }>("/v1/dead-letters?limit=100").then((answer) => {
+    get<{ dead_letters: DeadLetter[]; unreadable?: number }>("/v1/dead-letters?limit=100").then((answer) => {
+      unreadable.value = answer.unreadable ?? 0;
       take({ dead_letters: answer.dead_letters });
       done({ deadLetters: true });
     }),

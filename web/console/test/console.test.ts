@@ -280,6 +280,16 @@ describe("live", () => {
     }));
 });
 
+test("rejected events that can't be read are said to be missing", async () => {
+  const world = new World(15, 20);
+  world.unreadable = 2;
+  await withMock(world, async (mock) => {
+    const { page } = await open(mock, "#/dead-letters");
+    await page.getByRole("status").filter({ hasText: "2 are missing here: the log is damaged where they stand." }).waitFor();
+    await page.locator(".letter").first().waitFor();
+  });
+});
+
 describe("keyboard", () => {
   test("arrows and Enter choose a session; arrows walk its timeline and its features follow", () =>
     withMock(new World(13, 60), async (mock) => {

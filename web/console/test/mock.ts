@@ -74,7 +74,7 @@ export async function startMock(world: World): Promise<Mock> {
           const payload = world.payloads.get(Number(first));
           return void (payload === undefined ? problem(response, 404, "No such dead letter.") : json(response, 200, { offset: Number(first), payload }));
         }
-        return void json(response, 200, { dead_letters: world.deadLetters });
+        return void json(response, 200, { dead_letters: world.deadLetters, unreadable: world.unreadable });
       case "sessions": {
         if (first) {
           const s = world.sessions.find((x) => x.session_id === first);

@@ -27,6 +27,7 @@ export class World {
   readonly sessions: Session[] = [];
   readonly decisions: Decision[] = [];
   readonly deadLetters: DeadLetter[] = [];
+  unreadable = 0;
   /** What is asked for one by one: the bytes, by offset. */
   readonly payloads = new Map<number, string>();
   interventions: Intervention[];

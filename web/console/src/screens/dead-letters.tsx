@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { get, type DeadLetter } from "../api.ts";
 import { shortId, time } from "../format.ts";
-import { deadLetters, letterId, loaded } from "../live.ts";
+import { deadLetters, letterId, loaded, unreadable } from "../live.ts";
 import { Loading, PaneTitle, SourceTag, Title } from "../parts/bits.tsx";
 import { Icon } from "../parts/icon.tsx";
 import { lines } from "../payload.ts";
@@ -127,6 +127,12 @@ export function DeadLettersScreen() {
     <>
       <div class="sessions-list">
         <Title title="Dead letters">Events that could not be accepted. Nothing is lost: each is kept as it came, with the reason.</Title>
+        {unreadable.value > 0 && (
+          <p class="note" role="status">
+            {unreadable.value === 1 ? "One is" : `${unreadable.value} are`} missing here: the log is damaged where {unreadable.value === 1 ? "it stands" : "they stand"}. The
+            server's own log names the file and the place.
+          </p>
+        )}
         {all.length > 0 && (
           <div class="filters">
             <label class="hidden" for="letter-code">
@@ -144,7 +150,7 @@ export function DeadLettersScreen() {
         )}
         {all.length === 0 ? (
           loaded.value.deadLetters ? (
-            <p class="empty-line">None: every event so far was accepted.</p>
+            unreadable.value === 0 && <p class="empty-line">None: every event so far was accepted.</p>
           ) : (
             <Loading what="rejected events" />
           )
