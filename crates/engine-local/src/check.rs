@@ -341,4 +341,26 @@ mod tests {
         let (bytes, damaged) = check(&log, &mut state);
         assert!(damaged.is_empty() && bytes > 2 << 20, "{bytes} {damaged:?}");
     }
+
+    #[test]
+    fn without_a_file_that_was_moved_away_the_others_are_read() {
+        let folder = folder();
+        let all = files(folder.path());
+        let journals: Vec<_> = all.iter().filter(|file| file.extension().unwrap() == "journal").collect();
+        let moved = journals[1];
+        std::fs::remove_file(moved).unwrap();
+        std::fs::remove_file(moved.with_extension("journal.index")).unwrap();
+        let log = open(folder.path()).unwrap();
+        let (mut offsets, mut next, mut entries) = (Vec::new(), 0, Vec::new());
+        loop {
+            log.read(Topic::Behavior, PartitionId(1), next, 1, &mut entries).unwrap();
+            let Some(entry) = entries.pop() else { break };
+            offsets.push(entry.offset);
+            next = entry.offset + 1;
+        }
+        let gaps = offsets.windows(2).filter(|pair| pair[0] + 1 < pair[1]).count();
+        assert_eq!((offsets[0], offsets.last(), gaps), (0, Some(&29), 1));
+        let (bytes, damaged) = check(&log, &mut Check::default());
+        assert!(bytes > 0 && damaged.is_empty(), "{damaged:?}");
+    }
 }
