@@ -205,7 +205,8 @@ fn without_mark(letter: char) -> Option<&'static str> {
     })
 }
 
-fn is_in(list: &[&str], word: &str) -> bool {
+/// Whether a sorted list has this word.
+pub(crate) fn is_in(list: &[&str], word: &str) -> bool {
     list.binary_search(&word).is_ok()
 }
 

@@ -1,6 +1,6 @@
 //! Which fields hold the name of a person: a product has a name too, and so has a list.
 
-use crate::field_name::Words;
+use crate::field_name::{Words, is_in};
 use crate::{PersonalKind, personal};
 
 /// Whose name it is. Sorted.
@@ -28,10 +28,6 @@ const AROUND: [&str; 11] =
 /// Somebody in one word. Sorted.
 const SOMEBODY: [&str; 8] =
     ["ansprechpartner", "buyer", "contactperson", "contactpersoon", "kontaktperson", "payer", "receiver", "sender"];
-
-fn is_in(list: &[&str], word: &str) -> bool {
-    list.binary_search(&word).is_ok()
-}
 
 /// Whether text under this name is somebody's name: `customer_first`, `sender.name`, `buyer`; not `contact_form_name`.
 pub(crate) fn is_name_of_person(path: &str) -> bool {

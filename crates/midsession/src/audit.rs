@@ -6,8 +6,9 @@
 
 use crate::app::Inner;
 use crate::assemble::Assembly;
+use crate::driver::in_force;
 use midsession_event::{PartitionId, Record, Topic};
-use midsession_machine::{Defined, Definitions, Effect, Invariant};
+use midsession_machine::{Definitions, Effect, Invariant};
 use midsession_observe::Metric;
 use midsession_ports::{Entry, Log, LogError, Snapshots};
 use midsession_stream::{Config, Stream};
@@ -67,7 +68,7 @@ impl<D: Definitions> Audit<D> {
         }
         let mut stream = restore(snapshots.as_ref(), partition, config, next)?;
         stream.define(definitions.initial());
-        let in_force = of_log(definitions, stream.defined());
+        let in_force = in_force(definitions, &stream);
         Ok(Some(Self {
             log: Arc::clone(log),
             snapshots: Arc::clone(snapshots),
@@ -114,7 +115,7 @@ impl<D: Definitions> Audit<D> {
             let redefines = matches!(record, Record::Definition(_));
             self.stream.on_record(entry.offset, entry.stamp_ms, record, self.in_force.as_ref(), &mut effects);
             if redefines {
-                self.in_force = of_log(&self.definitions, self.stream.defined());
+                self.in_force = in_force(&self.definitions, &self.stream);
             }
             effects.clear();
             self.records += 1;
@@ -129,10 +130,10 @@ impl<D: Definitions> Audit<D> {
             Err(cause) => return Audited::GivenUp(cause),
         };
         let mut found = Vec::new();
-        match (whole(&mut self.stream), whole(&mut saved)) {
+        match (self.stream.whole_snapshot(), saved.whole_snapshot()) {
             (Ok(again), Ok(before)) if again == before => {}
             (Ok(_), Ok(_)) => found.push((Invariant::Rerun, first_difference(&self.stream, &saved))),
-            (Err(cause), _) | (_, Err(cause)) => return Audited::GivenUp(cause),
+            (Err(cause), _) | (_, Err(cause)) => return Audited::GivenUp(cause.to_string()),
         }
         if let Err(cause) = self.stream.recount() {
             found.push((Invariant::Exact, cause));
@@ -141,20 +142,9 @@ impl<D: Definitions> Audit<D> {
     }
 }
 
-fn of_log<D: Definitions>(definitions: &Arc<D>, defined: &Defined) -> Arc<D> {
-    definitions.of(defined).unwrap_or_else(|| Arc::clone(definitions))
-}
-
 fn restore(snapshots: &dyn Snapshots, partition: PartitionId, config: Config, next: i64) -> Result<Stream, String> {
     let input = snapshots.open(partition, next).map_err(|error| error.to_string())?;
     Stream::restore(partition, config, input).map_err(|error| error.to_string())
-}
-
-/// All of the state as the bytes of a snapshot.
-fn whole(stream: &mut Stream) -> Result<Vec<u8>, String> {
-    stream.begin_snapshot().map_err(|error| error.to_string())?;
-    let piece = stream.snapshot_some(usize::MAX).map_err(|error| error.to_string())?;
-    Ok(piece.map(|piece| piece.bytes).unwrap_or_default())
 }
 
 /// Where two states part, without saying who it is about.
@@ -183,10 +173,20 @@ pub(crate) async fn keep_auditing(inner: Arc<Inner>, snapshots: Arc<dyn Snapshot
         listed.first().copied().unwrap_or(0)
     };
     let mut audited: Vec<i64> = (0..partitions).map(newest).collect();
+    let mut seen = 0;
     loop {
+        // To list them reads their folder: only when there are more.
+        let written = inner.observe.metrics.get(Metric::Snapshots, None);
+        if written == seen {
+            tokio::time::sleep(LOOK_EVERY).await;
+            continue;
+        }
+        seen = written;
         for number in 0..partitions {
             // Memory is short: there is none for a second machine with all of its facts.
             if inner.spill.stats().entries.load(Ordering::Relaxed) > 0 {
+                // What is left out is looked at in the next round.
+                seen = 0;
                 break;
             }
             let place = &mut audited[number as usize];

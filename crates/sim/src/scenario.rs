@@ -383,7 +383,7 @@ fn replay(world: &mut World, config: Config) -> Result<(), String> {
         }
         // Also where one of them had less memory.
         let told = |error: midsession_stream::SnapshotError| error.to_string();
-        if whole(&mut streams[0]).map_err(told)? != whole(&mut world.streams[index]).map_err(told)? {
+        if streams[0].whole_snapshot().map_err(told)? != world.streams[index].whole_snapshot().map_err(told)? {
             return Err(format!("a replay of partition {index} ends in another state"));
         }
         let [with, without] = outcomes;
@@ -412,7 +412,7 @@ pub(crate) fn restart(rng: &mut Rng, seed: u64, partition: usize, world: &World,
         read(&mut stream, offset);
     }
     let told = |error: midsession_stream::SnapshotError| format!("partition {partition} at {begin}: {error}");
-    let expected = whole(&mut stream).map_err(told)?;
+    let expected = stream.whole_snapshot().map_err(told)?;
     stream.begin_snapshot().map_err(told)?;
     let (mut found, mut after) = (Vec::new(), Vec::new());
     let mut is_whole = false;
@@ -436,7 +436,7 @@ pub(crate) fn restart(rng: &mut Rng, seed: u64, partition: usize, world: &World,
     if restored.as_of() != (begin as i64 - 1, if begin == 0 { i64::MIN } else { log[begin - 1].0 }) && begin > 0 {
         return Err(format!("partition {partition}: restored as of {:?}, not {begin}", restored.as_of()));
     }
-    if whole(&mut restored).map_err(told)? != expected {
+    if restored.whole_snapshot().map_err(told)? != expected {
         return Err(format!("partition {partition}: what is restored is not the state at {begin}"));
     }
     for (offset, expected) in (begin..).zip(&after) {
@@ -449,7 +449,7 @@ pub(crate) fn restart(rng: &mut Rng, seed: u64, partition: usize, world: &World,
             return Err(format!("partition {partition}: {:?} sessions after a restart", restored.tally()));
         }
     }
-    if whole(&mut restored).map_err(told)? != whole(&mut stream).map_err(told)? {
+    if restored.whole_snapshot().map_err(told)? != stream.whole_snapshot().map_err(told)? {
         return Err(format!("partition {partition}: another state at the end after a restart at {begin}"));
     }
     // Cut anywhere it is refused: half a state must not pass for one.
@@ -458,12 +458,6 @@ pub(crate) fn restart(rng: &mut Rng, seed: u64, partition: usize, world: &World,
         Ok(_) => Err(format!("partition {partition}: a snapshot cut at {} was taken", found.len())),
         Err(_) => Ok(()),
     }
-}
-
-/// All of the state, in one go.
-fn whole(stream: &mut Stream) -> Result<Vec<u8>, midsession_stream::SnapshotError> {
-    stream.begin_snapshot()?;
-    Ok(stream.snapshot_some(usize::MAX)?.map(|piece| piece.bytes).unwrap_or_default())
 }
 
 /// An effect without the place of the record at hand.

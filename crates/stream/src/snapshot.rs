@@ -319,6 +319,12 @@ impl Stream {
         }
     }
 
+    /// All of the state as it is now, in one piece: for a comparison. A snapshot under way is given up.
+    pub fn whole_snapshot(&mut self) -> Result<Vec<u8>, SnapshotError> {
+        self.begin_snapshot()?;
+        Ok(self.snapshot_some(usize::MAX)?.map(|piece| piece.bytes).unwrap_or_default())
+    }
+
     /// Gives up the snapshot under way.
     pub fn drop_snapshot(&mut self) {
         self.snapshot = None;

@@ -1,6 +1,6 @@
 //! The context tables: rows one by one and in bulk, and how the tables stand.
 
-use super::{Access, Call, Listener, Route};
+use super::{Call, Route, admin_route};
 use crate::backend::Refusal;
 use crate::body::{self, BodyError};
 use crate::reply::{self, Response};
@@ -17,38 +17,32 @@ const ROW_BYTES_MAX: usize = 128 * 1024;
 /// Body of many rows; a larger file is sent in pieces. Bytes.
 const BULK_BYTES_MAX: usize = 8 << 20;
 
-const fn route(
-    method: Method,
-    path: &'static str,
-    summary: &'static str,
-    query: &'static [(&'static str, &'static str)],
-    handler: super::Handler,
-) -> Route {
-    Route { listener: Listener::Admin, method, path, access: Access::Admin, summary, query, handler }
-}
-
 pub(super) const ROUTES: &[Route] = &[
-    route(
+    admin_route(
         Method::GET,
         "/v1/context",
         "The context tables: rows, memory, joins, misses, and the last misses told",
         &[],
         |call, _| Box::pin(async move { reply::json(StatusCode::OK, &call.app.backend.tables()) }),
     ),
-    route(
+    admin_route(
         Method::POST,
         "/v1/context/{kind}",
         "Puts many rows: JSON lines, or CSV with Content-Type text/csv; answers which lines were not taken",
         &[("format", "csv or jsonl, where Content-Type does not say it")],
         |call, body| Box::pin(async move { bulk(&call, body).await.unwrap_or_else(|refused| *refused) }),
     ),
-    route(Method::PUT, "/v1/context/{kind}/{id}", "Puts one row: its values as a JSON object", &[], |call, body| {
-        Box::pin(async move { put(&call, body).await.unwrap_or_else(|refused| *refused) })
-    }),
-    route(Method::GET, "/v1/context/{kind}/{id}", "One row with its version and age", &[], |call, _| {
+    admin_route(
+        Method::PUT,
+        "/v1/context/{kind}/{id}",
+        "Puts one row: its values as a JSON object",
+        &[],
+        |call, body| Box::pin(async move { put(&call, body).await.unwrap_or_else(|refused| *refused) }),
+    ),
+    admin_route(Method::GET, "/v1/context/{kind}/{id}", "One row with its version and age", &[], |call, _| {
         Box::pin(async move { get(&call).unwrap_or_else(|refused| *refused) })
     }),
-    route(Method::DELETE, "/v1/context/{kind}/{id}", "Takes one row out", &[], |call, _| {
+    admin_route(Method::DELETE, "/v1/context/{kind}/{id}", "Takes one row out", &[], |call, _| {
         Box::pin(async move { delete(&call).await.unwrap_or_else(|refused| *refused) })
     }),
 ];

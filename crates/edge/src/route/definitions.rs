@@ -1,6 +1,6 @@
 //! Feature definitions that change while the server runs: put, promote, remove, list.
 
-use super::{Access, Call, Listener, Route};
+use super::{Call, Route, admin_route};
 use crate::backend::{Refusal, Undefined, WrittenFile};
 use crate::body::{self, BodyError};
 use crate::reply::{self, Response};
@@ -18,35 +18,33 @@ const FILE: &[(&str, &str)] = &[("file", "what messages call the file")];
 const VERSION: &[(&str, &str)] = &[("version", "which version; the newest that waits without it")];
 const REMOVED: &[(&str, &str)] = &[("version", "which version; all of them without it")];
 
-const fn route(
-    method: Method,
-    path: &'static str,
-    summary: &'static str,
-    query: &'static [(&'static str, &'static str)],
-    handler: super::Handler,
-) -> Route {
-    Route { listener: Listener::Admin, method, path, access: Access::Admin, summary, query, handler }
-}
-
 pub(super) const ROUTES: &[Route] = &[
-    route(
+    admin_route(
         Method::GET,
         "/v1/definitions",
         "Feature definitions in force, each version with its state and since when it counts",
         &[],
         |call, _| Box::pin(async move { done(call.app.backend.definitions(None).await.map_err(Undefined::from)) }),
     ),
-    route(
+    admin_route(
         Method::POST,
         "/v1/definitions",
         "Puts every [[feature]] of a TOML file: new ones live at once, changed ones as a version beside the live one",
         FILE,
         |call, body| Box::pin(async move { put(&call, body, None).await.unwrap_or_else(|refused| *refused) }),
     ),
-    route(Method::GET, "/v1/definitions/feature/{name}", "The versions of one feature definition", &[], |call, _| {
-        Box::pin(async move { done(call.app.backend.definitions(Some(call.param(0))).await.map_err(Undefined::from)) })
-    }),
-    route(
+    admin_route(
+        Method::GET,
+        "/v1/definitions/feature/{name}",
+        "The versions of one feature definition",
+        &[],
+        |call, _| {
+            Box::pin(
+                async move { done(call.app.backend.definitions(Some(call.param(0))).await.map_err(Undefined::from)) },
+            )
+        },
+    ),
+    admin_route(
         Method::PUT,
         "/v1/definitions/feature/{name}",
         "Puts one feature, as TOML: live at once where it is new, else as a version beside the live one",
@@ -56,7 +54,7 @@ pub(super) const ROUTES: &[Route] = &[
             Box::pin(async move { put(&call, body, Some(name)).await.unwrap_or_else(|refused| *refused) })
         },
     ),
-    route(
+    admin_route(
         Method::POST,
         "/v1/definitions/feature/{name}/promote",
         "Makes a version that waits the live one, in every partition",
@@ -70,7 +68,7 @@ pub(super) const ROUTES: &[Route] = &[
             })
         },
     ),
-    route(
+    admin_route(
         Method::DELETE,
         "/v1/definitions/feature/{name}",
         "Ends a feature, or one version of it",

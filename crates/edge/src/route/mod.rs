@@ -109,6 +109,17 @@ impl Call {
     }
 }
 
+/// One for the admin alone.
+const fn admin_route(
+    method: Method,
+    path: &'static str,
+    summary: &'static str,
+    query: &'static [(&'static str, &'static str)],
+    handler: Handler,
+) -> Route {
+    Route { listener: Listener::Admin, method, path, access: Access::Admin, summary, query, handler }
+}
+
 /// Every endpoint, in the order in which paths are tried: the tracker protocols' wide patterns come last.
 pub(crate) static ROUTES: &[&[Route]] = &[
     collect::NATIVE,

@@ -3,7 +3,13 @@
 use super::owner::Owner;
 use midsession_event::PartitionId;
 use midsession_machine::Definitions;
+use midsession_stream::Stream;
 use std::sync::Arc;
+
+/// These, as the log of a partition has put them in force.
+pub(crate) fn in_force<D: Definitions>(definitions: &Arc<D>, stream: &Stream) -> Arc<D> {
+    definitions.of(stream.defined()).unwrap_or_else(|| Arc::clone(definitions))
+}
 
 impl<D: Definitions> Owner<D> {
     /// The definitions in force in a partition.
@@ -14,8 +20,6 @@ impl<D: Definitions> Owner<D> {
 
     /// From here on the definitions are those that the partition's log has put in force.
     pub(super) fn redefine(&mut self, index: usize) {
-        let definitions = &self.around.definitions;
-        let of_log = definitions.of(self.slots[index].stream.defined());
-        self.in_force[index] = of_log.unwrap_or_else(|| Arc::clone(definitions));
+        self.in_force[index] = in_force(&self.around.definitions, &self.slots[index].stream);
     }
 }

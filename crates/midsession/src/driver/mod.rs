@@ -12,6 +12,7 @@ mod threads;
 mod ticks;
 
 pub use around::{Around, Cause, Decider, Sink, SnapshotTold, Spills};
+pub(crate) use defined::in_force;
 pub use owner::{Owner, Turn};
 pub use slot::Progress;
 pub use state::SnapshotRule;
