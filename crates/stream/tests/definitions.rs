@@ -1,46 +1,22 @@
 //! Definitions that a record changes: once, at that record, kept in a snapshot; what was added up for one that is gone does not
 //! come back with it.
 
+#[path = "support/counts.rs"]
+mod counts;
+
+use counts::{Counts, HOUR};
 use midsession_event::{
     DefinitionChange, DefinitionEdit, EditKind, Event, EventName, Filled, FilledEvent, FilledFact, PartitionId, Record,
-    SessionId, ShopperId,
+    ShopperId,
 };
-use midsession_machine::partial::{FieldWindow, Partial, Piece};
-use midsession_machine::{Ask, Defined, Definitions, Derived, Effect, FactKind, Partials, View};
+use midsession_machine::partial::Partial;
+use midsession_machine::{Defined, Effect, FactKind};
 use midsession_stream::{Config, Stream};
 
-const HOUR: FieldWindow = FieldWindow { length_ms: 3_600_000, step_ms: 60_000 };
 const BEGIN_MS: i64 = 1_700_000_000_000;
 
-/// Counts every event under slot 7, for whom a definition says "7".
-struct Counts;
-
-impl Definitions for Counts {
-    fn slots(&self, defined: &Defined) -> Vec<u32> {
-        defined.served().filter_map(|(_, version)| version.text.parse().ok()).collect()
-    }
-    fn accumulate(&self, event: &Event, shopper: &ShopperId, now_ms: i64, partials: &mut Partials) {
-        let piece =
-            Piece { time_ms: event.occurred_at_ms, number: f64::NAN, text: None, currency: None, second: false };
-        partials.fields.add(7, "all", &[HOUR], || Partial::Count(0), &piece, now_ms);
-        partials.lifetimes.heard(shopper, event.visitor_id.as_ref(), now_ms).add(7, || Partial::Count(0), &piece);
-    }
-    fn derive(&self, _: &Event, _: &mut Vec<Derived>) {}
-    fn idle_thresholds_ms(&self) -> &[i64] {
-        &[]
-    }
-    fn on_event(&self, _: &View<'_>, _: &Event, _: &mut dyn FnMut(Ask)) {}
-    fn on_idle(&self, _: &View<'_>, _: i64, _: &mut dyn FnMut(Ask)) {}
-    fn allows(&self, _: &View<'_>, _: &str, _: SessionId) -> bool {
-        true
-    }
-    fn version(&self, _: &str) -> Option<&str> {
-        None
-    }
-    fn still_holds(&self, _: &View<'_>, _: &str) -> bool {
-        true
-    }
-}
+/// Under the slot of whom a definition says "7".
+const COUNTS: Counts = Counts(7);
 
 struct Partition {
     stream: Stream,
@@ -57,7 +33,7 @@ impl Partition {
     fn read(&mut self, record: Record) {
         let (offset, stamp_ms) = self.stream.as_of();
         let stamp_ms = stamp_ms.max(BEGIN_MS) + 1_000;
-        self.stream.on_record(offset + 1, stamp_ms, record, &Counts, &mut self.out);
+        self.stream.on_record(offset + 1, stamp_ms, record, &COUNTS, &mut self.out);
     }
 
     fn event(&mut self) {

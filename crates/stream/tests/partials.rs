@@ -1,39 +1,17 @@
 //! What is added up beside the facts: by each event once, wherever its shopper is at home, and taken along at a login.
 
-use midsession_event::{Event, EventName, PartitionId, Record, SessionId, ShopperId};
-use midsession_machine::partial::{FieldWindow, Partial, Piece};
-use midsession_machine::{Ask, Definitions, Derived, Effect, Partials, View};
+#[path = "support/counts.rs"]
+mod counts;
+
+use counts::{Counts, HOUR};
+use midsession_event::{Event, EventName, PartitionId, Record, ShopperId};
+use midsession_machine::Effect;
+use midsession_machine::partial::Partial;
 use midsession_stream::{Config, Stream};
 
-const HOUR: FieldWindow = FieldWindow { length_ms: 3_600_000, step_ms: 60_000 };
 const BEGIN_MS: i64 = 1_700_000_000_000;
 
-/// One count over all events, and one over each shopper's lifetime.
-struct Counts;
-
-impl Definitions for Counts {
-    fn accumulate(&self, event: &Event, shopper: &ShopperId, now_ms: i64, partials: &mut Partials) {
-        let piece =
-            Piece { time_ms: event.occurred_at_ms, number: f64::NAN, text: None, currency: None, second: false };
-        partials.fields.add(1, "all", &[HOUR], || Partial::Count(0), &piece, now_ms);
-        partials.lifetimes.heard(shopper, event.visitor_id.as_ref(), now_ms).add(1, || Partial::Count(0), &piece);
-    }
-    fn derive(&self, _: &Event, _: &mut Vec<Derived>) {}
-    fn idle_thresholds_ms(&self) -> &[i64] {
-        &[]
-    }
-    fn on_event(&self, _: &View<'_>, _: &Event, _: &mut dyn FnMut(Ask)) {}
-    fn on_idle(&self, _: &View<'_>, _: i64, _: &mut dyn FnMut(Ask)) {}
-    fn allows(&self, _: &View<'_>, _: &str, _: SessionId) -> bool {
-        true
-    }
-    fn version(&self, _: &str) -> Option<&str> {
-        None
-    }
-    fn still_holds(&self, _: &View<'_>, _: &str) -> bool {
-        true
-    }
-}
+const COUNTS: Counts = Counts(1);
 
 fn counted(stream: &Stream, shopper: &ShopperId) -> (u64, u64, Option<i64>) {
     let count = |partial: &Partial| if let Partial::Count(count) = partial { *count } else { 0 };
@@ -65,9 +43,9 @@ fn visit(events: i64, login: i64) -> (Stream, Stream) {
         let mut event = Event::new("shop".into(), format!("e{}", number / 2).into(), EventName::ProductView, at_ms);
         event.visitor_id = Some("v1".into());
         event.user_id = (number / 2 >= login).then(|| "u1".into());
-        visitors.on_record(number, at_ms, Record::Event(Box::new(event)), &Counts, &mut out);
+        visitors.on_record(number, at_ms, Record::Event(Box::new(event)), &COUNTS, &mut out);
         for record in sent(&mut out) {
-            home.on_record(arrived, at_ms, record, &Counts, &mut Vec::new());
+            home.on_record(arrived, at_ms, record, &COUNTS, &mut Vec::new());
             arrived += 1;
         }
     }
@@ -100,7 +78,7 @@ fn a_snapshot_has_them_as_of_its_beginning() {
                 let mut event = Event::new("shop".into(), format!("m{number}").into(), EventName::Search, at_ms);
                 event.visitor_id = Some("v2".into());
                 let next = stream.as_of().0 + 1;
-                stream.on_record(next, at_ms, Record::Event(Box::new(event)), &Counts, &mut Vec::new());
+                stream.on_record(next, at_ms, Record::Event(Box::new(event)), &COUNTS, &mut Vec::new());
                 number += 1;
                 let piece = stream.snapshot_some(1).expect("writes").expect("under way");
                 bytes.extend(piece.bytes);
