@@ -42,6 +42,7 @@ mod log;
 mod loss;
 mod lz4;
 mod part;
+mod recent;
 mod recover;
 mod sim;
 mod snapshot;

@@ -114,7 +114,8 @@ impl Part {
         Extent { start: self.start(), end: self.end, bytes: self.segments.iter().map(|segment| segment.bytes).sum() }
     }
 
-    fn start(&self) -> i64 {
+    /// The first offset that can be read.
+    pub fn start(&self) -> i64 {
         self.segments.front().map_or(self.end, |segment| segment.first)
     }
 

@@ -4,6 +4,7 @@ use crate::disk::Disk;
 use crate::index::{self, Cache};
 use crate::journal::Journal;
 use crate::part::{Batches, Located, Part, Place, Plan, Segment};
+use crate::recent::Recent;
 use crate::snapshot::Slots;
 use midsession_event::{Cleanup, PartitionId, Topic};
 use midsession_ports::{Entry, Extent, LogError};
@@ -22,6 +23,7 @@ pub struct Store {
     /// Durable input positions by partition of `behavior`.
     pub positions: RwLock<Vec<i64>>,
     pub lists: Cache,
+    pub recent: Recent,
     disk: Arc<dyn Disk>,
 }
 
@@ -42,7 +44,8 @@ impl Store {
         };
         let parts = names.iter().map(part).collect();
         let positions = RwLock::new(vec![0; partitions as usize]);
-        Self { slots, by_topic, names, parts, positions, lists: Cache::default(), disk }
+        let recent = Recent::new(partitions);
+        Self { slots, by_topic, names, parts, positions, lists: Cache::default(), recent, disk }
     }
 
     pub fn partitions(&self, topic: Topic) -> u32 {
@@ -64,6 +67,12 @@ impl Store {
 
     /// Durable records from `from` on: at most about `max_bytes`, at least one if there is any.
     pub fn read(&self, slot: usize, from: i64, max_bytes: usize, out: &mut Vec<Entry>) -> Result<(), LogError> {
+        if let (Topic::Behavior, partition) = self.names[slot]
+            && from >= self.parts[slot].read().start()
+            && self.recent.read(partition, from, max_bytes, out)
+        {
+            return Ok(());
+        }
         let before = out.len();
         let (mut from, mut got) = (from, 0);
         while out.len() == before || got < max_bytes {

@@ -135,7 +135,9 @@ impl Writer {
         self.end += self.frame.len() as u64;
         self.state.sequence += 1;
         self.state.stamp_ms = stamp_ms;
-        Ok(Committed { receipts, grown: self.publish(store, units), bytes: self.frame.len() as u64 })
+        let grown = self.publish(store, units);
+        store.recent.keep(units, &receipts);
+        Ok(Committed { receipts, grown, bytes: self.frame.len() as u64 })
     }
 
     /// Builds the frame of the units and where its batches will be.
