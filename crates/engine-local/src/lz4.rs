@@ -16,12 +16,16 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A compressor that keeps its table between calls.
-pub struct Lz4(CompressTable);
+/// A compressor that keeps its tables between calls.
+pub struct Lz4 {
+    /// For blocks below 64 KiB, which nearly all are: half as large, and emptied for each of them.
+    small: CompressTable,
+    large: CompressTable,
+}
 
 impl Default for Lz4 {
     fn default() -> Self {
-        Self(CompressTable::large())
+        Self { small: CompressTable::small(), large: CompressTable::large() }
     }
 }
 
@@ -33,7 +37,8 @@ impl Lz4 {
         for block in raw.chunks(BLOCK_BYTES) {
             let at = out.len();
             out.resize(at + 4 + get_maximum_output_size(block.len()), 0);
-            let size = match compress_into_with_table(block, &mut out[at + 4..], &mut self.0) {
+            let table = if block.len() < usize::from(u16::MAX) { &mut self.small } else { &mut self.large };
+            let size = match compress_into_with_table(block, &mut out[at + 4..], table) {
                 Ok(size) if size < block.len() => size as u32,
                 _ => {
                     out[at + 4..at + 4 + block.len()].copy_from_slice(block);
