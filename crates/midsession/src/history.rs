@@ -1,10 +1,12 @@
 //! Looking back: the past run through fresh machines, for timelines, dry runs and training sets. Nothing is appended.
 
 pub mod arrivals;
+pub mod context;
 mod dataset;
 pub mod entities;
 pub mod features;
 pub mod format;
+pub mod intake;
 pub mod logged;
 pub mod machines;
 mod parquet;

@@ -7,7 +7,7 @@ mod tables;
 
 pub use join::{Miss, Tally, enrich};
 pub use misses::MissBook;
-pub use rows::{Bulk, LineFault, RowFormat, RowLimits, read_row, read_rows};
+pub use rows::{Bulk, LineFault, PastRow, RowFormat, RowLimits, read_past_rows, read_row, read_rows};
 pub use tables::{Put, Row, Tables};
 
 use midsession_event::ContextKind;

@@ -1,8 +1,9 @@
 //! Rows as they are sent: one JSON object, JSON lines, or CSV. A bad line costs nothing else.
 
-use crate::Fault;
 use crate::field::cut;
+use crate::json::Json;
 use crate::personal::{self, Treatment};
+use crate::{Fault, time};
 use compact_str::format_compact;
 use midsession_event::{Context, ContextKind, PropertyValue, Str};
 use std::collections::BTreeMap;
@@ -44,18 +45,35 @@ pub struct LineFault {
 }
 
 /// What a body holds.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Bulk {
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bulk<R = Context> {
     /// The rows that can be taken, each with its line.
-    pub rows: Vec<(u64, Context)>,
+    pub rows: Vec<(u64, R)>,
     /// The first of the others.
     pub faults: Vec<LineFault>,
     /// How many others there are.
     pub refused: u64,
 }
 
-impl Bulk {
-    fn take(&mut self, line: u64, row: Result<Context, Fault>) {
+impl<R> Default for Bulk<R> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), faults: Vec::new(), refused: 0 }
+    }
+}
+
+/// A row of the past.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PastRow {
+    /// The row.
+    pub row: Context,
+    /// From when on it held; none: all along. Epoch ms.
+    pub at_ms: Option<i64>,
+    /// The version that it had, where that is known.
+    pub version: Option<i64>,
+}
+
+impl<R> Bulk<R> {
+    fn take(&mut self, line: u64, row: Result<R, Fault>) {
         match row {
             Ok(row) => self.rows.push((line, row)),
             Err(fault) => self.refuse(line, fault),
@@ -84,14 +102,50 @@ pub fn read_row(kind: ContextKind, id: &str, body: &[u8], limits: RowLimits) -> 
 
 /// Reads a whole body. An error concerns all of it.
 pub fn read_rows(kind: ContextKind, format: RowFormat, body: &[u8], limits: RowLimits) -> Result<Bulk, Fault> {
+    rows(kind, format, body, |id, cells| check(kind, id, cells, limits))
+}
+
+/// Reads a whole body of rows of the past: beside its values a row may say from when on it held (`at`), and its `version`.
+/// An error concerns all of it.
+pub fn read_past_rows(
+    kind: ContextKind,
+    format: RowFormat,
+    body: &[u8],
+    limits: RowLimits,
+) -> Result<Bulk<PastRow>, Fault> {
+    rows(kind, format, body, |id, mut cells| {
+        let said = match &cells.remove("at") {
+            None | Some(PropertyValue::Null) => Json::Null,
+            Some(PropertyValue::Bool(said)) => Json::Bool(*said),
+            Some(PropertyValue::Int(ms)) => Json::Int(*ms),
+            Some(PropertyValue::Float(ms)) => Json::Float(*ms),
+            Some(PropertyValue::Text(text)) => Json::Text(text.to_string().into()),
+        };
+        let at_ms = time::parse(&said, "at")?;
+        let version = match cells.remove("version") {
+            None => None,
+            Some(PropertyValue::Int(version)) => Some(version),
+            Some(_) => return Err(Fault::new("value_type", "a whole number is wanted here").at("version")),
+        };
+        Ok(PastRow { row: check(kind, id, cells, limits)?, at_ms, version })
+    })
+}
+
+/// The rows of a body, each as `keep` makes it of its id and its cells.
+fn rows<R>(
+    kind: ContextKind,
+    format: RowFormat,
+    body: &[u8],
+    keep: impl Fn(Str, Cells) -> Result<R, Fault>,
+) -> Result<Bulk<R>, Fault> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     match format {
-        RowFormat::JsonLines => json_lines(kind, body, limits),
-        RowFormat::Csv => csv(kind, body, limits),
+        RowFormat::JsonLines => json_lines(body, keep),
+        RowFormat::Csv => csv(kind, body, keep),
     }
 }
 
-fn json_lines(kind: ContextKind, body: &[u8], limits: RowLimits) -> Result<Bulk, Fault> {
+fn json_lines<R>(body: &[u8], keep: impl Fn(Str, Cells) -> Result<R, Fault>) -> Result<Bulk<R>, Fault> {
     if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
         return Err(Fault::new("json_lines_expected", "this is one JSON array")
             .hint("send one object on each line, without brackets and commas around them"));
@@ -102,8 +156,7 @@ fn json_lines(kind: ContextKind, body: &[u8], limits: RowLimits) -> Result<Bulk,
             continue;
         }
         let row = json(line).and_then(|(id, cells)| {
-            let id = id.ok_or_else(|| Fault::new("id_missing", "the row has no id").at("id"))?;
-            check(kind, id, cells, limits)
+            keep(id.ok_or_else(|| Fault::new("id_missing", "the row has no id").at("id"))?, cells)
         });
         bulk.take(index as u64 + 1, row);
     }
@@ -147,7 +200,7 @@ fn json(text: &[u8]) -> Result<(Option<Str>, Cells), Fault> {
     Ok((id, cells))
 }
 
-fn csv(kind: ContextKind, body: &[u8], limits: RowLimits) -> Result<Bulk, Fault> {
+fn csv<R>(kind: ContextKind, body: &[u8], keep: impl Fn(Str, Cells) -> Result<R, Fault>) -> Result<Bulk<R>, Fault> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(body);
     let mut record = csv::ByteRecord::new();
     let mut names: Vec<Str> = Vec::new();
@@ -163,7 +216,7 @@ fn csv(kind: ContextKind, body: &[u8], limits: RowLimits) -> Result<Bulk, Fault>
             names = header(&record)?;
             continue;
         }
-        bulk.take(line, csv_row(kind, &names, &record, limits));
+        bulk.take(line, csv_row(kind, &names, &record).and_then(|(id, cells)| keep(id, cells)));
     }
     if names.is_empty() {
         return Err(header_fault("the body is empty"));
@@ -194,7 +247,7 @@ fn header(record: &csv::ByteRecord) -> Result<Vec<Str>, Fault> {
     }
 }
 
-fn csv_row(kind: ContextKind, names: &[Str], record: &csv::ByteRecord, limits: RowLimits) -> Result<Context, Fault> {
+fn csv_row(kind: ContextKind, names: &[Str], record: &csv::ByteRecord) -> Result<(Str, Cells), Fault> {
     if record.len() != names.len() {
         let message = format_compact!("{} fields where the first line has {}", record.len(), names.len());
         return Err(Fault::new("csv_fields", message).hint("put text with a comma or a quote in it in quotes"));
@@ -209,7 +262,7 @@ fn csv_row(kind: ContextKind, names: &[Str], record: &csv::ByteRecord, limits: R
             cells.insert(name.clone(), cell_value(known(kind, name), cell));
         }
     }
-    check(kind, id, cells, limits)
+    Ok((id, cells))
 }
 
 /// What a cell says: by its name's type where that is known; else true and false, numbers as JSON writes them, text.
@@ -357,141 +410,4 @@ fn is_personal(name: &str, value: &PropertyValue) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use PropertyValue::{Bool, Float, Int, Text};
-
-    const LIMITS: RowLimits = RowLimits { row_bytes: 4_096 };
-
-    fn bulk(kind: ContextKind, format: RowFormat, body: &str) -> Bulk {
-        read_rows(kind, format, body.as_bytes(), LIMITS).expect("a body")
-    }
-
-    fn told(bulk: &Bulk) -> Vec<(u64, &str)> {
-        bulk.faults.iter().map(|fault| (fault.line, fault.fault.code)).collect()
-    }
-
-    #[test]
-    fn json_lines_and_csv_say_the_same() {
-        let lines = "{\"id\": \"p1\", \"name\": \"Lamp, tall\", \"price\": 129, \"colour\": \"007\", \"gift\": true}\n\n{\"id\": 2, \"brand\": \"42\", \"weight\": 1.5, \"none\": null}";
-        let csv = "\u{feff}id,name,price,colour,gift,brand,weight\r\np1,\"Lamp, tall\",129,007,true,,\r\n\r\n2,,,,,42,1.5\r\n";
-        let json = bulk(ContextKind::Product, RowFormat::JsonLines, lines);
-        let table = bulk(ContextKind::Product, RowFormat::Csv, csv);
-        let rows = |bulk: &Bulk| bulk.rows.iter().map(|(_, row)| row.clone()).collect::<Vec<_>>();
-        assert_eq!(rows(&json), rows(&table));
-        assert_eq!((told(&json), told(&table)), (vec![], vec![]));
-        let (line, first) = &json.rows[0];
-        assert_eq!((*line, first.id.as_str(), first.values.get("price")), (1, "p1", Some(&Int(129))));
-        assert_eq!(first.values.get("colour"), Some(&Text("007".into())), "no number as JSON writes it");
-        assert_eq!(first.values.get("gift"), Some(&Bool(true)));
-        let (line, second) = &json.rows[1];
-        assert_eq!((*line, table.rows[0].0, table.rows[1].0), (3, 2, 4));
-        assert_eq!(
-            (second.values.get("brand"), second.values.get("weight")),
-            (Some(&Text("42".into())), Some(&Float(1.5)))
-        );
-    }
-
-    #[test]
-    fn a_bad_line_is_told_and_costs_nothing_else() {
-        let body = "{\"id\":\"a\",\"stock\":1}\n{\"id\":\"b\",\"stock\":-1}\nnonsense\n[1]\n{\"stock\":1}\n{\"id\":\"c\",\"in_stock\":false}\n{\"id\":\"d\",\"stock\":1.5}\n{\"id\":\"e\",\"at\":1,\"stock\":2}\n{\"id\":\"f\",\"stock\":{}}\n{\"id\":\"g\",\"colour\":\"red\"}\n{\"id\":\"\",\"stock\":1}\n{\"id\":\"h\",\"a b\":1}\n{\"id\":[],\"stock\":1}";
-        let read = bulk(ContextKind::Inventory, RowFormat::JsonLines, body);
-        assert_eq!(
-            read.rows.iter().map(|(line, row)| (*line, row.id.as_str())).collect::<Vec<_>>(),
-            [(1, "a"), (6, "c")]
-        );
-        assert_eq!(
-            told(&read),
-            [
-                (2, "value_type"),
-                (3, "json_invalid"),
-                (4, "json_invalid"),
-                (5, "id_missing"),
-                (7, "value_type"),
-                (8, "name_reserved"),
-                (9, "value_nested"),
-                (10, "row_empty"),
-                (11, "id_missing"),
-                (12, "name_invalid"),
-                (13, "value_nested"),
-            ]
-        );
-        let csv =
-            "id,price,currency\na,9.5,eur\nb,9.5\nc,9.5,EUR,x\nd,cheap,EUR\n,1,EUR\ne,1,Euro\n\"f\n1\",2,EUR\ng,3,\n";
-        let read = bulk(ContextKind::Price, RowFormat::Csv, csv);
-        assert_eq!(read.rows[0].1.values.text("currency").map(Str::as_str), Some("EUR"));
-        assert_eq!(
-            read.rows.iter().map(|(line, row)| (*line, row.id.as_str())).collect::<Vec<_>>(),
-            [(2, "a"), (10, "g")]
-        );
-        assert_eq!(
-            told(&read),
-            [
-                (3, "csv_fields"),
-                (4, "csv_fields"),
-                (5, "value_type"),
-                (6, "id_missing"),
-                (7, "value_type"),
-                (8, "id_invalid")
-            ]
-        );
-    }
-
-    #[test]
-    fn faults_of_a_whole_body_are_told_once_and_many_faults_are_counted() {
-        for (format, body, code) in [
-            (RowFormat::JsonLines, "[{\"id\":1}]", "json_lines_expected"),
-            (RowFormat::Csv, "", "csv_header"),
-            (RowFormat::Csv, "sku,price\na,1\n", "csv_header"),
-            (RowFormat::Csv, "id,price,price\na,1,2\n", "csv_header"),
-        ] {
-            let fault = read_rows(ContextKind::Price, format, body.as_bytes(), LIMITS).expect_err(body);
-            assert_eq!(fault.code, code, "{body}");
-        }
-        let read = bulk(ContextKind::Price, RowFormat::JsonLines, &"x\n".repeat(1_000));
-        assert_eq!((read.faults.len(), read.refused), (FAULTS_MAX, 1_000));
-        let damaged = [b"{\"id\":\"a\xff\",\"price\":1}\n".as_slice(), b"{\"id\":\"b\",\"price\":1}"].concat();
-        let read = read_rows(ContextKind::Price, RowFormat::JsonLines, &damaged, LIMITS).expect("a body");
-        assert_eq!((told(&read), read.rows.len()), (vec![(1, "json_invalid")], 1));
-        let damaged = b"id,price\na\xff,1\nb,1\n";
-        let read = read_rows(ContextKind::Price, RowFormat::Csv, damaged, LIMITS).expect("a body");
-        assert_eq!((told(&read), read.rows.len()), (vec![(2, "utf8_invalid")], 1));
-    }
-
-    #[test]
-    fn rows_are_bounded() {
-        let row = |body: &str| read_row(ContextKind::Product, "p", body.as_bytes(), LIMITS);
-        let code = |body: &str| row(body).map_err(|fault| fault.code);
-        assert_eq!(code(&format!("{{\"name\":\"{}\"}}", "x".repeat(4_091))).err(), None);
-        assert_eq!(code(&format!("{{\"name\":\"{}\"}}", "x".repeat(4_092))), Err("row_too_large"));
-        let many: Vec<String> = (0..65).map(|n| format!("\"v{n}\":1")).collect();
-        assert_eq!(code(&format!("{{{}}}", many.join(","))), Err("too_many_values"));
-        assert_eq!(code("{}"), Err("row_empty"));
-        assert_eq!(code("{\"id\":\"q\",\"name\":\"x\"}"), Err("id_differs"));
-        assert_eq!(code(&format!("{{\"{}\":1}}", "n".repeat(65))), Err("name_invalid"));
-        let long = read_row(ContextKind::Product, &"x".repeat(257), b"{\"name\":\"x\"}", LIMITS);
-        assert_eq!(long.map_err(|fault| fault.code), Err("id_invalid"));
-    }
-
-    #[test]
-    fn what_is_personal_stays_out_of_rows_about_people() {
-        let code =
-            |kind, id: &str, body: &str| read_row(kind, id, body.as_bytes(), LIMITS).err().map(|fault| fault.code);
-        for kind in [ContextKind::Profile, ContextKind::Segment] {
-            for body in [
-                "{\"email\":\"h_1\"}",
-                "{\"name\":\"Ada\"}",
-                "{\"note\":\"ask ada@example.org\"}",
-                "{\"note\":\"call +49 30 1234567\"}",
-                "{\"city\":\"Utrecht\"}",
-                "{\"phone\":491701234567}",
-            ] {
-                assert_eq!(code(kind, "u1", body), Some("value_personal"), "{body}");
-            }
-            assert_eq!(code(kind, "ada@example.org", "{\"tier\":\"gold\"}"), Some("id_personal"));
-            assert_eq!(code(kind, "u1", "{\"tier\":\"gold\",\"points\":120,\"member\":true}"), None);
-        }
-        assert_eq!(code(ContextKind::Location, "NL", "{\"city\":\"Utrecht\",\"name\":\"Netherlands\"}"), None);
-        assert_eq!(code(ContextKind::Product, "p", "{\"name\":\"Lamp\"}"), None);
-    }
-}
+mod tests;

@@ -109,7 +109,7 @@ async fn bulk(call: &Call, body: Incoming) -> Answered {
     let Bulk { rows, faults, refused: bad } =
         read.map_err(|fault| Box::new(problem(StatusCode::BAD_REQUEST, &fault)))?;
     let (lines, rows): (Vec<u64>, Vec<_>) = rows.into_iter().unzip();
-    let mut left = Bulk { rows: Vec::new(), faults, refused: bad };
+    let mut left: Bulk = Bulk { rows: Vec::new(), faults, refused: bad };
     let versions = app.backend.put(rows).await.map_err(refused)?;
     let mut loaded = 0u64;
     for (line, version) in lines.into_iter().zip(versions) {

@@ -41,7 +41,7 @@ pub(super) enum Command {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
+pub(crate) enum Format {
     Csv,
     Jsonl,
 }
@@ -126,14 +126,14 @@ fn load(global: &Global, kind: ContextKind, path: &Path, format: Format, mut adm
 
 /// A part of a file that is sent at once: for CSV, with the file's first line before it.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Piece {
-    body: Vec<u8>,
+pub(crate) struct Piece {
+    pub body: Vec<u8>,
     /// Lines of the file that stand before those of the piece.
-    before: u64,
+    pub before: u64,
 }
 
 /// Takes a file apart between its rows.
-fn pieces(
+pub(crate) fn pieces(
     format: Format,
     mut file: impl BufRead,
     send: &mut dyn FnMut(Piece) -> Result<(), Failure>,

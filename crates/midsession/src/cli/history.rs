@@ -4,9 +4,11 @@ use super::{Failure, Global, out};
 use crate::assemble::Assembly;
 use crate::config::Config;
 use crate::history::arrivals::{Arrivals, Report};
+use crate::history::context::{PastContext, RowFile};
 use crate::history::entities::{Entities, Entity};
 use crate::history::features::{self, Question};
 use crate::history::format::Format;
+use crate::history::intake::Intake;
 use crate::history::logged::Logged;
 use crate::history::progress::Progress;
 use crate::history::sessions;
@@ -49,6 +51,10 @@ struct Input {
     /// Whose rules apply to the files: a source of the configuration; without it the first
     #[arg(long, value_name = "NAME", conflicts_with = "data")]
     source: Option<String>,
+    /// What was known beside the events: rows of a context table in a file, KIND=FILE, as `context load` takes them; a row may
+    /// say from when on it held (at). May be repeated
+    #[arg(long, value_name = "KIND=FILE", conflicts_with = "data")]
+    context: Vec<RowFile>,
     /// The feature profile; without it the configured one
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
@@ -147,6 +153,12 @@ impl Setup {
         Ok(Arc::new(Collector::new(sources, settings, schemas, geo)))
     }
 
+    /// What the events of files pass on their way.
+    fn intake(&self, input: &Input) -> Result<Intake, Failure> {
+        let context = PastContext::open(&input.context, &self.config.context, MEMORY_BYTES)?;
+        Ok(Intake { collector: self.collector(input.source.as_deref())?, context })
+    }
+
     /// A folder's log, with the session rules that it was begun with.
     fn log(&mut self, folder: &Path) -> Result<Arc<dyn Log>, Failure> {
         if !folder.exists() {
@@ -195,12 +207,12 @@ pub(super) fn features(global: &Global, options: FeaturesOptions) -> Result<(), 
         progress.finish();
         return told_log(global, &options.input, logged, table);
     }
-    let collector = setup.collector(options.input.source.as_deref())?;
+    let mut intake = setup.intake(&options.input)?;
     let mut arrivals =
-        Arrivals::open(&options.input.events, options.input.format, &collector, MEMORY_BYTES, &progress)?;
-    question.of_files(&mut arrivals, &collector, setup.stream(setup.config.partitions), &mut table)?;
+        Arrivals::open(&options.input.events, options.input.format, &intake.collector, MEMORY_BYTES, &progress)?;
+    question.of_files(&mut arrivals, &mut intake, setup.stream(setup.config.partitions), &mut table)?;
     progress.finish();
-    told_files(global, &options.input, &arrivals, table)
+    told_files(global, &options.input, &arrivals, &intake.context, table)
 }
 
 /// For whom features are asked, where that is said.
@@ -252,16 +264,22 @@ pub(super) fn sessions(global: &Global, options: SessionsOptions) -> Result<(), 
         progress.finish();
         return told_log(global, input, &logged, table);
     }
-    let collector = setup.collector(input.source.as_deref())?;
-    let mut arrivals = Arrivals::open(&input.events, input.format, &collector, MEMORY_BYTES, &progress)?;
+    let mut intake = setup.intake(input)?;
+    let mut arrivals = Arrivals::open(&input.events, input.format, &intake.collector, MEMORY_BYTES, &progress)?;
     let config = setup.stream(setup.config.partitions);
-    sessions::of_files(&mut arrivals, &collector, &setup.assembly, config, &mut table)?;
+    sessions::of_files(&mut arrivals, &mut intake, &setup.assembly, config, &mut table)?;
     progress.finish();
-    told_files(global, input, &arrivals, table)
+    told_files(global, input, &arrivals, &intake.context, table)
 }
 
 /// Says what came of files; nothing usable at all is a failure.
-fn told_files(global: &Global, input: &Input, arrivals: &Arrivals, table: Table) -> Result<(), Failure> {
+fn told_files(
+    global: &Global,
+    input: &Input,
+    arrivals: &Arrivals,
+    context: &PastContext,
+    table: Table,
+) -> Result<(), Failure> {
     let report = arrivals.report.borrow();
     let Report { lines, events, refused, dropped, shown } = &*report;
     for line in shown {
@@ -270,6 +288,7 @@ fn told_files(global: &Global, input: &Input, arrivals: &Arrivals, table: Table)
     if *refused as usize > shown.len() {
         eprintln!("refused: {} more", *refused as usize - shown.len());
     }
+    context.told().iter().for_each(|line| eprintln!("{line}"));
     if *events == 0 && *dropped == 0 {
         let what = format!("none of {lines} lines gave an event");
         return Err(Failure::new(what).hint("is --format the right one? the lines above say what was wrong"));
@@ -278,8 +297,11 @@ fn told_files(global: &Global, input: &Input, arrivals: &Arrivals, table: Table)
     let Some(output) = &input.output else { return Ok(()) };
     let output = output.display();
     if global.json {
-        let told = json!({"output": output.to_string(), "rows": rows, "lines": lines, "events": events,
+        let mut told = json!({"output": output.to_string(), "rows": rows, "lines": lines, "events": events,
             "refused": refused, "left_out": dropped, "files_sorted": arrivals.sorted});
+        if !input.context.is_empty() {
+            told["context"] = context.counts();
+        }
         out(&told.to_string());
     } else {
         out(&format!(

@@ -3,7 +3,7 @@
 mod admin;
 mod bench;
 mod check;
-mod context;
+pub(crate) mod context;
 mod definition;
 mod demo;
 mod history;

@@ -3,16 +3,14 @@
 
 use super::arrivals::Arrivals;
 use super::entities::{Entities, Entity};
-use super::format::Unreadable;
+use super::intake::Intake;
 use super::logged::Logged;
 use super::machines::{FeaturesAlone, Machines, Values, read_session, read_shopper};
-use super::sort::Item;
 use super::table::{Cell, Kind, Row, Table};
 use crate::assemble::Assembly;
 use crate::cli::Failure;
-use midsession_collect::Collector;
 use midsession_edge::AsOf;
-use midsession_event::{Event, PropertyValue, SessionId, ShopperId, Str};
+use midsession_event::{PropertyValue, SessionId, ShopperId, Str};
 use midsession_feature::expr::Type;
 use midsession_feature::{Key, Value};
 use midsession_stream::{Config, Seam};
@@ -217,7 +215,7 @@ impl Question<'_> {
     pub fn of_files(
         mut self,
         arrivals: &mut Arrivals,
-        collector: &Collector,
+        intake: &mut Intake,
         config: Config,
         table: &mut Table,
     ) -> Result<(), Failure> {
@@ -233,7 +231,7 @@ impl Question<'_> {
                 asked = next(&mut entities)?;
             }
             is_assumed |= item.tag == 2;
-            for event in events_of(&item, arrivals, collector) {
+            for event in intake.events(&item, arrivals)? {
                 let event_id = event.event_id.0.clone();
                 let Some(took) = machines.event(event, item.at_us.div_euclid(1000)) else { continue };
                 if entities.is_none()
@@ -383,25 +381,4 @@ fn id_of(session: SessionId) -> Str {
 
 fn next(entities: &mut Option<Entities>) -> Result<Option<Entity>, Failure> {
     entities.as_mut().map_or(Ok(None), Entities::next_entity)
-}
-
-/// The events of a message; what is refused or left out is counted.
-pub fn events_of(item: &Item, arrivals: &Arrivals, collector: &Collector) -> Vec<Event> {
-    let Some((source, line)) = arrivals.place(item) else { return Vec::new() };
-    let collected = source.format.collect(&item.bytes, item.at_us, collector);
-    let mut report = arrivals.report.borrow_mut();
-    report.dropped += collected.dropped.len() as u64;
-    report.events += collected.events.len() as u64;
-    for rejected in &collected.rejects {
-        let reject = &rejected.reject;
-        let field = reject.field.as_ref().map(|field| format!("{field}: ")).unwrap_or_default();
-        let hint = reject.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-        let why = Unreadable { code: reject.code.to_string(), message: format!("{field}{}{hint}", reject.message) };
-        report.refuse(&source.path, line, &why);
-    }
-    if let Some(code) = collected.unattributed {
-        let why = Unreadable { code: code.to_owned(), message: "the message belongs to no source".into() };
-        report.refuse(&source.path, line, &why);
-    }
-    collected.events
 }

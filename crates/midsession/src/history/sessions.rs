@@ -1,13 +1,13 @@
 //! The sessions of a history, each once: when it has ended, or as it stands when the history ends.
 
 use super::arrivals::Arrivals;
-use super::features::{events_of, time_text};
+use super::features::time_text;
+use super::intake::Intake;
 use super::logged::Logged;
 use super::machines::{FeaturesAlone, Machines};
 use super::table::{Cell, Kind, Row, Table};
 use crate::assemble::Assembly;
 use crate::cli::Failure;
-use midsession_collect::Collector;
 use midsession_event::{SessionId, SessionState, SessionUpdate, Str};
 use midsession_machine::Definitions;
 use midsession_stream::Config;
@@ -149,7 +149,7 @@ impl Row for SessionRow {
 /// A file can't be read, or the output not written.
 pub fn of_files(
     arrivals: &mut Arrivals,
-    collector: &Collector,
+    intake: &mut Intake,
     assembly: &Assembly,
     config: Config,
     table: &mut Table,
@@ -160,7 +160,7 @@ pub fn of_files(
     while let Some(item) = arrivals.next_item()? {
         is_assumed |= item.tag == 2;
         last_us = item.at_us;
-        for event in events_of(&item, arrivals, collector) {
+        for event in intake.events(&item, arrivals)? {
             machines.event(event, item.at_us.div_euclid(1000));
             ended(&mut machines, is_assumed, table)?;
         }

@@ -6,8 +6,10 @@
 use midsession::assemble::Assembly;
 use midsession::config::Config;
 use midsession::history::arrivals::Arrivals;
+use midsession::history::context::PastContext;
 use midsession::history::entities::Entities;
 use midsession::history::features::Question;
+use midsession::history::intake::Intake;
 use midsession::history::progress::Progress;
 use midsession::history::table::Table;
 use midsession_collect::{Collector, Limits, Schemas, Settings, Source};
@@ -127,7 +129,9 @@ fn run(
     let config = Config::parse(profile, Path::new("x.toml")).unwrap();
     let assembly = Assembly::load(&config, false).unwrap();
     let collector = collector();
-    let mut arrivals = Arrivals::open(files, None, &collector, memory_bytes, &Progress::new())
+    let context = PastContext::open(&[], &config.context, 0).unwrap_or_else(|failure| panic!("{}", failure.cause));
+    let mut intake = Intake { collector, context };
+    let mut arrivals = Arrivals::open(files, None, &intake.collector, memory_bytes, &Progress::new())
         .unwrap_or_else(|failure| panic!("{}", failure.cause));
     let entities = Entities::open(questions, memory_bytes).unwrap_or_else(|failure| panic!("{}", failure.cause));
     let names = Vec::new();
@@ -137,7 +141,7 @@ fn run(
     let mut table =
         Table::create(Some(&output), question.columns()).unwrap_or_else(|failure| panic!("{}", failure.cause));
     question
-        .of_files(&mut arrivals, &collector, config.stream(3), &mut table)
+        .of_files(&mut arrivals, &mut intake, config.stream(3), &mut table)
         .unwrap_or_else(|failure| panic!("{}", failure.cause));
     assert_eq!(arrivals.report.borrow().refused, 0, "{:?}", arrivals.report.borrow());
     table.finish().unwrap_or_else(|failure| panic!("{}", failure.cause));
