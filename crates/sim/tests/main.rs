@@ -10,6 +10,7 @@ mod http;
 mod identity;
 mod journal;
 mod kill;
+mod known;
 mod length;
 mod load;
 mod merges;

@@ -153,9 +153,26 @@ impl Server {
     /// Features recomputed from a folder (`--data`) or a file (`--events`), for the questions in a file, by the
     /// configuration of a data folder.
     pub fn features_of(from: &str, history: &Path, data: &Path, entities: &Path, output: &Path, defect: Option<&str>) {
+        Self::features(from, history, data, entities, output, &[], defect);
+    }
+
+    /// The same with further options.
+    pub fn features_with(from: &str, history: &Path, data: &Path, entities: &Path, output: &Path, more: &[&str]) {
+        Self::features(from, history, data, entities, output, more, None);
+    }
+
+    fn features(
+        from: &str,
+        history: &Path,
+        data: &Path,
+        entities: &Path,
+        output: &Path,
+        more: &[&str],
+        defect: Option<&str>,
+    ) {
         let mut command = Command::new(binary());
         command.arg("features").arg("--config").arg(data.with_extension("toml")).arg(from).arg(history);
-        command.arg("--entities").arg(entities).arg("--output").arg(output).arg("--json");
+        command.arg("--entities").arg(entities).arg("--output").arg(output).arg("--json").args(more);
         if let Some(defect) = defect {
             command.env("MIDSESSION_DEFECT", defect);
         }

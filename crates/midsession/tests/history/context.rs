@@ -19,7 +19,7 @@ fn prices(seed: u64) -> Vec<(u64, Option<i64>, u64)> {
     (0..60)
         .map(|number| {
             let drawn = midsession_event::hash64(&["price", &seed.to_string(), &number.to_string()]);
-            let at_ms = (drawn % 7 > 0).then_some(BEGIN_MS + (drawn >> 8) as i64 % 240 * MINUTE_MS);
+            let at_ms = (!drawn.is_multiple_of(7)).then_some(BEGIN_MS + (drawn >> 8) as i64 % 240 * MINUTE_MS);
             ((drawn >> 32) % 5, at_ms, number + 1)
         })
         .collect()
