@@ -270,3 +270,77 @@ fn an_edited_file_is_taken_up_at_the_start() {
     assert_eq!(Shop::of(&server).listed(&["looks"]), ["looks@2 live until_backfilled"], "it is taken up once");
     server.kill();
 }
+
+/// Rows of history from the folder.
+fn history(data: &Path, asked: &str, more: &[&str]) -> Vec<Value> {
+    let (entities, output) = (data.with_extension("asked.csv"), data.with_extension("answered.jsonl"));
+    std::fs::write(&entities, asked).unwrap();
+    Server::features_with("--data", data, data, &entities, &output, more);
+    let text = std::fs::read_to_string(&output).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn each_instant_is_looked_at_by_the_definitions_that_were_in_force_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let file = write(folder.path(), "more.toml", CHANGED);
+    // No two records around an answer in its millisecond.
+    let apart = || std::thread::sleep(std::time::Duration::from_millis(10));
+    let serve = |shop: &Shop<'_>| {
+        apart();
+        let answer = shop.served("v1");
+        apart();
+        answer
+    };
+    let server = Server::start_with(&data, None, FILED);
+    let shop = Shop::of(&server);
+    shop.views("e1", "v1", true);
+    shop.views("e2", "v1", false);
+    let mut served = vec![serve(&shop)];
+    assert_eq!(server.command(&["definition", "put", &file]).0, Some(0));
+    shop.counts_all("bargains");
+    served.push(serve(&shop));
+    assert_eq!(server.command(&["definition", "promote", "looks"]).0, Some(0));
+    shop.views("e3", "v1", false);
+    served.push(serve(&shop));
+    assert_eq!(server.command(&["definition", "remove", "bargains"]).0, Some(0));
+    server.kill();
+    let server = Server::start_with(&data, None, FILED);
+    let shop = Shop::of(&server);
+    shop.views("e4", "v1", true);
+    served.push(serve(&shop));
+    server.kill();
+    let has = |name: &str| served.iter().map(|answer| answer["features"].get(name).is_some()).collect::<Vec<_>>();
+    assert_eq!(has("looks@2_5m"), [false, true, false, false]);
+    assert_eq!(has("looks_5m"), [false, false, true, true]);
+    assert_eq!(has("bargains_1h"), [false, true, true, false]);
+
+    let asked: String = served.iter().map(|answer| format!("v1,{}\n", answer["as_of"]["now"])).collect();
+    let rows = history(&data, &format!("user,at\n{asked}"), &[]);
+    assert_eq!(rows.len(), served.len());
+    for (row, answer) in rows.iter().zip(&served) {
+        assert_eq!(row["features"], answer["features"], "{row}");
+    }
+    // By those of the configuration alone, where a profile is asked for.
+    let rows = history(&data, &format!("user,at\n{asked}"), &["--profile", "native"]);
+    let looks: Vec<&Value> = rows.iter().map(|row| &row["features"]["looks_1h"]).collect();
+    assert_eq!(looks, [&json!(2), &json!(2), &json!(3), &json!(4)]);
+    assert!(
+        rows.iter()
+            .all(|row| row["features"].get("bargains_1h").is_none() && row["features"].get("looks_5m").is_none())
+    );
+    // Nobody in particular: what follows each event is of its instant, too.
+    let rows = Server::rows_of(&data, &["--features", "looks_1h,looks@2_1h,bargains_1h"]);
+    let by_event: Vec<(&str, &Value)> =
+        rows.iter().map(|row| (row["event_id"].as_str().unwrap(), &row["features"])).collect();
+    assert_eq!(
+        by_event,
+        [
+            ("e1", &json!({"looks_1h": 1})),
+            ("e2", &json!({"looks_1h": 2})),
+            ("e3", &json!({"looks_1h": 3, "bargains_1h": 2})),
+            ("e4", &json!({"looks_1h": 4})),
+        ]
+    );
+}

@@ -180,6 +180,16 @@ impl Server {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// What `midsession features` prints of a folder, by its configuration: a row for each event.
+    pub fn rows_of(data: &Path, more: &[&str]) -> Vec<Value> {
+        let mut command = Command::new(binary());
+        command.arg("features").arg("--config").arg(data.with_extension("toml")).arg("--data").arg(data).args(more);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     /// All records of a topic, as `midsession log read` prints them.
     pub fn log_read(topic: &str, data: &Path) -> Vec<Value> {
         Self::log_read_with(topic, data, &[])

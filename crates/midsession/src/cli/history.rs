@@ -55,7 +55,7 @@ struct Input {
     /// say from when on it held (at). May be repeated
     #[arg(long, value_name = "KIND=FILE", conflicts_with = "data")]
     context: Vec<RowFile>,
-    /// The feature profile; without it the configured one
+    /// The feature profile; without it the configured one, of a log the definitions that were in force
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
     /// Where rows go, by its name JSON lines (.jsonl) or Parquet (.parquet); without it JSON lines on stdout
@@ -190,8 +190,7 @@ pub(super) fn features(global: &Global, options: FeaturesOptions) -> Result<(), 
     let progress = Progress::new();
     let logged = log.as_ref().map(|log| Logged::new(log, &progress)).transpose()?;
     // Of a live server: by the definitions that its log has put in force, unless others are asked for.
-    let follows = logged.as_ref().filter(|_| entities.as_ref().is_some_and(|entities| entities.as_of));
-    let follows = follows.filter(|_| options.input.profile.is_none());
+    let follows = logged.as_ref().filter(|_| options.input.profile.is_none());
     let question = Question {
         assembly: &setup.assembly,
         put_in_force: follows.map(|logged| logged.put_in_force(&setup.assembly)).transpose()?,

@@ -4,7 +4,7 @@
 use super::arrivals::Arrivals;
 use super::entities::{Entities, Entity};
 use super::intake::Intake;
-use super::logged::Logged;
+use super::logged::{Logged, PutInForce};
 use super::machines::{FeaturesAlone, Machines, Values, read_session, read_shopper};
 use super::table::{Cell, Kind, Row, Table};
 use crate::assemble::Assembly;
@@ -19,10 +19,10 @@ use std::sync::Arc;
 
 /// What is asked of a history.
 pub struct Question<'a> {
-    /// The definitions.
+    /// The definitions of the configuration.
     pub assembly: &'a Assembly,
-    /// Where live answers are told again: further ones that the log has put in force. None: by those above alone.
-    pub put_in_force: Option<Vec<Arc<Assembly>>>,
+    /// Where each instant is looked at by the definitions that were in force then: those. None: by those above alone.
+    pub put_in_force: Option<PutInForce>,
     /// Whose features follow each event, where nobody in particular is asked for.
     pub key: Key,
     /// Which features; all of them when empty.
@@ -143,7 +143,9 @@ pub fn time_text(at_us: i64) -> String {
 impl Question<'_> {
     /// All that values are read by.
     fn assemblies(&self) -> impl Iterator<Item = &Assembly> {
-        std::iter::once(self.assembly).chain(self.put_in_force.iter().flatten().map(Arc::as_ref))
+        let configured = self.put_in_force.as_ref().is_none_or(|put| put.configured).then_some(self.assembly);
+        let others = self.put_in_force.iter().flat_map(|put| &put.others);
+        configured.into_iter().chain(others.map(Arc::as_ref))
     }
 
     /// The columns of the answer.
@@ -182,6 +184,11 @@ impl Question<'_> {
             .map(|(name, _)| name)
             .collect();
         let Some(unknown) = self.names.iter().find(|name| !known.contains(name)) else { return Ok(()) };
+        let mut configured = [Key::User, Key::Session].into_iter().flat_map(|key| self.assembly.feature_types(key));
+        if configured.any(|(name, _)| name == unknown) {
+            let hint = "with --profile NAME all of the past is looked at by the definitions of the configuration";
+            return Err(Failure::usage(format!("`{unknown}` was never in force in this log")).hint(hint));
+        }
         let nearest = midsession_feature::nearest(unknown, known.iter().map(|name| name.as_str()));
         let hint = nearest.map_or("midsession check lists them".to_owned(), |name| format!("did you mean {name}?"));
         Err(Failure::usage(format!("there is no feature `{unknown}`")).hint(hint))
@@ -237,7 +244,7 @@ impl Question<'_> {
                 if entities.is_none()
                     && let Some((id, now_us)) = self.follows(&took.shopper, took.seam).map(|id| (id, item.at_us))
                 {
-                    let read = machines.read(self.assembly, self.key, &id, &self.names, now_us.div_euclid(1000), false);
+                    let read = machines.read(self.key, &id, &self.names, now_us.div_euclid(1000), false);
                     let mut row = self.row(self.key, id, now_us, read, &places);
                     (row.event_id, row.is_assumed) = (Some(event_id), is_assumed);
                     table.row(&row)?;
@@ -263,7 +270,7 @@ impl Question<'_> {
         is_assumed: bool,
         places: &Arc<Vec<Str>>,
     ) -> Features {
-        let read = machines.read(self.assembly, entity.key(), &entity.id, &self.names, entity.now_ms(), true);
+        let read = machines.read(entity.key(), &entity.id, &self.names, entity.now_ms(), true);
         let row = self.row(entity.key(), entity.id.clone(), entity.at_us, read, places);
         Features { is_assumed, ..row }
     }
@@ -329,12 +336,13 @@ impl Question<'_> {
         table: &mut Table,
         places: &Arc<Vec<Str>>,
     ) -> Result<(), Failure> {
-        let mut machines = Machines::new(config, self.assembly);
+        let machines = Machines::new(config, self.assembly);
+        let mut machines = if self.put_in_force.is_some() { machines.following() } else { machines };
         let mut asked = next(&mut entities)?;
         let mut records = log.records()?;
         let answer = |entity: Entity, machines: &mut Machines<'_, Assembly>| {
             let now_ms = entity.now_ms();
-            let read = machines.read(self.assembly, entity.key(), &entity.id, &self.names, now_ms, false);
+            let read = machines.read(entity.key(), &entity.id, &self.names, now_ms, false);
             let row = self.row(entity.key(), entity.id.clone(), entity.at_us, read, places);
             Features { is_incomplete: log.lacks(now_ms), ..row }
         };
@@ -350,7 +358,7 @@ impl Question<'_> {
                 && let Some(id) = self.follows(&shopper, seam)
             {
                 let now_ms = entry.stamp_ms;
-                let read = machines.read(self.assembly, self.key, &id, &self.names, now_ms, false);
+                let read = machines.read(self.key, &id, &self.names, now_ms, false);
                 let mut row = self.row(self.key, id, now_ms * 1000, read, places);
                 row.event_id = Some(event_id);
                 row.as_of = Some(AsOf { partition: partition.0, offset: entry.offset, now: now_ms });

@@ -16,6 +16,26 @@ use std::sync::Arc;
 /// Bytes read from the log at a time.
 const READ_BYTES: usize = 1 << 18;
 
+/// The definitions that were in force, at one time or another.
+#[derive(Debug, Default)]
+pub struct PutInForce {
+    /// Those of the configuration.
+    pub configured: bool,
+    /// Others.
+    pub others: Vec<Arc<Assembly>>,
+}
+
+impl PutInForce {
+    /// None: those of the configuration.
+    fn take(&mut self, others: Option<Arc<Assembly>>) {
+        match others {
+            None => self.configured = true,
+            Some(others) if self.others.iter().any(|known| Arc::ptr_eq(known, &others)) => {}
+            Some(others) => self.others.push(others),
+        }
+    }
+}
+
 /// A data folder's log.
 pub struct Logged<'a> {
     log: &'a Arc<dyn Log>,
@@ -116,18 +136,19 @@ impl<'a> Logged<'a> {
         })
     }
 
-    /// Every set of definitions that the log has put in force, beside the one that it was begun with. Each partition has the
-    /// same changes.
+    /// Every set of definitions that the log has put in force, from the one that it was begun with on. Each partition has
+    /// the same changes.
     ///
     /// # Errors
     /// The log can't be read.
-    pub fn put_in_force(&self, assembly: &Assembly) -> Result<Vec<Arc<Assembly>>, Failure> {
+    pub fn put_in_force(&self, assembly: &Assembly) -> Result<PutInForce, Failure> {
         let mut defined = assembly.initial();
-        let mut found = Vec::from_iter(assembly.of(&defined));
+        let mut found = PutInForce::default();
+        found.take(assembly.of(&defined));
         super::for_each(self.log.as_ref(), Topic::Behavior, PartitionId(0), 0, |entry| {
             if let Some(Ok(change)) = entry.value.as_deref().map(midsession_event::decode::<DefinitionChange>) {
                 defined.apply(&change, entry.stamp_ms);
-                found.extend(assembly.of(&defined));
+                found.take(assembly.of(&defined));
             }
         })?;
         Ok(found)

@@ -10,9 +10,28 @@ use midsession_feature::{Key, Value};
 use midsession_machine::{Ask, Definitions, Derived, Effect, Partials, View};
 use midsession_stream::{Config, Counters, Seam, Stream};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// The definitions without the interventions: nobody is asked about the past, and nothing waits for an answer.
 pub struct FeaturesAlone<'a>(pub &'a Assembly);
+
+/// What features are read by.
+pub trait Serving {
+    /// The definitions.
+    fn serving(&self) -> &Assembly;
+}
+
+impl Serving for Assembly {
+    fn serving(&self) -> &Assembly {
+        self
+    }
+}
+
+impl Serving for FeaturesAlone<'_> {
+    fn serving(&self) -> &Assembly {
+        self.0
+    }
+}
 
 impl Definitions for FeaturesAlone<'_> {
     fn derive(&self, event: &Event, out: &mut Vec<Derived>) {
@@ -69,6 +88,8 @@ pub struct Machines<'d, D> {
     streams: Vec<Stream>,
     next: Vec<i64>,
     definitions: &'d D,
+    /// Where each partition goes by what its log has put in force: that, if it is something else.
+    in_force: Option<Vec<Option<Arc<D>>>>,
     effects: Vec<Effect>,
     routed: VecDeque<(PartitionId, Record)>,
     /// Sessions that have ended, to be taken; where somebody wants them.
@@ -82,10 +103,21 @@ impl<'d, D: Definitions> Machines<'d, D> {
             streams: (0..config.partitions).map(|partition| Stream::new(PartitionId(partition), config)).collect(),
             next: vec![0; config.partitions as usize],
             definitions,
+            in_force: None,
             effects: Vec::new(),
             routed: VecDeque::new(),
             closed: None,
         }
+    }
+
+    /// Each partition goes by the definitions that its log puts in force, from record to record.
+    #[must_use]
+    pub fn following(mut self) -> Self {
+        let initial = self.definitions.initial();
+        self.streams.iter_mut().for_each(|stream| stream.define(initial.clone()));
+        let of = |stream: &Stream| self.definitions.of(stream.defined());
+        self.in_force = Some(self.streams.iter().map(of).collect());
+        self
     }
 
     /// Keeps the sessions that end, for [`Self::take_closed`].
@@ -139,12 +171,20 @@ impl<'d, D: Definitions> Machines<'d, D> {
 
     /// Takes a record of a log, at its own place. What it routes to other partitions is on the log itself.
     pub fn logged(&mut self, partition: PartitionId, offset: i64, stamp_ms: i64, record: Record) -> Option<Seam> {
-        // All of the past is looked at by the definitions at hand.
-        if matches!(record, Record::Definition(_) | Record::Filled(_)) {
+        let redefines = matches!(record, Record::Definition(_));
+        if (redefines || matches!(record, Record::Filled(_))) && self.in_force.is_none() {
+            // All of the past is looked at by the definitions at hand.
             return None;
         }
         let seam = self.record(partition, offset, stamp_ms, record);
         self.effects.clear();
+        let index = partition.0 as usize;
+        if redefines
+            && let (Some(in_force), Some(stream)) = (&mut self.in_force, self.streams.get(index))
+            && let Some(place) = in_force.get_mut(index)
+        {
+            *place = self.definitions.of(stream.defined());
+        }
         seam
     }
 
@@ -152,7 +192,8 @@ impl<'d, D: Definitions> Machines<'d, D> {
         let index = partition.0 as usize;
         let stream = self.streams.get_mut(index)?;
         self.next[index] = offset + 1;
-        let seam = stream.on_record(offset, stamp_ms, record, self.definitions, &mut self.effects);
+        let others = self.in_force.as_ref().and_then(|in_force| in_force.get(index)?.as_deref());
+        let seam = stream.on_record(offset, stamp_ms, record, others.unwrap_or(self.definitions), &mut self.effects);
         if let Some(closed) = &mut self.closed {
             closed.extend(self.effects.iter().filter_map(|effect| match effect {
                 Effect::Session(update) if update.state == SessionState::Closed => Some(update.as_ref().clone()),
@@ -202,17 +243,17 @@ impl<'d, D: Definitions> Machines<'d, D> {
     pub fn counters(&self) -> Counters {
         self.streams.iter().fold(Counters::default(), |sum, stream| sum.plus(&stream.counters()))
     }
+}
+
+impl<D: Definitions + Serving> Machines<'_, D> {
+    /// What a partition's features are read by.
+    fn serving(&self, partition: PartitionId) -> &Assembly {
+        let others = self.in_force.as_ref().and_then(|in_force| in_force.get(partition.0 as usize)?.as_deref());
+        others.unwrap_or(self.definitions).serving()
+    }
 
     /// The features of a user, visitor or session at an instant; timers that are due by then fire first if `ticks`.
-    pub fn read(
-        &mut self,
-        assembly: &Assembly,
-        key: Key,
-        id: &str,
-        names: &[Str],
-        now_ms: i64,
-        ticks: bool,
-    ) -> Option<Values> {
+    pub fn read(&mut self, key: Key, id: &str, names: &[Str], now_ms: i64, ticks: bool) -> Option<Values> {
         if key == Key::Session {
             // The same id of a tracker may be known in several partitions: the one that it was heard of last.
             let heard_ms = |partition: &PartitionId| {
@@ -224,7 +265,7 @@ impl<'d, D: Definitions> Machines<'d, D> {
             if ticks {
                 self.advance(partition, now_ms);
             }
-            return read_session(self.stream(partition)?, assembly, id, names, now_ms);
+            return read_session(self.stream(partition)?, self.serving(partition), id, names, now_ms);
         }
         let mut partition = partition_of(id, self.partitions());
         let mut id = Str::from(id);
@@ -233,7 +274,7 @@ impl<'d, D: Definitions> Machines<'d, D> {
             if ticks {
                 self.advance(partition, now_ms);
             }
-            match read_shopper(self.stream(partition)?, assembly, &id, names, now_ms) {
+            match read_shopper(self.stream(partition)?, self.serving(partition), &id, names, now_ms) {
                 Ok(values) => return values,
                 Err(user) => {
                     partition = partition_of(&user, self.partitions());
