@@ -72,10 +72,26 @@ fn cpu_of(path: &str) -> f64 {
     ticks as f64 / 100.0
 }
 
+/// Whether a child has ended, also where nobody has waited for it yet.
+pub(super) fn has_ended(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // Behind the name, which may hold anything: its state.
+    stat.rsplit(')').next().is_none_or(|rest| matches!(rest.trim().chars().next(), None | Some('Z' | 'X')))
+}
+
 /// Resident memory of a process. Bytes.
 pub(super) fn resident_bytes(pid: u32) -> u64 {
+    memory_of(pid, "VmRSS:")
+}
+
+/// The most that has been resident of a process so far. Bytes.
+pub(super) fn peak_resident_bytes(pid: u32) -> u64 {
+    memory_of(pid, "VmHWM:")
+}
+
+fn memory_of(pid: u32, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|rest| rest.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
 }
 

@@ -1,6 +1,7 @@
 //! `midsession bench`: the figures of the product, each with machine, load and revision.
 
 mod figures;
+mod history;
 mod ingest;
 mod load;
 mod peak;
@@ -41,6 +42,9 @@ enum Bench {
         after_help = "Examples:\n  midsession bench recover --events 4000000 --shoppers 1000000"
     )]
     Recover(Peak),
+    /// A training set from a file of events in no order; processor time and memory of `midsession features` alone
+    #[command(after_help = "Examples:\n  midsession bench history\n  midsession bench history --events 4000000 --json")]
+    History(Past),
 }
 
 /// An open-loop load on a server of its own.
@@ -80,6 +84,20 @@ pub(super) enum Format {
     Segment,
 }
 
+/// A history to look back on.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Past {
+    /// Events in all, 100,000 of 25,000 visitors a day
+    #[arg(long, default_value_t = 1_000_000)]
+    events: u64,
+    /// Questions: a visitor and an instant each
+    #[arg(long, default_value_t = 20_000)]
+    questions: u64,
+    /// Draws
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
 /// A backlog for the partition machines.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Peak {
@@ -112,6 +130,7 @@ pub(super) fn run(global: &Global, options: Options) -> Result<(), Failure> {
         Bench::Loop(load) => rounds::run(&load)?,
         Bench::Peak(peak) => peak::run(&peak)?,
         Bench::Recover(peak) => recover::run(&peak)?,
+        Bench::History(past) => history::run(&past)?,
     };
     let pretty = || serde_json::to_string_pretty(&figures).map_err(Failure::new);
     out(&if global.json { figures.to_string() } else { pretty()? });
