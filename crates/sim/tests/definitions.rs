@@ -3,8 +3,13 @@
 
 use crate::http::Connection;
 use crate::server::{ADMIN_TOKEN, Server, WRITE_KEY};
+use midsession_engine_local::{LocalSnapshots, RealDisk};
+use midsession_event::{PartitionId, partition_of};
+use midsession_ports::Snapshots;
+use midsession_stream::defined_in;
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::Arc;
 
 /// In the configuration file of every start here.
 const FILED: &str = r#"
@@ -310,11 +315,33 @@ fn each_instant_is_looked_at_by_the_definitions_that_were_in_force_then() {
     let shop = Shop::of(&server);
     shop.views("e4", "v1", true);
     served.push(serve(&shop));
+    // A snapshot comes each second.
+    let last = || LocalSnapshots::look(Arc::new(RealDisk), &data).list(PartitionId(0)).unwrap_or_default();
+    let before = last();
+    let there = (0..).map(|number| format!("w{number}")).find(|id| partition_of(id, 4) == PartitionId(0)).unwrap();
+    for number in 0..1_000 {
+        if last() != before {
+            break;
+        }
+        shop.views(&format!("more{number}"), &there, true);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
     server.kill();
     let has = |name: &str| served.iter().map(|answer| answer["features"].get(name).is_some()).collect::<Vec<_>>();
     assert_eq!(has("looks@2_5m"), [false, true, false, false]);
     assert_eq!(has("looks_5m"), [false, false, true, true]);
     assert_eq!(has("bargains_1h"), [false, true, true, false]);
+
+    // What is in force can be told from a snapshot alone, for when the changes have gone from the log.
+    let snapshots = LocalSnapshots::look(Arc::new(RealDisk), &data);
+    let next = snapshots.list(PartitionId(0)).unwrap()[0];
+    let defined = defined_in(snapshots.open(PartitionId(0), next).unwrap()).unwrap().unwrap();
+    let known: Vec<_> =
+        defined.served().map(|(known, version)| format!("{}@{}", known.name, version.version)).collect();
+    assert!(
+        known.contains(&"looks@2".to_owned()) && !known.iter().any(|name| name.starts_with("bargains")),
+        "{known:?}"
+    );
 
     let asked: String = served.iter().map(|answer| format!("v1,{}\n", answer["as_of"]["now"])).collect();
     let rows = history(&data, &format!("user,at\n{asked}"), &[]);
@@ -332,8 +359,9 @@ fn each_instant_is_looked_at_by_the_definitions_that_were_in_force_then() {
     );
     // Nobody in particular: what follows each event is of its instant, too.
     let rows = Server::rows_of(&data, &["--features", "looks_1h,looks@2_1h,bargains_1h"]);
+    let of_shopper = rows.iter().filter(|row| row["user"] == "v1");
     let by_event: Vec<(&str, &Value)> =
-        rows.iter().map(|row| (row["event_id"].as_str().unwrap(), &row["features"])).collect();
+        of_shopper.map(|row| (row["event_id"].as_str().unwrap(), &row["features"])).collect();
     assert_eq!(
         by_event,
         [

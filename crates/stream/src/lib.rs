@@ -31,7 +31,7 @@ pub use config::{Config, Defect};
 pub use counters::Counters;
 pub use defined::mark_of_event;
 pub use shopper::Shopper;
-pub use snapshot::{Piece, SnapshotError};
+pub use snapshot::{Piece, SnapshotError, defined_in};
 pub use spill::Spilling;
 pub use stream::{Seam, Stream};
 pub use warm::WARM;

@@ -149,6 +149,19 @@ enum Read {
     },
 }
 
+/// What a snapshot says is in force, from its head alone; none: nothing had been changed yet.
+///
+/// # Errors
+/// It is no snapshot, or damaged.
+pub fn defined_in(input: impl BufRead) -> Result<Option<Defined>, SnapshotError> {
+    let decode = |cause: &dyn std::error::Error| SnapshotError::Decode(in_full(cause));
+    let mut reader = Reader::from_reader(input).map_err(|cause| decode(&cause))?;
+    let Some(Read::Head(head)) = reader.deserialize_next::<Read>().map_err(|cause| decode(&cause))? else {
+        return Err(SnapshotError::Broken("it does not begin with its head"));
+    };
+    head.defined.as_deref().map(Defined::unpack).transpose().map_err(|cause| decode(&cause))
+}
+
 #[derive(Serialize, Deserialize)]
 struct Head {
     partition: PartitionId,

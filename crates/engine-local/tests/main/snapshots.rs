@@ -52,6 +52,15 @@ fn the_last_two_are_kept_and_read_back() {
     drop(snapshots);
     let snapshots = LocalSnapshots::open(Arc::new(RealDisk), folder.path()).unwrap();
     assert_eq!(snapshots.list(P).unwrap(), [70], "still aside");
+    // Whoever only looks leaves alone what is on its way.
+    write(&snapshots, piece(800, b"begin ", true, false)).unwrap();
+    let looks = LocalSnapshots::look(Arc::new(RealDisk), folder.path());
+    assert_eq!((looks.list(P).unwrap(), read(&looks, 70).unwrap()), (vec![70], "begin 70 end".to_owned()));
+    write(&snapshots, piece(800, b" end", false, true)).unwrap();
+    assert_eq!(looks.list(P).unwrap(), [800, 70]);
+    let empty = tempfile::tempdir().unwrap();
+    assert!(LocalSnapshots::look(Arc::new(RealDisk), empty.path()).list(P).is_err());
+    assert_eq!(std::fs::read_dir(empty.path()).unwrap().count(), 0);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::history::table::Table;
 use clap::{Args, ValueEnum};
 use midsession_collect::{Collector, Limits, Settings, Source};
 use midsession_edge::AsOf;
-use midsession_engine_local::{RealDisk, View};
+use midsession_engine_local::{LocalSnapshots, RealDisk, View};
 use midsession_event::{Str, Topic};
 use midsession_feature::Key;
 use midsession_ports::Log;
@@ -109,6 +109,8 @@ pub(super) struct SessionsOptions {
 struct Setup {
     config: Config,
     assembly: Assembly,
+    /// Whether it can be told which definitions were in force in a folder's log.
+    knows_definitions: bool,
 }
 
 impl Setup {
@@ -123,7 +125,7 @@ impl Setup {
             };
         }
         let assembly = Assembly::load(&config, false)?;
-        Ok(Self { config, assembly })
+        Ok(Self { config, assembly, knows_definitions: true })
     }
 
     fn stream(&self, partitions: u32) -> StreamConfig {
@@ -169,9 +171,12 @@ impl Setup {
         if let Some(rules) = crate::folder::known(log.as_ref())? {
             self.config.session = rules;
         }
-        if let Some(begun) = crate::definitions::begun_with(log.as_ref())? {
-            self.assembly.begin_with(begun);
+        let snapshots = LocalSnapshots::look(Arc::new(RealDisk), folder);
+        let first = crate::definitions::first_in_force(log.as_ref(), &snapshots)?;
+        if let Some(defined) = first.defined {
+            self.assembly.begin_with(defined);
         }
+        self.knows_definitions = !first.is_unknown;
         Ok(log)
     }
 }
@@ -191,6 +196,10 @@ pub(super) fn features(global: &Global, options: FeaturesOptions) -> Result<(), 
     let logged = log.as_ref().map(|log| Logged::new(log, &progress)).transpose()?;
     // Of a live server: by the definitions that its log has put in force, unless others are asked for.
     let follows = logged.as_ref().filter(|_| options.input.profile.is_none());
+    if let Some(logged) = follows.filter(|_| !setup.knows_definitions) {
+        eprintln!("incomplete: the first changes of definitions have gone from this log; every row says so");
+        logged.lacks_definitions();
+    }
     let question = Question {
         assembly: &setup.assembly,
         put_in_force: follows.map(|logged| logged.put_in_force(&setup.assembly)).transpose()?,

@@ -2,6 +2,7 @@
 //! when they are in force.
 
 pub mod fill;
+mod first;
 pub mod plan;
 mod rows;
 mod start;
@@ -20,7 +21,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(crate) use start::{begin, begun_with, fill_up, take_up};
+pub(crate) use first::first_in_force;
+pub(crate) use start::{begin, fill_up, take_up};
 
 /// How long an answer waits for the partitions to have read what is durable.
 const IN_FORCE_WITHIN: Duration = Duration::from_secs(5);

@@ -43,6 +43,8 @@ pub struct Logged<'a> {
     dead: Cell<u64>,
     /// Stamp of the first record of a partition whose earlier ones have gone. Epoch ms.
     begins_ms: Option<i64>,
+    /// It can't be told which definitions were in force.
+    lacks_definitions: Cell<bool>,
     progress: Progress,
 }
 
@@ -57,12 +59,17 @@ impl<'a> Logged<'a> {
             begins_ms = begins_ms.max(begin_of(log.as_ref(), partition)?);
             progress.add_length(log.extent(Topic::Behavior, partition)?.bytes);
         }
-        Ok(Self { log, dead: Cell::new(0), begins_ms, progress: progress.clone() })
+        Ok(Self { log, dead: Cell::new(0), begins_ms, lacks_definitions: Cell::new(false), progress: progress.clone() })
     }
 
-    /// What a window that ends then would need has gone from the log, at least in part.
+    /// What a window that ends then would need has gone from the log, at least in part; or what was in force.
     pub fn lacks(&self, now_ms: i64) -> bool {
-        lacks(self.begins_ms, now_ms)
+        self.lacks_definitions.get() || lacks(self.begins_ms, now_ms)
+    }
+
+    /// Changes of definitions have gone from the log, and nobody knows what they came to.
+    pub fn lacks_definitions(&self) {
+        self.lacks_definitions.set(true);
     }
 
     /// Records that could not be read as what they should be.
@@ -244,7 +251,7 @@ impl Replay<'_> {
 
     /// What a window that ends then would need has gone from the log, at least in part.
     pub fn lacks(&self, now_ms: i64) -> bool {
-        lacks(self.begins_ms, now_ms)
+        self.logged.lacks_definitions.get() || lacks(self.begins_ms, now_ms)
     }
 }
 
