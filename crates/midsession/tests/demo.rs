@@ -172,7 +172,8 @@ fn the_demo_serves_the_live_shopper_profile() {
     let address = |name: &str, scheme: &str| said[name].as_str().expect("text").trim_start_matches(scheme).to_owned();
     let (collector, admin) = (address("collector", "http://"), address("admin", "http://"));
     let redis = address("redis", "redis://");
-    let now_ms = jiff::Timestamp::now().as_millisecond();
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now_ms = since.expect("after 1970").as_millis() as i64;
     for event in visit(now_ms) {
         let key = said["write_key"].as_str().expect("text");
         let (status, body) = ask(&collector, "POST /v1/events", key, &event.to_string());
