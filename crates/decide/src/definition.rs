@@ -113,9 +113,10 @@ impl Definitions {
         let mut document = Document::new(file, text);
         let root = document.parse();
         for table in document.tables::<Table>(&root, "intervention") {
-            if let Some(rule) = self.rule(&mut document, table.get_ref(), features) {
-                self.rules.push(rule);
-            }
+            let before = document.faults();
+            crate::payload::check(&mut document, &root, &table.span());
+            let rule = self.rule(&mut document, table.get_ref(), features);
+            self.rules.extend(rule.filter(|_| document.faults() == before));
         }
         if let Some(all) = root.get("interventions") {
             match All::deserialize(toml::de::ValueDeserializer::from(all.clone())) {

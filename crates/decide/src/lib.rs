@@ -7,6 +7,7 @@ pub mod codes;
 mod decision;
 mod definition;
 mod env;
+mod payload;
 mod rules;
 mod stock;
 

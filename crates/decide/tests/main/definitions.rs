@@ -61,6 +61,61 @@ fn places_words_hints() {
 }
 
 #[test]
+fn a_payload_shows_something_and_links_where_a_card_goes() {
+    let fault = |payload: &str| faults(&file(&format!("payload = {payload}"))).first().cloned().unwrap_or_default();
+    for empty in
+        ["{}", "{ title = \"\", body = \" \" }", "{ locales = { de = { title = \"x\" } } }", "{ cards = [{}] }"]
+    {
+        let told = fault(empty);
+        assert!(
+            told.starts_with("d.toml:9:11: a payload without a field shows nothing\n  hint: give it"),
+            "{empty}: {told}"
+        );
+    }
+    let apart = file("payload = {}").replace("payload = {}", "[intervention.payload]");
+    assert!(faults(&apart)[0].starts_with("d.toml:9:1: a payload without a field"), "{:?}", faults(&apart));
+    for (action, scheme) in [
+        ("javascript:alert(1)", "javascript"),
+        ("JavaScript:alert(1)", "javascript"),
+        (" java\\nscript:alert(1)", "javascript"),
+        ("\\u0001data:text/html,x", "data"),
+        ("vbscript:x", "vbscript"),
+        ("mailto:help@shop.example", "mailto"),
+        ("tel:+31201234567", "tel"),
+        ("blob:https://shop.example/1", "blob"),
+        ("shop.example:8080/cart", "shop.example"),
+    ] {
+        let told = fault(&format!("{{ title = \"x\", action = \"{action}\" }}"));
+        let expected = format!("d.toml:9:35: no card shows a link with `{scheme}:`\n  hint: an address of the shop");
+        assert!(told.starts_with(&expected), "{action}: {told}");
+        let told = fault(&format!("{{ title = \"x\", locales = {{ de = {{ action = \"{action}\" }} }} }}"));
+        assert!(told.starts_with("d.toml:9:54: no card shows"), "{action}: {told}");
+    }
+    for action in [
+        "/cart",
+        "cart?at=12:30",
+        "#contact",
+        "//shop.example/a:b",
+        "https://shop.example:8080/",
+        "HTTP://x",
+        "",
+        "../a:b",
+        "?q=a:b",
+        "1:2",
+    ] {
+        assert_eq!(fault(&format!("{{ title = \"x\", action = \"{action}\" }}")), "", "{action}");
+    }
+    for payload in [
+        "{ products = 3 }",
+        "{ code = { percent = 10 } }",
+        "{ open = false }",
+        "{ title = \"x\", action = { cart = \"tel:1\" } }",
+    ] {
+        assert_eq!(fault(payload), "", "what the page's own code paints is its own: {payload}");
+    }
+}
+
+#[test]
 fn a_version_is_of_the_whole_definition_and_nothing_else() {
     let version = |text: &str| rules(text).rule("r").expect("there").version.clone();
     let block = "[[intervention]]\nname = \"r\"\nslot = \"s\"\ntrigger = { event = \"search\" }\n[intervention.payload]\ntitle = \"A\"\n";
