@@ -1,15 +1,16 @@
 //! `midsession log`: what the log holds, as JSON lines. Reads beside a running server through its folder.
 
+use super::bound::Bound;
 use super::{Failure, Global, out};
 use crate::config::Config;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use midsession_engine_keystore::Reader;
 use midsession_engine_local::{RealDisk, View};
 use midsession_event::{PartitionId, Personal, Reject, Topic, decode, to_json};
 use midsession_ports::{Entry, Unopened};
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -24,46 +25,43 @@ pub(super) enum Command {
     },
     /// A topic as JSON lines: topic, partition, offset, timestamp, schema_version, key, value
     #[command(
-        after_help = "Examples:\n  midsession log read behavior\n  midsession log read decision --from 2026-11-23T10:00:00Z --follow\n  midsession log read behavior-pii --decrypt"
+        after_help = "Examples:\n  midsession log read behavior\n  midsession log read behavior --from 5m\n  midsession log read behavior --from latest --follow\n  midsession log read decision --from 2026-11-23T10:00:00Z --to 2h\n  midsession log read behavior-pii --decrypt"
     )]
-    Read {
-        /// Which topic
-        topic: String,
-        /// Where to begin: `earliest`, an offset, or a time (RFC 3339)
-        #[arg(long, default_value = "earliest")]
-        from: String,
-        /// Where to end: an offset or a time (RFC 3339), exclusive
-        #[arg(long)]
-        to: Option<String>,
-        /// Only this partition
-        #[arg(long)]
-        partition: Option<u32>,
-        /// Goes on with what comes
-        #[arg(long)]
-        follow: bool,
-        /// Opens what is encrypted on `behavior-pii` and `dead-letter`, where the keystore's files can be read
-        #[arg(long)]
-        decrypt: bool,
-        /// The data folder
-        #[arg(long, value_name = "DIR")]
-        data: Option<PathBuf>,
-    },
+    Read(ReadOptions),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ReadOptions {
+    /// Which topic
+    topic: String,
+    /// Where to begin: `earliest`, `latest`, an offset, a time (RFC 3339), or how long ago (`5m`, `2h`)
+    #[arg(long, default_value = "earliest", allow_hyphen_values = true)]
+    from: String,
+    /// Where to end, exclusive, in the same words; `latest` is what is there now
+    #[arg(long, allow_hyphen_values = true)]
+    to: Option<String>,
+    /// Only this partition
+    #[arg(long)]
+    partition: Option<u32>,
+    /// Goes on with what comes
+    #[arg(long)]
+    follow: bool,
+    /// Opens what is encrypted on `behavior-pii` and `dead-letter`, where the keystore's files can be read
+    #[arg(long)]
+    decrypt: bool,
+    /// The data folder
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
 }
 
 pub(super) fn run(global: &Global, command: Command) -> Result<(), Failure> {
     match command {
         Command::Topics { data } => topics(global, data),
-        Command::Read { topic, from, to, partition, follow, decrypt, data } => {
-            let Some(topic) = Topic::parse(&topic) else {
-                let names: Vec<_> = Topic::ALL.iter().map(|topic| topic.name()).collect();
-                return Err(Failure::usage(format!("no topic `{topic}`")).hint(format!("one of: {}", names.join(", "))));
-            };
-            let (from, to) = (Bound::parse(&from)?, to.as_deref().map(Bound::parse).transpose()?);
-            let keys = if decrypt { Some(Keys::open(global, data.clone())?) } else { None };
-            read(global, topic, from, to, partition, follow, data, keys)
-        }
+        Command::Read(options) => read(global, &options),
     }
 }
+
+const FOLDER: &str = "pass --data with the folder that the server prints at its start";
 
 /// Opens the folder for reading only: a running server keeps its lock.
 fn open(global: &Global, data: Option<PathBuf>) -> Result<View, Failure> {
@@ -72,10 +70,13 @@ fn open(global: &Global, data: Option<PathBuf>) -> Result<View, Failure> {
         None => global.load()?.data,
     };
     if !folder.exists() {
-        let hint = "pass --data with the folder that the server prints at its start";
-        return Err(Failure::new(format!("{} is not there", folder.display())).hint(hint));
+        return Err(Failure::new(format!("{} is not there", folder.display())).hint(FOLDER));
     }
-    Ok(View::open(std::sync::Arc::new(RealDisk), &folder)?)
+    let log = View::open(std::sync::Arc::new(RealDisk), &folder)?;
+    if log.partitions(Topic::Behavior) == 0 {
+        return Err(Failure::new(format!("{} holds no log", folder.display())).hint(FOLDER));
+    }
+    Ok(log)
 }
 
 fn topics(global: &Global, data: Option<PathBuf>) -> Result<(), Failure> {
@@ -102,83 +103,91 @@ fn topics(global: &Global, data: Option<PathBuf>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// An end of a range.
-#[derive(Clone, Copy, Debug)]
-enum Bound {
-    Earliest,
-    Offset(i64),
-    TimeMs(i64),
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-impl Bound {
-    fn parse(text: &str) -> Result<Self, Failure> {
-        if text == "earliest" {
-            return Ok(Self::Earliest);
+fn read(global: &Global, options: &ReadOptions) -> Result<(), Failure> {
+    let Some(topic) = Topic::parse(&options.topic) else {
+        let names: Vec<_> = Topic::ALL.iter().map(|topic| topic.name()).collect();
+        let cause = format!("no topic `{}`", options.topic);
+        return Err(Failure::usage(cause).hint(format!("one of: {}", names.join(", "))));
+    };
+    let now = now_ms();
+    let from = Bound::parse("--from", &options.from, now)?;
+    let to = options.to.as_deref().map(|to| Bound::parse("--to", to, now)).transpose()?;
+    if to.is_some_and(|to| from.is_behind(to)) {
+        return Err(Failure::usage("--to is not behind --from: nothing lies between")
+            .hint("--from is the earlier one; `5m` is five minutes ago"));
+    }
+    let mut log = open(global, options.data.clone())?;
+    let mut keys = if options.decrypt { Some(Keys::open(global, options.data.clone())?) } else { None };
+    let count = log.partitions(topic);
+    if count == 0 {
+        return Err(Failure::new(format!("there is no {} in this folder yet", topic.name()))
+            .hint("it comes with the next start of the server"));
+    }
+    let partitions: Vec<PartitionId> = match options.partition {
+        Some(only) if only < count => vec![PartitionId(only)],
+        Some(only) => {
+            let last = count - 1;
+            let cause = format!("{} has no partition {only} in this folder", topic.name());
+            return Err(Failure::usage(cause).hint(format!("they are 0 to {last}; left out, all are read")));
         }
-        if let Ok(offset) = text.parse() {
-            return Ok(Self::Offset(offset));
-        }
-        text.parse::<jiff::Timestamp>().map(|time| Self::TimeMs(time.as_millisecond())).map_err(|_| {
-            Failure::usage(format!("`{text}` is neither `earliest` nor an offset nor a time"))
-                .hint("a time looks like 2026-11-23T10:00:00Z")
-        })
-    }
-
-    fn offset(self, log: &View, topic: Topic, partition: PartitionId) -> Result<i64, Failure> {
-        Ok(match self {
-            Self::Earliest => log.extent(topic, partition)?.start,
-            Self::Offset(offset) => offset.max(log.extent(topic, partition)?.start),
-            Self::TimeMs(time_ms) => log.offset_at(topic, partition, time_ms)?,
-        })
-    }
-}
-
-#[expect(clippy::too_many_arguments, reason = "the options, one by one")]
-fn read(
-    global: &Global,
-    topic: Topic,
-    from: Bound,
-    to: Option<Bound>,
-    only: Option<u32>,
-    follow: bool,
-    data: Option<PathBuf>,
-    mut keys: Option<Keys>,
-) -> Result<(), Failure> {
-    let mut log = open(global, data)?;
-    let partitions: Vec<PartitionId> =
-        (0..log.partitions(topic)).filter(|p| only.is_none_or(|only| only == *p)).map(PartitionId).collect();
-    if partitions.is_empty() {
-        return Err(Failure::usage(format!("{} has {} partitions", topic.name(), log.partitions(topic))));
-    }
-    let mut next: Vec<i64> =
-        partitions.iter().map(|partition| from.offset(&log, topic, *partition)).collect::<Result<_, _>>()?;
-    let mut entries = Vec::new();
+        None => (0..count).map(PartitionId).collect(),
+    };
+    let mut next: Vec<i64> = partitions.iter().map(|it| from.offset(&log, topic, *it)).collect::<Result<_, _>>()?;
+    // `latest` is told apart from what comes later.
+    let latest: Vec<i64> =
+        partitions.iter().map(|it| Bound::Latest.offset(&log, topic, *it)).collect::<Result<_, _>>()?;
     loop {
-        for (partition, next) in partitions.iter().zip(&mut next) {
+        // Asked before the look: what was stamped until then is in it.
+        let is_over = matches!(to, Some(Bound::TimeMs(time_ms)) if time_ms < now_ms() - 1_000);
+        // Of a time that is still to come there may be more.
+        let mut is_reached = to.is_some_and(|to| !matches!(to, Bound::TimeMs(_)));
+        for ((partition, next), latest) in partitions.iter().zip(&mut next).zip(&latest) {
+            let there = log.extent(topic, *partition)?.end;
             let end = match to {
+                None => there,
+                Some(Bound::Latest) => *latest,
                 Some(to) => to.offset(&log, topic, *partition)?,
-                None => log.extent(topic, *partition)?.end,
             };
-            while *next < end {
-                entries.clear();
-                log.read(topic, *partition, *next, 1 << 20, &mut entries)?;
-                let Some(last) = entries.last() else { break };
-                *next = last.offset + 1;
-                for entry in entries.iter().filter(|entry| entry.offset < end) {
-                    let mut line = line(topic, *partition, entry);
-                    if let Some(keys) = &mut keys {
-                        keys.open_in(entry, &mut line);
-                    }
-                    out(&line.to_string());
-                }
-            }
+            piecewise(&log, topic, *partition, next, end.min(there), keys.as_mut())?;
+            is_reached &= *next >= end;
         }
-        if !follow {
+        if !options.follow || is_over || is_reached {
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(200));
         log.refresh()?;
     }
+}
+
+/// Prints what a partition has from `next` up to `end`.
+fn piecewise(
+    log: &View,
+    topic: Topic,
+    partition: PartitionId,
+    next: &mut i64,
+    end: i64,
+    mut keys: Option<&mut Keys>,
+) -> Result<(), Failure> {
+    let mut entries = Vec::new();
+    while *next < end {
+        entries.clear();
+        log.read(topic, partition, *next, 1 << 20, &mut entries)?;
+        let Some(last) = entries.last() else { break };
+        *next = last.offset + 1;
+        for entry in entries.iter().filter(|entry| entry.offset < end) {
+            let mut line = line(topic, partition, entry);
+            if let Some(keys) = &mut keys {
+                keys.open_in(entry, &mut line);
+            }
+            out(&line.to_string());
+        }
+    }
+    Ok(())
 }
 
 /// The keystore, read again when a key is not in it: its owner may have made it since.
@@ -192,7 +201,8 @@ impl Keys {
     fn open(global: &Global, data: Option<PathBuf>) -> Result<Self, Failure> {
         let mut config = global.load()?;
         config.data = data.unwrap_or(config.data);
-        Ok(Self { reader: crate::privacy::reader(&config)?, config, read_at: Instant::now() })
+        let reader = crate::privacy::reader(&config)?;
+        Ok(Self { reader, config, read_at: Instant::now() })
     }
 
     fn unseal(&mut self, bound: &str, sealed: &[u8]) -> Result<Vec<u8>, Unopened> {

@@ -2,6 +2,7 @@
 
 mod admin;
 mod bench;
+mod bound;
 mod check;
 pub(crate) mod context;
 mod definition;
