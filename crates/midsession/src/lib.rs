@@ -22,6 +22,7 @@ mod in_force;
 pub mod keys;
 pub mod load;
 mod log_check;
+mod opened;
 mod privacy;
 mod reads;
 mod records;

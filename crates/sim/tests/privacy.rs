@@ -89,6 +89,27 @@ fn personal_fields_are_read_with_their_keys_alone() {
         let hits = files(&data).into_iter().filter(|path| holds(path, planted)).collect::<Vec<_>>();
         assert!(hits.is_empty(), "{planted} is in {hits:?}");
     }
+    // That somebody opened what is sealed is in the folder, record by record, and nothing of what they saw.
+    let opened = || -> Vec<Value> {
+        let text = std::fs::read_to_string(data.join("opened.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let of = |topic: &str| -> i64 {
+        opened().iter().filter(|it| it["topic"] == topic).map(|it| it["records"].as_i64().unwrap()).sum()
+    };
+    let told = opened();
+    assert_eq!((of("behavior-pii"), of("dead-letter")), (2, 1), "{told:?}");
+    assert!(told.iter().all(|it| it["uid"].is_u64() && it["at_ms"].as_i64().unwrap() > 0), "{told:?}");
+    assert!(told.iter().all(|it| it["to"].as_i64() > it["from"].as_i64()), "{told:?}");
+    assert_eq!(values("behavior-pii", &data, &[]).len(), 2);
+    assert_eq!(opened(), told, "who opens nothing leaves nothing");
+    // Without room for it nothing is opened.
+    std::fs::rename(data.join("opened.jsonl"), data.join("kept.jsonl")).unwrap();
+    std::fs::create_dir(data.join("opened.jsonl")).unwrap();
+    let refused = Server::log_refused("behavior-pii", &data, &["--decrypt"]);
+    assert!(refused.0.is_empty() && refused.1.contains("nothing is opened without evidence"), "{refused:?}");
+    std::fs::remove_dir(data.join("opened.jsonl")).unwrap();
+    std::fs::rename(data.join("kept.jsonl"), data.join("opened.jsonl")).unwrap();
     // A restart knows the keys; a destroyed one is known to nobody.
     shop.server.kill();
     let mut shop = Shop::open(&data);
@@ -97,6 +118,7 @@ fn personal_fields_are_read_with_their_keys_alone() {
     let left: Vec<Value> =
         values("behavior-pii", &data, &["--decrypt"]).into_iter().map(|it| it["fields"].clone()).collect();
     assert_eq!(left.iter().filter(|it| it.is_object()).count(), 1, "{left:?}");
+    assert_eq!(of("behavior-pii"), 2 + 2 + 1, "twice two, and the one whose key is there");
     assert!(!left.iter().any(|it| it.to_string().contains("jane")));
     assert!(values("governance", &data, &[]).iter().any(|it| it["kind"] == "key_destroyed"));
 }

@@ -195,6 +195,15 @@ impl Server {
         Self::log_read_with(topic, data, &[])
     }
 
+    /// What a read that is refused prints and complains of.
+    pub fn log_refused(topic: &str, data: &Path, options: &[&str]) -> (String, String) {
+        let mut command = Command::new(binary());
+        let output = command.args(["log", "read", topic, "--data"]).arg(data).args(options).output().unwrap();
+        assert!(!output.status.success());
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (text(output.stdout), text(output.stderr))
+    }
+
     /// The same with further options.
     pub fn log_read_with(topic: &str, data: &Path, options: &[&str]) -> Vec<Value> {
         let mut command = Command::new(binary());

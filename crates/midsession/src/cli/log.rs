@@ -3,6 +3,7 @@
 use super::bound::Bound;
 use super::{Failure, Global, out};
 use crate::config::Config;
+use crate::opened::Opened;
 use clap::{Args, Subcommand};
 use midsession_engine_keystore::Reader;
 use midsession_engine_local::{RealDisk, View};
@@ -46,7 +47,8 @@ pub(super) struct ReadOptions {
     /// Goes on with what comes
     #[arg(long)]
     follow: bool,
-    /// Opens what is encrypted on `behavior-pii` and `dead-letter`, where the keystore's files can be read
+    /// Opens what is encrypted on `behavior-pii` and `dead-letter`, where the keystore's files can be read; that you did is
+    /// written to `opened.jsonl` in the data folder first
     #[arg(long)]
     decrypt: bool,
     /// The data folder
@@ -164,7 +166,7 @@ fn read(global: &Global, options: &ReadOptions) -> Result<(), Failure> {
     }
 }
 
-/// Prints what a partition has from `next` up to `end`.
+/// Prints what a partition has from `next` up to `end`. What was opened is evidence before it is printed.
 fn piecewise(
     log: &View,
     topic: Topic,
@@ -179,19 +181,29 @@ fn piecewise(
         log.read(topic, partition, *next, 1 << 20, &mut entries)?;
         let Some(last) = entries.last() else { break };
         *next = last.offset + 1;
+        let mut opened = Vec::new();
+        let mut lines = Vec::with_capacity(entries.len());
         for entry in entries.iter().filter(|entry| entry.offset < end) {
             let mut line = line(topic, partition, entry);
-            if let Some(keys) = &mut keys {
-                keys.open_in(entry, &mut line);
+            if let Some(keys) = &mut keys
+                && keys.open_in(entry, &mut line)
+            {
+                opened.push(entry.offset);
             }
-            out(&line.to_string());
+            lines.push(line);
         }
+        if let (Some(keys), Some(first), Some(last)) = (&mut keys, opened.first(), opened.last()) {
+            keys.opened.tell(now_ms(), topic, partition, (*first, *last + 1), opened.len())?;
+        }
+        lines.iter().for_each(|line| out(&line.to_string()));
     }
     Ok(())
 }
 
-/// The keystore, read again when a key is not in it: its owner may have made it since.
+/// The keystore, read again when a key is not in it: its owner may have made it since. There are no keys without the
+/// file that what they open is written down in.
 struct Keys {
+    opened: Opened,
     config: Config,
     reader: Reader,
     read_at: Instant,
@@ -202,7 +214,7 @@ impl Keys {
         let mut config = global.load()?;
         config.data = data.unwrap_or(config.data);
         let reader = crate::privacy::reader(&config)?;
-        Ok(Self { reader, config, read_at: Instant::now() })
+        Ok(Self { opened: Opened::at(&config.data)?, reader, config, read_at: Instant::now() })
     }
 
     fn unseal(&mut self, bound: &str, sealed: &[u8]) -> Result<Vec<u8>, Unopened> {
@@ -218,20 +230,22 @@ impl Keys {
         }
     }
 
-    /// Puts what can be opened into a line, or why it can't.
-    fn open_in(&mut self, entry: &Entry, line: &mut Value) {
-        let Some(value) = entry.value.as_deref() else { return };
+    /// Puts what can be opened into a line, or why it can't; whether something was.
+    fn open_in(&mut self, entry: &Entry, line: &mut Value) -> bool {
+        let Some(value) = entry.value.as_deref() else { return false };
         let (field, opened) = if let Ok(reject) = decode::<Reject>(value) {
             ("payload", crate::privacy::letter(&reject, |bound, sealed| self.unseal(bound, sealed)).map(Value::from))
         } else if let Ok(personal) = decode::<Personal>(value) {
             ("fields", crate::privacy::personal(&personal, |bound, sealed| self.unseal(bound, sealed)))
         } else {
-            return;
+            return false;
         };
+        let is_open = opened.is_ok();
         match opened {
             Ok(opened) => line["value"][field] = opened,
             Err(cause) => line["sealed"] = cause.to_string().into(),
         }
+        is_open
     }
 }
 
