@@ -1,7 +1,8 @@
 //! Finds personal fields by name and personal text by pattern, and drops it or puts a keyed hash in its place.
 
-use crate::field_name;
+use crate::email::find_email;
 use crate::number::{find_ip, find_phone};
+use crate::{field_name, hidden};
 use compact_str::format_compact;
 use midsession_event::Str;
 use ring::hmac;
@@ -127,16 +128,36 @@ fn is_personal_segment(segment: &str) -> bool {
 
 /// Takes e-mail addresses, telephone numbers and IP addresses out of free text.
 pub(crate) fn scrub(text: &mut Str, treatment: &Treatment) {
-    scrub_contacts(text, treatment);
-    if memchr::memchr2(b'.', b':', text.as_bytes()).is_some() {
-        replace_each(text, find_ip, treatment, "[ip]");
-    }
+    in_plain(text, |text| {
+        contacts(text, treatment);
+        if memchr::memchr2(b'.', b':', text.as_bytes()).is_some() {
+            replace_each(text, find_ip, treatment, "[ip]");
+        }
+    });
 }
 
 /// Takes e-mail addresses and telephone numbers out.
 pub(crate) fn scrub_contacts(text: &mut Str, treatment: &Treatment) {
-    scrub_emails(text, treatment);
+    in_plain(text, |text| contacts(text, treatment));
+}
+
+fn contacts(text: &mut Str, treatment: &Treatment) {
+    emails(text, treatment);
     scrub_phones(text, treatment);
+}
+
+/// Looks at the plain spelling of a text. What has nothing personal in it stays as it was written.
+fn in_plain(text: &mut Str, scrub: impl Fn(&mut Str)) {
+    match hidden::plain(text) {
+        None => scrub(text),
+        Some(plain) => {
+            let mut scrubbed = plain.clone();
+            scrub(&mut scrubbed);
+            if scrubbed != plain {
+                *text = scrubbed;
+            }
+        }
+    }
 }
 
 /// Takes e-mail addresses and telephone numbers with `+` out of an id: digits with separators are an order's or an article's.
@@ -159,10 +180,20 @@ pub(crate) fn scrub_id(id: &mut Str, treatment: &Treatment) {
 
 /// Takes e-mail addresses out, also percent-encoded ones.
 pub(crate) fn scrub_emails(text: &mut Str, treatment: &Treatment) {
-    if memchr::memchr2(b'@', b'%', text.as_bytes()).is_none() {
-        return;
+    in_plain(text, |text| emails(text, treatment));
+}
+
+fn emails(text: &mut Str, treatment: &Treatment) {
+    if memchr::memchr2(b'@', b'%', text.as_bytes()).is_some() {
+        replace_each(text, find_email, treatment, "[email]");
+    } else if is_hidden_email(text) {
+        *text = treatment.replace(text).unwrap_or(Str::const_new("[email]"));
     }
-    replace_each(text, find_email, treatment, "[email]");
+}
+
+/// Whether a value is base64 of text with an e-mail address in it.
+pub(crate) fn is_hidden_email(text: &str) -> bool {
+    hidden::from_base64(text).is_some_and(|text| find_email(&text, 0).is_some())
 }
 
 /// Builds the text anew with each find replaced: however many there are, it is one pass.
@@ -185,34 +216,6 @@ fn replace_each(
     }
 }
 
-fn find_email(text: &str, from: usize) -> Option<(usize, usize)> {
-    let bytes = text.as_bytes();
-    let mut at = from;
-    loop {
-        at += memchr::memchr2(b'@', b'%', bytes.get(at..)?)?;
-        let sign = if bytes[at] == b'@' {
-            1
-        } else if bytes[at..].starts_with(b"%40") {
-            3
-        } else {
-            at += 1;
-            continue;
-        };
-        let is_local = |byte: &u8| byte.is_ascii_alphanumeric() || b".!#$'*+_`{|}~-^".contains(byte) || *byte >= 0x80;
-        let start = at - bytes[from..at].iter().rev().take(64).take_while(|byte| is_local(byte)).count();
-        let is_domain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-') || *byte >= 0x80;
-        let domain = bytes[at + sign..].iter().take(255).take_while(|byte| is_domain(byte)).count();
-        let end = at + sign + domain;
-        let named = &text.get(at + sign..end).unwrap_or_default();
-        let is_email = start < at && text.is_char_boundary(start) && named.trim_end_matches('.').contains('.');
-        if is_email {
-            let trimmed = named.trim_end_matches(['.', '-']).len();
-            return Some((start, at + sign + trimmed));
-        }
-        at += sign;
-    }
-}
-
 /// Takes telephone numbers out: `+` and 8 to 15 digits, a leading 0 or bracket with separators between the digits, or
 /// the North American form. Bare digit runs stay: they are article numbers far more often.
 fn scrub_phones(text: &mut Str, treatment: &Treatment) {
@@ -225,6 +228,8 @@ fn scrub_phones(text: &mut Str, treatment: &Treatment) {
 /// Whether an id is a person's address in itself.
 pub(crate) fn is_personal_id(text: &str) -> bool {
     find_email(text, 0).is_some()
+        || is_hidden_email(text)
+        || hidden::plain(text).is_some_and(|plain| find_email(&plain, 0).is_some())
         || text.starts_with('+') && find_phone(text.as_bytes(), 0).is_some()
         // The international prefix in digits. Article numbers of this length are no ids of people.
         || text.starts_with("00") && (12..=17).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
@@ -358,6 +363,25 @@ mod tests {
             ("@", "@"),
             ("%", "%"),
             ("é@ü.ö", "[email]"),
+            ("a%2540b.com", "[email]"),
+            ("a%252540b.com x", "[email] x"),
+            ("q=jane%2Bshop%40b%2Ecom&x=1", "q=[email]&x=1"),
+            ("mail%3Djane%2540b%252Ecom%26x", "mail%3D[email]%26x"),
+            ("%2525252525252525252525252540b.com", "%2525252525252525252525252540b.com"),
+            ("50%25 off", "50%25 off"),
+            ("a%40", "a%40"),
+            ("a%4", "a%4"),
+            ("a@b.%4", "a@b.%4"),
+            ("a@b%2E", "a@b%2E"),
+            ("ａ＠ｂ．ｃｏｍ", "[email]"),
+            ("mail ｊａｎｅ@ｂ．ｃｏｍ, please", "mail [email], please"),
+            ("call ＋４９ ３０ １２３４５６７", "call [phone]"),
+            ("１９２．０．２．７", "[ip]"),
+            ("Ｎｉｋｅ ½ price… ™", "Ｎｉｋｅ ½ price… ™"),
+            ("amFuZUBleGFtcGxlLmNvbQ==", "[email]"),
+            ("amFuZUBleGFtcGxlLmNvbQ", "[email]"),
+            ("of amFuZUBleGFtcGxlLmNvbQ", "of amFuZUBleGFtcGxlLmNvbQ"),
+            ("bm8gYWRkcmVzcw==", "bm8gYWRkcmVzcw=="),
         ] {
             let mut scrubbed = Str::from(text);
             scrub(&mut scrubbed, &Treatment::Drop);
@@ -379,7 +403,16 @@ mod tests {
 
     #[test]
     fn ids() {
-        for id in ["jane@example.com", "+4930123456789", "00491701234567", "192.0.2.1", "::1"] {
+        for id in [
+            "jane@example.com",
+            "+4930123456789",
+            "00491701234567",
+            "192.0.2.1",
+            "::1",
+            "amFuZUBleGFtcGxlLmNvbQ==",
+            "ａ＠ｂ．ｃｏｍ",
+            "a%2540b.com",
+        ] {
             assert!(is_personal_id(id), "{id}");
         }
         for id in ["u-1", "42", "0301234567", "8f14e45f-ceea-467f-a8d1-2f1d3b1c0001"] {

@@ -104,6 +104,10 @@ fn prune(path: &str, value: &mut Value, depth: usize) -> bool {
             });
             changed || members.len() < before
         }
+        Value::String(text) if personal::is_hidden_email(text) => {
+            *text = "[email]".to_owned();
+            true
+        }
         Value::String(text) if depth < DEPTH_MAX => {
             let Some(mut inner) = parse(text) else { return false };
             let changed = prune(path, &mut inner, depth + 1);

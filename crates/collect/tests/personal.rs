@@ -207,6 +207,33 @@ fn names_beside_addresses_in_segment() {
     assert_eq!(send(page, "/v1/page"), json!({"name": "Stores"}));
 }
 
+/// The same address in every field, however it is written.
+#[test]
+fn other_spellings_of_an_address() {
+    for address in [
+        "jane%2540b.com",
+        "jane%252540b%252Ecom",
+        "amFuZUBiLmNvbQ==",
+        "amFuZUBiLmNvbQ",
+        "ｊａｎｅ＠ｂ．ｃｏｍ",
+        "jane@b．com",
+    ] {
+        let link = format!("https://x.nl/u/{address}?q={address}&a=1");
+        let event = kept(json!({
+            "user_id": address, "properties": {"note": address, "link": link, "in": json!({"note": address}).to_string()},
+            "page": {"url": link, "title": address}, "query": address, "campaign": {"term": address},
+            "products": [{"id": address, "name": address}], "order": {"id": address}, "list": address,
+        }));
+        let text = event.to_string();
+        let of_path = format!("/u/{address}?");
+        let text = if address.starts_with("amFu") { text.replace(&of_path, "") } else { text };
+        for personal in [address, "jane", "ｊａｎｅ", "ane%", "amFuZU"] {
+            assert!(!text.contains(personal), "{personal} is in {text}");
+        }
+        assert!(event["user_id"].as_str().is_some_and(|id| id.starts_with("h_")), "{event}");
+    }
+}
+
 /// Links that trackers send of themselves.
 #[test]
 fn links_of_snowplow_and_posthog() {
