@@ -85,17 +85,20 @@ impl Finisher<'_> {
                 .at("consent")
                 .hint("none, cookieless, full, or an object of purposes"));
         }
-        let mut is_tie = false;
+        let (mut is_tie, mut is_leave) = (false, false);
         if let Some(known) = self.in_force.filter(|known| !is_consent && !known.is_empty()) {
             let in_force = self.before(known, &event);
             event.consent = event.consent.and(in_force.consent);
             is_tie = in_force.is_tie;
+            is_leave = in_force.is_attached
+                && event.name == EventName::Logout
+                && !event.consent.allows(Purpose::Personalization);
         }
-        if event.consent.is_refusal() && !is_consent {
+        if event.consent.is_refusal() && !is_consent && !is_leave {
             return Ok(Finished::Dropped(DropRule::NoConsent));
         }
         // An id that lasts serves the person: without that purpose there is none, whatever else is allowed.
-        if !event.consent.allows(Purpose::Personalization) && !is_consent {
+        if !event.consent.allows(Purpose::Personalization) && !is_consent && !is_leave {
             let visitor = if anonymous {
                 // Neither address nor agent: the visit or the page view that the tracker tells of; else it stands alone.
                 let visit = event.tracker_session_id.as_ref().unwrap_or(&event.event_id.0);
@@ -124,17 +127,14 @@ impl Finisher<'_> {
         event.stamps.collected_at_us = self.request.received_at_us;
 
         let policy = is_consent.then(|| policy_version(&event, &self.prepared.treatment)).flatten();
-        if is_consent && !event.consent.allows(Purpose::Analytics) || is_tie && event.user_id.is_some() {
+        if is_consent && !event.consent.allows(Purpose::Analytics) || is_tie && event.user_id.is_some() || is_leave {
             // A refusal is kept as a refusal and nothing else, but for the policy that it was an answer to; so is who
-            // somebody is, where they have refused before.
-            let mut bare = Event::new(event.source, event.event_id, event.name, event.occurred_at_ms);
-            bare.visitor_id = event.visitor_id;
-            bare.user_id = event.user_id;
-            bare.tracker_session_id = event.tracker_session_id;
-            bare.device_at_ms = event.device_at_ms;
-            bare.sent_at_ms = event.sent_at_ms;
-            bare.stamps = event.stamps;
-            bare.consent = event.consent;
+            // somebody is, where they have refused before, and that they have left.
+            let mut bare = event.bare();
+            if is_leave {
+                // The device is enough to know who.
+                (bare.user_id, bare.tracker_session_id) = (None, None);
+            }
             bare.consent_said = is_tie && event.consent_said;
             bare.properties.extend(policy);
             events.push(bare);

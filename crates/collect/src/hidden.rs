@@ -18,11 +18,11 @@ pub(crate) fn plain(text: &str) -> Option<Str> {
 /// The full stop of Chinese and Japanese: a domain's dots may be written so.
 const STOP: char = '。';
 
-/// What a text says in base64 as a whole, where it may be an e-mail address: these begin with a letter, a digit, a quote or
-/// a bracket, so most words and ids are told apart by their first letter.
+/// What a text says in base64 as a whole, where an e-mail address is in it. Most words and ids are told apart by what their
+/// first eight letters would say.
 pub(crate) fn from_base64(text: &str) -> Option<String> {
     let text = text.trim_ascii();
-    if !BASE64_BYTES.contains(&text.len()) || !matches!(text.as_bytes()[0], b'I' | b'J' | b'M'..=b'Z' | b'a'..=b'f') {
+    if !BASE64_BYTES.contains(&text.len()) || !text.as_bytes().chunks_exact(4).take(2).all(says_ascii) {
         return None;
     }
     let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_');
@@ -31,6 +31,26 @@ pub(crate) fn from_base64(text: &str) -> Option<String> {
     }
     let text = String::from_utf8(decode::base64(text.as_bytes())?).ok()?;
     text.contains('@').then_some(text)
+}
+
+/// Whether four letters of base64 are three that can be printed.
+fn says_ascii(letters: &[u8]) -> bool {
+    let mut bits = 0u32;
+    for letter in letters {
+        let value = match letter {
+            b'A'..=b'Z' => letter - b'A',
+            b'a'..=b'z' => letter - b'a' + 26,
+            b'0'..=b'9' => letter - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            // It may end here.
+            b'=' => return true,
+            _ => return false,
+        };
+        bits = bits << 6 | u32::from(value);
+    }
+    let [_, letters @ ..] = bits.to_be_bytes();
+    letters.iter().all(|letter| matches!(letter, b' '..=b'~'))
 }
 
 #[cfg(test)]
@@ -59,7 +79,9 @@ mod tests {
             ("eyJlIjoiakB4Lm5sIn0", Some("{\"e\":\"j@x.nl\"}")),
             ("add_to_cart", None),
             ("checkout", None),
-            ("KGpAeC5ubCk", None),
+            ("KGpAeC5ubCk", Some("(j@x.nl)")),
+            ("YUBiLmM=", Some("a@b.c")),
+            ("e5f4f2dc-49e9-4d0b-88ee-8d4a55ab8a2d", None),
             ("f59777c7-c2ac-4286-bc07-000000000001", None),
             ("bm8gYWRkcmVzcw", None),
             ("b", None),

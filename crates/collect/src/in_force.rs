@@ -19,4 +19,6 @@ pub struct InForce {
     /// The event is news of whose the device is, of somebody who has withdrawn something on another one: the device has to be
     /// told, so who it is is kept, and nothing else.
     pub is_tie: bool,
+    /// The device is attached to somebody who has withdrawn something: that they leave it has to be known, and nothing else.
+    pub is_attached: bool,
 }

@@ -101,6 +101,21 @@ impl Event {
         }
     }
 
+    /// Who did what and when, and what they allow; nothing else of it.
+    pub fn bare(&self) -> Self {
+        let event = Self::new(self.source.clone(), self.event_id.clone(), self.name.clone(), self.occurred_at_ms);
+        Self {
+            visitor_id: self.visitor_id.clone(),
+            user_id: self.user_id.clone(),
+            tracker_session_id: self.tracker_session_id.clone(),
+            device_at_ms: self.device_at_ms,
+            sent_at_ms: self.sent_at_ms,
+            stamps: self.stamps,
+            consent: self.consent,
+            ..event
+        }
+    }
+
     /// The log's key: the visitor id, the user id only where there is no visitor.
     pub fn key(&self) -> &str {
         match (&self.visitor_id, &self.user_id) {

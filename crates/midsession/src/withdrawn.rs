@@ -69,15 +69,19 @@ impl ConsentInForce for Withdrawn {
             user.and_then(|user| users.get(user.as_str())).map_or(Consent::FULL, word)
         };
         let Some(visitor) = visitor else {
-            return InForce { consent: of_user(|words| words.own.and(words.home)), is_tie: false };
+            let consent = of_user(|words| words.own.and(words.home));
+            return InForce { consent, is_tie: false, is_attached: false };
         };
-        let (consent, is_told) = match self.visitors.read().get(visitor.as_str()) {
-            Some(words) => (words.allow(user), words.attached.as_ref().is_some_and(|(told, _)| Some(told) == user)),
-            None => (Consent::FULL, false),
+        let (consent, is_told, is_attached) = match self.visitors.read().get(visitor.as_str()) {
+            Some(words) => {
+                let is_told = words.attached.as_ref().is_some_and(|(told, _)| Some(told) == user);
+                (words.allow(user), is_told, words.is_attached)
+            }
+            None => (Consent::FULL, false, false),
         };
         // A device that is attached has been told; before, only what names the user can lead there.
         let is_tie = user.is_some() && !is_told && !of_user(|words| words.home).allows(Purpose::Personalization);
-        InForce { consent, is_tie }
+        InForce { consent, is_tie, is_attached }
     }
 }
 
@@ -90,7 +94,8 @@ mod tests {
         let withdrawn = Withdrawn::default();
         let visitor = |id: &str| ShopperId::Visitor(id.into());
         let words = |own, attached: Option<(&str, Consent)>, home| {
-            Some(Words { own, attached: attached.map(|(user, consent)| (user.into(), consent)), home })
+            let is_attached = attached.is_some();
+            Some(Words { own, attached: attached.map(|(user, consent)| (user.into(), consent)), home, is_attached })
         };
         const FULL: Consent = Consent::FULL;
         const NONE: Consent = Consent::NONE;
@@ -119,7 +124,8 @@ mod tests {
             (Some("u1"), Some("phone"), FULL, false),
         ] {
             let in_force = withdrawn.of(visitor.map(Into::into).as_ref(), user.map(Into::into).as_ref());
-            assert_eq!(in_force, InForce { consent, is_tie }, "{visitor:?} {user:?}");
+            let is_attached = visitor == Some("laptop");
+            assert_eq!(in_force, InForce { consent, is_tie, is_attached }, "{visitor:?} {user:?}");
         }
         for who in [visitor("phone"), visitor("phone"), visitor("laptop")] {
             withdrawn.told(&who, None);

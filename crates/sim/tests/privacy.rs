@@ -262,6 +262,46 @@ fn who_has_withdrawn_is_not_on_the_log_from_then_on() {
     }
 }
 
+/// The next person at the laptop of somebody who has withdrawn consent.
+#[test]
+fn a_logout_after_a_withdrawal_frees_the_device_and_says_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut shop = Shop::open(&data);
+    for device in ["phone", "laptop"] {
+        shop.send(json!({"name": "login", "visitor_id": device, "user_id": "u1"}));
+    }
+    shop.send(json!({"event_id": "no", "name": "consent", "visitor_id": "phone", "consent": "none"}));
+    shop.send(
+        json!({"event_id": "out", "name": "logout", "visitor_id": "laptop", "user_id": "u1", "session_id": "s-u1",
+        "page": {"url": "https://shop.example/of-u1"}, "properties": {"note": "of-u1"}}),
+    );
+    let mut is_kept = false;
+    for round in 0..500 {
+        let id = format!("next-{round}");
+        shop.send(json!({"event_id": id, "name": "product_view", "visitor_id": "laptop", "products": [{"id": "p1"}]}));
+        is_kept = on_the_log(&data).contains(&(id, 15));
+        if is_kept {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert!(is_kept, "who comes next has withdrawn nothing");
+    let events = values("behavior", &data, &[]);
+    let out: Vec<&Value> = events.iter().filter(|it| it.to_string().contains("\"out\"")).collect();
+    assert!(!out.is_empty(), "the logout is on the log");
+    for said in ["of-u1", "s-u1"] {
+        assert!(out.iter().all(|it| !it.to_string().contains(said)), "{said} is in {out:?}");
+    }
+    let told = values("identity", &data, &[]);
+    assert!(told.iter().any(|it| it["visitor_id"] == "laptop" && !it["detached_at_ms"].is_null()), "{told:?}");
+    // Theirs goes on to hold, where they are signed in and for the shop's server.
+    shop.send(json!({"event_id": "p", "name": "product_view", "visitor_id": "phone", "products": [{"id": "p1"}]}));
+    shop.send(json!({"event_id": "s", "name": "order_paid", "user_id": "u1"}));
+    assert!(on_the_log(&data).iter().all(|(id, _)| id != "p" && id != "s"));
+    assert_eq!(shop.admin("GET", "/v1/features/user/u1").0, 404);
+}
+
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()

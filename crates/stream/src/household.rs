@@ -4,7 +4,7 @@
 //! of each attached visitor from the record on that tells it there. Whoever attaches later is told then.
 
 use crate::Defect;
-use crate::shopper::{Said, Visitor};
+use crate::shopper::{Attachment, Said, Visitor};
 use crate::stream::Stream;
 use midsession_event::{
     Consent, Event, EventId, EventName, Evidence, OutputId, PropertyValue, Purpose, ShopperId, SourceId, Str, Told,
@@ -98,10 +98,15 @@ impl Visitor {
         self.seen.heap_bytes() + household + self.heard.as_ref().map_or(0, |_| size_of::<Heard>())
     }
 
+    /// Who is signed in.
+    pub(crate) fn open(&self) -> Option<&Attachment> {
+        self.attachments.last().filter(|attachment| attachment.to_ms.is_none())
+    }
+
     /// What holds for an event of theirs that names this user, if any: the device's own word, and the word of the user it
     /// is attached to. Of two words of the same person the later one holds, else what both allow.
     pub(crate) fn word(&self, user: Option<&UserId>) -> Option<Consent> {
-        let open = self.attachments.last().filter(|attachment| attachment.to_ms.is_none());
+        let open = self.open();
         let heard = self.heard.as_deref().filter(|heard| {
             open.is_some_and(|open| open.user == heard.user) && user.is_none_or(|user| *user == heard.user)
         });
@@ -169,8 +174,9 @@ impl Stream {
             self.says(user, event, out);
             return false;
         }
-        let Some(said) = self.household(user).word.as_ref().map(|word| word.said) else { return false };
-        event.consent = event.consent.and(said.consent);
+        if let Some(said) = self.household(user).word.as_ref().map(|word| word.said) {
+            event.consent = event.consent.and(said.consent);
+        }
         event.consent.is_refusal() && !self.config.has(Defect::ConsentLate)
     }
 
@@ -297,7 +303,7 @@ impl Stream {
         let Some(index) = self.visitors.find(&ShopperId::Visitor(told.visitor_id.clone())) else { return };
         self.keep_visitor(index);
         let Some((_, state)) = self.visitors[index as usize].as_mut() else { return };
-        let open = state.attachments.last().filter(|attachment| attachment.to_ms.is_none());
+        let open = state.open();
         let before = state.heard.as_deref().filter(|heard| heard.user == told.user_id).map(|heard| heard.said);
         let is_theirs = open.is_some_and(|open| open.user == told.user_id);
         if !is_theirs || before.is_some_and(|said| said.time_ms > told.said_at_ms) {

@@ -370,9 +370,15 @@ impl Stream {
             // Another tab, a server, a source's default: none of them brings back what was withdrawn.
             event.consent = event.consent.and(word);
         }
-        if event.consent.is_refusal() && event.name != EventName::Consent && !self.config.has(Defect::ConsentLate) {
-            self.counters.refused += 1;
-            return Seam::Refused;
+        let is_consent = event.name == EventName::Consent;
+        let is_refused = event.consent.is_refusal() && !is_consent && !self.config.has(Defect::ConsentLate);
+        if is_refused {
+            if event.name != EventName::Logout || state.open().is_none() {
+                self.counters.refused += 1;
+                return Seam::Refused;
+            }
+            // That they leave is all that is made of it: their word is not that of who comes next.
+            event = Box::new(event.bare());
         }
         // What the tracker reports by itself is nobody's doing.
         event.bot |= !is_reaction(&event.name) && state.is_hasty(event.occurred_at_ms);
@@ -387,6 +393,10 @@ impl Stream {
                 let id = self.output_id();
                 out.push(Effect::Forward(Box::new(Forward { id, user_id: user, event })));
                 Seam::Forwarded
+            }
+            None if is_refused => {
+                self.counters.refused += 1;
+                Seam::Refused
             }
             None => match key {
                 ShopperId::User(user) => self.apply_at_home(user, &mut event, definitions, out),

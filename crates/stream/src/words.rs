@@ -13,6 +13,8 @@ pub struct Words {
     pub attached: Option<(UserId, Consent)>,
     /// Of a user: their word for all of their devices.
     pub home: Consent,
+    /// Somebody is signed in on the device.
+    pub is_attached: bool,
 }
 
 impl Words {
@@ -22,13 +24,14 @@ impl Words {
             return None;
         }
         let attached = state.heard.as_deref().map(|heard| &heard.user);
-        let open = state.attachments.last().filter(|attachment| attachment.to_ms.is_none());
+        let open = state.open();
         let attached = attached.filter(|user| open.is_some_and(|open| open.user == **user));
         let home = state.household.as_ref().and_then(|household| household.word.as_ref());
         Some(Self {
             own: state.consent.map_or(Consent::FULL, |said| said.consent),
             attached: attached.map(|user| (user.clone(), state.word(Some(user)).unwrap_or(Consent::FULL))),
             home: home.map_or(Consent::FULL, |word| word.said.consent),
+            is_attached: open.is_some(),
         })
     }
 

@@ -207,6 +207,57 @@ fn who_signs_in_later_is_told_and_who_signs_in_after_is_not_concerned() {
 }
 
 #[test]
+fn who_comes_after_a_logout_is_not_bound_by_what_somebody_else_said_elsewhere() {
+    for word in [Consent::NONE, Consent::COOKIELESS] {
+        let mut world = at_home();
+        let said = world.says(Some("phone"), None, word, START_MS + 2_000);
+        world.send(said);
+        // A tracker that was never told tells more than is allowed.
+        let mut logout = world.event(Some("laptop"), None, EventName::Logout, START_MS + 3_000);
+        logout.query = Some("of u1".into());
+        let entered = world.enter(logout);
+        assert_eq!(entered, Some(Seam::Forwarded), "it is heard");
+        let carried = world.routed.iter().filter_map(|(_, record)| match record {
+            Record::Forward(forward) => Some(&forward.event),
+            _ => None,
+        });
+        let carried: Vec<_> = carried.map(|event| (event.consent, event.query.clone())).collect();
+        let kept = (word == Consent::COOKIELESS).then(|| "of u1".into());
+        assert_eq!(carried, [(word, kept)], "and nothing else of it goes on, where nothing may be counted");
+        let home = world.arrive(START_MS + 3_000);
+        assert_eq!(matches!(home[..], [Seam::Refused]), word == Consent::NONE, "{home:?}");
+        assert_eq!(world.home("u1").devices_of(&"u1".into()), ["phone".into()], "the device is not theirs any more");
+        // Whoever comes next is somebody else, signed in or not; they are not told of what u1 says from now on.
+        let next = world.does("laptop", EventName::PageView, START_MS + 4_000);
+        assert!(matches!(next[..], [Seam::Applied(_)]), "{next:?}");
+        let laptop = &world.streams[partition_of("laptop", PARTITIONS).0 as usize];
+        let words = laptop.words(&ShopperId::Visitor("laptop".into())).expect("it was told");
+        assert_eq!((words.allow(None), words.is_attached), (Consent::FULL, false));
+        assert!(!world.may_read("u1"), "whose word goes on to hold for them");
+        assert_eq!(
+            world.does("phone", EventName::PageView, START_MS + 5_000).last() == Some(&Seam::Refused),
+            word == Consent::NONE
+        );
+        // Back as u1 it binds again.
+        world.signs_in("laptop", "u1", START_MS + 6_000);
+        let back = world.does("laptop", EventName::PageView, START_MS + 7_000);
+        assert_eq!(back.last() == Some(&Seam::Refused), word == Consent::NONE, "{back:?}");
+    }
+}
+
+#[test]
+fn a_logout_of_nobody_is_refused_like_the_rest() {
+    let mut world = World::new();
+    let word = world.says(Some("v1"), None, Consent::NONE, START_MS);
+    world.send(word);
+    assert_eq!(world.does("v1", EventName::Logout, START_MS + 1_000), [Seam::Refused], "nobody was signed in");
+    // What was said on the device before somebody signed in there is the device's, before and after.
+    world.signs_in("v1", "u1", START_MS + 2_000);
+    assert_eq!(world.does("v1", EventName::Logout, START_MS + 3_000).last(), Some(&Seam::Refused));
+    assert_eq!(world.does("v1", EventName::PageView, START_MS + 4_000), [Seam::Refused]);
+}
+
+#[test]
 fn the_later_word_holds_whichever_way_it_took() {
     let mut world = at_home();
     // Said first on the phone, but it is on its way for a while.

@@ -168,7 +168,10 @@ impl Oracle {
                     household::allowed(own.as_ref(), visitor.told.as_ref(), open, act.user.as_deref(), act.consent);
             }
         }
-        if act.is_refusal() {
+        // That somebody leaves is heard, whatever they have withdrawn.
+        let is_refused = act.is_refusal();
+        let is_signed_in = visitor.stays.last().is_some_and(|stay| stay.to_ms.is_none());
+        if is_refused && !(act.name == "logout" && is_signed_in) {
             return Fate::Refused;
         }
         let act = &act;
@@ -193,6 +196,7 @@ impl Oracle {
             self.tells_identity(id, stamp_ms);
         }
         let (user, moved) = match whose {
+            Whose::Visitor if is_refused => return Fate::Refused,
             Whose::Visitor => {
                 return match act.user.as_ref().filter(|_| act.visitor.is_none()) {
                     Some(user) => self.take_home(partition, offset, user, stamp_ms, act),
