@@ -158,6 +158,8 @@ export interface DeadLetter {
   event_id: string | null;
   /** Its bytes are kept, encrypted: asked for one by one. */
   has_payload: boolean;
+  /** It was longer than what is kept. */
+  truncated?: boolean;
 }
 export interface Stage {
   name: string;

@@ -15,6 +15,8 @@ const openMax = 1_000;
 const hiddenMax_ms = 5_000;
 const decisionsMax = 500;
 const deadLettersMax = 500;
+/** Rows of each list that are asked for at first: there may be older ones. */
+export const askedMax = 100;
 
 export const link = signal<Link>("connecting");
 export const overview = signal<Overview | null>(null);
@@ -122,11 +124,11 @@ async function load(): Promise<void> {
       take({ sessions });
       done({ sessions: true });
     }),
-    get<{ decisions: Decision[] }>("/v1/decisions?limit=100").then((answer) => {
+    get<{ decisions: Decision[] }>(`/v1/decisions?limit=${askedMax}`).then((answer) => {
       take({ decisions: answer.decisions });
       done({ decisions: true });
     }),
-    get<{ dead_letters: DeadLetter[]; unreadable?: number }>("/v1/dead-letters?limit=100").then((answer) => {
+    get<{ dead_letters: DeadLetter[]; unreadable?: number }>(`/v1/dead-letters?limit=${askedMax}`).then((answer) => {
       unreadable.value = answer.unreadable ?? 0;
       take({ dead_letters: answer.dead_letters });
       done({ deadLetters: true });

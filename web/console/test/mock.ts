@@ -78,7 +78,7 @@ export async function startMock(world: World): Promise<Mock> {
       case "sessions": {
         if (first) {
           const s = world.sessions.find((x) => x.session_id === first);
-          return void (s ? json(response, 200, { session: s, timeline: world.timeline(s), truncated: false }) : problem(response, 404, "No such session."));
+          return void (s ? json(response, 200, { session: s, timeline: world.timeline(s), truncated: world.truncated }) : problem(response, 404, "No such session."));
         }
         const q = url.searchParams.get("q") ?? "";
         const found = world.sessions.filter((s) => JSON.stringify(s).includes(q)).sort((a, b) => b.started_at_ms - a.started_at_ms);

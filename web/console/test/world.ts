@@ -28,6 +28,8 @@ export class World {
   readonly decisions: Decision[] = [];
   readonly deadLetters: DeadLetter[] = [];
   unreadable = 0;
+  /** Timelines are longer than what is answered. */
+  truncated = false;
   /** What is asked for one by one: the bytes, by offset. */
   readonly payloads = new Map<number, string>();
   interventions: Intervention[];

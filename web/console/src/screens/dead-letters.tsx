@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { get, type DeadLetter } from "../api.ts";
 import { shortId, time } from "../format.ts";
-import { deadLetters, letterId, loaded, unreadable } from "../live.ts";
+import { askedMax, deadLetters, letterId, loaded, unreadable } from "../live.ts";
 import { Loading, PaneTitle, SourceTag, Title } from "../parts/bits.tsx";
 import { Icon } from "../parts/icon.tsx";
 import { lines } from "../payload.ts";
@@ -25,7 +25,9 @@ function Bytes({ letter }: { letter: DeadLetter }) {
     };
     return (
       <div class="note sealed">
-        <p>The event as it came is encrypted. That you look at it is put on record.</p>
+        <p>
+          The event as it came is encrypted{letter.truncated && ", its beginning alone: it was longer than what is kept"}. That you look at it is put on record.
+        </p>
         <button type="button" class="button" onClick={show}>
           Show the event
         </button>
@@ -47,7 +49,10 @@ function Bytes({ letter }: { letter: DeadLetter }) {
           ))}
         </pre>
       </div>
-      {letter.field && !marked && <p class="note">The field does not stand in the event: it is missing.</p>}
+      {letter.truncated && <p class="note">There was more of it: only this beginning was kept.</p>}
+      {letter.field && !marked && (
+        <p class="note">{letter.truncated ? "The field does not stand in what was kept." : "The field does not stand in the event: it is missing."}</p>
+      )}
     </>
   );
 }
@@ -108,6 +113,9 @@ function Letter({ letter }: { letter: DeadLetter }) {
   );
 }
 
+/** Rows of the list. */
+const listedMax = 200;
+
 export function DeadLettersScreen() {
   const { id } = route.value;
   const [field, setField] = useState("");
@@ -148,6 +156,12 @@ export function DeadLettersScreen() {
             </select>
           </div>
         )}
+        {all.length >= askedMax && (
+          <p class="note">
+            {shown.length > listedMax ? `The latest ${listedMax} of ${shown.length} are listed` : "The latest are listed"}; all that is kept is in the log:{" "}
+            <code>midsession log read dead-letter</code>
+          </p>
+        )}
         {all.length === 0 ? (
           loaded.value.deadLetters ? (
             unreadable.value === 0 && <p class="empty-line">None: every event so far was accepted.</p>
@@ -156,7 +170,7 @@ export function DeadLettersScreen() {
           )
         ) : (
           <div class="list letters" role="listbox" aria-label="Rejected events, newest first" tabIndex={0} aria-activedescendant={chosen ? `d-${letterId(chosen)}` : undefined} onKeyDown={keys}>
-            {shown.slice(0, 200).map((letter) => (
+            {shown.slice(0, listedMax).map((letter) => (
               <div
                 key={letterId(letter)}
                 id={`d-${letterId(letter)}`}
