@@ -250,7 +250,11 @@ impl Config {
     pub fn parse(text: &str, path: &Path) -> Result<Self, String> {
         let mut config: Self = toml::from_str(text).map_err(|error| {
             let (line, column) = error.span().map_or((1, 1), |span| line_column(text, span.start));
-            format!("{}:{line}:{column}: {}", path.display(), error.message().trim())
+            let message = error.message().trim().replace("expected u16", "expected a whole number from 0 to 65535");
+            let message = ["u32", "u64", "usize"]
+                .iter()
+                .fold(message, |message, kind| message.replace(&format!("expected {kind}"), "expected a whole number"));
+            format!("{}:{line}:{column}: {message}", path.display())
         })?;
         config.check().map_err(|(key, what)| {
             let (line, column) = place_of(text, &key);

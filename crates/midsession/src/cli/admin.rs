@@ -17,11 +17,18 @@ const TRIES: u32 = 60;
 #[derive(Args, Debug)]
 pub(super) struct Server {
     /// Address of its admin listener; without it the configuration's
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     admin: Option<SocketAddr>,
     /// Its data folder, where the admin token is; MIDSESSION_ADMIN_TOKEN goes first
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+}
+
+/// An address as people have it: also `localhost`, and as the server prints it.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let plain = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+    let plain = plain.strip_prefix("localhost").map_or(plain.to_owned(), |rest| format!("127.0.0.1{rest}"));
+    plain.parse().map_err(|_| "write an IP address and a port, like 127.0.0.1:8081".to_owned())
 }
 
 /// The admin listener of a running server.
@@ -85,4 +92,19 @@ fn problem(body: &[u8]) -> Value {
 /// What the server says, in one line.
 pub(super) fn said(status: u16, problem: &Value) -> String {
     format!("the server answers {status}: {}", problem["title"].as_str().unwrap_or("no reason"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_as_people_have_them() {
+        for text in ["127.0.0.1:8081", "localhost:8081", "http://127.0.0.1:8081/", "http://localhost:8081"] {
+            assert_eq!(address(text).map(|address| address.to_string()), Ok("127.0.0.1:8081".to_owned()), "{text}");
+        }
+        for text in ["8081", "localhost", "https://127.0.0.1:8081", "127.0.0.1:99999", ""] {
+            assert!(address(text).is_err_and(|message| message.contains("like 127.0.0.1:8081")), "{text}");
+        }
+    }
 }

@@ -9,6 +9,9 @@ use serde_json::json;
 
 #[derive(Args, Debug)]
 pub(super) struct Options {
+    /// The configuration file, as with --config
+    #[arg(value_name = "FILE", conflicts_with = "config")]
+    file: Option<std::path::PathBuf>,
     /// Checks what `demo` adds as well
     #[arg(long)]
     demo: bool,
@@ -27,10 +30,11 @@ fn readable(config: &Config) -> Result<Vec<String>, Failure> {
 }
 
 pub(super) fn run(global: &Global, options: &Options) -> Result<(), Failure> {
+    let global = &Global { config: options.file.clone().or(global.config.clone()), json: global.json };
     let config = match global.load() {
         Ok(config) => config,
         Err(failure) if global.json => {
-            out(&json!({"ok": false, "message": failure.cause}).to_string());
+            out(&json!({"ok": false, "message": failure.cause, "hint": failure.hint}).to_string());
             return Err(failure);
         }
         Err(failure) => return Err(failure),

@@ -38,9 +38,10 @@ pub(super) const SESSIONS_EXAMPLES: &str = "Examples:
   midsession sessions --data /var/lib/midsession";
 
 #[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("history").required(true).args(["events", "data"]))]
 struct Input {
     /// History files, packed with gzip or not
-    #[arg(long, num_args = 1.., value_name = "FILE", required_unless_present = "data")]
+    #[arg(long, num_args = 1.., value_name = "FILE")]
     events: Vec<PathBuf>,
     /// The log of a data folder, in place of files
     #[arg(long, value_name = "DIR", conflicts_with = "events")]

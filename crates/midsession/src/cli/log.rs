@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use midsession_engine_keystore::Reader;
 use midsession_engine_local::{RealDisk, View};
 use midsession_event::{PartitionId, Personal, Reject, Topic, decode, to_json};
+use midsession_feature::nearest;
 use midsession_ports::{Entry, Unopened};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -114,7 +115,9 @@ fn read(global: &Global, options: &ReadOptions) -> Result<(), Failure> {
     let Some(topic) = Topic::parse(&options.topic) else {
         let names: Vec<_> = Topic::ALL.iter().map(|topic| topic.name()).collect();
         let cause = format!("no topic `{}`", options.topic);
-        return Err(Failure::usage(cause).hint(format!("one of: {}", names.join(", "))));
+        let meant = nearest(&options.topic, names.iter().copied());
+        let meant = meant.map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
+        return Err(Failure::usage(cause).hint(format!("{meant}one of: {}", names.join(", "))));
     };
     let now = now_ms();
     let from = Bound::parse("--from", &options.from, now)?;

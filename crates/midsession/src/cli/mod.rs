@@ -49,7 +49,7 @@ enum Command {
     )]
     Serve(serve::Options),
     /// Validates the configuration and the definitions; points at file:line:column
-    #[command(after_help = "Examples:\n  midsession check\n  midsession check --config shop.toml")]
+    #[command(after_help = "Examples:\n  midsession check\n  midsession check shop.toml")]
     Check(check::Options),
     /// Shows the configuration in force, defaults included
     #[command(
@@ -183,9 +183,19 @@ impl Global {
                 "--config names a TOML file: `midsession config > FILE` writes one with every default; left out, \
                  midsession.toml of this folder is taken if it is there",
             ),
-            _ => Failure::new(cause),
+            _ => match meant(&cause) {
+                Some(name) => Failure::new(&cause).hint(format!("did you mean `{name}`?")),
+                None => Failure::new(cause),
+            },
         })
     }
+}
+
+/// The setting that an unknown one is nearly, of those that the message lists.
+fn meant(cause: &str) -> Option<&str> {
+    let (_, rest) = cause.split_once("unknown field `")?;
+    let (wrong, rest) = rest.split_once('`')?;
+    midsession_feature::nearest(wrong, rest.split('`').skip(1).step_by(2))
 }
 
 fn config(global: &Global) -> Result<(), Failure> {
@@ -226,5 +236,22 @@ mod tests {
         let failure = global.load().expect_err("is not there");
         assert!(failure.cause.starts_with("no/where.toml: "), "{}", failure.cause);
         assert!(failure.hint.is_some_and(|hint| hint.contains("midsession config")));
+    }
+
+    #[test]
+    fn a_setting_that_is_nearly_ours_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("typo.toml");
+        for (text, hint) in [
+            ("prot = 9\n", Some("did you mean `port`?")),
+            ("[session]\ngaps = 9\n", Some("did you mean `gap_s`?")),
+            ("zzzzzz = 1\n", None),
+        ] {
+            std::fs::write(&file, text).expect("writes");
+            let named = file.to_str().expect("text");
+            let global = Cli::try_parse_from(["midsession", "check", "--config", named]).expect("parses").global;
+            let failure = global.load().expect_err("unknown");
+            assert_eq!(failure.hint.as_deref(), hint, "{}", failure.cause);
+        }
     }
 }

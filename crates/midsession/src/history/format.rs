@@ -70,6 +70,9 @@ impl Format {
         let Ok(text) = std::str::from_utf8(first) else {
             return Err(format!("its first line is not text; give --format: {NAMES}"));
         };
+        if text.trim().is_empty() {
+            return Err("it is empty".into());
+        }
         let text = text.trim_start_matches('\u{feff}').trim_end_matches(['\n', '\r']);
         if text.starts_with('{') || text.starts_with('[') {
             return Self::guess_json(text);

@@ -109,7 +109,10 @@ impl Table {
             .prefix(".midsession-")
             .permissions(std::fs::Permissions::from_mode(0o666))
             .tempfile_in(folder)
-            .map_err(unusable)?
+            .map_err(|error| {
+                Failure::new(format!("--output {}: no file can be made there ({})", path.display(), error.kind()))
+                    .hint(format!("{} has to be a folder that this user may write to", folder.display()))
+            })?
             .into_parts();
         let place = Place { temporary, path: path.to_owned() };
         let target = if is_parquet {
