@@ -19,6 +19,8 @@ pub struct Config {
     pub queue_bytes: u64,
     /// At most about this much goes into one commit. Bytes.
     pub commit_bytes: u64,
+    /// Room kept aside in the folder for a start on a full disk: more than the largest commit. 0 for none. Bytes.
+    pub reserve_bytes: u64,
 }
 
 impl Config {
@@ -32,6 +34,7 @@ impl Config {
             journal_bytes: 256 << 20,
             queue_bytes: 64 << 20,
             commit_bytes: 8 << 20,
+            reserve_bytes: 0,
         }
     }
 }

@@ -44,6 +44,7 @@ mod lz4;
 mod part;
 mod recent;
 mod recover;
+mod reserve;
 mod sim;
 mod snapshot;
 mod spill;

@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::disk::{Disk, Lock, LockError};
 use crate::keeper::{Keeper, Surroundings};
 use crate::recover::recover;
+use crate::reserve;
 use crate::store::Store;
 use crate::writer::Writer;
 use midsession_event::{PartitionId, Topic};
@@ -202,7 +203,13 @@ impl Core {
             LockError::Io(error) => failed(error),
         })?;
         let mut found = recover(&disk, folder, config.partitions, true)?;
-        let writer = Writer::start(disk.clone(), &config, clock(), &mut found)?;
+        let writer = match Writer::start(disk.clone(), &config, clock(), &mut found) {
+            Err(LogError::DiskFull { .. }) if reserve::give_back(&*disk, folder) => {
+                Writer::start(disk.clone(), &config, clock(), &mut found)
+            }
+            started => started,
+        }?;
+        reserve::keep(&*disk, folder, config.reserve_bytes);
         Ok(Self {
             config,
             clock,

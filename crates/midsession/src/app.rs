@@ -104,6 +104,7 @@ impl App {
         log_config.partitions = config.partitions;
         log_config.keep_ms = i64::from(config.log.retention_h) * 3_600_000;
         log_config.keep_bytes = config.log.retention_mib << 20;
+        log_config.reserve_bytes = 2 * log_config.commit_bytes;
         let clock_ms = {
             let clock = Arc::clone(&clock);
             Arc::new(move || clock() / 1000)

@@ -125,3 +125,53 @@ async fn a_flipped_bit_in_a_file_that_the_start_does_not_read_is_told() {
     assert_eq!(get("/ready").await, 200, "everything else goes on");
     app.drain().await.expect("drains");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_starts_and_serves_what_is_there_however_often() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let disk = SimDisk::default();
+    let mut starts = 0;
+    let mut start = || {
+        let mut config = config(folder.path());
+        starts += 1;
+        config.privacy.keystore = Some(folder.path().join(format!("keystore-{starts}")));
+        Start { config, accept_any_key: true, demo: false, disk: disk.process() }
+    };
+    let send = async |app: &App, id: &str| {
+        let event = serde_json::json!([{"event_id": id, "name": "page_view", "visitor_id": "v1"}]);
+        Client::new(app.addresses().public).events("k", &event).await.expect("an answer").status
+    };
+    let seen = async |app: &App| {
+        let token = format!("Bearer {}", app.keys().admin_token);
+        let head = [("authorization", token.as_str())];
+        let mut client = Client::new(app.addresses().admin);
+        for _ in 0..500 {
+            let answer =
+                client.send("GET", "/v1/sessions?open=true", &head, Default::default()).await.expect("an answer");
+            if answer.status == 200 {
+                let body: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
+                return body["sessions"][0]["page_views"].as_i64();
+            }
+            // It is still on its way through the log.
+            assert_eq!(answer.status, 503, "{answer:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("it is never caught up")
+    };
+    let mut app = App::start(start()).await.expect("starts");
+    assert_eq!(send(&app, "e1").await, 200);
+    assert_eq!(seen(&app).await, Some(1));
+    for round in 0..6 {
+        disk.set_capacity(Some(disk.used()));
+        assert_eq!(send(&app, &format!("f{round}")).await, 503, "{round}: there is no room");
+        if round % 2 == 0 {
+            app.drain().await.unwrap_or_else(|failure| panic!("{round}: {}", failure.cause));
+        }
+        disk.kill();
+        app = App::start(start()).await.unwrap_or_else(|failure| panic!("{round}: {}", failure.cause));
+        assert_eq!(seen(&app).await, Some(1), "{round}");
+    }
+    disk.set_capacity(None);
+    assert_eq!(send(&app, "e2").await, 200, "there is room again");
+    assert_eq!(seen(&app).await, Some(2));
+}

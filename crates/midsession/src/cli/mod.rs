@@ -135,6 +135,9 @@ impl From<midsession_ports::LogError> for Failure {
             midsession_ports::LogError::Failed { .. } => {
                 Some("look at the disk, then start again: it goes on from what is durable".to_owned())
             }
+            midsession_ports::LogError::DiskFull { .. } => {
+                Some("make room on that disk, then start again: nothing that was acknowledged is lost".to_owned())
+            }
             error if error.is_retryable() => Some("try again in a moment".to_owned()),
             _ => None,
         };
