@@ -33,6 +33,9 @@ pub struct DefinitionEdit {
     pub filed: i64,
     /// Filled: since when it counts; 0 is as far back as anything is kept. Epoch ms.
     pub since_ms: i64,
+    /// Filled: slots of which what was put aside is added to what was added up since.
+    #[serde(default)]
+    pub added: Vec<i64>,
 }
 
 /// What is done to a definition.
@@ -63,6 +66,7 @@ impl DefinitionEdit {
             file: Str::default(),
             filed: 0,
             since_ms: 0,
+            added: Vec::new(),
         }
     }
 }
@@ -72,6 +76,23 @@ impl DefinitionEdit {
 pub struct Filled {
     /// By event.
     pub events: Vec<FilledEvent>,
+    /// Of these slots nothing is aside any more: they are offered from the beginning.
+    #[serde(default)]
+    pub begins: Vec<i64>,
+    /// Put aside until an edit adds it.
+    #[serde(default)]
+    pub series: Vec<FilledSeries>,
+}
+
+/// What the past adds to a definition by a field, of one value of the field.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilledSeries {
+    /// The definition's slot.
+    pub slot: i64,
+    /// The value of its field.
+    pub id: Str,
+    /// By window and step, as JSON.
+    pub steps: Str,
 }
 
 /// The facts of one event, offered to a shopper who may have it.

@@ -185,9 +185,11 @@ schemas! {
     20 "behavior-unmerge" 1 "unmerge.avsc";
     21 "behavior-recall" 1 "recall.avsc";
     22 "identity" 1 "identity.avsc";
-    23 "behavior-definition" 1 "change.avsc";
-    24 "behavior-filled" 1 "filled.avsc";
+    23 "behavior-definition" 1 "change-1.avsc";
+    24 "behavior-filled" 1 "filled-1.avsc";
     25 "dead-letter" 2 "reject.avsc";
+    26 "behavior-definition" 2 "change.avsc";
+    27 "behavior-filled" 2 "filled.avsc";
 }
 
 types! {
@@ -208,8 +210,8 @@ types! {
     Unmerge = by_name 20;
     Recall = by_name 21;
     Identity = by_name 22;
-    DefinitionChange = by_name 23;
-    Filled = by_name 24;
+    DefinitionChange = by_name 23 26;
+    Filled = by_name 24 27;
 }
 
 /// The schema behind an id.

@@ -15,7 +15,7 @@ mod topic;
 mod trust;
 mod update;
 
-pub use change::{DefinitionChange, DefinitionEdit, EditKind, Filled, FilledEvent, FilledFact};
+pub use change::{DefinitionChange, DefinitionEdit, EditKind, Filled, FilledEvent, FilledFact, FilledSeries};
 pub use codec::{CodecError, SCHEMAS, Schema, SchemaId, Schematic, decode, encode, encode_into, schema_of, to_json};
 pub use context::{Context, ContextKind, EnrichmentMiss, Joined, Values};
 pub use event::{

@@ -146,7 +146,11 @@ fn every_record_round_trips() {
             revision: 4,
             at_ms: 5,
             edits: [EditKind::Put, EditKind::Promote, EditKind::Remove, EditKind::Filed, EditKind::Filled]
-                .map(|what| DefinitionEdit { text: "[[feature]]".into(), ..DefinitionEdit::feature(what, "views", 2) })
+                .map(|what| DefinitionEdit {
+                    text: "[[feature]]".into(),
+                    added: vec![7],
+                    ..DefinitionEdit::feature(what, "views", 2)
+                })
                 .to_vec(),
         })),
         Record::Filled(Box::new(Filled {
@@ -155,12 +159,26 @@ fn every_record_round_trips() {
                 facts: vec![FilledFact { slot: 7, value: Some(0.5), text: None }],
                 ..FilledEvent::default()
             }],
+            begins: vec![7],
+            series: vec![FilledSeries { slot: 7, id: "p1".into(), steps: "[]".into() }],
         })),
     ] {
         let bytes = record.encode().expect("encodes");
         assert_eq!(Record::decode(&bytes).expect("decodes"), record);
         to_json(&bytes).expect("JSON");
     }
+    // As the first version wrote them: without the lists that came later.
+    let edits = vec![DefinitionEdit::feature(EditKind::Put, "views", 2)];
+    let change = DefinitionChange { revision: 4, at_ms: 5, edits };
+    let mut bytes = encode(&change).expect("encodes");
+    assert_eq!((bytes.pop(), bytes[4]), (Some(0), 26));
+    bytes[4] = 23;
+    assert_eq!(decode::<DefinitionChange>(&bytes).expect("decodes"), change);
+    let filled = Filled { events: vec![FilledEvent { kind: 3, ..FilledEvent::default() }], ..Filled::default() };
+    let mut bytes = encode(&filled).expect("encodes");
+    assert_eq!((bytes.pop(), bytes.pop(), bytes[4]), (Some(0), Some(0), 27));
+    bytes[4] = 24;
+    assert_eq!(decode::<Filled>(&bytes).expect("decodes"), filled);
     let reject = Reject {
         source: "s".into(),
         code: "c".into(),

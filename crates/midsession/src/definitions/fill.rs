@@ -321,7 +321,7 @@ impl Fill {
         }
         for (partition, events) in offered {
             for events in events.chunks(EVENTS_MAX) {
-                let Ok(value) = encode(&Filled { events: events.to_vec() }) else { continue };
+                let Ok(value) = encode(&Filled { events: events.to_vec(), ..Filled::default() }) else { continue };
                 let (key, value) = (Bytes::from_static(b"filled"), Some(Bytes::from(value)));
                 let record = Append { topic: Topic::Behavior, partition: PartitionId(partition), key, value };
                 out.push_back(Unit { records: vec![record], positions: Vec::new() });
