@@ -43,6 +43,8 @@ pub struct SpillStats {
 pub struct LocalSpills {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
+    /// Before the names of its files.
+    prefix: &'static str,
     stats: Arc<SpillStats>,
 }
 
@@ -55,14 +57,20 @@ impl LocalSpills {
         for name in disk.list(&folder).map_err(failed)? {
             disk.remove(&folder.join(name)).map_err(failed)?;
         }
-        Ok(Self { disk, folder, stats: Arc::default() })
+        Ok(Self { disk, folder, prefix: "", stats: Arc::default() })
+    }
+
+    /// Files of other machines in the same folder, counted apart.
+    #[must_use]
+    pub fn beside(&self, prefix: &'static str) -> Self {
+        Self { disk: Arc::clone(&self.disk), folder: self.folder.clone(), prefix, stats: Arc::default() }
     }
 
     /// A partition's file, of so many bytes at most. It is made when something is put there.
     pub fn of(&self, partition: PartitionId, bytes_max: u64) -> LocalSpill {
         LocalSpill {
             disk: Arc::clone(&self.disk),
-            path: self.folder.join(format!("{}.facts", partition.0)),
+            path: self.folder.join(format!("{}{}.facts", self.prefix, partition.0)),
             file: None,
             file_bytes: 0,
             extents: Extents::default(),
@@ -225,6 +233,10 @@ mod tests {
         assert_eq!(files(), 0, "what was left is removed");
         let mut spill = spills.of(PartitionId(3), 1 << 20);
         assert_eq!(files(), 0, "no file before it is needed");
+        let mut other = spills.beside("audit-").of(PartitionId(3), 1 << 20);
+        other.put(&[3; 32]).expect("put");
+        assert_eq!((files(), spills.stats().entries.load(Relaxed)), (1, 0), "another machine's, and counted apart");
+        drop(other);
         let (one, two) = (vec![1; 320], vec![2; 640]);
         let (first, second) = (spill.put(&one).expect("put"), spill.put(&two).expect("put"));
         assert_eq!((read(&spill, first), read(&spill, second)), (Ok(one), Ok(two.clone())));

@@ -21,11 +21,15 @@ pub enum Invariant {
     Consent,
     /// I12.
     Bounded,
+    /// I13.
+    Changes,
+    /// I14.
+    InForce,
 }
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Accounted,
         Self::Exact,
         Self::Versions,
@@ -35,6 +39,8 @@ impl Invariant {
         Self::Rerun,
         Self::Consent,
         Self::Bounded,
+        Self::Changes,
+        Self::InForce,
     ];
 
     /// Its id, as in metrics, tests and talk.
@@ -49,6 +55,8 @@ impl Invariant {
             Self::Rerun => "I8",
             Self::Consent => "I10",
             Self::Bounded => "I12",
+            Self::Changes => "I13",
+            Self::InForce => "I14",
         }
     }
 
@@ -68,6 +76,10 @@ impl Invariant {
             Self::Rerun => "the same log gives the same state, effects and decisions",
             Self::Consent => "after consent is withdrawn at an offset nothing personal is read or written past it",
             Self::Bounded => "memory stays under its caps, and once faults stop every partition moves and catches up",
+            Self::Changes => {
+                "a change of definitions is in the log of every partition or of none, at one revision and one stamp, applied once"
+            }
+            Self::InForce => "what is served is what the partition's own log has put in force",
         }
     }
 }

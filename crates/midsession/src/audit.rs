@@ -11,13 +11,15 @@ use midsession_event::{PartitionId, Record, Topic};
 use midsession_machine::{Definitions, Effect, Invariant};
 use midsession_observe::Metric;
 use midsession_ports::{Entry, Log, LogError, Snapshots};
-use midsession_stream::{Config, Stream};
+use midsession_stream::{Config, SnapshotError, Spilling, Stream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Read from the log at once. Bytes.
 const READ_BYTES: usize = 64 << 10;
+/// Of a snapshot, compared at once. Bytes.
+const PIECE_BYTES: usize = 256 << 10;
 /// Between two looks for a snapshot that was not audited.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Of each step's time so many times more is spent at rest: a tenth of one core at most.
@@ -42,6 +44,8 @@ pub struct Audit<D> {
     in_force: Arc<D>,
     config: Config,
     stream: Stream,
+    /// Where the facts of the saved state go that are over a budget, if there is one.
+    room: Option<Spilling>,
     next: i64,
     until: i64,
     records: u64,
@@ -49,7 +53,7 @@ pub struct Audit<D> {
 
 impl<D: Definitions> Audit<D> {
     /// Of the newest snapshot of a partition, if it is newer than `after` (the offset that replay goes on at) and there is
-    /// one before it.
+    /// one before it. `room`: where facts over a budget go, of the machine that runs again and of the saved one.
     ///
     /// # Errors
     /// The snapshots can't be listed, or the older one can't be read.
@@ -60,13 +64,14 @@ impl<D: Definitions> Audit<D> {
         config: Config,
         partition: PartitionId,
         after: i64,
+        [room, room_of_saved]: [Option<Spilling>; 2],
     ) -> Result<Option<Self>, String> {
         let listed = snapshots.list(partition).map_err(|error| error.to_string())?;
         let [until, next, ..] = listed[..] else { return Ok(None) };
         if until <= after {
             return Ok(None);
         }
-        let mut stream = restore(snapshots.as_ref(), partition, config, next)?;
+        let mut stream = restore(snapshots.as_ref(), partition, config, next, room)?;
         stream.define(definitions.initial());
         let in_force = in_force(definitions, &stream);
         Ok(Some(Self {
@@ -76,6 +81,7 @@ impl<D: Definitions> Audit<D> {
             in_force,
             config,
             stream,
+            room: room_of_saved,
             next,
             until,
             records: 0,
@@ -124,27 +130,56 @@ impl<D: Definitions> Audit<D> {
     }
 
     fn judge(&mut self) -> Audited {
-        let saved = restore(self.snapshots.as_ref(), self.stream.partition(), self.config, self.until);
+        let room = self.room.take();
+        let saved = restore(self.snapshots.as_ref(), self.stream.partition(), self.config, self.until, room);
         let mut saved = match saved {
             Ok(saved) => saved,
             Err(cause) => return Audited::GivenUp(cause),
         };
         let mut found = Vec::new();
-        match (self.stream.whole_snapshot(), saved.whole_snapshot()) {
-            (Ok(again), Ok(before)) if again == before => {}
-            (Ok(_), Ok(_)) => found.push((Invariant::Rerun, first_difference(&self.stream, &saved))),
-            (Err(cause), _) | (_, Err(cause)) => return Audited::GivenUp(cause.to_string()),
+        match is_same(&mut self.stream, &mut saved) {
+            Ok(true) => {}
+            Ok(false) => found.push((Invariant::Rerun, first_difference(&self.stream, &saved))),
+            Err(cause) => return Audited::GivenUp(cause.to_string()),
         }
         if let Err(cause) = self.stream.recount() {
             found.push((Invariant::Exact, cause));
+        }
+        // What is made of facts that could not be read says nothing.
+        if let Some(cause) = [&self.stream, &saved].into_iter().find_map(Stream::spill_failure) {
+            return Audited::GivenUp(cause.to_owned());
         }
         if found.is_empty() { Audited::Agrees(self.records) } else { Audited::Differs(found) }
     }
 }
 
-fn restore(snapshots: &dyn Snapshots, partition: PartitionId, config: Config, next: i64) -> Result<Stream, String> {
+fn restore(
+    snapshots: &dyn Snapshots,
+    partition: PartitionId,
+    config: Config,
+    next: i64,
+    room: Option<Spilling>,
+) -> Result<Stream, String> {
     let input = snapshots.open(partition, next).map_err(|error| error.to_string())?;
-    Stream::restore(partition, config, input).map_err(|error| error.to_string())
+    let mut stream = Stream::new(partition, config);
+    room.into_iter().for_each(|room| stream.spill(room));
+    stream.restored(input).map_err(|error| error.to_string())
+}
+
+/// Both write down the same, byte by byte; compared a piece at a time.
+fn is_same(one: &mut Stream, other: &mut Stream) -> Result<bool, SnapshotError> {
+    one.begin_snapshot()?;
+    other.begin_snapshot()?;
+    loop {
+        match (one.snapshot_some(PIECE_BYTES)?, other.snapshot_some(PIECE_BYTES)?) {
+            (Some(piece), Some(same)) if piece.bytes == same.bytes && piece.is_last == same.is_last => {
+                if piece.is_last {
+                    return Ok(true);
+                }
+            }
+            _ => return Ok(false),
+        }
+    }
 }
 
 /// Where two states part, without saying who it is about.
@@ -183,17 +218,15 @@ pub(crate) async fn keep_auditing(inner: Arc<Inner>, snapshots: Arc<dyn Snapshot
         }
         seen = written;
         for number in 0..partitions {
-            // Memory is short: there is none for a second machine with all of its facts.
-            if inner.spill.stats().entries.load(Ordering::Relaxed) > 0 {
-                // What is left out is looked at in the next round.
-                seen = 0;
-                break;
-            }
             let place = &mut audited[number as usize];
             let (known, kept, after) = (Arc::clone(&inner), Arc::clone(&snapshots), *place);
             let begun = tokio::task::spawn_blocking(move || {
-                let Inner { log, assembly, stream_config, .. } = known.as_ref();
-                Audit::<Assembly>::begin(log, &kept, assembly, *stream_config, PartitionId(number), after)
+                let Inner { log, assembly, stream_config, spill, .. } = known.as_ref();
+                let partition = PartitionId(number);
+                // Memory is short: none for a second machine with all of its facts.
+                let is_short = spill.stats().entries.load(Ordering::Relaxed) > 0;
+                let room = if is_short { spill.of_audit(partition) } else { [None, None] };
+                Audit::<Assembly>::begin(log, &kept, assembly, *stream_config, partition, after, room)
             });
             // An error: the process ends.
             let Ok(begun) = begun.await else { return };

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::driver::Spills;
 use midsession_engine_local::{Disk, LOADS_WITHIN_US, LocalSpills, SpillStats};
+use midsession_event::PartitionId;
 use midsession_observe::{Metric, Metrics};
 use midsession_ports::LogError;
 use midsession_stream::Spilling;
@@ -23,6 +24,9 @@ pub struct SpillFolder {
     disk_bytes: u64,
     told: Mutex<Told>,
 }
+
+/// A machine of an audit has this part of its partition's share of memory.
+const AUDIT_SHARE: usize = 8;
 
 /// Counts as the metrics have them.
 #[derive(Default)]
@@ -52,6 +56,15 @@ impl SpillFolder {
         Arc::new(move |partition| {
             let file = || Box::new(files.of(partition, disk_bytes));
             (disk_bytes > 0).then(|| Spilling::new(file(), memory_bytes))
+        })
+    }
+
+    /// For an audit while memory is short: two machines of a partition with an eighth of its share each, and files of their
+    /// own.
+    pub fn of_audit(&self, partition: PartitionId) -> [Option<Spilling>; 2] {
+        ["audit-", "saved-"].map(|prefix| {
+            let file = self.files.beside(prefix).of(partition, self.disk_bytes);
+            Some(Spilling::new(Box::new(file), self.memory_bytes / AUDIT_SHARE))
         })
     }
 

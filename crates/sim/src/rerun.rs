@@ -1,6 +1,7 @@
 //! The product's own audits, over the snapshots of a storm: what is saved comes out of the log again.
 
 use crate::house::House;
+use crate::spilled::of_seed;
 use midsession::audit::{Audit, Audited};
 use midsession_event::PartitionId;
 use midsession_ports::Log;
@@ -26,7 +27,10 @@ impl Reruns {
         let log = Arc::clone(&house.port) as Arc<dyn Log>;
         for (number, place) in house.partitions().zip(&mut self.audited) {
             let (snapshots, partition) = (&house.port.snapshots, PartitionId(number));
-            let begun = Audit::begin(&log, snapshots, &house.assembly, house.config, partition, *place);
+            // In most of them without memory for facts, wherever those of the house are.
+            let room = || of_seed(place.unsigned_abs(), number);
+            let room = [room(), room()];
+            let begun = Audit::begin(&log, snapshots, &house.assembly, house.config, partition, *place, room);
             // One that is damaged is a matter of the next start.
             let Ok(Some(mut audit)) = begun else { continue };
             *place = audit.until();
