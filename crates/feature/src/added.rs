@@ -221,11 +221,23 @@ impl AmountOf {
 impl FeatureSet {
     /// Adds an event of a shopper at home to the partials of definitions by a field and over a lifetime.
     pub fn accumulate(&self, event: &Event, shopper: &ShopperId, now_ms: i64, partials: &mut Partials) {
+        self.accumulate_where(&|_| true, event, shopper, now_ms, partials);
+    }
+
+    /// Likewise under some slots alone.
+    pub fn accumulate_where(
+        &self,
+        is_meant: &dyn Fn(u32) -> bool,
+        event: &Event,
+        shopper: &ShopperId,
+        now_ms: i64,
+        partials: &mut Partials,
+    ) {
         if self.accumulators.is_empty() {
             return;
         }
         let time_ms = event.occurred_at_ms.min(now_ms);
-        for accumulator in self.accumulators.iter().filter(|accumulator| !accumulator.is_others) {
+        for accumulator in self.accumulators.iter().filter(|known| !known.is_others && is_meant(known.slot)) {
             let (slot, start) = (accumulator.slot, accumulator.mergeable.start);
             if accumulator.is_lifetime() {
                 let life = partials.lifetimes.heard(shopper, event.visitor_id.as_ref(), now_ms);

@@ -33,6 +33,8 @@ pub struct Made {
     pub slots: Vec<u32>,
     /// Those among them that facts are derived under.
     pub derived: Vec<u32>,
+    /// Those among them that are added up by a field.
+    pub by_field: Vec<u32>,
     /// Its longest window; none where it is over sessions or lifetimes, which have no end to wait for. ms.
     pub longest_ms: Option<i64>,
 }
@@ -49,18 +51,23 @@ pub(crate) struct Range {
 /// The feature definitions of a file, each by itself: its name and what it says, however it is laid out. What can't be
 /// read is left out.
 pub fn features_in(text: &str) -> Vec<(Str, Str)> {
-    let Ok(toml::Value::Array(features)) =
-        text.parse::<toml::Table>().map(|mut root| root.remove("feature").unwrap_or(toml::Value::Array(Vec::new())))
+    tables_in(text, "feature")
+}
+
+/// Likewise of the tables of any name.
+pub fn tables_in(text: &str, table: &str) -> Vec<(Str, Str)> {
+    let Ok(toml::Value::Array(all)) =
+        text.parse::<toml::Table>().map(|mut root| root.remove(table).unwrap_or(toml::Value::Array(Vec::new())))
     else {
         return Vec::new();
     };
-    let alone = |feature: toml::Value| {
-        let name = feature.get("name")?.as_str()?.into();
+    let alone = |one: toml::Value| {
+        let name = one.get("name")?.as_str()?.into();
         let mut root = toml::Table::new();
-        root.insert("feature".into(), toml::Value::Array(vec![feature]));
+        root.insert(table.into(), toml::Value::Array(vec![one]));
         Some((name, toml::to_string(&root).ok()?.into()))
     };
-    features.into_iter().filter_map(alone).collect()
+    all.into_iter().filter_map(alone).collect()
 }
 
 impl FeatureSet {
@@ -109,6 +116,7 @@ impl FeatureSet {
             looks_back: LookBack::Exactly,
             slots: Vec::new(),
             derived: Vec::new(),
+            by_field: Vec::new(),
             longest_ms: Some(0),
         };
         for number in range.entries.clone() {
@@ -131,12 +139,15 @@ impl FeatureSet {
             made.looks_back = LookBack::FromNow;
             if let Some(accumulator) = self.accumulators.get(entry.accumulator as usize) {
                 made.slots.push(accumulator.slot);
+                made.by_field.push(accumulator.slot);
                 let window_ms = accumulator.window_ms(entry.window);
                 made.longest_ms = made.longest_ms.map(|longest_ms| longest_ms.max(window_ms));
             }
         }
         made.slots.sort_unstable();
         made.slots.dedup();
+        made.by_field.sort_unstable();
+        made.by_field.dedup();
         made.derived = made.slots.clone();
         made.derived.retain(|slot| self.derived_slots().any(|derived| derived == *slot));
         Some(made)

@@ -9,16 +9,48 @@ use serde::{Deserialize, Serialize};
 pub struct Defined {
     /// The last change applied; 0 is what there was before any.
     pub revision: i64,
-    /// Features by name, in the order of definition.
+    /// Features and interventions by name, in the order of definition.
     pub features: Vec<Known>,
+    /// Interventions are among them: not before the first change in folders that earlier versions began.
+    #[serde(default)]
+    pub has_rules: bool,
     /// Since when what is written for definitions has been written, by slot, ascending; what is not in it always was.
     /// Epoch ms.
     pub since: Vec<(u32, i64)>,
 }
 
+/// What a definition is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A feature.
+    #[default]
+    Feature,
+    /// An intervention.
+    Intervention,
+}
+
+impl Kind {
+    /// As records, keys and paths have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Feature => "feature",
+            Self::Intervention => "intervention",
+        }
+    }
+
+    /// The kind of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Feature, Self::Intervention].into_iter().find(|kind| kind.name() == name)
+    }
+}
+
 /// All that is known of one name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
+    /// What it is.
+    #[serde(default)]
+    pub kind: Kind,
     /// The name.
     pub name: Str,
     /// The last version given out.
@@ -59,11 +91,18 @@ impl Known {
 impl Defined {
     /// What there is before any change: each a name, what it says, and the file that says it.
     pub fn initial(features: impl IntoIterator<Item = (Str, Str, Str, i64)>) -> Self {
-        let known = |(name, text, file, filed)| {
+        Self::default().with(Kind::Feature, features)
+    }
+
+    /// Likewise, with these beside.
+    #[must_use]
+    pub fn with(mut self, kind: Kind, texts: impl IntoIterator<Item = (Str, Str, Str, i64)>) -> Self {
+        self.has_rules |= kind == Kind::Intervention;
+        self.features.extend(texts.into_iter().map(|(name, text, file, filed)| {
             let version = Version { version: 1, is_live: true, text, file, put_ms: 0 };
-            Known { name, last: 1, filed, versions: vec![version] }
-        };
-        Self { features: features.into_iter().map(known).collect(), ..Self::default() }
+            Known { kind, name, last: 1, filed, versions: vec![version] }
+        }));
+        self
     }
 
     /// As it stands in a snapshot; none before any change.
@@ -82,15 +121,25 @@ impl Defined {
         serde_json::from_str(text)
     }
 
-    /// What is known of a name.
+    /// What is known of a feature.
     pub fn feature(&self, name: &str) -> Option<&Known> {
-        self.features.iter().find(|known| known.name == name)
+        self.of(Kind::Feature, name)
     }
 
-    /// Everything that is served: what is live, in the order of definition, then what waits.
+    /// What is known of a name.
+    pub fn of(&self, kind: Kind, name: &str) -> Option<&Known> {
+        self.features.iter().find(|known| known.kind == kind && known.name == name)
+    }
+
+    /// Every feature that is served: what is live, in the order of definition, then what waits.
     pub fn served(&self) -> impl Iterator<Item = (&Known, &Version)> {
-        let of = |is_live: bool| {
-            let features = self.features.iter();
+        self.versions(Kind::Feature)
+    }
+
+    /// Likewise of any kind.
+    pub fn versions(&self, kind: Kind) -> impl Iterator<Item = (&Known, &Version)> {
+        let of = move |is_live: bool| {
+            let features = self.features.iter().filter(move |known| known.kind == kind);
             features
                 .flat_map(|known| known.versions.iter().map(move |version| (known, version)))
                 .filter(move |(_, version)| version.is_live == is_live)
@@ -101,16 +150,19 @@ impl Defined {
     /// Takes a change at a record of this stamp. A version that is not there is nothing to promote or to remove.
     pub fn apply(&mut self, change: &DefinitionChange, stamp_ms: i64) {
         self.revision = change.revision;
-        for edit in change.edits.iter().filter(|edit| edit.kind == "feature") {
-            self.edit(edit, stamp_ms);
+        for edit in &change.edits {
+            if let Some(kind) = Kind::parse(&edit.kind) {
+                self.has_rules |= kind == Kind::Intervention;
+                self.edit(kind, edit, stamp_ms);
+            }
         }
     }
 
-    fn edit(&mut self, edit: &DefinitionEdit, stamp_ms: i64) {
-        let at = match self.features.iter().position(|known| known.name == edit.name) {
+    fn edit(&mut self, kind: Kind, edit: &DefinitionEdit, stamp_ms: i64) {
+        let at = match self.features.iter().position(|known| known.kind == kind && known.name == edit.name) {
             Some(at) => at,
             None if matches!(edit.what, EditKind::Put | EditKind::Filed) => {
-                self.features.push(Known { name: edit.name.clone(), ..Known::default() });
+                self.features.push(Known { kind, name: edit.name.clone(), ..Known::default() });
                 self.features.len() - 1
             }
             None => return,

@@ -125,6 +125,11 @@ pub trait Definitions {
     /// Adds an event of a shopper at home to the partials of definitions by a field and over a lifetime.
     fn accumulate(&self, _event: &Event, _shopper: &ShopperId, _now_ms: i64, _partials: &mut Partials) {}
 
+    /// The longest time that a cap looks back. ms.
+    fn caps_look_back_ms(&self) -> i64 {
+        0
+    }
+
     /// The silences that some rule waits for, ascending. ms.
     fn idle_thresholds_ms(&self) -> &[i64];
 

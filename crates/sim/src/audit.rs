@@ -139,7 +139,7 @@ impl Audit {
         };
         let streams = house.partitions().map(|number| house.stream(number));
         if streams.zip(&self.logs).all(has_caught_up) {
-            definer.judge(&self.logs, house)?;
+            definer.judge(&self.logs, house, &self.oracle)?;
         }
         for number in house.partitions() {
             let Some(stream) = house.stream(number) else { continue };

@@ -4,7 +4,7 @@
 //! live or beside it, is what the partition's log has put in force, and counts what it is to count.
 
 use crate::house::{House, Plan as HousePlan};
-use crate::oracle::{Log, Person, Versions, written};
+use crate::oracle::{Log, Oracle, Person, Took, Versions, written};
 use crate::port::Fault;
 use crate::rng::Rng;
 use crate::{judge, oracle};
@@ -12,10 +12,11 @@ use midsession::definitions::fill::{self, Fill, Next};
 use midsession::definitions::plan::{self, Plan, features_in};
 use midsession_engine_local::SimDisk;
 use midsession_event::{DefinitionChange, PropertyValue, Record, Str};
-use midsession_machine::{Defined, View};
+use midsession_machine::partial::FieldWindow;
+use midsession_machine::{Defined, Kind, View};
 use midsession_ports::{Log as _, LogError, Unit};
 use parking_lot::Mutex;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
@@ -203,10 +204,10 @@ impl Definer {
         let planned = match self.rng.below(10) {
             0..=4 => {
                 let wording = self.rng.below(oracle::WORDINGS.len() as u64) as usize;
-                plan::put(defined, &features_in(&written(name, wording)))
+                plan::put(defined, &[(Kind::Feature, name.into(), features_in(&written(name, wording))[0].1.clone())])
             }
-            5..=7 => plan::promote(defined, name, version),
-            _ => plan::remove(defined, name, version),
+            5..=7 => plan::promote(defined, Kind::Feature, name, version),
+            _ => plan::remove(defined, Kind::Feature, name, version),
         };
         planned.unwrap_or_default()
     }
@@ -227,7 +228,7 @@ impl Definer {
     }
 
     /// I13, once nothing is under way: all partitions are as far, and what was answered is there.
-    pub fn judge(&mut self, logs: &[Log], house: &House) -> Result<(), String> {
+    pub fn judge(&mut self, logs: &[Log], house: &House, oracle: &Oracle) -> Result<(), String> {
         self.land();
         let mut of_partition = Vec::new();
         for (partition, log) in logs.iter().enumerate() {
@@ -244,22 +245,67 @@ impl Definer {
             }
             of_partition.push(versions);
         }
-        match of_partition.windows(2).find(|two| two[0].stamps != two[1].stamps) {
-            Some(two) => Err(format!("I13: changes of two partitions: {:?}, {:?}", two[0].stamps, two[1].stamps)),
-            None => Ok(()),
+        if let Some(two) = of_partition.windows(2).find(|two| two[0].stamps != two[1].stamps) {
+            return Err(format!("I13: changes of two partitions: {:?}, {:?}", two[0].stamps, two[1].stamps));
         }
+        by_product(house, oracle, &of_partition)
     }
 
     /// What a partition's log has put in force, followed by the oracle.
     pub fn versions(&self, log: &Log) -> Versions {
         let mut versions = Versions::begun(&self.begun);
-        for (stamp_ms, record) in log {
+        for (offset, (stamp_ms, record)) in log.iter().enumerate() {
             if let Record::Definition(change) = record {
-                versions.read(change, *stamp_ms);
+                versions.read(change, offset as i64, *stamp_ms);
             }
         }
         versions
     }
+}
+
+/// I14: what is answered of products, over all partitions, against the oracle's acts.
+fn by_product(house: &House, oracle: &Oracle, of_partition: &[Versions]) -> Result<(), String> {
+    let definitions = house.definitions(0);
+    let streams: Vec<_> = house.partitions().filter_map(|number| house.stream(number)).collect();
+    let Some(now_ms) = streams.iter().map(|stream| stream.as_of().1).max() else { return Ok(()) };
+    let ids: BTreeSet<&str> =
+        oracle.took.iter().flat_map(|took| &took.act.pieces).map(|piece| piece.id.as_str()).collect();
+    let begun: Vec<_> = of_partition.iter().map(Versions::of_products).collect();
+    for id in ids {
+        let parts = streams
+            .iter()
+            .flat_map(|stream| definitions.field_partials(None, stream.partials(), "product", id, now_ms));
+        let served = definitions.join(None, "product", parts.collect(), &[], now_ms, &[]);
+        let mut found: BTreeMap<String, PropertyValue> = BTreeMap::new();
+        for one in served.into_iter().flat_map(|(_, served)| served) {
+            found.insert(one.name.to_string(), PropertyValue::from(one.value));
+        }
+        let Some(expected) = begun.first().filter(|of| !of.is_empty()) else { break };
+        for (name, (wording, window_ms, _)) in expected {
+            let begins_ms = FieldWindow::of(*window_ms).begins_ms(now_ms);
+            let is_meant = |took: &&Took| {
+                wording.counts.contains(&took.act.name.as_str())
+                    && took.time_ms >= begins_ms
+                    && took.act.pieces.iter().any(|piece| piece.id == id)
+            };
+            let of = |took: &Took| begun[took.place.0 as usize].get(name).map(|(_, _, begun)| *begun);
+            let is_counted = |took: &&Took| {
+                of(took)
+                    .is_some_and(|of| took.place.1 > of.after && of.lost_ms.is_none_or(|at_ms| took.stamp_ms > at_ms))
+            };
+            let least = oracle.took.iter().filter(is_meant).filter(is_counted).count() as i64;
+            let found = match found.get(name) {
+                Some(PropertyValue::Int(found)) => *found,
+                _ => 0,
+            };
+            // What came before the log begins may be known by its repeats.
+            let is_open = expected[name].2.lost_ms.is_some();
+            if found < least || found > least && !is_open {
+                return Err(format!("I14: {name} of {id} at {now_ms} is {found}, not {least}: {:?}", expected[name].2));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// I14: what a shopper's definitions answer, against counts over the oracle's acts.

@@ -3,9 +3,10 @@
 
 use crate::port::{Fault, Port};
 use crate::spilled::FreedEarly;
-use midsession::assemble::{Assembly, Desk};
+use midsession::assemble::Assembly;
 use midsession::config::Config;
 use midsession::context::ContextTables;
+use midsession::desk::Desk;
 use midsession::driver::{Around, Clock, Decider, Owner, Sink, SnapshotRule, SnapshotTold, Spills};
 use midsession::switches::Switches;
 use midsession::world::World;
@@ -188,8 +189,7 @@ impl House {
         let observe = midsession_observe::Observe::new();
         let log: Arc<dyn Log> = port.clone();
         let context = ContextTables::new(&Default::default(), log, Arc::clone(&observe));
-        let decider: Arc<dyn Decider> = Arc::new(Desk {
-            assembly: Arc::clone(&assembly),
+        let decider: Arc<dyn Decider<Assembly>> = Arc::new(Desk {
             switches: Arc::new(Switches::default()),
             signing_key: b"simulated".to_vec(),
             clock: Arc::clone(&clock),

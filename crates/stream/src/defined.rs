@@ -3,7 +3,7 @@
 use crate::Defect;
 use crate::stream::Stream;
 use midsession_event::{DefinitionChange, EditKind, Event, Filled, FilledEvent, ShopperId, hash64};
-use midsession_machine::{Defined, Definitions, Fact, FactKind};
+use midsession_machine::{Defined, Definitions, Fact, FactKind, Invariant, since_of};
 
 impl Stream {
     /// What the log has put in force so far.
@@ -25,13 +25,25 @@ impl Stream {
             self.counters.repeated_outputs += 1;
             return;
         }
+        if self.defined.revision > 0 && change.revision > self.defined.revision + 1 {
+            // Other partitions have one that this one has not.
+            self.watch.saw(Invariant::Changes);
+        }
         let before = definitions.slots(&self.defined);
         self.defined.apply(change, self.now_ms);
         let after = definitions.slots(&self.defined);
         let since = if self.config.has(Defect::SinceForgotten) { i64::MIN } else { self.now_ms };
         self.defined.wrote(&before, &after, since);
         for edit in change.edits.iter().filter(|edit| edit.what == EditKind::Filled) {
-            let slots = definitions.derived_slots(&self.defined, &edit.name, edit.version);
+            let mut slots = definitions.derived_slots(&self.defined, &edit.name, edit.version);
+            let known = self.defined.feature(&edit.name);
+            if known.is_some_and(|known| known.versions.iter().any(|known| known.version == edit.version)) {
+                let added = edit.added.iter().map(|slot| *slot as u32);
+                let added = added.filter(|slot| since_of(&self.defined.since, *slot).is_some());
+                let added: Vec<u32> = added.collect();
+                added.iter().for_each(|slot| self.partials.fields.count_in(*slot));
+                slots.extend(added);
+            }
             self.defined.filled(&slots, edit.since_ms);
         }
         if !self.config.has(Defect::PartialsStay) {
@@ -44,6 +56,17 @@ impl Stream {
 
     /// Takes facts of the past in, each where the event's own facts are: that is where it took effect.
     pub(crate) fn on_filled(&mut self, filled: Filled) {
+        if !self.config.has(Defect::AsideTwice) {
+            let begins: Vec<u32> = filled.begins.iter().map(|slot| *slot as u32).collect();
+            self.partials.fields.forget_aside(&begins);
+        }
+        for series in filled.series {
+            let slot = series.slot as u32;
+            // What has gone meanwhile has no past.
+            if since_of(&self.defined.since, slot).is_some() {
+                self.partials.fields.put_aside(slot, &series.id, &series.steps, self.now_ms);
+            }
+        }
         for event in filled.events {
             let shopper = match (&event.user_id, &event.visitor_id) {
                 (Some(user), _) => ShopperId::User(user.clone()),

@@ -37,6 +37,8 @@ pub struct Stream {
     pub(crate) timers: Timers<u32>,
     /// Silences that rules wait for, as of the record at hand.
     pub(crate) idle_thresholds: Vec<i64>,
+    /// How far caps look back, likewise. ms.
+    pub(crate) caps_look_back_ms: i64,
     pub(crate) sweep: Sweep,
     pub(crate) room: Room,
     pub(crate) unmerged: Unmerged,
@@ -87,6 +89,7 @@ impl Stream {
             defined: Defined::default(),
             timers: Timers::default(),
             idle_thresholds: Vec::new(),
+            caps_look_back_ms: 0,
             sweep: Sweep::default(),
             room: Room::default(),
             unmerged: Unmerged::default(),

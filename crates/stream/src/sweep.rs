@@ -65,7 +65,7 @@ impl Stream {
 
     fn sweep_shopper(&mut self, index: usize, now_ms: i64) {
         let kept_ms = self.config.gap_ms + self.config.grace_ms + self.config.readable_ms;
-        let cap_memory_ms = self.config.cap_memory_ms;
+        let cap_memory_ms = self.config.cap_memory_ms.max(self.caps_look_back_ms);
         let Some(shopper) = self.shoppers[index].as_ref() else { return };
         let is_over = |session: &Session| {
             matches!(session.state, SessionState::Closed | SessionState::Merged)

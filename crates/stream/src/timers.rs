@@ -26,6 +26,7 @@ impl Stream {
             }
             self.arm_with(index, definitions.idle_thresholds_ms());
         }
+        self.caps_look_back_ms = definitions.caps_look_back_ms();
         self.idle_thresholds.clear();
         self.idle_thresholds.extend_from_slice(definitions.idle_thresholds_ms());
     }

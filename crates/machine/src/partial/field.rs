@@ -5,7 +5,7 @@
 
 use super::bounded::Shared;
 use super::{Bounded, Partial, Piece};
-use midsession_event::Str;
+use midsession_event::{Str, hash64};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -61,6 +61,24 @@ pub(super) struct Series {
     last_ms: i64,
     /// In no window any more from then on. Epoch ms.
     until_ms: i64,
+}
+
+/// Some of a series on its way from the past: what it holds by window and step.
+#[derive(Serialize, Deserialize)]
+struct Packed {
+    windows: usize,
+    until_ms: i64,
+    steps: Vec<(usize, i64, Partial)>,
+}
+
+/// A piece of it is about as long. Bytes.
+const PIECE_BYTES: usize = 64 << 10;
+/// Windows of one definition.
+const WINDOWS_MAX: usize = 256;
+
+/// Under which slot the past of another one waits until it is counted in.
+fn aside(slot: u32) -> u32 {
+    hash64(&["aside", &slot.to_string()]) as u32
 }
 
 impl FieldPartials {
@@ -124,11 +142,98 @@ impl FieldPartials {
         series.last_ms = series.last_ms.max(now_ms);
         series.until_ms = series.until_ms.max(piece.time_ms.saturating_add(longest_ms));
         self.bytes = self.bytes.saturating_add_signed(bytes - before);
+        self.make_room();
+    }
+
+    fn make_room(&mut self) {
         while self.bytes > self.bytes_max {
             let Some(stalest) = self.table.stalest(|series| series.last_ms) else { break };
             self.drop_one(&stalest);
             self.dropped += 1;
         }
+    }
+
+    /// All that was added up under a slot, as texts for [`FieldPartials::put_aside`], each with its value of the field.
+    pub fn pack(&self, slot: u32) -> Vec<(Str, Str)> {
+        let mut packed = Vec::new();
+        for ((_, id), series) in self.table.iter().filter(|((known, _), _)| *known == slot) {
+            let steps = series.windows.iter().enumerate();
+            let mut all = steps.flat_map(|(window, steps)| steps.iter().map(move |(step, one)| (window, *step, one)));
+            loop {
+                let mut piece = Packed { windows: series.windows.len(), until_ms: series.until_ms, steps: Vec::new() };
+                let mut bytes = 0;
+                while bytes < PIECE_BYTES
+                    && let Some((window, step, partial)) = all.next()
+                {
+                    bytes += size_of::<(i64, Partial)>() + partial.heap_bytes();
+                    piece.steps.push((window, step, partial.clone()));
+                }
+                if piece.steps.is_empty() {
+                    break;
+                }
+                // Invariant: maps have text keys and numbers are finite, so that it is JSON.
+                packed.extend(serde_json::to_string(&piece).ok().map(|text| (id.clone(), text.into())));
+            }
+        }
+        packed
+    }
+
+    /// Puts aside what the past adds under a slot. What another version wrote differently is left out.
+    pub fn put_aside(&mut self, slot: u32, id: &str, packed: &str, now_ms: i64) {
+        let Ok(Packed { windows, until_ms, steps }) = serde_json::from_str(packed) else { return };
+        self.take_in((aside(slot), id.into()), windows.min(WINDOWS_MAX), until_ms, steps, now_ms);
+        self.make_room();
+    }
+
+    /// Forgets what was put aside under these slots.
+    pub fn forget_aside(&mut self, slots: &[u32]) {
+        let slots: Vec<u32> = slots.iter().map(|slot| aside(*slot)).collect();
+        self.forget(&slots);
+    }
+
+    /// Adds what was put aside under a slot to what was added up since.
+    pub fn count_in(&mut self, slot: u32) {
+        let aside = aside(slot);
+        for of in self.table.keys().into_iter().filter(|(known, _)| *known == aside) {
+            let Some(past) = self.table.remove(&of) else { continue };
+            self.bytes = self.bytes.saturating_sub(past.bytes);
+            let windows = past.windows.len();
+            let steps = past.windows.into_iter().enumerate();
+            let steps = steps.flat_map(|(window, steps)| steps.into_iter().map(move |(step, one)| (window, step, one)));
+            self.take_in((slot, of.1), windows, past.until_ms, steps.collect(), past.last_ms);
+        }
+        self.make_room();
+    }
+
+    /// Takes in what was earlier than all that is there.
+    fn take_in(&mut self, of: Of, windows: usize, until_ms: i64, steps: Vec<(usize, i64, Partial)>, now_ms: i64) {
+        let blank = size_of::<(Of, Series)>() + of.1.len().saturating_sub(24) + windows * 32;
+        let is_new = self.table.get(&of).is_none();
+        let series = self.table.entry(&of, || Series {
+            windows: vec![VecDeque::new(); windows],
+            bytes: blank,
+            ..Series::default()
+        });
+        let before = if is_new { 0 } else { series.bytes };
+        for (window, step, mut past) in steps {
+            let Some(known) = series.windows.get_mut(window) else { continue };
+            let at = known.partition_point(|(known, _)| *known < step);
+            match known.get_mut(at).filter(|(known, _)| *known == step) {
+                Some((_, partial)) => {
+                    series.bytes = series.bytes.saturating_sub(partial.heap_bytes());
+                    past.merge(partial);
+                    series.bytes += past.heap_bytes();
+                    *partial = past;
+                }
+                None => {
+                    series.bytes += size_of::<(i64, Partial)>() + past.heap_bytes();
+                    known.insert(at, (step, past));
+                }
+            }
+        }
+        series.last_ms = series.last_ms.max(now_ms);
+        series.until_ms = series.until_ms.max(until_ms);
+        self.bytes = (self.bytes + series.bytes).saturating_sub(before);
     }
 
     /// Looks at the next entry, and forgets it when no window reaches it any more.
@@ -228,6 +333,36 @@ mod tests {
         assert_eq!(count(&partials, "p", 1_299_999), 2);
         assert_eq!(count(&partials, "p", 1_304_999), 0, "the step before 1,005,000 is past");
         assert_eq!(count(&partials, "q", 1_000_001), 0);
+    }
+
+    #[test]
+    fn the_past_that_was_put_aside_is_counted_in_once() {
+        let add = |partials: &mut FieldPartials, id: &str, time_ms: i64| {
+            partials.add(1, id, &[FIVE], || Partial::Count(0), &at(time_ms), time_ms);
+        };
+        let mut before = FieldPartials::new(1 << 20);
+        let mut whole = FieldPartials::new(1 << 20);
+        let mut since = FieldPartials::new(1 << 20);
+        for (number, id) in ["p", "q", "p", "p", "q", "r", "p"].into_iter().enumerate() {
+            let time_ms = 1_000_000 + 4_000 * number as i64;
+            add(if number < 4 { &mut before } else { &mut since }, id, time_ms);
+            add(&mut whole, id, time_ms);
+        }
+        let now_ms = 1_030_000;
+        let packed = before.pack(1);
+        for _ in 0..2 {
+            // Offered twice, each time from the beginning.
+            since.forget_aside(&[1]);
+            packed.iter().for_each(|(id, text)| since.put_aside(1, id, text, now_ms));
+        }
+        assert_eq!(["p", "q", "r"].map(|id| count(&since, id, now_ms)), [1, 1, 1], "not yet");
+        since.put_aside(1, "p", "not ours", now_ms);
+        for _ in 0..2 {
+            since.count_in(1);
+            assert_eq!(["p", "q", "r"].map(|id| count(&since, id, now_ms)), [4, 2, 1]);
+            assert_eq!(since.heap_bytes(), whole.heap_bytes());
+        }
+        assert_eq!(count(&since, "p", 1_304_999), count(&whole, "p", 1_304_999), "window by window");
     }
 
     #[test]

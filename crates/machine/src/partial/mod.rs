@@ -35,6 +35,7 @@ impl Partials {
     pub fn forget(&mut self, slots: &[u32]) {
         if !slots.is_empty() {
             self.fields.forget(slots);
+            self.fields.forget_aside(slots);
             self.lifetimes.forget(slots);
         }
     }

@@ -2,6 +2,7 @@
 //! of the machines and a little at a time, and offered to the shoppers as records. Where an event's own facts are, it took
 //! effect; there its new facts go. One more record then says since when the definition counts.
 
+use super::past::Past;
 use crate::assemble::Assembly;
 use bytes::Bytes;
 use midsession_event::{
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// Read from the log at once. Bytes.
-const READ_BYTES: usize = 128 * 1024;
+pub(super) const READ_BYTES: usize = 128 * 1024;
 /// Visitors who signed in within a day: so many are kept in mind, about 200 MB.
 const HOMES_MAX: usize = 1_000_000;
 /// Events in one record.
@@ -32,7 +33,7 @@ pub enum Next {
     Settle,
     /// All is counted in: this edit says so.
     Done(DefinitionEdit),
-    /// More shoppers signed in than are kept in mind at once: it goes on to count from its beginning.
+    /// More shoppers are signed in than are kept in mind at once: it goes on to count from its beginning.
     TooMany,
 }
 
@@ -58,6 +59,8 @@ pub struct Fill {
     /// By these alone: they came meanwhile.
     late: Option<Late>,
     stage: Stage,
+    /// What is added up by a field, once the facts are done.
+    past: Option<Past>,
     read: u64,
     total: u64,
 }
@@ -106,23 +109,30 @@ pub fn wanted(
         if given_up.iter().any(|(name, number)| *name == known.name && *number == version.version) {
             continue;
         }
-        let slots = assembly.derived_slots(defined, &known.name, version.version);
-        let Some(since_ms) = slots.iter().filter_map(|slot| since_of(&defined.since, *slot)).max() else { continue };
+        let Some(made) = assembly.made_of(defined, &known.name, version.version) else { continue };
+        let since = |slot: &u32| since_of(&defined.since, *slot);
+        let Some(since_ms) = made.derived.iter().chain(&made.by_field).filter_map(since).max() else { continue };
         let begins_ms = (0..partitions).map(|partition| begins(log, PartitionId(partition)));
         let begins_ms = begins_ms.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().max();
         // What the log has lost is lost: it was filled from there before, or there is nothing.
         if begins_ms.is_some_and(|begins_ms| begins_ms >= since_ms) {
             continue;
         }
-        let mut slots = slots;
-        slots.retain(|slot| since_of(&defined.since, *slot).is_some());
+        let mut slots = made.derived;
+        slots.retain(|slot| since(slot).is_some());
+        let by_field: Vec<(u32, i64)> =
+            made.by_field.into_iter().filter_map(|slot| Some((slot, since(&slot)?))).collect();
         let ends = ends(log, partitions)?;
         let total = (0..partitions)
             .map(|partition| Ok(log.extent(Topic::Behavior, PartitionId(partition))?.bytes))
             .sum::<Result<u64, LogError>>()?;
+        // Its own assembly: what is in force may change meanwhile.
+        let assembly = assembly.of(defined).unwrap_or_else(|| Arc::new(assembly.clone()));
+        let (of_facts, of_partials) = (u64::from(!slots.is_empty()) * 2, u64::from(!by_field.is_empty()));
+        let past = (of_partials > 0).then(|| Past::new(Arc::clone(&assembly), by_field, begins_ms, partitions));
+        let stage = if of_facts > 0 { Stage::Logins { partition: 0, ends } } else { Stage::Over };
         return Ok(Some(Fill {
-            // Its own assembly: what is in force may change meanwhile.
-            assembly: assembly.of(defined).unwrap_or_else(|| Arc::new(assembly.clone())),
+            assembly,
             name: known.name.clone(),
             version: version.version,
             slots,
@@ -133,16 +143,17 @@ pub fn wanted(
             logins: vec![0; partitions as usize],
             returned: BTreeSet::new(),
             late: None,
-            stage: Stage::Logins { partition: 0, ends },
+            stage,
+            past,
             read: 0,
-            total: total.saturating_mul(2),
+            total: total.saturating_mul(of_facts + of_partials),
         }));
     }
     Ok(None)
 }
 
 /// Since when the log has every record of a partition, where it has lost some. Epoch ms.
-fn begins(log: &dyn Log, partition: PartitionId) -> Result<Option<i64>, LogError> {
+pub(super) fn begins(log: &dyn Log, partition: PartitionId) -> Result<Option<i64>, LogError> {
     let extent = log.extent(Topic::Behavior, partition)?;
     if extent.start == 0 {
         return Ok(None);
@@ -152,7 +163,7 @@ fn begins(log: &dyn Log, partition: PartitionId) -> Result<Option<i64>, LogError
     Ok(Some(entries.first().map_or(i64::MAX, |entry| entry.stamp_ms)))
 }
 
-fn ends(log: &dyn Log, partitions: u32) -> Result<Vec<i64>, LogError> {
+pub(super) fn ends(log: &dyn Log, partitions: u32) -> Result<Vec<i64>, LogError> {
     (0..partitions).map(|partition| Ok(log.extent(Topic::Behavior, PartitionId(partition))?.end)).collect()
 }
 
@@ -186,10 +197,7 @@ impl Fill {
                     (true, false) if self.late.as_ref().is_some_and(Late::is_empty) => Stage::Over,
                     (true, false) => Stage::Events { partition: 0, next: self.begin(log, 0)?, out: VecDeque::new() },
                 };
-                Ok(match self.stage {
-                    Stage::Over => self.done(),
-                    _ => Next::Read,
-                })
+                Ok(Next::Read)
             }
             Stage::Events { partition, next, mut out } => {
                 if let Some(unit) = out.pop_front() {
@@ -218,14 +226,19 @@ impl Fill {
                 self.stage = Stage::Logins { partition: 0, ends: ends(log, self.partitions)? };
                 Ok(Next::Read)
             }
-            Stage::Over => Ok(self.done()),
+            Stage::Over => match &mut self.past {
+                Some(past) if !past.is_over() => past.step(log, &mut self.read),
+                _ => Ok(self.done()),
+            },
         }
     }
 
     fn done(&self) -> Next {
-        let edit = DefinitionEdit::feature(EditKind::Filled, &self.name, self.version);
+        let mut edit = DefinitionEdit::feature(EditKind::Filled, &self.name, self.version);
+        let begins_ms = self.begins_ms.max(self.past.as_ref().and_then(Past::begins_ms));
+        edit.added = self.past.iter().flat_map(Past::slots).map(i64::from).collect();
         let oldest_ms = self.since_ms.saturating_sub(FACTS_KEPT_MS);
-        let since_ms = self.begins_ms.filter(|begins_ms| *begins_ms > oldest_ms).unwrap_or(0);
+        let since_ms = begins_ms.filter(|begins_ms| *begins_ms > oldest_ms).unwrap_or(0);
         Next::Done(DefinitionEdit { since_ms, ..edit })
     }
 
@@ -399,6 +412,7 @@ mod tests {
             returned: BTreeSet::new(),
             late: None,
             stage: Stage::Settle,
+            past: None,
             read: 0,
             total: 0,
         }

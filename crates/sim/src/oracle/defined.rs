@@ -13,6 +13,8 @@ pub struct Wording {
     pub windows: &'static [(&'static str, i64)],
     /// Not kept of every event: it counts from when it was put.
     pub from_now: bool,
+    /// Of each product, over all shoppers: it counts from the record that put it.
+    pub by_product: bool,
 }
 
 const FIVE: (&str, i64) = ("5m", 300_000);
@@ -20,24 +22,27 @@ const HOUR: (&str, i64) = ("1h", 3_600_000);
 const DAY: (&str, i64) = ("24h", 86_400_000);
 
 /// Every wording.
-pub const WORDINGS: [Wording; 6] = [
+pub const WORDINGS: [Wording; 8] = [
     Wording {
         text: "key = \"user\"\nwhen = 'event.name == \"product_view\"'\nfold = \"count\"\nwindows = [\"5m\"]\n",
         counts: &["product_view"],
         windows: &[FIVE],
         from_now: false,
+        by_product: false,
     },
     Wording {
         text: "key = \"user\"\nwhen = 'event.name == \"add_to_cart\"'\nfold = \"count\"\nwindows = [\"5m\", \"1h\"]\n",
         counts: &["add_to_cart"],
         windows: &[FIVE, HOUR],
         from_now: false,
+        by_product: false,
     },
     Wording {
         text: "key = \"user\"\nwhen = 'event.name in [\"quiz_answered\", \"product_view\"]'\nfold = \"count\"\nwindows = [\"1h\"]\n",
         counts: &["quiz_answered", "product_view"],
         windows: &[HOUR],
         from_now: true,
+        by_product: false,
     },
     // The same events as before, over another window: what is written for it goes on.
     Wording {
@@ -45,18 +50,35 @@ pub const WORDINGS: [Wording; 6] = [
         counts: &["quiz_answered", "product_view"],
         windows: &[FIVE, DAY],
         from_now: true,
+        by_product: false,
     },
     Wording {
         text: "key = \"user\"\nwhen = 'event.name in [\"quiz_answered\", \"page_view\", \"add_to_cart\"]'\nfold = \"count\"\nwindows = [\"24h\"]\n",
         counts: &["quiz_answered", "page_view", "add_to_cart"],
         windows: &[DAY],
         from_now: true,
+        by_product: false,
     },
     Wording {
         text: "key = \"user\"\nwhen = 'event.name == \"transaction\"'\nfold = \"count\"\nwindows = [\"24h\"]\n",
         counts: &["transaction"],
         windows: &[DAY],
         from_now: false,
+        by_product: false,
+    },
+    Wording {
+        text: "key = \"product\"\nwhen = 'event.name == \"product_view\"'\nfold = \"count\"\nwindows = [\"5m\", \"24h\"]\n",
+        counts: &["product_view"],
+        windows: &[FIVE, DAY],
+        from_now: false,
+        by_product: true,
+    },
+    Wording {
+        text: "key = \"product\"\nwhen = 'event.name in [\"product_view\", \"add_to_cart\", \"transaction\"]'\nfold = \"count\"\nwindows = [\"1h\"]\n",
+        counts: &["product_view", "add_to_cart", "transaction"],
+        windows: &[HOUR],
+        from_now: false,
+        by_product: true,
     },
 ];
 
@@ -70,6 +92,15 @@ fn wording_of(text: &str) -> Option<usize> {
     rest.split_once('"')?.0.parse().ok()
 }
 
+/// From where on a partition counts by a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByField {
+    /// Records behind this offset.
+    pub after: i64,
+    /// The log had lost records, these by this stamp among them, when the past was counted in. Epoch ms.
+    pub lost_ms: Option<i64>,
+}
+
 /// What a partition's log has put in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Versions {
@@ -79,6 +110,8 @@ pub struct Versions {
     of: BTreeMap<(String, i64), (usize, bool)>,
     /// Since when events of these names are written down apart. Epoch ms.
     since: BTreeMap<&'static [&'static str], i64>,
+    /// By wording: from where on products are counted.
+    by_product: BTreeMap<usize, ByField>,
     /// Stamps of the changes. Epoch ms.
     pub stamps: BTreeMap<i64, i64>,
 }
@@ -91,7 +124,14 @@ impl Versions {
         for counts in versions.apart() {
             versions.since.insert(counts, i64::MIN);
         }
+        for wording in versions.products() {
+            versions.by_product.insert(wording, ByField { after: -1, lost_ms: None });
+        }
         versions
+    }
+
+    fn products(&self) -> BTreeSet<usize> {
+        self.of.values().map(|(wording, _)| *wording).filter(|wording| WORDINGS[*wording].by_product).collect()
     }
 
     fn apart(&self) -> BTreeSet<&'static [&'static str]> {
@@ -100,7 +140,7 @@ impl Versions {
     }
 
     /// A change is read.
-    pub fn read(&mut self, change: &DefinitionChange, stamp_ms: i64) {
+    pub fn read(&mut self, change: &DefinitionChange, offset: i64, stamp_ms: i64) {
         if change.revision <= self.revision {
             return;
         }
@@ -128,8 +168,16 @@ impl Versions {
         for counts in apart {
             self.since.entry(counts).or_insert(stamp_ms);
         }
+        let products = self.products();
+        self.by_product.retain(|wording, _| products.contains(wording));
+        for wording in products {
+            self.by_product.entry(wording).or_insert(ByField { after: offset, lost_ms: None });
+        }
         for (name, version, since_ms) in filled {
             let Some((wording, _)) = self.of.get(&(name, version)) else { continue };
+            if let Some(begun) = self.by_product.get_mut(wording) {
+                *begun = ByField { after: -1, lost_ms: (since_ms != 0).then_some(since_ms) };
+            }
             if let Some(since) = self.since.get_mut(WORDINGS[*wording].counts) {
                 *since = (*since).min(if since_ms == 0 { i64::MIN } else { since_ms });
             }
@@ -140,11 +188,27 @@ impl Versions {
     pub fn answers(&self) -> BTreeMap<String, (&'static [&'static str], i64, i64)> {
         let mut answers = BTreeMap::new();
         for ((name, version), (wording, is_live)) in &self.of {
-            let Wording { counts, windows, from_now, .. } = &WORDINGS[*wording];
+            let Wording { counts, windows, from_now, by_product, .. } = &WORDINGS[*wording];
+            if *by_product {
+                continue;
+            }
             let since_ms = if *from_now { self.since.get(counts).copied().unwrap_or(i64::MIN) } else { i64::MIN };
             for (label, window_ms) in *windows {
                 let stem = if *is_live { name.clone() } else { format!("{name}@{version}") };
                 answers.insert(format!("{stem}_{label}"), (*counts, since_ms, *window_ms));
+            }
+        }
+        answers
+    }
+
+    /// Every name that answers by product: with its wording, its window, and from where on it counts.
+    pub fn of_products(&self) -> BTreeMap<String, (&'static Wording, i64, ByField)> {
+        let mut answers = BTreeMap::new();
+        for ((name, version), (wording, is_live)) in &self.of {
+            let Some(begun) = self.by_product.get(wording) else { continue };
+            for (label, window_ms) in WORDINGS[*wording].windows {
+                let stem = if *is_live { name.clone() } else { format!("{name}@{version}") };
+                answers.insert(format!("{stem}_{label}"), (&WORDINGS[*wording], *window_ms, *begun));
             }
         }
         answers

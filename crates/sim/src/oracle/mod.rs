@@ -13,7 +13,7 @@ mod unmerge;
 mod visit;
 
 pub use act::{Act, Piece, may_be_shown};
-pub use defined::{Versions, WORDINGS, written};
+pub use defined::{ByField, Versions, WORDINGS, written};
 pub use follow::{ActOf, Log};
 pub use household::Telling;
 pub use identity::Stay;
@@ -92,6 +92,8 @@ pub struct Oracle {
     telling: BTreeMap<(u32, i64), Vec<Telling>>,
     unmerged: unmerge::Unmerged,
     order: u64,
+    /// Every act that took effect, and where.
+    pub took: Vec<Took>,
     /// Silences so far: (shopper, session, threshold, at).
     pub silences: Vec<crate::probe::Silence>,
     /// Candidates asked so far: decision, asked at.
@@ -110,6 +112,19 @@ pub struct Oracle {
     pub identities: Vec<Told>,
     /// What was told last, by visitor.
     pub identity: BTreeMap<String, Told>,
+}
+
+/// An act took effect at the home of its shopper.
+#[derive(Clone, Debug)]
+pub struct Took {
+    /// Partition and offset of the record that did it.
+    pub place: (u32, i64),
+    /// Its stamp. Epoch ms.
+    pub stamp_ms: i64,
+    /// Event time. Epoch ms.
+    pub time_ms: i64,
+    /// What.
+    pub act: Rc<Act>,
 }
 
 /// A visitor with the user that they are taken for, since when and until when. Epoch ms.
@@ -200,7 +215,7 @@ impl Oracle {
             Whose::Visitor => {
                 return match act.user.as_ref().filter(|_| act.visitor.is_none()) {
                     Some(user) => self.take_home(partition, offset, user, stamp_ms, act),
-                    None => self.take(partition, &key, None, stamp_ms, act),
+                    None => self.take((partition, offset), &key, None, stamp_ms, act),
                 };
             }
             Whose::User(user) => (user, None),
@@ -313,7 +328,7 @@ impl Oracle {
         if act.is_refusal() {
             return Fate::Refused;
         }
-        self.take(partition, &format!("user:{user}"), Some(user), stamp_ms, &act)
+        self.take((partition, offset), &format!("user:{user}"), Some(user), stamp_ms, &act)
     }
 
     fn tells(&mut self, place: (u32, i64), tells: Vec<Telling>) {
@@ -375,9 +390,11 @@ impl Oracle {
         self.identities.push(told);
     }
 
-    fn take(&mut self, partition: u32, who: &str, user: Option<&str>, stamp_ms: i64, act: &Act) -> Fate {
+    fn take(&mut self, place: (u32, i64), who: &str, user: Option<&str>, stamp_ms: i64, act: &Act) -> Fate {
+        let partition = place.0;
         self.order += 1;
         let taken = Taken { time_ms: act.time_ms.min(stamp_ms), order: self.order, act: Rc::new(act.clone()) };
+        self.took.push(Took { place, stamp_ms, time_ms: taken.time_ms, act: Rc::clone(&taken.act) });
         let order = self.order;
         let person = self.people.entry(who.to_string()).or_default();
         person.home = partition;
