@@ -110,14 +110,33 @@ fn yes() -> bool {
 impl Definitions {
     /// Adds what a file defines; other tables in it are left to others. All faults are told at once.
     pub fn add(&mut self, file: &str, text: &str, features: &FeatureSet) -> Vec<Diagnostic> {
+        let mut found = self.add_rules(file, text, None, features);
+        // What is wrong with the file as a whole is said once.
+        let of_caps = self.add_caps(file, text);
+        found.extend(of_caps.into_iter().filter(|fault| !found.contains(fault)).collect::<Vec<_>>());
+        found
+    }
+
+    /// Adds the interventions of a file, or the one of this name alone.
+    pub fn add_rules(&mut self, file: &str, text: &str, only: Option<&str>, features: &FeatureSet) -> Vec<Diagnostic> {
         let mut document = Document::new(file, text);
         let root = document.parse();
         for table in document.tables::<Table>(&root, "intervention") {
+            if only.is_some_and(|only| table.get_ref().name.get_ref() != only) {
+                continue;
+            }
             let before = document.faults();
             crate::payload::check(&mut document, &root, &table.span());
             let rule = self.rule(&mut document, table.get_ref(), features);
             self.rules.extend(rule.filter(|_| document.faults() == before));
         }
+        document.into_found()
+    }
+
+    /// Adds a file's caps over all interventions.
+    pub fn add_caps(&mut self, file: &str, text: &str) -> Vec<Diagnostic> {
+        let mut document = Document::new(file, text);
+        let root = document.parse();
         if let Some(all) = root.get("interventions") {
             match All::deserialize(toml::de::ValueDeserializer::from(all.clone())) {
                 Ok(all) => {

@@ -17,6 +17,7 @@ pub struct Rules {
     rules: Vec<Rule>,
     caps: Vec<Cap>,
     idle_thresholds_ms: Vec<i64>,
+    longest_cap_ms: i64,
 }
 
 impl Rules {
@@ -33,7 +34,12 @@ impl Rules {
             .collect();
         idle_thresholds_ms.sort_unstable();
         idle_thresholds_ms.dedup();
-        Self { features, rules, caps, idle_thresholds_ms }
+        let time_ms = |cap: &Cap| match cap.per {
+            Per::Time(ms) => ms,
+            Per::Session => 0,
+        };
+        let longest_cap_ms = rules.iter().flat_map(|rule| &rule.caps).chain(&caps).map(time_ms).max().unwrap_or(0);
+        Self { features, rules, caps, idle_thresholds_ms, longest_cap_ms }
     }
 
     /// One of them with the caps over all, as if it were the only one: for a dry run.
@@ -60,12 +66,7 @@ impl Rules {
 
     /// The longest time that a cap looks back; 0 without such caps. ms.
     pub fn longest_cap_ms(&self) -> i64 {
-        let caps = self.rules.iter().flat_map(|rule| &rule.caps).chain(&self.caps);
-        let time_ms = |cap: &Cap| match cap.per {
-            Per::Time(ms) => ms,
-            Per::Session => 0,
-        };
-        caps.map(time_ms).max().unwrap_or(0)
+        self.longest_cap_ms
     }
 
     /// The silences that some rule waits for, ascending. ms.

@@ -254,21 +254,31 @@ pub struct UnmergeAsk {
     pub reason: Option<Str>,
 }
 
-/// Feature definitions that change while the server runs. An answer comes when a change is durable in every partition.
-pub trait Define: Send + Sync + 'static {
-    /// `{revision, definitions: [{kind, name, version, state, served, looks_back, since_ms, whole_at_ms,
-    /// put_at_ms, text, backfill?}]}`; of one name, or of
-    /// all.
-    fn definitions(&self, name: Option<Str>) -> Answer<'_, Result<Value, Refusal>>;
+/// Which definition: of a feature, or of an intervention.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DefinitionOf {
+    /// An intervention.
+    pub is_rule: bool,
+    /// Its name.
+    pub name: Str,
+    /// Which version, where one is meant.
+    pub version: Option<i64>,
+}
 
-    /// Puts the features of a file: new names are live at once, changed ones wait beside the live ones.
+/// Definitions that change while the server runs. An answer comes when a change is durable in every partition.
+pub trait Define: Send + Sync + 'static {
+    /// `{revision, definitions: [{kind, name, version, state, put_at_ms, text, …}]}`, of a feature with `served, looks_back,
+    /// since_ms, whole_at_ms, backfill?`, of an intervention with `words`; of one name, or of all.
+    fn definitions(&self, of: Option<DefinitionOf>) -> Answer<'_, Result<Value, Refusal>>;
+
+    /// Puts what a file defines: new names are live at once, changed ones wait beside the live ones.
     fn put_definitions(&self, file: WrittenFile) -> Answer<'_, Result<Value, Undefined>>;
 
     /// A version that waits is the live one from now on: the newest, unless one is named.
-    fn promote_definition(&self, name: Str, version: Option<i64>) -> Answer<'_, Result<Value, Undefined>>;
+    fn promote_definition(&self, of: DefinitionOf) -> Answer<'_, Result<Value, Undefined>>;
 
     /// A version ends, or all of them.
-    fn remove_definition(&self, name: Str, version: Option<i64>) -> Answer<'_, Result<Value, Undefined>>;
+    fn remove_definition(&self, of: DefinitionOf) -> Answer<'_, Result<Value, Undefined>>;
 }
 
 /// A file of definitions as it was sent.
@@ -278,8 +288,8 @@ pub struct WrittenFile {
     pub name: Str,
     /// TOML.
     pub text: String,
-    /// The one feature that is to stand in it.
-    pub only: Option<Str>,
+    /// The one definition that is to stand in it.
+    pub only: Option<DefinitionOf>,
 }
 
 /// Why no definition was changed.

@@ -23,9 +23,9 @@ mod token;
 mod ws;
 
 pub use backend::{
-    Answer, AsOf, Ask, Backend, Change, Consented, Console, Context, Define, Entity, FeatureValue, Features,
-    Identities, Interventions, LiveRow, Reads, Refusal, Sender, Served, SessionsQuery, Shop, TextForm, Undefined,
-    UnmergeAsk, Unreadable, WrittenFile,
+    Answer, AsOf, Ask, Backend, Change, Consented, Console, Context, Define, DefinitionOf, Entity, FeatureValue,
+    Features, Identities, Interventions, LiveRow, Reads, Refusal, Sender, Served, SessionsQuery, Shop, TextForm,
+    Undefined, UnmergeAsk, Unreadable, WrittenFile,
 };
 pub use frame::{Frame, Message, Reason};
 pub use hub::{HubClock, HubLimits, PushHub, Subscription};

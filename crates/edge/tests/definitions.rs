@@ -11,11 +11,44 @@ async fn definitions_are_put_promoted_and_removed() {
     let admin = server.running.admin;
     for (method, target, body, status, answer) in [
         ("GET", "/v1/definitions", "", 200, json!({ "revision": 3, "of": null })),
-        ("GET", "/v1/definitions/feature/views", "", 200, json!({ "revision": 3, "of": "views" })),
+        ("GET", "/v1/definitions/feature/views", "", 200, json!({ "revision": 3, "of": [false, "views"] })),
         ("POST", "/v1/definitions", "[[feature]]", 200, json!({ "revision": 4, "only": null })),
-        ("PUT", "/v1/definitions/feature/views", "[[feature]]", 200, json!({ "revision": 4, "only": "views" })),
-        ("POST", "/v1/definitions/feature/views/promote", "", 200, json!({ "name": "views", "version": null })),
-        ("POST", "/v1/definitions/feature/views/promote?version=2", "", 200, json!({ "name": "views", "version": 2 })),
+        (
+            "PUT",
+            "/v1/definitions/feature/views",
+            "[[feature]]",
+            200,
+            json!({ "revision": 4, "only": [false, "views"] }),
+        ),
+        (
+            "PUT",
+            "/v1/definitions/intervention/chat",
+            "[[intervention]]",
+            200,
+            json!({ "revision": 4, "only": [true, "chat"] }),
+        ),
+        ("GET", "/v1/definitions/intervention/chat", "", 200, json!({ "revision": 3, "of": [true, "chat"] })),
+        (
+            "POST",
+            "/v1/definitions/feature/views/promote",
+            "",
+            200,
+            json!({ "name": "views", "is_rule": false, "version": null }),
+        ),
+        (
+            "POST",
+            "/v1/definitions/feature/views/promote?version=2",
+            "",
+            200,
+            json!({ "name": "views", "is_rule": false, "version": 2 }),
+        ),
+        (
+            "POST",
+            "/v1/definitions/intervention/chat/promote",
+            "",
+            200,
+            json!({ "name": "chat", "is_rule": true, "version": null }),
+        ),
     ] {
         let reply = ask(admin, method, target, &[BEARER], body.as_bytes()).await;
         assert_eq!((reply.status, reply.json()), (status, answer), "{method} {target}");
@@ -23,6 +56,7 @@ async fn definitions_are_put_promoted_and_removed() {
     for (method, target, body, status, code) in [
         ("DELETE", "/v1/definitions/feature/views", "", 404, "definition_unknown"),
         ("DELETE", "/v1/definitions/feature/views?version=0", "", 400, "version_invalid"),
+        ("DELETE", "/v1/definitions/intervention/chat", "", 404, "definition_unknown"),
         ("POST", "/v1/definitions/feature/views/promote?version=new", "", 400, "version_invalid"),
         ("PUT", "/v1/definitions/feature/views", "fold = \"conut\"", 422, "definition_invalid"),
     ] {

@@ -277,8 +277,8 @@ impl Identities for Rows {
 }
 
 impl Define for Rows {
-    fn definitions(&self, name: Option<Str>) -> Answer<'_, Result<Value, Refusal>> {
-        Box::pin(async move { Ok(json!({ "revision": 3, "of": name })) })
+    fn definitions(&self, of: Option<DefinitionOf>) -> Answer<'_, Result<Value, Refusal>> {
+        Box::pin(async move { Ok(json!({ "revision": 3, "of": of.map(|of| (of.is_rule, of.name)) })) })
     }
     fn put_definitions(&self, file: WrittenFile) -> Answer<'_, Result<Value, Undefined>> {
         Box::pin(async move {
@@ -292,14 +292,16 @@ impl Define for Rows {
             if file.text.contains("conut") {
                 return Err(Undefined::Mistakes(vec![mistake]));
             }
-            Ok(json!({ "revision": 4, "only": file.only }))
+            Ok(json!({ "revision": 4, "only": file.only.map(|of| (of.is_rule, of.name)) }))
         })
     }
-    fn promote_definition(&self, name: Str, version: Option<i64>) -> Answer<'_, Result<Value, Undefined>> {
-        Box::pin(async move { Ok(json!({ "name": name, "version": version })) })
+    fn promote_definition(&self, of: DefinitionOf) -> Answer<'_, Result<Value, Undefined>> {
+        Box::pin(async move { Ok(json!({ "name": of.name, "is_rule": of.is_rule, "version": of.version })) })
     }
-    fn remove_definition(&self, name: Str, _: Option<i64>) -> Answer<'_, Result<Value, Undefined>> {
-        Box::pin(async move { Err(Refusal::new(404, "definition_unknown", format!("no feature `{name}`")).into()) })
+    fn remove_definition(&self, of: DefinitionOf) -> Answer<'_, Result<Value, Undefined>> {
+        Box::pin(
+            async move { Err(Refusal::new(404, "definition_unknown", format!("no definition `{}`", of.name)).into()) },
+        )
     }
 }
 

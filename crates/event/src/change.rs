@@ -19,7 +19,7 @@ pub struct DefinitionChange {
 pub struct DefinitionEdit {
     /// What is done.
     pub what: EditKind,
-    /// To which definition: `feature`, …
+    /// To which definition: `feature` or `intervention`.
     pub kind: Str,
     /// Its name.
     pub name: Str,
@@ -57,9 +57,14 @@ pub enum EditKind {
 impl DefinitionEdit {
     /// An edit of a feature, with nothing but what it is about.
     pub fn feature(what: EditKind, name: &str, version: i64) -> Self {
+        Self::of("feature", what, name, version)
+    }
+
+    /// Likewise of any kind of definition.
+    pub fn of(kind: &str, what: EditKind, name: &str, version: i64) -> Self {
         Self {
             what,
-            kind: "feature".into(),
+            kind: kind.into(),
             name: name.into(),
             version,
             text: Str::default(),

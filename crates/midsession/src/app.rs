@@ -125,8 +125,7 @@ impl App {
         let world = World::new(Arc::clone(&hub), Arc::clone(&observe), Arc::clone(&clock));
         let switches = Arc::new(Switches::load(log.as_ref())?);
         let context = ContextTables::open(&config.context, &log, &observe).await?;
-        let decider: Arc<dyn Decider> = Arc::new(crate::assemble::Desk {
-            assembly: Arc::clone(&assembly),
+        let decider: Arc<dyn Decider<Assembly>> = Arc::new(crate::desk::Desk {
             switches: Arc::clone(&switches),
             signing_key: keys.signing_key.as_bytes().to_vec(),
             clock: Arc::clone(&clock),
@@ -341,13 +340,13 @@ impl Inner {
     /// `{interventions: […], cap: […]}`.
     pub fn intervention_rows(&self) -> Value {
         let rows: Vec<Value> =
-            self.assembly.rule_names().iter().filter_map(|name| self.intervention_row(name)).collect();
-        json!({"interventions": rows, "cap": self.assembly.caps_in_words()})
+            self.latest().rule_names().iter().filter_map(|name| self.intervention_row(name)).collect();
+        json!({"interventions": rows, "cap": self.latest().caps_in_words()})
     }
 
     /// One intervention with its switches and counts.
     pub fn intervention_row(&self, name: &str) -> Option<Value> {
-        let mut row = self.assembly.rule_row(name)?;
+        let mut row = self.latest().rule_row(name)?;
         let switch = self.switches.get(name);
         for (field, value) in [
             ("enabled", switch.enabled.map(Value::from)),
@@ -373,13 +372,13 @@ impl Inner {
 
     /// A frame for one's own browser: shown like the real one, counted nowhere.
     pub fn preview_frame(&self, name: &str) -> Option<Frame> {
-        let row = self.assembly.rule_row(name)?;
+        let row = self.latest().rule_row(name)?;
         let now_ms = self.now_ms();
         Some(Frame {
             decision_id: DecisionId(uuid::Uuid::new_v4().as_u128()),
             rule: name.into(),
             slot: row["slot"].as_str().unwrap_or_default().into(),
-            payload: self.assembly.preview_payload(name)?,
+            payload: self.latest().preview_payload(name)?,
             expires_at_ms: now_ms + row["expires_ms"].as_i64().unwrap_or(120_000),
             preview: true,
             cause_event_id: None,

@@ -1,20 +1,15 @@
-//! Features and interventions composed: what the configuration adds to the machine, and the desk that decides.
+//! Features and interventions composed: what the configuration adds to the machine.
 
 use crate::config::Config;
-use crate::context::ContextTables;
-use crate::driver::{Cause, Clock, Decider};
-use crate::in_force::{InForce, is_same};
+use crate::in_force::{InForce, Listing, is_same};
 use crate::sources::{Sources, misnamed};
-use crate::switches::Switches;
-use midsession_decide::{Definitions as Interventions, Live, Rules, decide};
-use midsession_event::{Decision, Event, PropertyValue, SessionId, ShopperId, Str};
+use midsession_decide::{Definitions as Interventions, Rule, Rules};
+use midsession_event::{Event, PropertyValue, SessionId, ShopperId, Str};
 use midsession_feature::expr::Type;
-use midsession_feature::{Diagnostic, FeatureSet, Key, Listed, LookBack, Made, Served, TextForm};
+use midsession_feature::{Diagnostic, FeatureSet, Key, LookBack, Made, Served, TextForm};
 use midsession_machine::partial::Partial;
-use midsession_machine::{Ask, Candidate, Defined, Definitions, Derived, Partials, View};
-use midsession_observe::{Metric, Observe};
+use midsession_machine::{Ask, Defined, Definitions, Derived, Kind, Partials, View};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 /// Everything that is defined, compiled.
@@ -24,8 +19,8 @@ pub struct Assembly {
     profiles: Vec<(Str, Arc<FeatureSet>)>,
     rules: Rules,
     sources: Arc<Sources>,
-    /// The features of the first profile, one by one.
-    listed: Vec<Listed>,
+    /// The features of the first profile and the interventions, one by one.
+    listed: Listing,
     in_force: Weak<InForce>,
     /// The one that all began with holds what they share.
     holds: Option<Arc<InForce>>,
@@ -36,7 +31,7 @@ pub struct Assembly {
 pub(crate) struct Written {
     pub label: String,
     pub text: String,
-    pub versions: Vec<(Str, i64)>,
+    pub versions: Vec<(Kind, Str, i64)>,
 }
 
 /// Whose features there are.
@@ -60,17 +55,18 @@ impl Assembly {
         if found.is_empty() { Ok(assembly) } else { Err(found) }
     }
 
-    /// Compiles what is written, `listed` in place of the features that stand in the first profile's files. What has faults
+    /// Compiles what is written, `listed` in place of what stands in the first profile's files. What has faults
     /// is told, and left out.
     pub(crate) fn build(
         sources: Arc<Sources>,
-        listed: Option<Vec<Listed>>,
+        listed: Option<Listing>,
         in_force: Weak<InForce>,
     ) -> (Self, Vec<Diagnostic>) {
         let config = &sources.config;
         let files: Vec<(&str, &str)> =
             sources.files.iter().map(|source| (source.label.as_str(), source.text.as_str())).collect();
-        let (features, mut found) = FeatureSet::load_some(&files, listed.as_deref());
+        let (features, mut found) =
+            FeatureSet::load_some(&files, listed.as_ref().map(|listed| listed.features.as_slice()));
         let name = features.profile().cloned().unwrap_or_else(|| config.profile.as_str().into());
         let features = Arc::new(features);
         let mut profiles = vec![(name, Arc::clone(&features))];
@@ -96,10 +92,25 @@ impl Assembly {
         let mut interventions = Interventions::default();
         // A feature that is missing for a fault of its own is no fault of the rule that looks at it.
         if found.is_empty() || listed.is_some() {
-            for (name, text) in &files {
+            let mut add = |interventions: &mut Interventions, file: &str, text: &str, only: Option<&str>| {
                 let before = interventions.rules.len();
-                found.extend(interventions.add(name, text, &features));
-                found.extend(interventions.rules[before..].iter().filter_map(|rule| never(config, rule, name, text)));
+                found.extend(interventions.add_rules(file, text, only, &features));
+                found.extend(interventions.rules[before..].iter().filter_map(|rule| never(config, rule, file, text)));
+            };
+            match listed.as_ref().and_then(|listed| listed.rules.as_ref()) {
+                None => files.iter().for_each(|(name, text)| add(&mut interventions, name, text, None)),
+                Some(rules) => {
+                    for one in rules {
+                        // What waits is checked, and asks nobody.
+                        let mut waits = Interventions::default();
+                        let into = if one.version.is_some() { &mut waits } else { &mut interventions };
+                        add(into, &one.label, &one.text, Some(&one.name));
+                    }
+                }
+            }
+            for (name, text) in &files {
+                let of_caps = interventions.add_caps(name, text);
+                found.extend(of_caps.into_iter().filter(|fault| !found.contains(fault)).collect::<Vec<_>>());
             }
         }
         let rules = Rules::new(interventions, Arc::clone(&features));
@@ -112,8 +123,8 @@ impl Assembly {
         self.sources.suspicions()
     }
 
-    /// The features of the first profile, one by one.
-    pub(crate) fn listed(&self) -> &[Listed] {
+    /// The features of the first profile and the interventions, one by one.
+    pub(crate) fn listed(&self) -> &Listing {
         &self.listed
     }
 
@@ -133,10 +144,12 @@ impl Assembly {
     pub(crate) fn check(&self, defined: &Defined, written: &Written) -> Result<Arc<Self>, Vec<Diagnostic>> {
         let canonical = self.sources.listed(defined);
         let mut listed = canonical.clone();
-        let is_new =
-            |one: &Listed| written.versions.iter().any(|(name, version)| one.label == format!("{name}@{version}"));
-        for one in listed.iter_mut().filter(|one| is_new(one)) {
-            (one.label, one.text) = (written.label.as_str().into(), written.text.as_str().into());
+        let rules = listed.rules.iter_mut().flatten().map(|one| (Kind::Intervention, one));
+        for (kind, one) in listed.features.iter_mut().map(|one| (Kind::Feature, one)).chain(rules) {
+            let is_it = |name: &Str, version: i64| one.label == format!("{name}@{version}");
+            if written.versions.iter().any(|(of, name, version)| *of == kind && is_it(name, *version)) {
+                (one.label, one.text) = (written.label.as_str().into(), written.text.as_str().into());
+            }
         }
         let (_, faults) = Self::build(Arc::clone(&self.sources), Some(listed), Weak::new());
         let mut told: Vec<Diagnostic> = Vec::new();
@@ -154,6 +167,38 @@ impl Assembly {
     /// What a definition of the first profile comes to, by the name that it answers to.
     pub fn made(&self, name: &str) -> Option<Made> {
         self.set(None)?.made(name)
+    }
+
+    /// What a version of what is in force comes to.
+    pub(crate) fn made_of(&self, defined: &Defined, name: &str, version: i64) -> Option<Made> {
+        let known = defined.feature(name)?;
+        let version = known.versions.iter().find(|one| one.version == version)?;
+        let other = self.of(defined);
+        other.as_deref().unwrap_or(self).made(&known.served(version))
+    }
+
+    /// Under which slots something is written for these alone. What they lack of others has none.
+    pub(crate) fn slots_alone(&self, defined: &Defined) -> Vec<u32> {
+        let listed = self.sources.listed(defined);
+        let (alone, _) = Self::build(Arc::clone(&self.sources), Some(listed), Weak::new());
+        alone.profiles.iter().flat_map(|(_, set)| set.slots()).collect()
+    }
+
+    /// Adds an event to the partials of some slots alone.
+    pub(crate) fn accumulate_where(
+        &self,
+        is_meant: &dyn Fn(u32) -> bool,
+        event: &Event,
+        shopper: &ShopperId,
+        now_ms: i64,
+        partials: &mut Partials,
+    ) {
+        self.profiles.iter().for_each(|(_, set)| set.accumulate_where(is_meant, event, shopper, now_ms, partials));
+    }
+
+    /// The numbers that sessions are cut by.
+    pub(crate) fn stream_config(&self, partitions: u32) -> midsession_stream::Config {
+        self.sources.config.stream(partitions)
     }
 
     /// How messages call a definition file.
@@ -279,7 +324,7 @@ impl Assembly {
                 }
             }
             for key in set.field_keys() {
-                set.field_entries(key).for_each(|entry| line(key, &entry.name, "counts from now on"));
+                set.field_entries(key).for_each(|entry| line(key, &entry.name, look_back(LookBack::FromNow)));
             }
         }
         lines
@@ -289,6 +334,11 @@ impl Assembly {
     pub fn is_in_force(&self, rule: &str, version: &str, switched: Option<bool>) -> bool {
         let is_on = |rule: &midsession_decide::Rule| switched.unwrap_or(rule.enabled);
         self.rules.rule(rule).is_some_and(|rule| rule.version == version && is_on(rule))
+    }
+
+    /// An intervention in force.
+    pub(crate) fn rule(&self, name: &str) -> Option<&Rule> {
+        self.rules.rule(name)
     }
 
     /// The interventions, the highest priority first.
@@ -349,11 +399,7 @@ impl Definitions for Assembly {
     }
 
     fn derived_slots(&self, defined: &Defined, name: &str, version: i64) -> Vec<u32> {
-        let known = defined.feature(name);
-        let found = known.and_then(|known| Some((known, known.versions.iter().find(|one| one.version == version)?)));
-        let Some((known, version)) = found else { return Vec::new() };
-        let other = self.of(defined);
-        other.as_deref().unwrap_or(self).made(&known.served(version)).map(|made| made.derived).unwrap_or_default()
+        self.made_of(defined, name, version).map(|made| made.derived).unwrap_or_default()
     }
 
     fn slots(&self, defined: &Defined) -> Vec<u32> {
@@ -371,6 +417,10 @@ impl Definitions for Assembly {
 
     fn accumulate(&self, event: &Event, shopper: &ShopperId, now_ms: i64, partials: &mut Partials) {
         self.profiles.iter().for_each(|(_, set)| set.accumulate(event, shopper, now_ms, partials));
+    }
+
+    fn caps_look_back_ms(&self) -> i64 {
+        self.rules.longest_cap_ms()
     }
 
     fn idle_thresholds_ms(&self) -> &[i64] {
@@ -413,48 +463,4 @@ fn never(config: &Config, rule: &midsession_decide::Rule, file: &str, text: &str
         ),
         hint: Some("shorten the silence, or raise session.gap_s".into()),
     })
-}
-
-/// Decides on candidates with the live switches.
-pub struct Desk {
-    /// The rules.
-    pub assembly: Arc<Assembly>,
-    /// The switches.
-    pub switches: Arc<Switches>,
-    /// Signs discount codes.
-    pub signing_key: Vec<u8>,
-    /// The clock.
-    pub clock: Clock,
-    /// Counts what was asked.
-    pub observe: Arc<Observe>,
-    /// The stock.
-    pub context: Arc<ContextTables>,
-}
-
-impl Decider for Desk {
-    fn decide(&self, candidate: &Candidate, now_us: i64, cause: Option<Cause>) -> Decision {
-        self.observe.metrics.add_by(Metric::Candidates, &candidate.rule, 1);
-        let rule = self.assembly.rules.rule(&candidate.rule);
-        let switch = self.switches.get(&candidate.rule);
-        let stock = self.context.stock(midsession_decide::products_of(candidate), now_us / 1000);
-        let live = Live {
-            now_ms: now_us / 1000,
-            enabled: switch.enabled.unwrap_or_else(|| rule.is_some_and(|rule| rule.enabled)),
-            dry_run: switch.dry_run.unwrap_or_else(|| rule.is_some_and(|rule| rule.dry_run)),
-            holdout: switch.holdout.unwrap_or_else(|| rule.map_or(0.0, |rule| rule.holdout)),
-            signing_key: &self.signing_key,
-            stock: &stock,
-        };
-        let mut stamps_us: BTreeMap<Str, i64> = BTreeMap::new();
-        if let Some(cause) = cause.filter(|_| candidate.cause_event.is_some()) {
-            stamps_us.insert("received".into(), cause.stamps.received_at_us);
-            stamps_us.insert("collected".into(), cause.stamps.collected_at_us);
-            stamps_us.insert("durable".into(), cause.durable_us);
-        }
-        let asked_us = (self.clock)();
-        stamps_us.insert("machine".into(), asked_us);
-        let mut decision = decide(candidate, rule, &live, stamps_us);
-        decision.stamps_us.insert("decided".into(), (self.clock)());
-        decision
-    }
 }

@@ -5,8 +5,8 @@ use crate::driver::Seen;
 use crate::find;
 use crate::history::{self, Whose};
 use midsession_edge::{
-    Answer, Ask, Change, Consented, Console, Define, Entity, Features, Identities, Interventions, LiveRow, Reads,
-    Refusal, Sender, SessionsQuery, Shop, Undefined, UnmergeAsk, Unreadable, WrittenFile,
+    Answer, Ask, Change, Consented, Console, Define, DefinitionOf, Entity, Features, Identities, Interventions,
+    LiveRow, Reads, Refusal, Sender, SessionsQuery, Shop, Undefined, UnmergeAsk, Unreadable, WrittenFile,
 };
 use midsession_event::{
     DecisionId, EventName, PartitionId, Reaction, SessionState, SessionUpdate, Str, Topic, decode, partition_of,
@@ -402,10 +402,10 @@ impl Interventions for AppBackend {
 }
 
 impl Define for AppBackend {
-    fn definitions(&self, name: Option<Str>) -> Answer<'_, Result<Value, Refusal>> {
+    fn definitions(&self, of: Option<DefinitionOf>) -> Answer<'_, Result<Value, Refusal>> {
         Box::pin(async move {
-            match name {
-                Some(name) => self.0.definition(name).await,
+            match of {
+                Some(of) => self.0.definition(of).await,
                 None => self.0.definitions().await,
             }
         })
@@ -415,12 +415,12 @@ impl Define for AppBackend {
         Box::pin(self.0.put_definitions(file))
     }
 
-    fn promote_definition(&self, name: Str, version: Option<i64>) -> Answer<'_, Result<Value, Undefined>> {
-        Box::pin(self.0.promote_definition(name, version))
+    fn promote_definition(&self, of: DefinitionOf) -> Answer<'_, Result<Value, Undefined>> {
+        Box::pin(self.0.promote_definition(of))
     }
 
-    fn remove_definition(&self, name: Str, version: Option<i64>) -> Answer<'_, Result<Value, Undefined>> {
-        Box::pin(self.0.remove_definition(name, version))
+    fn remove_definition(&self, of: DefinitionOf) -> Answer<'_, Result<Value, Undefined>> {
+        Box::pin(self.0.remove_definition(of))
     }
 }
 

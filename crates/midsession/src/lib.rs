@@ -12,6 +12,7 @@ pub mod context;
 mod counts;
 mod dead_letters;
 pub mod definitions;
+pub mod desk;
 pub mod driver;
 pub mod find;
 mod folder;

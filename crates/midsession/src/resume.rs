@@ -26,9 +26,10 @@ pub(crate) async fn release(inner: Arc<Inner>, ends: Vec<i64>) {
     inner.world.withdrawn.set_whole();
     let shown = inner.driver.look_all(|seen| seen.stream.shown().collect::<Vec<_>>()).await;
     // A partition that does not answer has stopped, and nothing more is shown.
+    let assembly = inner.assembly_in_force().await;
     let is_in_force = |rule: &str, version: &str| {
         let switched = inner.switches.get(rule).enabled;
-        inner.assembly.is_in_force(rule, version, switched)
+        assembly.is_in_force(rule, version, switched)
     };
     inner.world.release(&shown.into_iter().filter_map(Result::ok).flatten().collect(), &is_in_force);
 }

@@ -1,9 +1,10 @@
 //! The definition files of a configuration, read once at the start: built in, beside the configuration, and itself.
 
 use crate::config::Config;
+use crate::in_force::Listing;
 use midsession_event::{Str, hash64};
-use midsession_feature::{Diagnostic, Listed, features_of};
-use midsession_machine::Defined;
+use midsession_feature::{Diagnostic, Listed, features_of, tables_in};
+use midsession_machine::{Defined, Kind};
 
 /// A definition file.
 #[derive(Clone, Debug)]
@@ -35,8 +36,8 @@ impl Sources {
         Ok(Self { config: config.clone(), files, others })
     }
 
-    /// The features that the files of the first profile define, as they were written.
-    pub(crate) fn filed(&self) -> Vec<Listed> {
+    /// What the files of the first profile define, as it was written.
+    pub(crate) fn filed(&self) -> Listing {
         let listed = |(source, name, text): (&Source, Str, Str)| Listed {
             name,
             version: None,
@@ -44,15 +45,23 @@ impl Sources {
             label: source.label.as_str().into(),
             text,
         };
-        self.features().map(listed).collect()
+        Listing { features: self.features().map(listed).collect(), rules: Some(self.rules().map(listed).collect()) }
     }
 
     /// Likewise, as what there is before any change.
     pub(crate) fn initial(&self) -> Defined {
-        Defined::initial(self.features().map(|(source, name, text)| {
+        let known = |(source, name, text): (&Source, Str, Str)| {
             let filed = filed_hash(&text);
             (name, text, source.key.clone(), filed)
-        }))
+        };
+        Defined::initial(self.features().map(known)).with(Kind::Intervention, self.rules().map(known))
+    }
+
+    fn rules(&self) -> impl Iterator<Item = (&Source, Str, Str)> {
+        self.files.iter().flat_map(|source| {
+            let found = tables_in(&source.text, Kind::Intervention.name()).into_iter();
+            found.map(move |(name, text)| (source, name, text))
+        })
     }
 
     fn features(&self) -> impl Iterator<Item = (&Source, Str, Str)> {
@@ -67,7 +76,7 @@ impl Sources {
     }
 
     /// What is in force, to be compiled.
-    pub(crate) fn listed(&self, defined: &Defined) -> Vec<Listed> {
+    pub(crate) fn listed(&self, defined: &Defined) -> Listing {
         let one = |(known, version): (&midsession_machine::Known, &midsession_machine::Version)| Listed {
             name: known.name.clone(),
             version: (!version.is_live).then_some(version.version),
@@ -75,7 +84,8 @@ impl Sources {
             label: format!("{}@{}", known.name, version.version).into(),
             text: version.text.clone(),
         };
-        defined.served().map(one).collect()
+        let rules = || defined.versions(Kind::Intervention).map(one).collect();
+        Listing { features: defined.served().map(one).collect(), rules: defined.has_rules.then(rules) }
     }
 
     /// How messages call a file.

@@ -8,6 +8,7 @@ mod failpoints;
 mod features;
 mod http;
 mod identity;
+mod interventions;
 mod journal;
 mod kill;
 mod known;

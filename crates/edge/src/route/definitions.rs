@@ -1,12 +1,11 @@
-//! Feature definitions that change while the server runs: put, promote, remove, list.
+//! Features and interventions that change while the server runs: put, promote, remove, list.
 
 use super::{Call, Route, admin_route};
-use crate::backend::{Refusal, Undefined, WrittenFile};
+use crate::backend::{DefinitionOf, Refusal, Undefined, WrittenFile};
 use crate::body::{self, BodyError};
 use crate::reply::{self, Response};
 use http::{HeaderValue, Method, StatusCode, header};
 use hyper::body::Incoming;
-use midsession_event::Str;
 use serde_json::Value;
 
 /// A file of definitions. Bytes.
@@ -18,81 +17,102 @@ const FILE: &[(&str, &str)] = &[("file", "what messages call the file")];
 const VERSION: &[(&str, &str)] = &[("version", "which version; the newest that waits without it")];
 const REMOVED: &[(&str, &str)] = &[("version", "which version; all of them without it")];
 
-pub(super) const ROUTES: &[Route] = &[
-    admin_route(
-        Method::GET,
-        "/v1/definitions",
-        "Feature definitions in force, each version with its state and since when it counts",
-        &[],
-        |call, _| Box::pin(async move { done(call.app.backend.definitions(None).await.map_err(Undefined::from)) }),
-    ),
-    admin_route(
-        Method::POST,
-        "/v1/definitions",
-        "Puts every [[feature]] of a TOML file: new ones live at once, changed ones as a version beside the live one",
-        FILE,
-        |call, body| Box::pin(async move { put(&call, body, None).await.unwrap_or_else(|refused| *refused) }),
-    ),
-    admin_route(
-        Method::GET,
-        "/v1/definitions/feature/{name}",
-        "The versions of one feature definition",
-        &[],
-        |call, _| {
-            Box::pin(
-                async move { done(call.app.backend.definitions(Some(call.param(0))).await.map_err(Undefined::from)) },
-            )
-        },
-    ),
-    admin_route(
-        Method::PUT,
-        "/v1/definitions/feature/{name}",
-        "Puts one feature, as TOML: live at once where it is new, else as a version beside the live one",
-        FILE,
-        |call, body| {
-            let name = call.param(0);
-            Box::pin(async move { put(&call, body, Some(name)).await.unwrap_or_else(|refused| *refused) })
-        },
-    ),
-    admin_route(
-        Method::POST,
-        "/v1/definitions/feature/{name}/promote",
-        "Makes a version that waits the live one, in every partition",
-        VERSION,
-        |call, _| {
-            Box::pin(async move {
-                match version(&call) {
-                    Ok(version) => done(call.app.backend.promote_definition(call.param(0), version).await),
-                    Err(refused) => *refused,
-                }
-            })
-        },
-    ),
-    admin_route(
-        Method::DELETE,
-        "/v1/definitions/feature/{name}",
-        "Ends a feature, or one version of it",
-        REMOVED,
-        |call, _| {
-            Box::pin(async move {
-                match version(&call) {
-                    Ok(version) => done(call.app.backend.remove_definition(call.param(0), version).await),
-                    Err(refused) => *refused,
-                }
-            })
-        },
-    ),
-];
+/// The routes of one kind of definition.
+macro_rules! routes_of {
+    ($kind:literal, $is_rule:literal) => {
+        [
+            admin_route(
+                Method::GET,
+                concat!("/v1/definitions/", $kind, "/{name}"),
+                concat!("The versions of one ", $kind),
+                &[],
+                |call, _| {
+                    Box::pin(async move {
+                        let of = named(&call, $is_rule);
+                        done(call.app.backend.definitions(Some(of)).await.map_err(Undefined::from))
+                    })
+                },
+            ),
+            admin_route(
+                Method::PUT,
+                concat!("/v1/definitions/", $kind, "/{name}"),
+                concat!(
+                    "Puts one ",
+                    $kind,
+                    ", as TOML: live at once where it is new, else as a version beside the live one"
+                ),
+                FILE,
+                |call, body| {
+                    let only = named(&call, $is_rule);
+                    Box::pin(async move { put(&call, body, Some(only)).await.unwrap_or_else(|refused| *refused) })
+                },
+            ),
+            admin_route(
+                Method::POST,
+                concat!("/v1/definitions/", $kind, "/{name}/promote"),
+                "Makes a version that waits the live one, in every partition",
+                VERSION,
+                |call, _| {
+                    Box::pin(async move {
+                        match versioned(&call, $is_rule) {
+                            Ok(of) => done(call.app.backend.promote_definition(of).await),
+                            Err(refused) => *refused,
+                        }
+                    })
+                },
+            ),
+            admin_route(
+                Method::DELETE,
+                concat!("/v1/definitions/", $kind, "/{name}"),
+                concat!("Ends a definition of kind ", $kind, ", or one version of it"),
+                REMOVED,
+                |call, _| {
+                    Box::pin(async move {
+                        match versioned(&call, $is_rule) {
+                            Ok(of) => done(call.app.backend.remove_definition(of).await),
+                            Err(refused) => *refused,
+                        }
+                    })
+                },
+            ),
+        ]
+    };
+}
 
-fn version(call: &Call) -> Result<Option<i64>, Box<Response>> {
-    let Some(text) = call.query("version") else { return Ok(None) };
-    let number = text.parse::<i64>().ok().filter(|version| *version > 0).map(Some);
-    number.ok_or_else(|| {
+const LISTED: Route = admin_route(
+    Method::GET,
+    "/v1/definitions",
+    "Features and interventions in force, each version with its state and since when it counts",
+    &[],
+    |call, _| Box::pin(async move { done(call.app.backend.definitions(None).await.map_err(Undefined::from)) }),
+);
+const PUT: Route = admin_route(
+    Method::POST,
+    "/v1/definitions",
+    "Puts every [[feature]] and [[intervention]] of a TOML file: new ones live at once, changed ones as a version beside \
+     the live one",
+    FILE,
+    |call, body| Box::pin(async move { put(&call, body, None).await.unwrap_or_else(|refused| *refused) }),
+);
+
+pub(super) const ROUTES: &[Route] = &[LISTED, PUT];
+pub(super) const OF_FEATURES: &[Route] = &routes_of!("feature", false);
+pub(super) const OF_INTERVENTIONS: &[Route] = &routes_of!("intervention", true);
+
+fn named(call: &Call, is_rule: bool) -> DefinitionOf {
+    DefinitionOf { is_rule, name: call.param(0), version: None }
+}
+
+fn versioned(call: &Call, is_rule: bool) -> Result<DefinitionOf, Box<Response>> {
+    let of = named(call, is_rule);
+    let Some(text) = call.query("version") else { return Ok(of) };
+    let number = text.parse::<i64>().ok().filter(|version| *version > 0);
+    number.map(|version| DefinitionOf { version: Some(version), ..of }).ok_or_else(|| {
         Box::new(reply::problem(StatusCode::BAD_REQUEST, "version_invalid", "version: a number from 1 on, as listed"))
     })
 }
 
-async fn put(call: &Call, body: Incoming, only: Option<Str>) -> Result<Response, Box<Response>> {
+async fn put(call: &Call, body: Incoming, only: Option<DefinitionOf>) -> Result<Response, Box<Response>> {
     let refuse = |status, code, title: &str| Box::new(reply::problem(status, code, title));
     let bytes = body::read(body, FILE_BYTES_MAX, &call.app.limits.timeouts).await.map_err(|error| match error {
         BodyError::TooLarge(_) => {

@@ -131,6 +131,8 @@ pub(crate) static ROUTES: &[&[Route]] = &[
     interventions::ROUTES,
     identity::ROUTES,
     definitions::ROUTES,
+    definitions::OF_FEATURES,
+    definitions::OF_INTERVENTIONS,
     context::ROUTES,
     live::ROUTES,
     openapi::ROUTES,

@@ -1,4 +1,4 @@
-//! `midsession definition`: feature definitions of a running server, changed without a restart.
+//! `midsession definition`: features and interventions of a running server, changed without a restart.
 
 use super::admin::{Admin, Server, said};
 use super::{Failure, Global, out};
@@ -10,9 +10,9 @@ use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Puts the features of a file: new ones are live at once, changed ones are served as NAME@VERSION beside the live ones
+    /// Puts what a file defines: new ones are live at once, changed ones wait as NAME@VERSION beside the live ones
     #[command(
-        after_help = "The file has [[feature]] tables alone.\n\nExamples:\n  midsession definition put sale.toml\n  midsession definition put sale.toml --admin 127.0.0.1:8081 --data /var/lib/midsession"
+        after_help = "The file has [[feature]] and [[intervention]] tables alone.\n\nExamples:\n  midsession definition put sale.toml\n  midsession definition put sale.toml --admin 127.0.0.1:8081 --data /var/lib/midsession"
     )]
     Put {
         /// The file
@@ -22,20 +22,20 @@ pub(super) enum Command {
     },
     /// Makes a version that waits the live one: the newest, or NAME@VERSION
     #[command(
-        after_help = "Examples:\n  midsession definition promote sale_view_count\n  midsession definition promote sale_view_count@3"
+        after_help = "Examples:\n  midsession definition promote sale_view_count\n  midsession definition promote sale_view_count@3\n  midsession definition promote intervention/cart_reminder"
     )]
     Promote {
-        /// Which: NAME or NAME@VERSION
+        /// Which: NAME or NAME@VERSION of a feature, intervention/NAME of an intervention
         name: String,
         #[command(flatten)]
         server: Server,
     },
-    /// Ends a feature with all of its versions, or the version NAME@VERSION alone
+    /// Ends a definition with all of its versions, or the version NAME@VERSION alone
     #[command(
-        after_help = "Examples:\n  midsession definition remove sale_view_count\n  midsession definition remove sale_view_count@2"
+        after_help = "Examples:\n  midsession definition remove sale_view_count\n  midsession definition remove sale_view_count@2\n  midsession definition remove intervention/cart_reminder"
     )]
     Remove {
-        /// Which: NAME or NAME@VERSION
+        /// Which: NAME or NAME@VERSION of a feature, intervention/NAME of an intervention
         name: String,
         #[command(flatten)]
         server: Server,
@@ -57,23 +57,32 @@ pub(super) fn run(global: &Global, command: Command) -> Result<(), Failure> {
         }
         Command::Promote { name, server } => {
             let (name, version) = versioned(&name)?;
-            ask(global, server, "POST", &format!("/v1/definitions/feature/{name}/promote{version}"), Bytes::new())
+            ask(global, server, "POST", &format!("/v1/definitions/{name}/promote{version}"), Bytes::new())
         }
         Command::Remove { name, server } => {
             let (name, version) = versioned(&name)?;
-            ask(global, server, "DELETE", &format!("/v1/definitions/feature/{name}{version}"), Bytes::new())
+            ask(global, server, "DELETE", &format!("/v1/definitions/{name}{version}"), Bytes::new())
         }
         Command::List { server } => ask(global, server, "GET", "/v1/definitions", Bytes::new()),
     }
 }
 
-/// `NAME` or `NAME@VERSION` as a path and a query.
+/// `NAME` or `NAME@VERSION`, with the kind of definition before it unless it is a feature, as a path and a query.
 fn versioned(name: &str) -> Result<(String, String), Failure> {
-    let Some((name, version)) = name.split_once('@') else { return Ok((escaped(name), String::new())) };
+    let (kind, name) = match name.split_once('/') {
+        Some((kind @ ("feature" | "intervention"), name)) => (kind, name),
+        Some((kind, _)) => {
+            let hint = "like sale_view_count, or intervention/cart_reminder";
+            return Err(Failure::usage(format!("there are no definitions of kind `{kind}`")).hint(hint));
+        }
+        None => ("feature", name),
+    };
+    let path = |name: &str| format!("{kind}/{}", escaped(name));
+    let Some((name, version)) = name.split_once('@') else { return Ok((path(name), String::new())) };
     let version: u32 = version.parse().map_err(|_| {
         Failure::usage(format!("`{version}` is no version")).hint("like sale_view_count@2; `definition list` has them")
     })?;
-    Ok((escaped(name), format!("?version={version}")))
+    Ok((path(name), format!("?version={version}")))
 }
 
 fn escaped(text: &str) -> String {
@@ -133,6 +142,14 @@ fn line(row: &Value) -> String {
     let since = at("since_ms");
     let backfill =
         row["backfill"].as_f64().map(|share| format!(", backfill {:.0} %", 100.0 * share)).unwrap_or_default();
+    if row["kind"] == "intervention" {
+        let words = row["words"].as_str().unwrap_or("asks nobody while it waits");
+        return format!(
+            "{:<32} {:<8} {words}",
+            format!("intervention/{name}"),
+            row["state"].as_str().unwrap_or_default()
+        );
+    }
     let looks_back = match (row["looks_back"].as_str(), since) {
         (Some("exactly"), _) => "looks back exactly".to_owned(),
         (Some("from_first_event"), None) => "counts from the shopper's first event on".to_owned(),
@@ -157,9 +174,11 @@ mod tests {
     #[test]
     fn a_name_may_carry_its_version() {
         let read = |name: &str| versioned(name).map_err(|failure| failure.cause);
-        assert_eq!(read("views"), Ok(("views".into(), String::new())));
-        assert_eq!(read("views@12"), Ok(("views".into(), "?version=12".into())));
-        assert_eq!(read("vi ews"), Ok(("vi%20ews".into(), String::new())));
+        assert_eq!(read("views"), Ok(("feature/views".into(), String::new())));
+        assert_eq!(read("views@12"), Ok(("feature/views".into(), "?version=12".into())));
+        assert_eq!(read("intervention/chat@2"), Ok(("intervention/chat".into(), "?version=2".into())));
+        assert_eq!(read("vi ews"), Ok(("feature/vi%20ews".into(), String::new())));
+        assert!(read("metric/views").is_err_and(|cause| cause.contains("kind `metric`")));
         assert!(read("views@new").is_err_and(|cause| cause.contains("`new` is no version")));
     }
 }

@@ -3,17 +3,19 @@
 
 pub mod fill;
 mod first;
+mod past;
 pub mod plan;
 mod rows;
 mod start;
+mod watch;
 
 use crate::app::Inner;
 use crate::assemble::{Assembly, Written};
 use crate::driver::Seen;
-use midsession_edge::{Refusal, Undefined, WrittenFile};
-use midsession_event::{DefinitionChange, PartitionId, Str, Topic};
-use midsession_feature::{Diagnostic, Document, features_in};
-use midsession_machine::Defined;
+use midsession_edge::{DefinitionOf, Refusal, Undefined, WrittenFile};
+use midsession_event::{DefinitionChange, DefinitionEdit, EditKind, PartitionId, Str, Topic};
+use midsession_feature::{Diagnostic, Document, tables_in};
+use midsession_machine::{Defined, Kind};
 use midsession_observe::Metric;
 use parking_lot::{Mutex, RwLock};
 use plan::{Plan, Unplanned};
@@ -74,10 +76,11 @@ impl Inner {
     }
 
     /// The versions of one name.
-    pub(crate) async fn definition(&self, name: Str) -> Result<Value, Refusal> {
+    pub(crate) async fn definition(&self, of: DefinitionOf) -> Result<Value, Refusal> {
         let Now { defined, assembly } = self.in_force().await?;
-        match rows::of(&defined, &assembly, &name) {
-            rows if rows.is_empty() => Err(unknown(&format!("no feature `{name}` is defined"))),
+        let (kind, name) = (kind_of(of.is_rule), of.name);
+        match rows::of(&defined, &assembly, kind, &name) {
+            rows if rows.is_empty() => Err(unknown(&format!("no {} `{name}` is defined", kind.name()))),
             rows => Ok(json!({"revision": defined.revision, "definitions": self.with_progress(rows)})),
         }
     }
@@ -85,34 +88,36 @@ impl Inner {
     /// How far the past has been counted in, where it is being.
     fn with_progress(&self, mut rows: Vec<Value>) -> Vec<Value> {
         if let Some((name, version, progress)) = self.definer.filling.lock().as_ref() {
-            let of = rows.iter_mut().find(|row| row["name"] == name.as_str() && row["version"] == *version);
+            let is_it =
+                |row: &Value| row["kind"] == "feature" && row["name"] == name.as_str() && row["version"] == *version;
+            let of = rows.iter_mut().find(|row| is_it(row));
             of.into_iter().for_each(|row| row["backfill"] = json!(progress));
         }
         rows
     }
 
-    /// Puts the features of a file: new ones live at once, changed ones beside those that are live.
+    /// Puts what a file defines: new ones live at once, changed ones beside those that are live.
     pub(crate) async fn put_definitions(&self, file: WrittenFile) -> Result<Value, Undefined> {
-        let features = features_of(&file)?;
+        let written = written_in(&file)?;
         let _at_work = self.definer.at_work.lock().await;
         let now = self.in_force().await?;
-        let plan = plan::put(&now.defined, &features).map_err(refused)?;
+        let plan = plan::put(&now.defined, &written).map_err(refused)?;
         self.change(now, plan, Some(&file)).await
     }
 
     /// The version that waits is live from now on.
-    pub(crate) async fn promote_definition(&self, name: Str, version: Option<i64>) -> Result<Value, Undefined> {
+    pub(crate) async fn promote_definition(&self, of: DefinitionOf) -> Result<Value, Undefined> {
         let _at_work = self.definer.at_work.lock().await;
         let now = self.in_force().await?;
-        let plan = plan::promote(&now.defined, &name, version).map_err(refused)?;
+        let plan = plan::promote(&now.defined, kind_of(of.is_rule), &of.name, of.version).map_err(refused)?;
         self.change(now, plan, None).await
     }
 
     /// A version ends, or all of them.
-    pub(crate) async fn remove_definition(&self, name: Str, version: Option<i64>) -> Result<Value, Undefined> {
+    pub(crate) async fn remove_definition(&self, of: DefinitionOf) -> Result<Value, Undefined> {
         let _at_work = self.definer.at_work.lock().await;
         let now = self.in_force().await?;
-        let plan = plan::remove(&now.defined, &name, version).map_err(refused)?;
+        let plan = plan::remove(&now.defined, kind_of(of.is_rule), &of.name, of.version).map_err(refused)?;
         self.change(now, plan, None).await
     }
 
@@ -141,7 +146,30 @@ impl Inner {
         }
         self.definer.changed.notify_one();
         let Now { defined, assembly } = self.reads_all(change.revision).await?;
+        self.take_back(&before, &change);
         Ok(told(&defined, &assembly, &versions, true))
+    }
+
+    /// What earlier versions of a rule showed is not shown any more, as after a start with another one.
+    fn take_back(&self, before: &Defined, change: &DefinitionChange) {
+        let ends = |edit: &&DefinitionEdit| matches!(edit.what, EditKind::Promote | EditKind::Remove);
+        for edit in change.edits.iter().filter(ends).filter(|edit| edit.kind == Kind::Intervention.name()) {
+            let live = before.of(Kind::Intervention, &edit.name).and_then(|known| known.live());
+            if live.is_some_and(|live| edit.what == EditKind::Promote || [0, live.version].contains(&edit.version)) {
+                self.world.stop(&edit.name);
+            }
+        }
+    }
+
+    /// The definitions in force, once all partitions agree on them.
+    pub(crate) async fn assembly_in_force(&self) -> Arc<Assembly> {
+        loop {
+            match self.in_force().await {
+                Ok(now) => return now.assembly,
+                Err(_) if self.failure().is_some() => return self.latest(),
+                Err(_) => tokio::time::sleep(LOOK_EVERY).await,
+            }
+        }
     }
 
     async fn append(&self, change: &DefinitionChange, before: &Defined, after: &Defined) -> Result<(), Refusal> {
@@ -159,6 +187,7 @@ impl Inner {
             let now = self.in_force().await?;
             if now.defined.revision >= revision || Instant::now() > until {
                 self.settled(&now);
+                self.watch_definitions(&now).await;
                 return Ok(now);
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -167,7 +196,8 @@ impl Inner {
 
     /// These are in force from now on.
     fn settled(&self, now: &Now) {
-        let of = |is_live: bool| now.defined.served().filter(|(_, version)| version.is_live == is_live).count() as i64;
+        let all = || [Kind::Feature, Kind::Intervention].into_iter().flat_map(|kind| now.defined.versions(kind));
+        let of = |is_live: bool| all().filter(|(_, version)| version.is_live == is_live).count() as i64;
         for (state, is_live) in [("live", true), ("pending", false)] {
             self.observe.metrics.set_by(Metric::Definitions, state, of(is_live));
         }
@@ -180,48 +210,72 @@ impl Inner {
     }
 }
 
-fn told(defined: &Defined, assembly: &Assembly, versions: &[(Str, i64)], changed: bool) -> Value {
-    let is_meant =
-        |name: &str, version: i64| versions.iter().any(|(known, number)| known == name && *number == version);
+fn told(defined: &Defined, assembly: &Assembly, versions: &[(Kind, Str, i64)], changed: bool) -> Value {
     let rows = rows::all(defined, assembly);
-    let meant = |row: &Value| is_meant(row["name"].as_str().unwrap_or_default(), row["version"].as_i64().unwrap_or(0));
+    let is_it = |row: &Value, (kind, name, version): &(Kind, Str, i64)| {
+        row["kind"] == kind.name() && row["name"] == name.as_str() && row["version"] == *version
+    };
+    let meant = |row: &Value| versions.iter().any(|one| is_it(row, one));
     let rows: Vec<Value> = rows.into_iter().filter(meant).collect();
     json!({"revision": defined.revision, "changed": changed, "definitions": rows})
 }
 
-/// The features of a file that was sent: nothing else stands in it, and each is there once.
-fn features_of(file: &WrittenFile) -> Result<Vec<(Str, Str)>, Undefined> {
+fn kind_of(is_rule: bool) -> Kind {
+    if is_rule { Kind::Intervention } else { Kind::Feature }
+}
+
+/// What a file that was sent defines: nothing else stands in it, and each is there once.
+fn written_in(file: &WrittenFile) -> Result<Vec<(Kind, Str, Str)>, Undefined> {
     let mut document = Document::new(&file.name, &file.text);
     let root = document.parse();
-    for (key, _) in root.iter().filter(|(key, _)| key.get_ref() != "feature") {
-        let hint = Some("put [[feature]] tables alone; the rest is read from files at the start".to_owned());
+    let kinds = match &file.only {
+        Some(only) => vec![kind_of(only.is_rule)],
+        None => vec![Kind::Feature, Kind::Intervention],
+    };
+    for (key, _) in root.iter().filter(|(key, _)| kinds.iter().all(|kind| kind.name() != key.get_ref())) {
+        let tables: Vec<String> = kinds.iter().map(|kind| format!("[[{}]]", kind.name())).collect();
+        let hint = Some(format!("put {} tables alone; the rest is read from files at the start", tables.join(" and ")));
         document.fault(key.span(), format!("`{}` can't be changed while running", key.get_ref()), hint);
     }
-    let read = document.tables::<midsession_feature::definition::Definition>(&root, "feature");
-    let mut names: Vec<Str> = Vec::new();
-    for definition in &read {
-        let name = &definition.get_ref().name;
-        if names.iter().any(|known| known == name.get_ref()) {
+    let mut names: Vec<(Kind, toml::Spanned<String>)> = Vec::new();
+    if kinds.contains(&Kind::Feature) {
+        let read = document.tables::<midsession_feature::definition::Definition>(&root, "feature");
+        names.extend(read.into_iter().map(|one| (Kind::Feature, one.into_inner().name)));
+    }
+    if kinds.contains(&Kind::Intervention) {
+        let read = document.tables::<Named>(&root, "intervention");
+        names.extend(read.into_iter().map(|one| (Kind::Intervention, one.into_inner().name)));
+    }
+    for (number, (kind, name)) in names.iter().enumerate() {
+        if names[..number].iter().any(|(of, known)| of == kind && known.get_ref() == name.get_ref()) {
             let message = format!("`{}` stands here twice", name.get_ref());
             document.fault(name.span(), message, Some("leave one of them out".into()));
         }
-        names.push(name.get_ref().as_str().into());
-        if let Some(only) = file.only.as_ref().filter(|only| *only != name.get_ref()) {
-            let message = format!("`{}` was to be put, this is `{}`", only, name.get_ref());
+        if let Some(only) = file.only.as_ref().filter(|only| only.name != name.get_ref().as_str()) {
+            let message = format!("`{}` was to be put, this is `{}`", only.name, name.get_ref());
             document.fault(name.span(), message, Some("ask for the name that stands in the definition".into()));
         }
     }
-    if read.is_empty() && document.faults() == 0 {
-        let hint = Some("begin with [[feature]]".to_owned());
-        document.fault(0..0, "no feature is defined here", hint);
+    if names.is_empty() && document.faults() == 0 {
+        let what = kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(" or ");
+        let hint = Some(format!("begin with [[{}]]", kinds[0].name()));
+        document.fault(0..0, format!("no {what} is defined here"), hint);
     }
-    let features = features_in(&file.text);
-    let longest = features.iter().find(|(_, text)| text.len() > plan::TEXT_BYTES_MAX);
-    if let Some((name, _)) = longest {
+    let of_kind = |kind: &Kind| {
+        tables_in(&file.text, kind.name()).into_iter().map(|(name, text)| (*kind, name, text)).collect::<Vec<_>>()
+    };
+    let written: Vec<(Kind, Str, Str)> = kinds.iter().flat_map(of_kind).collect();
+    if let Some((_, name, _)) = written.iter().find(|(_, _, text)| text.len() > plan::TEXT_BYTES_MAX) {
         document.fault(0..0, format!("`{name}` is longer than {} bytes", plan::TEXT_BYTES_MAX), None);
     }
     let faults: Vec<Diagnostic> = document.into_found();
-    if faults.is_empty() { Ok(features) } else { Err(Undefined::Mistakes(faults)) }
+    if faults.is_empty() { Ok(written) } else { Err(Undefined::Mistakes(faults)) }
+}
+
+/// What the check of all definitions looks at more closely.
+#[derive(serde::Deserialize)]
+struct Named {
+    name: toml::Spanned<String>,
 }
 
 fn unreadable(cause: midsession_edge::Unreadable) -> Refusal {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use midsession_event::{
     CodecError, Definition, DefinitionChange, DefinitionEdit, EditKind, PartitionId, Record, Str, Topic, encode,
 };
-use midsession_machine::{Defined, Known};
+use midsession_machine::{Defined, Kind, Known};
 use midsession_ports::{Append, Unit};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -35,7 +35,7 @@ pub struct Plan {
     /// The edits; none where all is as asked already.
     pub edits: Vec<DefinitionEdit>,
     /// The versions that it is about.
-    pub versions: Vec<(Str, i64)>,
+    pub versions: Vec<(Kind, Str, i64)>,
     /// What is to be said of it.
     pub said: Vec<String>,
 }
@@ -45,15 +45,15 @@ pub struct Plan {
 ///
 /// # Errors
 /// There are too many.
-pub fn put(defined: &Defined, features: &[(Str, Str)]) -> Result<Plan, Unplanned> {
+pub fn put(defined: &Defined, written: &[(Kind, Str, Str)]) -> Result<Plan, Unplanned> {
     let mut plan = Plan::default();
     let known_names = defined.features.len();
     let mut names = 0;
-    for (name, text) in features {
-        let known = defined.feature(name);
+    for (kind, name, text) in written {
+        let known = defined.of(*kind, name);
         let newest = known.and_then(|known| known.versions.iter().max_by_key(|version| version.version));
         if let Some(newest) = newest.filter(|newest| newest.text == *text) {
-            plan.versions.push((name.clone(), newest.version));
+            plan.versions.push((*kind, name.clone(), newest.version));
             continue;
         }
         names += usize::from(known.is_none());
@@ -66,54 +66,57 @@ pub fn put(defined: &Defined, features: &[(Str, Str)]) -> Result<Plan, Unplanned
         }
         let (live, version) = (known.and_then(Known::live), known.map_or(1, |known| known.last + 1));
         let file = live.map(|live| live.file.clone()).unwrap_or_default();
-        plan.put(name, version, text, file);
+        plan.put(*kind, name, version, text, file);
         if live.is_none() {
-            plan.edits.push(DefinitionEdit::feature(EditKind::Promote, name, version));
+            plan.edits.push(edit(*kind, EditKind::Promote, name, version));
         }
     }
     Ok(plan)
 }
 
 impl Plan {
-    fn put(&mut self, name: &Str, version: i64, text: &Str, file: Str) {
-        let edit = DefinitionEdit::feature(EditKind::Put, name, version);
+    fn put(&mut self, kind: Kind, name: &Str, version: i64, text: &Str, file: Str) {
+        let edit = edit(kind, EditKind::Put, name, version);
         self.edits.push(DefinitionEdit { text: text.clone(), file, ..edit });
-        self.versions.push((name.clone(), version));
+        self.versions.push((kind, name.clone(), version));
     }
+}
+
+fn edit(kind: Kind, what: EditKind, name: &str, version: i64) -> DefinitionEdit {
+    DefinitionEdit::of(kind.name(), what, name, version)
 }
 
 /// A version that waits becomes the live one: the newest, unless one is named.
 ///
 /// # Errors
 /// There is none.
-pub fn promote(defined: &Defined, name: &str, version: Option<i64>) -> Result<Plan, Unplanned> {
-    let known = named(defined, name)?;
+pub fn promote(defined: &Defined, kind: Kind, name: &str, version: Option<i64>) -> Result<Plan, Unplanned> {
+    let known = named(defined, kind, name)?;
     let found = match version {
         Some(version) => known.versions.iter().find(|known| known.version == version),
         None => known.versions.last(),
     };
     let Some(found) = found else { return Err(no_version(known, version)) };
-    let edits =
-        if found.is_live { Vec::new() } else { vec![DefinitionEdit::feature(EditKind::Promote, name, found.version)] };
-    Ok(Plan { edits, versions: vec![(name.into(), found.version)], said: Vec::new() })
+    let edits = if found.is_live { Vec::new() } else { vec![edit(kind, EditKind::Promote, name, found.version)] };
+    Ok(Plan { edits, versions: vec![(kind, name.into(), found.version)], said: Vec::new() })
 }
 
 /// A version goes, or all of them.
 ///
 /// # Errors
 /// There is none.
-pub fn remove(defined: &Defined, name: &str, version: Option<i64>) -> Result<Plan, Unplanned> {
-    let known = named(defined, name)?;
+pub fn remove(defined: &Defined, kind: Kind, name: &str, version: Option<i64>) -> Result<Plan, Unplanned> {
+    let known = named(defined, kind, name)?;
     let has = |version: i64| known.versions.iter().any(|known| known.version == version);
     if known.versions.is_empty() || version.is_some_and(|version| !has(version)) {
         return Err(no_version(known, version));
     }
-    let edits = vec![DefinitionEdit::feature(EditKind::Remove, name, version.unwrap_or(0))];
+    let edits = vec![edit(kind, EditKind::Remove, name, version.unwrap_or(0))];
     Ok(Plan { edits, ..Plan::default() })
 }
 
-fn named<'d>(defined: &'d Defined, name: &str) -> Result<&'d Known, Unplanned> {
-    defined.feature(name).ok_or_else(|| Unplanned::Unknown(format!("no feature `{name}` is defined")))
+fn named<'d>(defined: &'d Defined, kind: Kind, name: &str) -> Result<&'d Known, Unplanned> {
+    defined.of(kind, name).ok_or_else(|| Unplanned::Unknown(format!("no {} `{name}` is defined", kind.name())))
 }
 
 fn no_version(known: &Known, version: Option<i64>) -> Unplanned {
@@ -129,42 +132,47 @@ pub fn taken_up(defined: &Defined, filed: &Defined, label: impl Fn(&str) -> Str)
     let mut plan = Plan::default();
     for written in &filed.features {
         let Some(own) = written.live() else { continue };
-        let (name, file) = (&written.name, label(&own.file));
-        let known = defined.feature(name);
+        let (kind, name, file) = (written.kind, &written.name, label(&own.file));
+        let of = kind.name();
+        let known = defined.of(kind, name);
         let live = known.and_then(Known::live);
         let is_live = live.is_some_and(|live| live.text == own.text);
         if known.is_some_and(|known| known.filed == written.filed) {
             match live {
                 Some(live) if !is_live => plan.said.push(format!(
-                    "feature `{name}`: version {}, put while running, goes before the one in {file}",
+                    "{of} `{name}`: version {}, put while running, goes before the one in {file}",
                     live.version
                 )),
-                None => plan.said.push(format!("feature `{name}`: removed while running, though {file} has it")),
+                None => plan.said.push(format!("{of} `{name}`: removed while running, though {file} has it")),
                 Some(_) => {}
             }
             continue;
         }
         if !is_live {
             let version = known.map_or(1, |known| known.last + 1);
-            plan.put(name, version, &own.text, own.file.clone());
-            plan.edits.push(DefinitionEdit::feature(EditKind::Promote, name, version));
+            plan.put(kind, name, version, &own.text, own.file.clone());
+            plan.edits.push(edit(kind, EditKind::Promote, name, version));
             let what = if live.is_some() { "another one than before" } else { "new" };
-            plan.said.push(format!("feature `{name}` in {file} is {what}: version {version}, live from now on"));
+            // In a folder that an earlier version began they have been in force all along.
+            if kind == Kind::Feature || defined.has_rules {
+                plan.said.push(format!("{of} `{name}` in {file} is {what}: version {version}, live from now on"));
+            }
         }
-        let edit = DefinitionEdit::feature(EditKind::Filed, name, 0);
+        let edit = edit(kind, EditKind::Filed, name, 0);
         plan.edits.push(DefinitionEdit { filed: written.filed, ..edit });
     }
-    for known in defined.features.iter().filter(|known| known.filed != 0 && filed.feature(&known.name).is_none()) {
-        let name = &known.name;
-        plan.edits.push(DefinitionEdit::feature(EditKind::Filed, name, 0));
+    for known in defined.features.iter().filter(|known| known.filed != 0 && filed.of(known.kind, &known.name).is_none())
+    {
+        let (kind, name, of) = (known.kind, &known.name, known.kind.name());
+        plan.edits.push(edit(kind, EditKind::Filed, name, 0));
         match known.live() {
             Some(live) if filed_hash(&live.text) == known.filed => {
-                plan.edits.push(DefinitionEdit::feature(EditKind::Remove, name, live.version));
-                plan.said.push(format!("feature `{name}` is in no file any more: it is gone"));
+                plan.edits.push(edit(kind, EditKind::Remove, name, live.version));
+                plan.said.push(format!("{of} `{name}` is in no file any more: it is gone"));
             }
             Some(live) => {
                 let version = live.version;
-                plan.said.push(format!("feature `{name}` is in no file: version {version}, put while running, stays"));
+                plan.said.push(format!("{of} `{name}` is in no file: version {version}, put while running, stays"));
             }
             None => {}
         }
@@ -185,16 +193,17 @@ pub fn unit(change: &DefinitionChange, before: &Defined, after: &Defined, partit
             append(Topic::Behavior, PartitionId(partition), Bytes::from_static(b"definition"), Some(value.clone()))
         })
         .collect();
-    let names: BTreeSet<&Str> = change.edits.iter().map(|edit| &edit.name).collect();
-    for name in names {
+    let names: BTreeSet<(Kind, &Str)> =
+        change.edits.iter().filter_map(|edit| Some((Kind::parse(&edit.kind)?, &edit.name))).collect();
+    for (kind, name) in names {
         let served = |defined: &Defined| -> BTreeSet<Str> {
-            let known = defined.feature(name);
+            let known = defined.of(kind, name);
             known.into_iter().flat_map(|known| known.versions.iter().map(|version| known.served(version))).collect()
         };
-        let key = |served: &str| Bytes::from(format!("feature/{served}"));
+        let key = |served: &str| Bytes::from(format!("{}/{served}", kind.name()));
         let gone = &served(before) - &served(after);
         records.extend(gone.iter().map(|gone| append(Topic::Definition, PartitionId(0), key(gone), None)));
-        for record in told(after, name, change.at_ms) {
+        for record in told(after, kind, name, change.at_ms) {
             let value = Some(Bytes::from(encode(&record)?));
             records.push(append(Topic::Definition, PartitionId(0), key(&record.name), value));
         }
@@ -203,8 +212,8 @@ pub fn unit(change: &DefinitionChange, before: &Defined, after: &Defined, partit
 }
 
 /// What the topic `definition` says of a name: a record for each of its versions.
-pub(super) fn told(defined: &Defined, name: &str, at_ms: i64) -> Vec<Definition> {
-    let Some(known) = defined.feature(name) else { return Vec::new() };
+pub(super) fn told(defined: &Defined, kind: Kind, name: &str, at_ms: i64) -> Vec<Definition> {
+    let Some(known) = defined.of(kind, name) else { return Vec::new() };
     let body = |version: &midsession_machine::Version| {
         json!({
             "version": version.version, "state": state(version), "text": version.text, "file": version.file,
@@ -212,7 +221,7 @@ pub(super) fn told(defined: &Defined, name: &str, at_ms: i64) -> Vec<Definition>
         })
     };
     let record = |version| Definition {
-        kind: "feature".into(),
+        kind: kind.name().into(),
         name: known.served(version),
         body: body(version).to_string().into(),
         at_ms,
@@ -227,6 +236,10 @@ pub(super) fn state(version: &midsession_machine::Version) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn feature(name: &str, text: &str) -> (Kind, Str, Str) {
+        (Kind::Feature, name.into(), text.into())
+    }
 
     fn defined(features: &[(&str, &str)]) -> Defined {
         Defined::initial(
@@ -251,19 +264,25 @@ mod tests {
     #[test]
     fn what_is_new_is_live_and_what_is_changed_waits() {
         let begun = defined(&[("a", "1")]);
-        let plan = put(&begun, &[("a".into(), "2".into()), ("b".into(), "1".into())]).expect("fits");
+        let plan = put(&begun, &[feature("a", "2"), feature("b", "1")]).expect("fits");
         let now = after(&begun, &plan);
         assert_eq!(served(&now), ["a 1", "b 1", "a@2 2"]);
-        let again = put(&now, &[("a".into(), "2".into())]).expect("fits");
-        assert_eq!((again.edits.len(), again.versions), (0, vec![("a".into(), 2)]), "asked twice, put once");
-        let now = after(&now, &promote(&now, "a", None).expect("waits"));
+        let again = put(&now, &[feature("a", "2")]).expect("fits");
+        assert_eq!(
+            (again.edits.len(), again.versions),
+            (0, vec![(Kind::Feature, "a".into(), 2)]),
+            "asked twice, put once"
+        );
+        let now = after(&now, &promote(&now, Kind::Feature, "a", None).expect("waits"));
         assert_eq!(served(&now), ["a 2", "b 1"]);
-        assert_eq!(promote(&now, "a", None).expect("is live").edits, []);
-        assert!(matches!(promote(&now, "a", Some(1)), Err(Unplanned::Unknown(what)) if what.contains("there is 2")));
-        let gone = after(&now, &remove(&now, "a", None).expect("is there"));
+        assert_eq!(promote(&now, Kind::Feature, "a", None).expect("is live").edits, []);
+        assert!(
+            matches!(promote(&now, Kind::Feature, "a", Some(1)), Err(Unplanned::Unknown(what)) if what.contains("there is 2"))
+        );
+        let gone = after(&now, &remove(&now, Kind::Feature, "a", None).expect("is there"));
         assert_eq!(served(&gone), ["b 1"]);
-        assert!(remove(&gone, "a", None).is_err() && remove(&gone, "c", None).is_err());
-        let back = after(&gone, &put(&gone, &[("a".into(), "1".into())]).expect("fits"));
+        assert!(remove(&gone, Kind::Feature, "a", None).is_err() && remove(&gone, Kind::Feature, "c", None).is_err());
+        let back = after(&gone, &put(&gone, &[feature("a", "1")]).expect("fits"));
         assert_eq!(back.feature("a").map(|a| a.versions[0].version), Some(3), "a number is not given out twice");
     }
 
@@ -273,9 +292,9 @@ mod tests {
         let mut now = defined(&file);
         assert_eq!(taken_up(&now, &defined(&file), label), Plan::default());
         // While running: b is changed, c removed.
-        now = after(&now, &put(&now, &[("b".into(), "2".into())]).expect("fits"));
-        now = after(&now, &promote(&now, "b", None).expect("waits"));
-        now = after(&now, &remove(&now, "c", None).expect("is there"));
+        now = after(&now, &put(&now, &[feature("b", "2")]).expect("fits"));
+        now = after(&now, &promote(&now, Kind::Feature, "b", None).expect("waits"));
+        now = after(&now, &remove(&now, Kind::Feature, "c", None).expect("is there"));
         let plan = taken_up(&now, &defined(&file), label);
         assert_eq!((plan.edits.len(), plan.said.len()), (0, 2), "{:?}", plan.said);
         // The file is edited: a another one, d gone, e new; b as it was put while running.
@@ -295,7 +314,7 @@ mod tests {
         let begun = defined(&[("a", "1")]);
         let mut waits = begun.clone();
         let change = |edits, revision| DefinitionChange { revision, at_ms: 9, edits };
-        let put = change(put(&begun, &[("a".into(), "2".into())]).expect("fits").edits, 1);
+        let put = change(put(&begun, &[feature("a", "2")]).expect("fits").edits, 1);
         waits.apply(&put, 5);
         let keys = |unit: &Unit| -> Vec<String> {
             let told = unit.records.iter().filter(|record| record.topic == Topic::Definition);
@@ -304,10 +323,47 @@ mod tests {
         let unit_of_put = unit(&put, &begun, &waits, 3).expect("encodes");
         assert_eq!(unit_of_put.records.iter().filter(|record| record.topic == Topic::Behavior).count(), 3);
         assert_eq!(keys(&unit_of_put), ["feature/a true", "feature/a@2 true"]);
-        let promoted = change(promote(&waits, "a", None).expect("waits").edits, 2);
+        let promoted = change(promote(&waits, Kind::Feature, "a", None).expect("waits").edits, 2);
         let mut live = waits.clone();
         live.apply(&promoted, 6);
         let unit_of_promote = unit(&promoted, &waits, &live, 3).expect("encodes");
         assert_eq!(keys(&unit_of_promote), ["feature/a@2 false", "feature/a true"]);
+    }
+
+    #[test]
+    fn an_intervention_goes_its_own_way_beside_a_feature_of_its_name() {
+        let file = |texts: &[(&str, &str)]| {
+            let rows = texts.iter().map(|(name, text)| ((*name).into(), (*text).into(), "f".into(), filed_hash(text)));
+            defined(&[("a", "1")]).with(Kind::Intervention, rows)
+        };
+        let begun = file(&[("a", "r1")]);
+        let rules = |defined: &Defined| -> Vec<String> {
+            let rules = defined.versions(Kind::Intervention);
+            rules.map(|(known, version)| format!("{} {}", known.served(version), version.text)).collect()
+        };
+        let written = (Kind::Intervention, Str::from("a"), Str::from("r2"));
+        let plan = put(&begun, &[written]).expect("fits");
+        assert_eq!((plan.edits.len(), plan.edits[0].kind.as_str()), (1, "intervention"));
+        let waits = after(&begun, &plan);
+        assert_eq!((rules(&waits), served(&waits)), (vec!["a r1".into(), "a@2 r2".into()], vec!["a 1".into()]));
+        let live = after(&waits, &promote(&waits, Kind::Intervention, "a", None).expect("waits"));
+        assert_eq!((rules(&live), served(&live)), (vec!["a r2".into()], vec!["a 1".into()]));
+        assert_eq!(taken_up(&live, &begun, label).said.len(), 1, "the file has another one, and nobody has edited it");
+        let unit = unit(
+            &DefinitionChange {
+                revision: 9,
+                at_ms: 0,
+                edits: remove(&live, Kind::Intervention, "a", None).expect("there").edits,
+            },
+            &live,
+            &after(&live, &remove(&live, Kind::Intervention, "a", None).expect("there")),
+            1,
+        );
+        let keys: Vec<_> = unit.expect("encodes").records.iter().map(|record| record.key.clone()).collect();
+        assert_eq!(keys, [Bytes::from_static(b"definition"), Bytes::from_static(b"intervention/a")]);
+        // Begun by an earlier version, whose files alone said what interventions there are.
+        let old = defined(&[("a", "1")]);
+        let plan = taken_up(&old, &begun, label);
+        assert_eq!((plan.said.len(), rules(&after(&old, &plan))), (0, vec!["a r1".to_owned()]), "nothing is new");
     }
 }

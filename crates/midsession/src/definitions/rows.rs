@@ -4,22 +4,30 @@ use super::plan::state;
 use crate::assemble::Assembly;
 use midsession_event::EditKind;
 use midsession_feature::{LookBack, Made};
-use midsession_machine::{Defined, Known, Version, since_of};
+use midsession_machine::{Defined, Kind, Known, Version, since_of};
 use serde_json::{Value, json};
 
 /// Every version of every name: what is live in the order of definition, then what waits.
 pub(super) fn all(defined: &Defined, assembly: &Assembly) -> Vec<Value> {
-    defined.served().map(|(known, version)| row(defined, assembly, known, version)).collect()
+    let all = [Kind::Feature, Kind::Intervention].into_iter().flat_map(|kind| defined.versions(kind));
+    all.map(|(known, version)| row(defined, assembly, known, version)).collect()
 }
 
 /// The versions of one name.
-pub(super) fn of(defined: &Defined, assembly: &Assembly, name: &str) -> Vec<Value> {
-    let known = defined.feature(name);
+pub(super) fn of(defined: &Defined, assembly: &Assembly, kind: Kind, name: &str) -> Vec<Value> {
+    let known = defined.of(kind, name);
     let versions = known.into_iter().flat_map(|known| known.versions.iter().map(move |version| (known, version)));
     versions.map(|(known, version)| row(defined, assembly, known, version)).collect()
 }
 
 fn row(defined: &Defined, assembly: &Assembly, known: &Known, version: &Version) -> Value {
+    if known.kind == Kind::Intervention {
+        let words = assembly.rule(&known.name).filter(|_| version.is_live).map(|rule| rule.in_words());
+        return json!({
+            "kind": known.kind.name(), "name": known.name, "version": version.version, "state": state(version),
+            "words": words, "put_at_ms": (version.put_ms > 0).then_some(version.put_ms), "text": version.text,
+        });
+    }
     let made = assembly.made(&known.served(version));
     let served: Vec<Value> =
         made.iter().flat_map(|made| &made.served).map(|(key, name)| json!({"key": key, "name": name})).collect();
@@ -37,8 +45,7 @@ fn row(defined: &Defined, assembly: &Assembly, known: &Known, version: &Version)
 fn look_back(made: &Made) -> &'static str {
     match made.looks_back {
         LookBack::Exactly => "exactly",
-        // By a field it is added up, and the past is not read again for that.
-        _ if !made.derived.is_empty() => "until_backfilled",
+        _ if !made.derived.is_empty() || !made.by_field.is_empty() => "until_backfilled",
         LookBack::FromNow => "from_now",
         LookBack::FirstSeen => "from_first_event",
     }

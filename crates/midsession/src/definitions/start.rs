@@ -29,8 +29,8 @@ pub(crate) async fn begin(log: &dyn Log, assembly: &Assembly, now_ms: i64) -> Re
     let filed = assembly.filed();
     let body = serde_json::to_string(&filed).map_err(Failure::new)?;
     let begun = Definition { kind: BEGUN.0.into(), name: BEGUN.1.into(), body: body.into(), at_ms: now_ms };
-    let of_features = filed.features.iter().flat_map(|known| plan::told(&filed, &known.name, now_ms));
-    let records = [begun].into_iter().chain(of_features).map(|definition| {
+    let all = filed.features.iter().flat_map(|known| plan::told(&filed, known.kind, &known.name, now_ms));
+    let records = [begun].into_iter().chain(all).map(|definition| {
         let key = Bytes::from(format!("{}/{}", definition.kind, definition.name));
         let value = Some(Bytes::from(encode(&definition).map_err(Failure::new)?));
         Ok(Append { topic: Topic::Definition, partition: PartitionId(0), key, value })
@@ -65,6 +65,7 @@ pub(crate) async fn take_up(inner: Arc<Inner>) {
         }
     };
     inner.settled(&now);
+    inner.watch_definitions(&now).await;
     let Now { defined: before, .. } = now;
     let plan = plan::taken_up(&before, &inner.assembly.filed(), |key| inner.assembly.file_label(key));
     plan.said.iter().for_each(|said| tracing::warn!("{said}"));

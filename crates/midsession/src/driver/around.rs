@@ -10,9 +10,9 @@ use midsession_stream::{Seam, Spilling, Words};
 use std::sync::Arc;
 
 /// Answers a candidate. `now_us` is the clock; `stamps` are those of the event that caused it.
-pub trait Decider: Send + Sync {
-    /// The decision, ready to be appended.
-    fn decide(&self, candidate: &Candidate, now_us: i64, cause: Option<Cause>) -> Decision;
+pub trait Decider<D>: Send + Sync {
+    /// The decision by the definitions in force where it was asked, ready to be appended.
+    fn decide(&self, candidate: &Candidate, definitions: &D, now_us: i64, cause: Option<Cause>) -> Decision;
 }
 
 /// Where the event behind a candidate has been so far. Epoch µs.
@@ -88,7 +88,7 @@ pub struct Around<D> {
     /// The definitions in force.
     pub definitions: Arc<D>,
     /// Answers candidates.
-    pub decider: Arc<dyn Decider>,
+    pub decider: Arc<dyn Decider<D>>,
     /// Learns what happened.
     pub sink: Arc<dyn Sink>,
 }

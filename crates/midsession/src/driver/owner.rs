@@ -403,7 +403,7 @@ impl<D: Definitions> Owner<D> {
     }
 
     fn decide(&mut self, index: usize, candidate: &Candidate, cause: Option<Cause>, now_us: i64) {
-        let decision = self.around.decider.decide(candidate, now_us, cause);
+        let decision = self.around.decider.decide(candidate, &self.in_force[index], now_us, cause);
         let partition = self.slots[index].stream.partition();
         let key = candidate.shopper.as_str();
         self.append(Topic::Behavior, partition, key, &decision);

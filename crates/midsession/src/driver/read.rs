@@ -175,8 +175,8 @@ mod tests {
 
     struct Nobody;
     impl Sink for Nobody {}
-    impl Decider for Nobody {
-        fn decide(&self, _: &Candidate, _: i64, _: Option<Cause>) -> Decision {
+    impl<D> Decider<D> for Nobody {
+        fn decide(&self, _: &Candidate, _: &D, _: i64, _: Option<Cause>) -> Decision {
             unreachable!("nothing is asked")
         }
     }
@@ -189,7 +189,7 @@ mod tests {
         let config = Config::default();
         let assembly = Arc::new(Assembly::load(&config, false).expect("loads"));
         let clock: Clock = Arc::new(|| 1_000_000);
-        let (decider, sink): (Arc<dyn Decider>, Arc<dyn Sink>) = (Arc::new(Nobody), Arc::new(Nobody));
+        let (decider, sink): (Arc<dyn Decider<Assembly>>, Arc<dyn Sink>) = (Arc::new(Nobody), Arc::new(Nobody));
         let snapshots = LocalSnapshots::open_threadless(SimDisk::default().process(), std::path::Path::new("/data"))
             .expect("opens");
         let around = Around {

@@ -299,8 +299,8 @@ fn read(
 /// Decides nothing: deciding is measured by `bench loop`.
 struct Refuses;
 
-impl Decider for Refuses {
-    fn decide(&self, candidate: &Candidate, now_us: i64, _cause: Option<Cause>) -> Decision {
+impl<D> Decider<D> for Refuses {
+    fn decide(&self, candidate: &Candidate, _: &D, now_us: i64, _cause: Option<Cause>) -> Decision {
         Decision {
             decision_id: candidate.decision_id,
             rule: candidate.rule.clone(),
