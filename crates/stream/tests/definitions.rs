@@ -124,7 +124,7 @@ fn the_past_goes_where_its_events_are_and_once() {
         FilledEvent { user_id: Some("u1".into()), ..offered("v1", BEGIN_MS, 9) },
     ];
     for _ in 0..2 {
-        partition.read(Record::Filled(Box::new(Filled { events: events.clone() })));
+        partition.read(Record::Filled(Box::new(Filled { events: events.clone(), ..Filled::default() })));
     }
     let view = partition.stream.view(&ShopperId::Visitor("v1".into()), BEGIN_MS + 1).expect("is at home");
     let filled: Vec<_> = view.facts.all().iter().filter(|fact| fact.kind == FactKind::DERIVED).collect();

@@ -198,7 +198,7 @@ export interface FeatureAnswer {
 }
 
 export interface Definition {
-  kind: "feature";
+  kind: "feature" | "intervention";
   name: string;
   version: number;
   state: "live" | "pending";

@@ -18,7 +18,8 @@ export function DefinitionList() {
   if (error && !data) return <Failed error={error} retry={reload} />;
   if (!data) return <Loading what="definitions" />;
   // What waits stands on top: somebody is to decide on it.
-  const rows = [...data.definitions].sort((a, b) => Number(a.state === "live") - Number(b.state === "live"));
+  const features = data.definitions.filter(({ kind }) => kind === "feature");
+  const rows = features.sort((a, b) => Number(a.state === "live") - Number(b.state === "live"));
   return (
     <Panel title="Definitions" note="A changed feature is served beside the live one, as name@version, until it is promoted.">
       <table class="table definitions">
