@@ -9,7 +9,7 @@ use crate::port::Fault;
 use crate::rng::Rng;
 use crate::{judge, oracle};
 use midsession::definitions::fill::{self, Fill, Next};
-use midsession::definitions::plan::{self, Plan, features_in};
+use midsession::definitions::plan::{self, Plan, features_in, tables_in};
 use midsession_engine_local::SimDisk;
 use midsession_event::{DefinitionChange, PropertyValue, Record, Str};
 use midsession_machine::partial::FieldWindow;
@@ -192,9 +192,10 @@ impl Definer {
     }
 
     fn draw(&mut self, defined: &Defined) -> Plan {
-        let name = self.rng.pick(&NAMES);
+        let kind = if self.rng.chance(30) { Kind::Intervention } else { Kind::Feature };
+        let name = if kind == Kind::Feature { self.rng.pick(&NAMES) } else { oracle::RULE };
         let versions: Vec<i64> = defined
-            .feature(name)
+            .of(kind, name)
             .map(|known| known.versions.iter().map(|version| version.version).collect())
             .unwrap_or_default();
         let version = match versions.len() {
@@ -202,12 +203,17 @@ impl Definer {
             more => self.rng.chance(50).then(|| versions[self.rng.below(more as u64) as usize]),
         };
         let planned = match self.rng.below(10) {
+            0..=4 if kind == Kind::Intervention => {
+                let written = tables_in(&oracle::rule(self.rng.below(9)), kind.name()).pop();
+                let written = written.into_iter().map(|(name, text)| (kind, name, text));
+                plan::put(defined, &written.collect::<Vec<_>>())
+            }
             0..=4 => {
                 let wording = self.rng.below(oracle::WORDINGS.len() as u64) as usize;
                 plan::put(defined, &[(Kind::Feature, name.into(), features_in(&written(name, wording))[0].1.clone())])
             }
-            5..=7 => plan::promote(defined, Kind::Feature, name, version),
-            _ => plan::remove(defined, Kind::Feature, name, version),
+            5..=7 => plan::promote(defined, kind, name, version),
+            _ => plan::remove(defined, kind, name, version),
         };
         planned.unwrap_or_default()
     }
@@ -242,6 +248,14 @@ impl Definer {
             let stream = house.stream(partition as u32).map(|stream| stream.defined().revision);
             if stream.is_some_and(|revision| revision != versions.revision) {
                 return Err(format!("I13: partition {partition} is at {stream:?}, its log at {}", versions.revision));
+            }
+            let row = house.definitions(partition as u32).rule_row(oracle::RULE);
+            let title = row.as_ref().and_then(|row| row["payload"]["title"].as_str());
+            if title != versions.title() {
+                return Err(format!(
+                    "I14: partition {partition} asks by {title:?}, its log says {:?}",
+                    versions.title()
+                ));
             }
             of_partition.push(versions);
         }

@@ -86,6 +86,8 @@ pub enum Defect {
     SinceForgotten,
     /// What is offered of the past twice is there twice.
     FilledTwice,
+    /// An intervention that was removed goes on to ask.
+    RemovedRuleStays,
     /// What was put aside by a reading of the past that broke off stays.
     AsideTwice,
     /// Timers look at facts that are spilled as if there were none.

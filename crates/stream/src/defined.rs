@@ -2,7 +2,7 @@
 
 use crate::Defect;
 use crate::stream::Stream;
-use midsession_event::{DefinitionChange, EditKind, Event, Filled, FilledEvent, ShopperId, hash64};
+use midsession_event::{DefinitionChange, DefinitionEdit, EditKind, Event, Filled, FilledEvent, ShopperId, hash64};
 use midsession_machine::{Defined, Definitions, Fact, FactKind, Invariant, since_of};
 
 impl Stream {
@@ -30,7 +30,13 @@ impl Stream {
             self.watch.saw(Invariant::Changes);
         }
         let before = definitions.slots(&self.defined);
-        self.defined.apply(change, self.now_ms);
+        if self.config.has(Defect::RemovedRuleStays) {
+            let stays = |edit: &DefinitionEdit| edit.kind == "intervention" && edit.what == EditKind::Remove;
+            let edits = change.edits.iter().filter(|edit| !stays(edit)).cloned().collect();
+            self.defined.apply(&DefinitionChange { edits, ..change.clone() }, self.now_ms);
+        } else {
+            self.defined.apply(change, self.now_ms);
+        }
         let after = definitions.slots(&self.defined);
         let since = if self.config.has(Defect::SinceForgotten) { i64::MIN } else { self.now_ms };
         self.defined.wrote(&before, &after, since);

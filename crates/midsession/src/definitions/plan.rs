@@ -11,7 +11,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 
 use crate::sources::filed_hash;
-pub use midsession_feature::features_in;
+pub use midsession_feature::{features_in, tables_in};
 
 /// Versions of one name that wait at the same time.
 pub const PENDING_MAX: usize = 8;

@@ -87,6 +87,20 @@ pub fn written(name: &str, wording: usize) -> String {
     format!("[[feature]]\nname = \"{name}\"\ndoc = \"wording {wording}\"\n{}", WORDINGS[wording].text)
 }
 
+/// The rule that changes in storms: it asks nobody, and its title tells one wording from another.
+pub const RULE: &str = "own_rule";
+
+/// The rule in one of its wordings, as a file has it.
+pub fn rule(wording: u64) -> String {
+    let trigger = "trigger = { event = \"never_sent\" }\nslot = \"nudge\"";
+    format!("[[intervention]]\nname = \"{RULE}\"\n{trigger}\npayload = {{ title = \"rule {wording}\" }}\n")
+}
+
+fn title_of(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("\"rule ")?;
+    Some(format!("rule {}", rest.split_once('"')?.0))
+}
+
 fn wording_of(text: &str) -> Option<usize> {
     let (_, rest) = text.split_once("wording ")?;
     rest.split_once('"')?.0.parse().ok()
@@ -112,6 +126,8 @@ pub struct Versions {
     since: BTreeMap<&'static [&'static str], i64>,
     /// By wording: from where on products are counted.
     by_product: BTreeMap<usize, ByField>,
+    /// Versions of the rule: its title, and whether it is the live one.
+    rule: BTreeMap<i64, (String, bool)>,
     /// Stamps of the changes. Epoch ms.
     pub stamps: BTreeMap<i64, i64>,
 }
@@ -147,7 +163,18 @@ impl Versions {
         self.revision = change.revision;
         self.stamps.insert(change.revision, stamp_ms);
         let mut filled = Vec::new();
-        for edit in &change.edits {
+        for edit in change.edits.iter().filter(|edit| edit.kind == "intervention" && edit.name == RULE) {
+            match edit.what {
+                EditKind::Put => self.rule.extend(title_of(&edit.text).map(|title| (edit.version, (title, false)))),
+                EditKind::Promote => {
+                    self.rule.retain(|version, (_, is_live)| *version == edit.version || !*is_live);
+                    self.rule.entry(edit.version).and_modify(|(_, is_live)| *is_live = true);
+                }
+                EditKind::Remove => self.rule.retain(|version, _| edit.version != 0 && *version != edit.version),
+                EditKind::Filed | EditKind::Filled => {}
+            }
+        }
+        for edit in change.edits.iter().filter(|edit| edit.kind == "feature") {
             let (name, version) = (edit.name.to_string(), edit.version);
             match edit.what {
                 EditKind::Put => {
@@ -199,6 +226,11 @@ impl Versions {
             }
         }
         answers
+    }
+
+    /// The title of the rule in force.
+    pub fn title(&self) -> Option<&str> {
+        self.rule.values().find(|(_, is_live)| *is_live).map(|(title, _)| title.as_str())
     }
 
     /// Every name that answers by product: with its wording, its window, and from where on it counts.

@@ -13,7 +13,7 @@ mod unmerge;
 mod visit;
 
 pub use act::{Act, Piece, may_be_shown};
-pub use defined::{ByField, Versions, WORDINGS, written};
+pub use defined::{ByField, RULE, Versions, WORDINGS, rule, written};
 pub use follow::{ActOf, Log};
 pub use household::Telling;
 pub use identity::Stay;
