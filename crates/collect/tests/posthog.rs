@@ -74,13 +74,75 @@ fn in_node() {
     let mut expected = JOURNEY.to_vec();
     expected.extend(["page_view", "login", "login", "$groupidentify"]);
     assert_eq!(names.iter().filter(|name| **name != "$feature_flag_called").copied().collect::<Vec<_>>(), expected);
-    assert_eq!(events[0].visitor_id.as_ref().map(|id| id.as_str()), Some("d-1"));
+    // Whom a shop's server names is a person.
+    assert_eq!(events[0].visitor_id, None);
+    assert_eq!(events[0].user_id.as_ref().map(|id| id.as_str()), Some("d-1"));
     let aliased = &events[13];
     assert_eq!(
         (aliased.visitor_id.as_ref().map(|id| id.as_str()), aliased.user_id.as_ref().map(|id| id.as_str())),
         (Some("d-1"), Some("u-3"))
     );
     assert_eq!(events[0].device, None, "a server's agent");
+}
+
+#[test]
+fn whom_a_server_names() {
+    const DEVICE: &str = "0190f8f0-1111-7000-8000-000000000001";
+    let person = (None, Some("cust"));
+    let device = (Some(DEVICE), None);
+    let both = (Some(DEVICE), Some("cust"));
+    for (name, distinct, properties, expected) in [
+        ("Order Completed", "cust", r#""$lib":"posthog-node","$is_server":true"#, person),
+        ("Order Completed", "cust", r#""$lib":"posthog-python""#, person),
+        ("Order Completed", "cust", r#""$lib":"posthog-php""#, person),
+        ("Order Completed", "cust", r#""$lib":"posthog-ruby""#, person),
+        ("Order Completed", "cust", r#""$lib":"posthog-go""#, person),
+        ("Order Completed", "cust", r#""$lib":"posthog-java""#, person),
+        ("Order Completed", "cust", r#""$lib":"posthog-dotnet""#, person),
+        ("Order Completed", "cust", r#""$lib":"posthog-elixir""#, person),
+        ("Order Completed", "cust", r#""$is_server":true"#, person),
+        // A person's id may be a UUID of another version.
+        (
+            "Order Completed",
+            "1e0c1f0a-6f1d-4a53-9c4b-0c1d2e3f4a5b",
+            r#""$lib":"posthog-go""#,
+            (None, Some("1e0c1f0a-6f1d-4a53-9c4b-0c1d2e3f4a5b")),
+        ),
+        // The device's id passed on, a capture without a person, and a version 7 UUID that is said to be a person's.
+        ("Order Completed", DEVICE, r#""$lib":"posthog-node""#, device),
+        ("Order Completed", "d1", r#""$lib":"posthog-python","$process_person_profile":false"#, (Some("d1"), None)),
+        (
+            "Order Completed",
+            DEVICE,
+            r#""$lib":"posthog-node","$user_id":"0190f8f0-1111-7000-8000-000000000001""#,
+            (None, Some(DEVICE)),
+        ),
+        // Browsers and apps name devices until they know better.
+        ("Order Completed", "d1", r#""$lib":"web""#, (Some("d1"), None)),
+        ("Order Completed", "d1", r#""$lib":"posthog-react-native""#, (Some("d1"), None)),
+        ("Order Completed", "d1", r#""$lib":"posthog-android""#, (Some("d1"), None)),
+        ("Order Completed", "d1", r#""$lib":"posthog-node","$is_server":false"#, (Some("d1"), None)),
+        ("Order Completed", "d1", "", (Some("d1"), None)),
+        ("$identify", "cust", r#""$lib":"posthog-node","$set":{}"#, person),
+        (
+            "$identify",
+            "cust",
+            r#""$lib":"posthog-node","$anon_distinct_id":"0190f8f0-1111-7000-8000-000000000001""#,
+            both,
+        ),
+        ("$create_alias", "cust", r#""$lib":"posthog-node","alias":"0190f8f0-1111-7000-8000-000000000001""#, both),
+        ("$create_alias", DEVICE, r#""$lib":"posthog-node","alias":"cust""#, both),
+        ("$groupidentify", "$company_acme", r#""$lib":"posthog-node""#, (Some("$company_acme"), None)),
+        ("$groupidentify", "cust", r#""$lib":"posthog-node""#, person),
+    ] {
+        let body = format!(
+            r#"{{"api_key":"wk_shop","batch":[{{"event":"{name}","uuid":"e1","distinct_id":"{distinct}","properties":{{{properties}}}}}]}}"#
+        );
+        let collected = Call::post("/batch/", body).send();
+        let event = one(&collected);
+        let ids = (event.visitor_id.as_ref().map(|id| id.as_str()), event.user_id.as_ref().map(|id| id.as_str()));
+        assert_eq!(ids, expected, "{name} {distinct} {properties}");
+    }
 }
 
 #[test]

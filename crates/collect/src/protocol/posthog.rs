@@ -119,7 +119,8 @@ fn event(reading: &Reading<'_>, envelope: &Envelope<'_>, piece: Piece<'_>, rando
     Ok(draft)
 }
 
-/// The device is the visitor; whom `$identify` (or the SDK since then) names is the user.
+/// The device is the visitor; whom `$identify` (or the SDK since then) names is the user. A shop's server knows people, not
+/// devices: whom it names is the user too, unless it says or its form says that this is somebody's device.
 fn who<'j, 'a: 'j>(
     event: &mut Event,
     name: &str,
@@ -130,13 +131,27 @@ fn who<'j, 'a: 'j>(
     let id = |value: Option<&Json<'_>>, field: &'static str| {
         value.map_or(Ok(None), |value| field::who(value, field, limits))
     };
-    let distinct = id(distinct, "distinct_id")?;
+    let mut distinct = id(distinct, "distinct_id")?;
     let device = id(find("$device_id"), "properties.$device_id")?;
     let anonymous = id(find("$anon_distinct_id"), "properties.$anon_distinct_id")?;
-    let alias = if name == "$create_alias" { id(find("alias"), "properties.alias")? } else { None };
+    let mut alias = if name == "$create_alias" { id(find("alias"), "properties.alias")? } else { None };
+    let by_server = is_by_server(find);
+    if let (true, Some(one), Some(other)) = (by_server, &distinct, &alias)
+        && is_anonymous(one)
+        && !is_anonymous(other)
+    {
+        // Servers name the two in either order.
+        std::mem::swap(&mut distinct, &mut alias);
+    }
     let is_identified =
         matches!(name, "$identify" | "$create_alias") || matches!(find("$is_identified"), Some(Json::Bool(true)));
-    let user = id(find("$user_id"), "properties.$user_id")?.or_else(|| distinct.clone().filter(|_| is_identified));
+    let is_person = |id: &Str| {
+        // A group without a person goes by `$type_key`.
+        let is_group = name == "$groupidentify" && id.starts_with('$');
+        by_server && !is_group && !is_anonymous(id) && find("$process_person_profile") != Some(&Json::Bool(false))
+    };
+    let user = id(find("$user_id"), "properties.$user_id")?
+        .or_else(|| distinct.clone().filter(|id| is_identified || is_person(id)));
     let visitor = alias.or(device).or(anonymous).or_else(|| distinct.filter(|id| user.as_ref() != Some(id)));
     event.user_id = user.map(Into::into);
     event.visitor_id = visitor.map(Into::into);
@@ -144,6 +159,35 @@ fn who<'j, 'a: 'j>(
         event.tracker_session_id = field::id(session, "properties.$session_id", limits)?;
     }
     Ok(())
+}
+
+/// Whether an SDK beside the shop's server sent it. Newer ones say so; of the others those on the shopper's device are known.
+fn is_by_server<'j, 'a: 'j>(find: &impl Fn(&str) -> Option<&'j Json<'a>>) -> bool {
+    if let Some(Json::Bool(said)) = find("$is_server") {
+        return *said;
+    }
+    let library = find("$lib").and_then(Json::text).unwrap_or_default();
+    !library.is_empty() && !ON_DEVICES.iter().any(|name| library.starts_with(name))
+}
+
+/// How the names of the libraries for browsers and apps begin.
+const ON_DEVICES: [&str; 11] = [
+    "web",
+    "js",
+    "posthog-js",
+    "posthog-web",
+    "posthog-browser",
+    "posthog-ios",
+    "posthog-android",
+    "posthog-react-native",
+    "posthog-flutter",
+    "posthog-kmp",
+    "posthog-unity",
+];
+
+/// The form of the ids that the SDKs on devices make for somebody whom they don't know: a version 7 UUID.
+fn is_anonymous(id: &str) -> bool {
+    uuid::Uuid::try_parse(id).is_ok_and(|id| id.get_version_num() == 7)
 }
 
 fn place<'j, 'a: 'j>(draft: &mut Draft, find: &impl Fn(&str) -> Option<&'j Json<'a>>) -> Result<(), Fault> {
@@ -171,9 +215,7 @@ fn place<'j, 'a: 'j>(draft: &mut Draft, find: &impl Fn(&str) -> Option<&'j Json<
     draft.event.campaign = (campaign != Campaign::default()).then_some(campaign);
     draft.agent = text("$raw_user_agent", 512).or_else(|| text("$useragent", 512));
     draft.address = text("$ip", 64).and_then(|address| address.parse().ok());
-    let library = find("$lib").and_then(Json::text).unwrap_or_default();
-    draft.by_server =
-        matches!(find("$is_server"), Some(Json::Bool(true))) || super::segment::is_server_library(library);
+    draft.by_server = is_by_server(find);
     if let Some(screen) = find("$screen_name") {
         let title = field::text(screen, "properties.$screen_name")?;
         draft.event.page.get_or_insert_with(Page::default).title = title;

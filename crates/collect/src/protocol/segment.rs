@@ -240,7 +240,7 @@ fn context(draft: &mut Draft, reading: &Reading<'_>, own: Option<&Json<'_>>, sha
 }
 
 /// Libraries that run beside the shop's server: the request's address and agent are not the shopper's.
-pub(super) fn is_server_library(name: &str) -> bool {
+fn is_server_library(name: &str) -> bool {
     let ends = ["-node", "-python", "-ruby", "-java", "-go", "-php", ".NET", "-rust"];
     ends.iter().any(|end| name.ends_with(end))
 }
