@@ -5,7 +5,9 @@ use crate::collected::{Collected, DropRule, Dropped, Rejected, rejected};
 use crate::finish::{Finished, Finisher, Prepared};
 use crate::protocol::{Answer, Envelope, IMPORT, PROTOCOLS, Protocol, Reading, Route, Row};
 use crate::scan::Piece;
-use crate::{ConsentInForce, Fault, GeoLookup, Limits, Reply, Request, Schemas, Source, cors, decode, field, scan};
+use crate::{
+    ConsentInForce, Fault, GeoLookup, Limits, Reply, Request, Schemas, Source, cors, decode, field, quote, scan,
+};
 use hashbrown::HashMap;
 use midsession_event::{EventId, Purpose, Str, VisitorId};
 use serde_json::json;
@@ -277,7 +279,8 @@ impl Collector {
                 Ok(Finished::Kept) => {}
                 Ok(Finished::Dropped(rule)) => collected.dropped.push(Dropped { index, rule }),
                 Err(fault) => {
-                    let event_id = id_of(row, *piece, limits);
+                    let mut event_id = id_of(row, *piece, limits);
+                    event_id.iter_mut().for_each(|id| prepared.hide_in_reject(id));
                     let payload = if refuses(*piece, limits) { &[][..] } else { piece.bytes };
                     collected.rejects.push(rejected(index, fault, &source.name, event_id, request, payload));
                 }
@@ -419,7 +422,7 @@ fn unknown_key() -> Fault {
 fn unknown_app_id(app_id: &str) -> Fault {
     let message = match app_id {
         "" => "the event names no app id (aid), and several sources could be meant".into(),
-        id => compact_str::format_compact!("no source has the app id `{}`", field::cut(id, 64)),
+        id => compact_str::format_compact!("no source has the app id `{}`", quote::name(id)),
     };
     Fault::new("app_id_unknown", message)
         .at("aid")

@@ -1,7 +1,7 @@
 //! What a shopper allows, from the words of each tracker to purposes.
 
 use crate::json::Json;
-use crate::{Fault, field};
+use crate::{Fault, field, quote};
 use compact_str::format_compact;
 use midsession_event::{Consent, Purpose};
 
@@ -37,11 +37,12 @@ pub(crate) fn native(value: &Json<'_>, default: Consent) -> Result<Option<Consen
 const PURPOSES: &str = "purposes are analytics, personalization, experiments, marketing, each true or false";
 
 fn unknown(name: &str) -> Fault {
-    let name = field::cut(name, 64);
-    let scored = Purpose::ALL.iter().map(|(_, known)| (strsim::normalized_damerau_levenshtein(&name, known), known));
+    let scored = Purpose::ALL
+        .iter()
+        .map(|(_, known)| (strsim::normalized_damerau_levenshtein(&field::cut(name, 64), known), known));
     let nearest = scored.filter(|(score, _)| *score >= 0.5).max_by(|a, b| a.0.total_cmp(&b.0));
     let meant = nearest.map(|(_, known)| format_compact!("; did you mean `{known}`?")).unwrap_or_default();
-    Fault::new("consent_invalid", format_compact!("`{name}` is not a purpose of consent{meant}"))
+    Fault::new("consent_invalid", format_compact!("`{}` is not a purpose of consent{meant}", quote::name(name)))
         .at("consent")
         .hint(PURPOSES)
 }

@@ -1,7 +1,7 @@
 //! Readers for the fields that all protocols share: ids, money, counts, text, each with its bound and its verdict.
 
 use crate::json::Json;
-use crate::{Fault, Limits};
+use crate::{Fault, Limits, quote};
 use compact_str::format_compact;
 use midsession_event::{Product, Str};
 
@@ -143,7 +143,7 @@ pub(crate) fn money(value: &Json<'_>, field: &'static str) -> Result<Option<f64>
         Json::Float(number) => *number,
         Json::Text(text) if text.trim().is_empty() => return Ok(None),
         Json::Text(text) => decimal(text).ok_or_else(|| {
-            Fault::new("money_invalid", format_compact!("`{}` is not a plain number", cut(text, 32)))
+            Fault::new("money_invalid", format_compact!("{} is not a plain number", quote::text(text)))
                 .at(field)
                 .hint("send a number such as 12.5, without sign of currency or separators")
         })?,
@@ -202,7 +202,7 @@ pub(crate) fn check_currency(text: &str, field: &'static str) -> Result<Option<S
         code.make_ascii_uppercase();
         return Ok(Some(code));
     }
-    Err(Fault::new("currency_invalid", format_compact!("`{}` is not an ISO 4217 code", cut(text, 16)))
+    Err(Fault::new("currency_invalid", format_compact!("{} is not an ISO 4217 code", quote::text(text)))
         .at(field)
         .hint("send three letters, such as EUR"))
 }

@@ -9,9 +9,11 @@ use crate::source::{Allow, PersonalRule};
 use crate::{
     ConsentInForce, Fault, GeoLookup, InForce, Kept, Limits, PersonalKind, Request, Source, person, property, web,
 };
-use crate::{digits_name, field_name};
+use crate::{digits_name, field_name, number};
 use compact_str::format_compact;
-use midsession_event::{Consent, Event, EventName, PropertyValue, Purpose, ShopperId, Str, UserId, VisitorId, hash64};
+use midsession_event::{
+    Consent, Event, EventId, EventName, PropertyValue, Purpose, ShopperId, Str, UserId, VisitorId, hash64,
+};
 use ring::hmac;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -45,6 +47,26 @@ impl Prepared {
     /// What stands for an id on this source's events, where it is not the id itself.
     pub fn hash_of(&self, id: &str) -> Option<Str> {
         (self.source.hash_ids || personal::is_personal_id(id)).then(|| personal::keyed_hash(&self.ids_key, id))
+    }
+
+    /// Puts a hash in the place of an event's id that is somebody's address.
+    pub fn hide_in(&self, event_id: &mut EventId) {
+        let id = &mut event_id.0;
+        if personal::is_personal_id(id) {
+            *id = personal::keyed_hash(&self.ids_key, id);
+        }
+    }
+
+    /// The same of a refused event. Nothing is counted by its id, so that whatever looks personal in it is hidden.
+    pub fn hide_in_reject(&self, event_id: &mut EventId) {
+        let id = &mut event_id.0;
+        let mut scrubbed = id.clone();
+        personal::scrub(&mut scrubbed, &Treatment::Drop);
+        let is_card =
+            || id.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b' ' | b'-')) && number::has_card(id);
+        if uuid::Uuid::try_parse(id).is_err() && (scrubbed != *id || personal::is_personal_id(id) || is_card()) {
+            *id = personal::keyed_hash(&self.ids_key, id);
+        }
     }
 }
 
@@ -119,6 +141,7 @@ impl Finisher<'_> {
             return Ok(Finished::Dropped(DropRule::Sampled));
         }
 
+        self.prepared.hide_in(&mut event.event_id);
         let received_ms = self.request.received_at_ms();
         event.occurred_at_ms = clock.occurred_ms(received_ms);
         event.device_at_ms = clock.device_ms();
@@ -226,9 +249,6 @@ impl Finisher<'_> {
                 *id = hash;
             }
         }
-        if personal::is_personal_id(&event.event_id.0) {
-            event.event_id.0 = personal::keyed_hash(&self.prepared.ids_key, &event.event_id.0);
-        }
         Ok(())
     }
 
@@ -319,7 +339,7 @@ impl Finisher<'_> {
             // Flattened names add up.
             if name.len() > self.limits.key_bytes {
                 let message = format_compact!("a name is longer than {} bytes", self.limits.key_bytes);
-                return Err(Fault::new("key_too_long", message).at(crate::field::cut(&name, 64)).at("properties"));
+                return Err(Fault::new("key_too_long", message).at(crate::quote::name(&name)).at("properties"));
             }
             let value = match value {
                 PropertyValue::Text(text) if of_person => treatment.replace(&text).map(PropertyValue::Text),

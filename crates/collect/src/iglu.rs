@@ -1,11 +1,12 @@
 //! Self-describing JSON: Iglu addresses, and the schemas that data is checked against, each compiled once.
 
-use crate::Fault;
 use crate::json::{Json, Member};
+use crate::{Fault, quote};
 use compact_str::format_compact;
 use hashbrown::HashMap;
 use jsonschema::json::{self, Array, JsonNumber, Node, NodeIdentity, Object};
-use jsonschema::{Draft, JsonType, Validator};
+use jsonschema::{Draft, JsonType, ValidationError, Validator};
+use midsession_event::Str;
 use serde_json::{Number, Value};
 use std::borrow::Cow;
 
@@ -152,6 +153,7 @@ impl Schemas {
         let Some((_, validator)) = found else {
             if strict {
                 let Address { path, version, .. } = address;
+                let path = quote::name(path);
                 let message = format_compact!("no schema {path}/jsonschema/{}-{}-{}", version.0, version.1, version.2);
                 return Err(Fault::new("schema_unknown", message)
                     .of_source()
@@ -164,13 +166,30 @@ impl Schemas {
         }
         let Some(error) = validator.iter_errors(data).next() else { return Ok(()) };
         let path = error.instance_path().to_string();
-        let field = path.trim_start_matches('/').replace('/', ".");
-        // Masked: a value at fault may be somebody's address.
-        let message = crate::field::cut(&error.masked().to_string(), 256);
-        let fault = Fault::new("schema_violation", message).hint("send what the schema asks for");
+        let names: Vec<Str> = path.split('/').skip(1).map(quote::name).collect();
+        let field = names.join(".");
+        let fault = Fault::new("schema_violation", reason(&error)).hint("send what the schema asks for");
         Err(if field.is_empty() { fault.at("data") } else { fault.at(field).at("data") })
     }
 }
+
+/// What the validator says, without the sender's own text: a value or a name at fault may be somebody's address.
+fn reason(error: &ValidationError<'_>) -> Str {
+    use jsonschema::error::ValidationErrorKind as Kind;
+    match error.kind() {
+        Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
+            let names: Vec<Str> = unexpected.iter().take(NAMES_MAX).map(|name| quote::name(name)).collect();
+            let more = if unexpected.len() > NAMES_MAX { ", …" } else { "" };
+            format_compact!("the schema knows no property {}{more}", names.join(", "))
+        }
+        Kind::UnevaluatedItems { .. } => "the schema allows no further items".into(),
+        Kind::PropertyNames { .. } => "a property's name is not one that the schema allows".into(),
+        _ => crate::field::cut(&error.masked().to_string(), 256),
+    }
+}
+
+/// So many names that the schema does not know are listed.
+const NAMES_MAX: usize = 5;
 
 /// The `schema` and `data` of a self-describing object.
 pub(crate) fn unwrap<'j, 'a>(value: &'j Json<'a>) -> Result<(&'j str, &'j Json<'a>), Fault> {
@@ -186,7 +205,7 @@ pub(crate) fn unwrap<'j, 'a>(value: &'j Json<'a>) -> Result<(&'j str, &'j Json<'
 pub(crate) fn describe<'j, 'a>(value: &'j Json<'a>) -> Result<(Address<'j>, &'j Json<'a>), Fault> {
     let (schema, data) = unwrap(value)?;
     let address = Address::parse(schema).ok_or_else(|| {
-        Fault::new("schema_address_invalid", format_compact!("`{}` is no Iglu address", crate::field::cut(schema, 96)))
+        Fault::new("schema_address_invalid", format_compact!("`{}` is no Iglu address", quote::name(schema)))
             .at("schema")
             .hint("iglu:vendor/name/jsonschema/1-0-0")
     })?;

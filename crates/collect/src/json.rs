@@ -74,7 +74,7 @@ impl serde::Serialize for Json<'_> {
 
 pub(crate) fn duplicate(name: &str) -> Fault {
     Fault::new("duplicate_key", "the same name stands twice in one object")
-        .at(crate::field::cut(name, 128))
+        .at(crate::quote::name(name))
         .hint("keep one of them: parsers differ in which one they would take")
 }
 
@@ -185,7 +185,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
             }
             if name.len() > self.limits.key_bytes {
                 let message = compact_str::format_compact!("a name is longer than {} bytes", self.limits.key_bytes);
-                return Err(self.refuse(Fault::new("key_too_long", message).at(crate::field::cut(&name, 64))));
+                return Err(self.refuse(Fault::new("key_too_long", message).at(crate::quote::name(&name))));
             }
             // Short objects are compared pair by pair; long ones are sorted once, below.
             if members.len() <= 16 && members.iter().any(|(other, _)| same(other, &name)) {

@@ -31,6 +31,7 @@ mod person;
 mod personal;
 mod property;
 mod protocol;
+mod quote;
 mod reply;
 mod request;
 mod scan;

@@ -7,6 +7,7 @@ mod help;
 mod import;
 mod native;
 mod personal;
+mod plain;
 mod posthog;
 mod rules;
 mod segment;

@@ -6,7 +6,7 @@ use crate::field::{self, ProductNames};
 use crate::json::{self, Json};
 use crate::scan::{self, Frame, Piece};
 use crate::time::{self, Clock};
-use crate::{Fault, Limits, Reply, Request, consent};
+use crate::{Fault, Limits, Reply, Request, consent, quote};
 use midsession_event::{Campaign, Cart, Device, EventName, Order, Page, Promotion};
 
 pub(super) const ROW: Row = Row {
@@ -120,7 +120,7 @@ fn event(reading: &Reading<'_>, envelope: &Envelope<'_>, piece: Piece<'_>, _: Ra
             "received_at" if reading.kind == super::IMPORT => {}
             other if reading.source.strict => {
                 return Err(Fault::new("unknown_field", "the source is strict and knows no such field")
-                    .at(field::cut(other, 128))
+                    .at(quote::name(other))
                     .hint("put custom fields under properties"));
             }
             // A field of one's own belongs under properties, and is found there.

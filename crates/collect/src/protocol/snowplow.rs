@@ -9,7 +9,7 @@ use crate::draft::Draft;
 use crate::json::{self, Json};
 use crate::scan::{self, Piece};
 use crate::time::{self, Clock};
-use crate::{Fault, Limits, Reply, Request, Source, decode, field};
+use crate::{Fault, Limits, Reply, Request, Source, decode, field, quote};
 use compact_str::format_compact;
 use midsession_event::{Dialect, Event, EventName, Order, Page, Product, PropertyValue, Str, canonical_name};
 use std::borrow::Cow;
@@ -179,7 +179,7 @@ fn event(reading: &Reading<'_>, _: &Envelope<'_>, piece: Piece<'_>, random: Rand
     let limits = reading.limits;
     let mut parameters = Parameters::default();
     let strict = reading.source.strict;
-    let unknown = |name: &str| Fault::new("unknown_field", "payload_data knows no such key").at(field::cut(name, 128));
+    let unknown = |name: &str| Fault::new("unknown_field", "payload_data knows no such key").at(quote::name(name));
     let value;
     if reading.kind == "pixel" {
         for (key, text) in form_urlencoded::parse(piece.bytes) {
@@ -195,7 +195,7 @@ fn event(reading: &Reading<'_>, _: &Envelope<'_>, piece: Piece<'_>, random: Rand
         for (key, value) in members {
             let Json::Text(text) = value else {
                 let message = format_compact!("{} where payload_data has text", value.kind());
-                return Err(Fault::new("wrong_type", message).at(field::cut(key, 128)));
+                return Err(Fault::new("wrong_type", message).at(quote::name(key)));
             };
             if !parameters.take(key, Cow::Borrowed(text)) && strict && !KNOWN.contains(&key.as_ref()) {
                 return Err(unknown(key));
