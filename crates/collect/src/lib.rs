@@ -38,6 +38,7 @@ mod scan;
 mod source;
 mod time;
 mod web;
+mod whole_cart;
 
 pub use arrival::{Arrival, Basis, arrival};
 pub use collected::{Collected, DropRule, Dropped, REJECT_BYTES, Rejected};

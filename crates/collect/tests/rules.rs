@@ -216,3 +216,71 @@ fn who_is_over_the_rate_hears_when_to_come_back() {
     assert_eq!(reply.header("x-ratelimit-reset"), Some(reset_s.to_string().as_str()));
     assert_eq!((reply.status, reply.header("retry-after")), (429, Some("7")));
 }
+
+#[test]
+fn a_cart_that_is_listed_whole_has_its_total() {
+    let product =
+        r#"{"product_id":"p1","item_id":"p1","id":"p1","category":"c","price":90,"quantity":2,"currency":"EUR"}"#;
+    let nameless = r#"{"price":10,"currency":"EUR"}"#;
+    let segment = |name: &str, properties: String| {
+        let body = format!(
+            r#"{{"writeKey":"{KEY}","batch":[{{"type":"track","event":"{name}","anonymousId":"a","messageId":"m","properties":{{{properties}}}}}]}}"#
+        );
+        Call::post("/v1/batch", body)
+    };
+    let posthog = |name: &str, properties: String| {
+        let body = format!(
+            r#"{{"api_key":"{KEY}","batch":[{{"event":"{name}","distinct_id":"a","properties":{{{properties}}}}}]}}"#
+        );
+        Call::post("/batch/", body)
+    };
+    let ga4 = |name: &str, params: String| {
+        let body = format!(r#"{{"client_id":"a","events":[{{"name":"{name}","params":{{{params}}}}}]}}"#);
+        Call::post(&format!("/mp/collect?measurement_id=G&api_secret={KEY}"), body)
+    };
+    let native = |name: &str, fields: String| {
+        let body = format!(r#"{{"event_id":"e","name":"{name}","visitor_id":"a",{fields}}}"#);
+        Call::post(&format!("/v1/events?key={KEY}"), body)
+    };
+    let snowplow = |kind: &str| {
+        let shop = "iglu:com.snowplowanalytics.snowplow.ecommerce";
+        let inner = serde_json::json!({"schema": "iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0", "data":
+            {"schema": format!("{shop}/snowplow_ecommerce_action/jsonschema/1-0-2"), "data": {"type": kind}}});
+        let entity = serde_json::json!({"schema": format!("{shop}/product/jsonschema/1-0-0"),
+            "data": {"id": "p1", "category": "c", "price": 90, "quantity": 2, "currency": "EUR"}});
+        let entities = serde_json::json!({"schema": "iglu:com.snowplowanalytics.snowplow/contexts/jsonschema/1-0-0", "data": [entity]});
+        let body = serde_json::json!({"schema": "iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4",
+            "data": [{"e": "ue", "p": "web", "tv": "js", "aid": "shop", "duid": "d", "ue_pr": inner.to_string(), "co": entities.to_string()}]});
+        Call::post("/com.snowplowanalytics.snowplow/tp2", body.to_string())
+    };
+    let products = format!(r#""products":[{product}]"#);
+    let items = format!(r#""items":[{product}]"#);
+    let some = Some((180.0, Some("EUR")));
+    for (call, expected) in [
+        (segment("Cart Viewed", format!(r#""cart_id":"c",{products}"#)), some),
+        (segment("Checkout Started", products.clone()), some),
+        (segment("Cart Viewed", format!(r#""value":150,"currency":"EUR",{products}"#)), Some((150.0, Some("EUR")))),
+        (segment("Cart Viewed", format!(r#""currency":"USD",{products}"#)), None),
+        (segment("Cart Viewed", format!(r#""products":[{product},{nameless}]"#)), None),
+        (segment("Product Added", products.clone()), None),
+        (segment("Order Completed", products.clone()), None),
+        (posthog("Cart Viewed", products.clone()), some),
+        (posthog("Checkout Started", products.clone()), some),
+        (ga4("view_cart", items.clone()), some),
+        (ga4("begin_checkout", items.clone()), some),
+        (ga4("view_cart", r#""currency":"EUR","items":[{"item_id":"p1","price":90,"quantity":2}]"#.to_owned()), some),
+        (ga4("view_cart", format!(r#""items":[{product},{nameless}]"#)), None),
+        (ga4("add_to_cart", items.clone()), None),
+        (native("cart_view", products.clone()), some),
+        (native("cart_view", format!(r#""cart":{{"id":"c","currency":"EUR"}},{products}"#)), some),
+        (native("checkout_step", products.clone()), some),
+        (native("add_to_cart", products.clone()), None),
+        (snowplow("checkout_step"), some),
+        (snowplow("add_to_cart"), None),
+    ] {
+        let collected = call.send();
+        let cart = one(&collected).cart.as_ref();
+        let found = cart.and_then(|cart| Some((cart.total_value?, cart.currency.as_deref())));
+        assert_eq!(found, expected, "{}", String::from_utf8_lossy(&call.body));
+    }
+}

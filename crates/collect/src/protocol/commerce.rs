@@ -3,7 +3,7 @@
 use super::add_property;
 use crate::field::{self, ProductNames};
 use crate::json::{Json, Member};
-use crate::{Fault, Limits};
+use crate::{Fault, Limits, whole_cart};
 use midsession_event::{Cart, Event, EventName, Order, Promotion};
 
 const PRODUCT: ProductNames = ProductNames {
@@ -27,6 +27,7 @@ pub(super) fn read(
 ) -> Result<(), Fault> {
     let kind = Kind::of(&event.name);
     let find = |name: &str| properties.iter().find(|(key, _)| key == name).map(|(_, value)| value);
+    let mut is_complete = true;
     if let Some(Json::List(items)) = find("products") {
         if items.len() > limits.products {
             return Err(Fault::new(
@@ -38,7 +39,9 @@ pub(super) fn read(
         for (index, item) in items.iter().enumerate() {
             // A product that names no id is no product of ours; the event still happened.
             let read = field::product(item.members(), &PRODUCT, limits, false);
-            event.products.extend(field::in_element(read, "products", index)?);
+            let product = field::in_element(read, "products", index)?;
+            is_complete &= product.is_some();
+            event.products.extend(product);
         }
     } else if kind == Kind::Product {
         event.products.extend(field::product(properties, &PRODUCT, limits, false)?);
@@ -83,8 +86,12 @@ pub(super) fn read(
         Kind::Promotion => event.promotion = Some(promotion),
         _ => {}
     }
+    let currency = cart.currency.clone();
     if cart.id.is_some() || cart.total_value.is_some() {
         event.cart = Some(cart);
+    }
+    if is_complete {
+        whole_cart::add_total(event, currency);
     }
     Ok(())
 }

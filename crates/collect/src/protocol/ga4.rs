@@ -6,7 +6,7 @@ use crate::field::{self, ProductNames};
 use crate::json::{self, Json, Member};
 use crate::scan::{self, Piece};
 use crate::time::Clock;
-use crate::{Fault, Limits, Reply, Request, consent};
+use crate::{Fault, Limits, Reply, Request, consent, whole_cart};
 use compact_str::format_compact;
 use midsession_event::{
     Cart, Consent, Dialect, Event, EventName, Order, Page, Promotion, Purpose, Str, canonical_name, hash128,
@@ -163,8 +163,13 @@ fn read(event: &mut Event, params: &[Member<'_>], limits: &Limits) -> Result<(),
     if is_order {
         event.order = Some(order);
     }
+    let currency = cart.currency.clone();
     if cart.total_value.is_some() {
         event.cart = Some(cart);
+    }
+    let listed = params.iter().find(|(key, _)| key == "items");
+    if matches!(listed, Some((_, Json::List(items))) if items.len() == event.products.len()) {
+        whole_cart::add_total(event, currency);
     }
     if is_promotion {
         event.promotion = Some(promotion);

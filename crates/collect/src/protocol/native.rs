@@ -6,7 +6,7 @@ use crate::field::{self, ProductNames};
 use crate::json::{self, Json};
 use crate::scan::{self, Frame, Piece};
 use crate::time::{self, Clock};
-use crate::{Fault, Limits, Reply, Request, consent, quote};
+use crate::{Fault, Limits, Reply, Request, consent, quote, whole_cart};
 use midsession_event::{Campaign, Cart, Device, EventName, Order, Page, Promotion};
 
 pub(super) const ROW: Row = Row {
@@ -137,6 +137,7 @@ fn event(reading: &Reading<'_>, envelope: &Envelope<'_>, piece: Piece<'_>, _: Ra
             .at("event_id")
             .hint("send a fresh UUID with each event: it makes sending again harmless"));
     }
+    whole_cart::add_total(event, None);
     draft.clock = Clock::Device { device, sent };
     Ok(draft)
 }

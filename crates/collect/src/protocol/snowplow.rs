@@ -9,7 +9,7 @@ use crate::draft::Draft;
 use crate::json::{self, Json};
 use crate::scan::{self, Piece};
 use crate::time::{self, Clock};
-use crate::{Fault, Limits, Reply, Request, Source, decode, field, quote};
+use crate::{Fault, Limits, Reply, Request, Source, decode, field, quote, whole_cart};
 use compact_str::format_compact;
 use midsession_event::{Dialect, Event, EventName, Order, Page, Product, PropertyValue, Str, canonical_name};
 use std::borrow::Cow;
@@ -264,6 +264,7 @@ pub(super) fn read(reading: &Reading<'_>, given: &Parameters<'_>, random: Random
         let text = described_text(&given.co, &given.cx, "co")?;
         let value = json::parse(&text, limits).map_err(|fault| fault.at("co"))?;
         Described { reading, event: &mut draft.event }.entities(&value).map_err(|fault| fault.at("co"))?;
+        whole_cart::add_total(&mut draft.event, None);
     }
     if draft.event.visitor_id.is_none() {
         // The session of a tracker without a user id is steadier than a cookie that has just been made.
