@@ -111,7 +111,8 @@ export interface Midsession {
   /** Sends an event and returns its id (nothing before the tracker has loaded, or without consent). */
   (command: "track", name: EventName, fields?: Fields): string | undefined | void;
   (command: "page", fields?: Fields): string | undefined | void;
-  (command: "identify", userId: string): void;
+  /** Who is signed in; may be repeated on every page. A number is taken as its text. */
+  (command: "identify", userId: string | number): void;
   (command: "logout"): void;
   (command: "consent", consent: Consent): void;
   /** Takes over painting, unless the callback returns `false`, or a promise of it, or throws. */

@@ -22,17 +22,18 @@ const commands = {
     void refresh();
     return view(fields);
   },
-  identify(id: string) {
-    user = id;
+  identify(id: string | number) {
+    // A missing id, or a promise of one, names nobody.
+    if (!id || (id !== +id && id !== id + "")) return console.warn("identify", id);
+    user = `${id}`;
     // A page may say this on every load; only a change is a login.
-    if (mode < Mode.Full || load("user") == id) return;
-    save("user", id);
-    track("login", { user_id: id });
+    if (mode < Mode.Full || load("user") == user) return;
+    save("user", user);
+    track("login", { user_id: user });
   },
   logout() {
-    user = undefined;
     track("logout");
-    save("user");
+    save("user", (user = undefined));
   },
   consent(consent: Consent, told?: boolean) {
     if (!told) tabs.postMessage(consent);

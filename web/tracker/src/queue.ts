@@ -47,7 +47,7 @@ export const track = (name: string, fields?: Fields & Record<string, unknown>): 
   // Beside another tracker only what that one can't know is told, and only of a visitor with a name.
   if (silent && !fields?.decision_id && (name != "consent" || (untold = !isKnown()))) return;
   const id = uuid();
-  if (calls.size > CALLS_MAX) calls.delete(calls.keys().next().value!);
+  if (calls.size > CALLS_MAX) calls.delete([...calls.keys()][0]!);
   calls.set(id, [now()]);
   const event = {
     event_id: id,

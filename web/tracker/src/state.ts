@@ -18,7 +18,7 @@ export const silent = options.track == "off";
 export const address = (path: string) => new URL((options.endpoint ?? ".") + "/v1/" + path, src).href;
 
 /** A new id; plain http has no `randomUUID`. */
-export const uuid = () => crypto.randomUUID?.() ?? Date.now() + "-" + Math.random();
+export const uuid = () => crypto.randomUUID?.() ?? Date.now() + "" + Math.random();
 
 /** Milliseconds of the page's own clock, which never jumps. */
 export const now = () => performance.now();
@@ -77,7 +77,8 @@ export const readConsent = (consent: Consent) => {
   const full = consent == "full";
   const analytics = full || consent == "cookieless";
   purposes =
-    typeof consent == "string"
+    // Only text has that.
+    (consent as string).split
       ? { analytics, personalization: full, experiments: full, marketing: full }
       : (consent as Record<string, boolean>);
   return purposes.personalization ? Mode.Full : purposes.analytics ? Mode.Cookieless : Mode.None;

@@ -361,6 +361,28 @@ test(
 );
 
 test(
+  "identify takes a number as its text, and warns of what is no id",
+  shop({}, async ({ collector, open }) => {
+    collector.pages["/"] = page(quiet);
+    const view = await open();
+    const warnings: string[] = [];
+    view.on("console", (message) => message.type() == "warning" && warnings.push(message.text()));
+    await say(view, "identify", 4711);
+    await until(() => collector.named("login").length == 1, "the login");
+    await view.reload();
+    await say(view, "identify", 4711);
+    await say(view, "identify", "4711");
+    for (const nobody of [undefined, null, "", 0, NaN, true, {}, ["u1"]]) await say(view, "identify", nobody);
+    await say(view, "track", "search");
+    await until(() => collector.named("search").length == 1, "the search");
+    assert.equal(new Set(ids(collector.named("login"))).size, 1);
+    assert.equal(collector.named("login")[0]!.user_id, "4711");
+    assert.equal(collector.named("search")[0]!.user_id, "4711");
+    assert.deepEqual(warnings, ["undefined", "null", "", "0", "NaN", "true", "{}", "[u1]"].map((id) => `identify ${id}`));
+  }),
+);
+
+test(
   "an endpoint of its own, as behind a first-party proxy",
   shop({}, async ({ collector, context, listen }) => {
     collector.pages["/"] = page('data-auto="page" data-endpoint="/proxy"');

@@ -11,6 +11,7 @@ midsession("track", "add_to_cart", {
 });
 midsession("track", "wishlist_shared", { properties: { friends: 3 } });
 midsession("identify", "user-1");
+midsession("identify", 4711);
 midsession("logout");
 midsession("consent", "cookieless");
 midsession("consent", { analytics: true, personalization: false });
@@ -20,6 +21,8 @@ midsession("on", "intervention", (frame, report) => {
 });
 midsession("on", "retract", ({ decision_id }) => decision_id.length);
 
+// @ts-expect-error: an id is text or a number
+midsession("identify", undefined);
 // @ts-expect-error: no such command
 midsession("trakc", "page_view");
 // @ts-expect-error: a price is a number
