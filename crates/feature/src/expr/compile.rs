@@ -1,6 +1,6 @@
 //! From text to tree: parsing by the `cel` crate, names, types and messages by us.
 
-use super::place::{at, offset_of, readable};
+use super::place::{at, half_operator, offset_of, readable};
 use super::{
     Arithmetic, Compare, EVENT_FIELDS, ExprError, Field, Node, PRODUCT_FIELDS, Program, Scope, TextTest, Type, Which,
 };
@@ -24,7 +24,11 @@ pub(super) fn compile(source: &str, scope: Scope<'_>) -> Result<Program, ExprErr
         let first = errors.errors.first();
         let (line, column) = first.map_or((1, 1), |error| error.pos);
         let message = first.map_or("can't be read", |error| error.msg.as_str());
-        at(source, offset_of(source, line, column), readable(message), None)
+        let offset = offset_of(source, line, column);
+        match half_operator(source, offset) {
+            Some((half, hint)) => at(source, offset, format!("`{half}` is no operator"), Some(hint)),
+            None => at(source, offset, readable(message), None),
+        }
     })?;
     let mut compiler = Compiler { source, info, scope, loop_variable: None, reads: Vec::new() };
     let (node, ty) = compiler.expr(&tree)?;

@@ -13,6 +13,15 @@ pub(super) fn readable(message: &str) -> String {
     if said.contains("<EOF>") { "the expression ends too early".to_owned() } else { said.to_owned() }
 }
 
+/// An operator as it is written elsewhere, where the parser stopped: how it stands there, and what to write.
+pub(super) fn half_operator(source: &str, offset: usize) -> Option<(&str, String)> {
+    const KNOWN: [(&str, &str); 6] = [("=>", ">="), ("=<", "<="), ("==", "=="), ("=", "=="), ("&", "&&"), ("|", "||")];
+    let rest = source.get(offset..)?;
+    let (half, meant) = KNOWN.iter().find(|(half, _)| rest.starts_with(half))?;
+    // A whole one in a wrong place is another mistake.
+    (half != meant && !rest.starts_with(meant)).then(|| (&rest[..half.len()], format!("did you mean `{meant}`?")))
+}
+
 pub(super) fn offset_of(source: &str, line: isize, column: isize) -> usize {
     let lines = usize::try_from(line - 1).unwrap_or(0);
     let start: usize = source.split_inclusive('\n').take(lines).map(str::len).sum();

@@ -206,9 +206,18 @@ fn faults_point_and_help() {
         ("duration(\"20\") > 1", (1, 10), "`20` is not a duration", ""),
         ("event.query == null", (1, 16), "nothing is compared with null", "has(…)"),
         ("event.name ==", (1, 14), "the expression ends too early", ""),
-        ("event.name = \"x\"", (1, 12), "", ""),
+        ("event.name = \"x\"", (1, 12), "`=` is no operator", "did you mean `==`?"),
+        ("event.name=\"x\"", (1, 11), "`=` is no operator", "did you mean `==`?"),
+        ("event.bot &&\n  event.name = \"a\"", (2, 14), "`=` is no operator", "did you mean `==`?"),
+        ("event.step => 2", (1, 12), "`=>` is no operator", "did you mean `>=`?"),
+        ("event.step =< 2", (1, 12), "`=<` is no operator", "did you mean `<=`?"),
+        ("event.name === \"x\"", (1, 14), "`=` is no operator", "did you mean `==`?"),
+        ("event.bot & true", (1, 11), "`&` is no operator", "did you mean `&&`?"),
+        ("event.bot | true", (1, 11), "`|` is no operator", "did you mean `||`?"),
+        ("== 1", (1, 1), "", ""),
+        ("event.bot || || true", (1, 14), "", ""),
         ("\"Größe\" == 1", (1, 9), "text is compared with", ""),
-        ("\"Größe\" = 1", (1, 9), "", ""),
+        ("\"Größe\" = 1", (1, 9), "`=` is no operator", "did you mean `==`?"),
     ];
     for (source, place, message, hint) in cases {
         let error =
