@@ -1,11 +1,12 @@
 //! Finds telephone numbers and IP addresses in free text.
 
-/// A telephone number from `from` on: where it begins and ends.
+/// A telephone number from `from` on, which is the begin or the end of another one: where it begins and ends.
 pub(crate) fn find_phone(bytes: &[u8], from: usize) -> Option<(usize, usize)> {
     let mut at = from;
     while at < bytes.len() {
         let opens = matches!(bytes[at], b'+' | b'(' | b'0');
-        let fresh = at == 0 || !bytes[at - 1].is_ascii_alphanumeric() && !matches!(bytes[at - 1], b'.' | b'-' | b'+');
+        let fresh =
+            at == from || !bytes[at - 1].is_ascii_alphanumeric() && !matches!(bytes[at - 1], b'.' | b'-' | b'+');
         if let Some(length) = fresh.then(|| north_american(&bytes[at..])).flatten() {
             return Some((at, at + length));
         }

@@ -123,7 +123,8 @@ fn scrub_link(link: &str, out: &mut Str, treatment: &Treatment, depth: usize) {
     }
     // Also a query alone, and one in a fragment.
     let is_border = |letter: char| matches!(letter, '?' | '&' | '#' | ';');
-    let start = link.find('?').unwrap_or(0);
+    // What stands before `?` is a place, unless it has a parameter itself.
+    let start = link.find('?').filter(|at| !link[..*at].contains('=')).unwrap_or(0);
     out.push_str(&link[..start]);
     let of_person = of_person(link[start..].split(is_border));
     let mut is_first_gone = false;

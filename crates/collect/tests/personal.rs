@@ -270,10 +270,22 @@ fn names_are_sealed_and_cards_are_not() {
 }
 
 proptest::proptest! {
-    /// Whatever the text, it is read to its end; what was scrubbed once has nothing left to scrub.
+    /// Whatever the text, it is read to its end; what was scrubbed once has nothing left to scrub. But for the labels that were
+    /// put in: as a parameter's name they would be one's.
     #[test]
     fn any_text_is_scrubbed_once(text in r#"([?&#;=%+\[\]{}",:\\ @.éa]|name|phone|email|city|%2B|31612345678|"a":|\{"b":"){0,40}"#) {
         let once = property("note", &text.into());
-        proptest::prop_assert_eq!(property("note", &once), once);
+        let mut once = once.as_str().unwrap_or_default().to_owned();
+        for label in ["[phone]", "%5Bphone%5D", "[email]", "%5Bemail%5D", "[ip]", "%5Bip%5D"] {
+            once = once.replace(label, "x");
+        }
+        proptest::prop_assert_eq!(property("note", &once.as_str().into()), once);
     }
+}
+
+#[test]
+fn a_parameter_before_the_question_mark_is_one_too() {
+    assert_eq!(property("note", &"phone=?phone=".into()), Value::from(""));
+    assert_eq!(property("note", &"email=jane?page=2".into()), Value::from("?page=2"));
+    assert_eq!(property("note", &"/search;page=1?sort=up".into()), Value::from("/search;page=1?sort=up"));
 }
