@@ -410,6 +410,50 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_that_was_switched_off_is_shown_to_nobody() {
+        let (hub, visitor) = hub(HubLimits::default());
+        let mut page = hub.subscribe(&visitor, &[]);
+        hub.push(&visitor, frame(1, 60_000));
+        hub.push(&visitor, Frame { rule: "other".into(), ..frame(2, 60_000) });
+        hub.push(&visitor, Frame { preview: true, ..frame(3, 60_000) });
+        hub.push(&"v2".into(), frame(4, 60_000));
+        hub.retract_rule("r");
+        assert_eq!(received(&mut page), ["+1", "+2", "+3", "-1 Overtaken"]);
+        assert_eq!(received(&mut hub.subscribe(&visitor, &[DecisionId(1)])), ["-1 Overtaken", "+2", "+3"]);
+        assert_eq!(received(&mut hub.subscribe(&"v2".into(), &[])), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_overtaken_stays_so_whenever_it_is_painted() {
+        let (hub, visitor) = hub(HubLimits::default());
+        hub.push(&visitor, frame(1, 60_000));
+        hub.push(&visitor, frame(2, 60_000));
+        hub.painted(DecisionId(1));
+        hub.retract(DecisionId(1), Some(&visitor));
+        hub.retract(DecisionId(2), Some(&visitor));
+        hub.painted(DecisionId(2));
+        let known = [DecisionId(1), DecisionId(2)];
+        assert_eq!(received(&mut hub.subscribe(&visitor, &known)), ["-1 Overtaken", "-2 Overtaken"]);
+    }
+
+    #[test]
+    fn what_expires_while_it_waits_for_a_slow_connection_is_not_written() {
+        let now_ms = Arc::new(std::sync::atomic::AtomicI64::new(clock::now_ms()));
+        let reads = now_ms.clone();
+        let clock: HubClock = Arc::new(move || reads.load(std::sync::atomic::Ordering::Relaxed));
+        let (hub, visitor) = (PushHub::with_clock(Observe::new(), HubLimits::default(), clock), "v1".into());
+        hub.push(&visitor, frame(1, 30_000));
+        let mut page = hub.subscribe(&visitor, &[]);
+        hub.push(&visitor, frame(2, 30_000));
+        hub.push(&visitor, frame(3, 90_000));
+        now_ms.fetch_add(60_000, std::sync::atomic::Ordering::Relaxed);
+        let next = page.try_next();
+        assert!(matches!(&next, Some((Message::Frame(frame), true)) if frame.decision_id == DecisionId(3)), "{next:?}");
+        assert_eq!(page.try_next(), None);
+        assert_eq!(hub.observe.metrics.get(Metric::PushDropped, Some("expired")), 2);
+    }
+
+    #[test]
     fn expired_frames_are_forgotten() {
         let (hub, visitor) = hub(HubLimits::default());
         hub.push(&visitor, frame(1, 60_000));

@@ -2,6 +2,10 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::{Duration, timeout};
+
+/// Longer than anything waited for here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An open connection that is read as text.
 pub struct Open {
@@ -16,15 +20,18 @@ impl Open {
         Self { stream, text: String::new() }
     }
 
-    /// Reads until the text holds this; false when the server closes before.
+    /// Reads until the text holds this; false when the server closes before, or does not come to it.
     pub async fn until(&mut self, wanted: &str) -> bool {
-        let mut buffer = [0; 4096];
-        while !self.text.contains(wanted) {
-            match self.stream.read(&mut buffer).await {
-                Ok(read) if read > 0 => self.text.push_str(&String::from_utf8_lossy(&buffer[..read])),
-                _ => return false,
+        let reads = async {
+            let mut buffer = [0; 4096];
+            while !self.text.contains(wanted) {
+                match self.stream.read(&mut buffer).await {
+                    Ok(read) if read > 0 => self.text.push_str(&String::from_utf8_lossy(&buffer[..read])),
+                    _ => return false,
+                }
             }
-        }
-        true
+            true
+        };
+        timeout(PATIENCE, reads).await.unwrap_or(false)
     }
 }
