@@ -24,7 +24,8 @@ pub struct Frame {
     pub cause_event_id: Option<Str>,
     /// Fired by silence, not by an event.
     pub by_silence: bool,
-    /// For silences: the deadline. Epoch ms.
+    /// For silences: the deadline. Epoch ms. Written only to a page that listened before this came.
+    #[serde(skip)]
     pub deadline_ms: Option<i64>,
     /// Server clock readings so far, by stage name. Epoch µs. Written with the instant of the push added.
     #[serde(skip)]

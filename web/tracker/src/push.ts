@@ -90,10 +90,11 @@ export const connect = async () => {
 
 /**
  * Closes the push. An open one would keep the page out of the back/forward cache. What waits is forgotten: what is still
- * true comes again with the next connection.
+ * true comes again with the next connection. So is when its causes were: until then nobody waits for it.
  */
 export const disconnect = () => {
   waiting.clear();
+  calls.clear();
   clearTimeout(timer);
   source?.close();
   source = undefined;

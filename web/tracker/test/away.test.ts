@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { page } from "./collector.ts";
-import { card, look, shops, until } from "./browser.ts";
+import { card, look, say, shops, until } from "./browser.ts";
 
 const shop = shops();
 
@@ -32,6 +32,27 @@ test(
     await until(async () => `${await titles()}` == "Waiting", "the cards to go, and the one that waited to come");
     await until(() => collector.named("painted").length == 4, "its report");
     assert.equal(collector.named("dismiss").length, 1);
+  }),
+);
+
+test(
+  "what was caused before the page was left has no way to measure once it is back; what is caused then has",
+  shop({}, async ({ collector, listen }) => {
+    collector.pages["/"] = page();
+    const view = await listen();
+    const before = (await say(view, "track", "add_to_cart")) as string;
+    await until(() => collector.named("add_to_cart").length == 1, "the cart");
+    await look(view, true);
+    await view.evaluate(() => dispatchEvent(new PageTransitionEvent("pagehide")));
+    await until(() => collector.pushes.size == 0, "the push to close");
+    await look(view, false);
+    await until(() => collector.pushes.size == 1, "the push");
+    const after = (await say(view, "track", "add_to_cart")) as string;
+    collector.intervene({ slot: "a", rule: "before", cause_event_id: before });
+    collector.intervene({ slot: "b", rule: "after", cause_event_id: after });
+    await until(() => collector.named("painted").length == 2, "the reports");
+    const measured = collector.named("painted").map(({ properties }) => [properties!.rule, properties!.sent_to_painted_ms !== undefined]);
+    assert.deepEqual(Object.fromEntries(measured), { before: false, after: true });
   }),
 );
 

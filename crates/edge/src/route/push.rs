@@ -174,7 +174,7 @@ impl Stream {
                 }
                 self.written.push_back(frame.decision_id);
                 let ids = self.written.iter().map(DecisionId::to_string).collect::<Vec<_>>().join(",");
-                Some(Next::Message("intervention", ids, written(&frame, pushed_us)))
+                Some(Next::Message("intervention", ids, written(&frame, pushed_us, is_live)))
             }
             Message::Retract(decision_id, reason) => {
                 metrics.add_by(Metric::PushFrames, "retract", 1);
@@ -185,18 +185,21 @@ impl Stream {
     }
 }
 
-/// A frame as it is written, with the instant it was.
-fn written(frame: &Frame, pushed_us: i64) -> String {
+/// A frame as it is written, with the instant it was. One that waited for a page names no deadline: how long the
+/// shopper was away says nothing about how fast the way is.
+fn written(frame: &Frame, pushed_us: i64, is_live: bool) -> String {
     #[derive(Serialize)]
     struct Written<'a> {
         #[serde(flatten)]
         frame: &'a Frame,
+        deadline_ms: Option<i64>,
         stamps_us: BTreeMap<&'a str, i64>,
         now_ms: i64,
     }
     let mut stamps_us: BTreeMap<&str, i64> =
         frame.stamps_us.iter().map(|(name, us)| (Str::as_str(name), *us)).collect();
     stamps_us.insert("pushed", pushed_us);
+    let deadline_ms = frame.deadline_ms.filter(|_| is_live);
     // Strings, numbers and JSON: serializing does not fail.
-    serde_json::to_string(&Written { frame, stamps_us, now_ms: pushed_us / 1_000 }).unwrap_or_default()
+    serde_json::to_string(&Written { frame, deadline_ms, stamps_us, now_ms: pushed_us / 1_000 }).unwrap_or_default()
 }
