@@ -175,8 +175,10 @@ export interface Stage {
   max_ms: number;
   headroom_p99_ms: number | null;
 }
-/** Over its share; of fewer measurements the P99 is just the longest, which says little. */
-export const isOver = (stage: Stage): boolean => stage.count >= 100 && stage.headroom_p99_ms !== null && stage.headroom_p99_ms < 0;
+/** Of fewer measurements the P99 is just the longest, which says little. */
+export const saysLittle = (stage: Stage): boolean => stage.count < 100;
+/** Over its share. */
+export const isOver = (stage: Stage): boolean => !saysLittle(stage) && stage.headroom_p99_ms !== null && stage.headroom_p99_ms < 0;
 
 export interface Budget {
   promise_p99_ms: number;

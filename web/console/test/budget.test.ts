@@ -27,16 +27,16 @@ async function withBudget(run: (mock: Mock, open: () => Promise<Page>) => Promis
   }
 }
 
-test("a stage over its share is red and named; over it by too few measurements, it is neither", () =>
+test("a stage over its share is red and named; over it by too few measurements, its bar alone is red", () =>
   withBudget(async (mock, open) => {
     const budget = mock.world.budget();
     const over = { ...budget.stages[2]!, p99_ms: 14, headroom_p99_ms: -4 };
-    mock.world.budget = () => ({ ...budget, stages: [{ ...over, name: "machine", count: 100 }, { ...over, name: "decide", count: 99 }, { ...over, name: "push", headroom_p99_ms: null }] });
+    mock.world.budget = () => ({ ...budget, stages: [{ ...over, name: "machine", count: 100 }, { ...over, name: "decide", count: 99, p50_ms: 0.4 }, { ...over, name: "push", p99_ms: 1, headroom_p99_ms: null }] });
     const page = await open();
     const row = (name: string) => page.locator(".stages tr", { has: page.getByRole("rowheader", { name }) });
     await row("Understand").waitFor();
     const red = async (name: string) => [await row(name).locator(".over").count(), await row(name).locator(".minus").count()];
-    assert.deepEqual([await red("Understand"), await red("Decide"), await red("Send")], [[1, 1], [0, 0], [0, 0]]);
+    assert.deepEqual([await red("Understand"), await red("Decide"), await red("Send")], [[1, 1], [1, 0], [0, 0]]);
     assert.match((await page.locator(".over-note").textContent()) ?? "", /^Over their share: Understand \(stream\)\.$/);
     assert.deepEqual(
       await row("Understand").locator(".minus").evaluate((minus) => {
@@ -47,6 +47,27 @@ test("a stage over its share is red and named; over it by too few measurements, 
       }),
       [true, false],
     );
+  }));
+
+test("the headline raises no alarm of fewer than 100 measurements, and says how many there are", () =>
+  withBudget(async (mock, open) => {
+    const budget = mock.world.budget();
+    const none = { count: 0, p50_ms: 0, p99_ms: 0, p999_ms: 0, max_ms: 0, headroom_p99_ms: null };
+    const late = { ...budget.silence!, p99_ms: 5_640, headroom_p99_ms: -5_490 };
+    const page = await open();
+    for (const [count, alarm, words] of [
+      [1, false, "The slowest of 1 change was on the shopper’s screen within 5.64 s of the end of the silence; promised are 2 s for 99 of 100, which takes 100 measurements to tell."],
+      [99, false, "The slowest of 99 changes so far was on the shopper’s screen within 5.64 s of the end of the silence; promised are 2 s for 99 of 100, which takes 100 measurements to tell."],
+      [100, true, "99 of 100 changes are on the shopper’s screen within 5.64 s of the end of the silence; promised are 2 s."],
+    ] as const) {
+      mock.world.budget = () => ({ ...budget, total: { ...budget.total, ...none }, silence: { ...late, count } });
+      await page.goto(`${mock.url}/#/budget`);
+      await page.locator(".promise p", { hasText: words }).waitFor();
+      assert.equal(await page.locator(".promise-track .over").count(), alarm ? 1 : 0, `${count}`);
+      await page.goto(`${mock.url}/#/overview`);
+      await page.locator(alarm ? ".verdict-warn" : ".verdict-good, .verdict-note").waitFor();
+      await page.locator(".promise p", { hasText: words }).waitFor();
+    }
   }));
 
 test("where only silences were answered, their whole is the figure, and the rows of an act say that there was none", () =>

@@ -1,6 +1,6 @@
 //! The promise as one line: what each stage takes of it now.
-import type { Budget } from "../api.ts";
-import { ms } from "../format.ts";
+import { saysLittle, type Budget } from "../api.ts";
+import { count, ms } from "../format.ts";
 import { stageWords } from "../words.ts";
 
 export function BudgetBar({ budget }: { budget: Budget }) {
@@ -11,14 +11,17 @@ export function BudgetBar({ budget }: { budget: Budget }) {
   if (total.count === 0)
     return <p class="empty-line">No browser has reported a painted change yet. As soon as one does, its way to the screen is measured here.</p>;
   const filled = Math.min(100, (100 * total.p99_ms) / promise_p99_ms);
+  const few = saysLittle(total);
   return (
     <div class="promise">
       <p>
-        99 of 100 changes are on the shopper’s screen within <b>{ms(total.p99_ms)}</b>
-        {bySilence ? " of the end of the silence" : ""}; promised are {ms(promise_p99_ms)}.
+        {few ? `The slowest of ${count(total.count)} ${total.count === 1 ? "change was" : "changes so far was"}` : "99 of 100 changes are"} on the shopper’s screen within{" "}
+        <b>{ms(total.p99_ms)}</b>
+        {bySilence ? " of the end of the silence" : ""}; promised are {ms(promise_p99_ms)}
+        {few ? " for 99 of 100, which takes 100 measurements to tell" : ""}.
       </p>
       <div class="promise-track" aria-hidden="true">
-        <span class={total.p99_ms > promise_p99_ms ? "over" : ""} style={{ width: `max(4px, ${filled}%)` }} />
+        <span class={!few && total.p99_ms > promise_p99_ms ? "over" : ""} style={{ width: `max(4px, ${filled}%)` }} />
       </div>
       <p class="note">Stage by stage, 99 of 100 within (the slowest of each stage seldom meet, so these do not add up):</p>
       <ul class="promise-legend">

@@ -1,5 +1,5 @@
 //! Is everything well, what comes in, and what does it lead to.
-import { isOver, type Budget, type Overview, type Source } from "../api.ts";
+import { isOver, saysLittle, type Budget, type Overview, type Source } from "../api.ts";
 import { bytes, count, ms, rate, span, time } from "../format.ts";
 import { decisions, link, overview } from "../live.ts";
 import { Figure, Loading, Panel, isSimulated, SourceTag, Title } from "../parts/bits.tsx";
@@ -13,7 +13,7 @@ import { stageWords } from "../words.ts";
 /** The state of things in one sentence. */
 function verdict(o: Overview, budget: Budget | null): { tone: "good" | "note" | "warn"; text: string } {
   if (link.value === "lost") return { tone: "warn", text: `Connection lost; figures are as of ${time(o.now_ms)}.` };
-  if (budget && [budget.total, budget.silence].some((whole) => whole && whole.count > 0 && whole.p99_ms > budget.promise_p99_ms)) return { tone: "warn", text: "Shoppers wait longer than promised." };
+  if (budget && [budget.total, budget.silence].some((whole) => whole && !saysLittle(whole) && whole.p99_ms > budget.promise_p99_ms)) return { tone: "warn", text: "Shoppers wait longer than promised." };
   const late = budget && [...budget.stages, ...(budget.timer ? [budget.timer] : [])].find(isOver);
   if (late) {
     const promise = budget && budget.total.count + (budget.silence?.count ?? 0) > 0 ? "The promise holds. " : "";
