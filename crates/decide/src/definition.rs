@@ -26,7 +26,7 @@ pub struct Rule {
     pub when: Option<Program>,
     /// The part of the condition that must stay true while it is shown; none always does.
     pub standing: Option<Program>,
-    /// How often a shopper may see it.
+    /// How often a shopper may see it; whatever they say, once per session and version of the cart.
     pub caps: Vec<Cap>,
     /// Share of shoppers that see nothing, 0 to 1.
     pub holdout: f64,
