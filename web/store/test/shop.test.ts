@@ -270,6 +270,43 @@ describe("interventions", () => {
         }));
   }
 
+  test("on a phone a card stands above what a product is bought with, wherever the page is scrolled to", () =>
+    withMock(async (mock) => {
+      const { page } = await visit(mock, "product/alba-table-lamp", { width: 390 });
+      await until(() => mock.listeners() === 1, "the push connection");
+      const buy = page.locator(".product .buy select, .product .buy button");
+      mock.push("intervention", "d-1", frame({ title: "Can we help you choose?", body: "Somebody who knows these products has time for you.", label: "Talk to us", action: "#contact", dismiss: "No, thank you" }, "chat"));
+      const card = page.getByRole("region", { name: "Can we help you choose?" });
+      await card.waitFor();
+      for (const share of [0, 0.25, 0.5, 0.75, 1]) {
+        await page.evaluate((share) => scrollTo(0, share * (document.documentElement.scrollHeight - innerHeight)), share);
+        const hidden = await buy.evaluateAll((elements) =>
+          elements.filter((element) => {
+            const { x, y, width, height } = element.getBoundingClientRect();
+            return [y + 2, y + height - 2].some((at) => document.elementFromPoint(x + width / 2, at) !== element);
+          }).length,
+        );
+        assert.equal(hidden, 0, `at ${share}`);
+      }
+      await buy.last().click();
+      await page.getByRole("link", { name: /Cart 1 item/ }).waitFor();
+      await page.getByRole("button", { name: "Change privacy choice" }).click();
+      assert.equal(await page.locator(".product .buy").evaluate((buy) => getComputedStyle(buy).position), "static", "never under the privacy choice");
+    }));
+
+  for (const width of [1440, 390])
+    test(`in the cart its reminder has no link to the cart, and no empty band, ${width} px`, () =>
+      withMock(async (mock) => {
+        const { page } = await visit(mock, "cart", { width, cart: { "dune-vase": 1, "mist-mug": 1 } });
+        await until(() => mock.listeners() === 1, "the push connection");
+        mock.push("intervention", "d-1", frame({ title: "Still thinking it over?", body: "Your cart is kept as you left it.", label: "Back to your cart", action: "/shop/cart", dismiss: "Not now" }));
+        const card = page.getByRole("region", { name: "Still thinking it over?" });
+        await card.waitFor();
+        assert.equal(await card.getByRole("link").count(), 0);
+        const [room, heading] = [(await card.boundingBox())!, (await card.getByRole("heading").boundingBox())!];
+        assert.ok(heading.y - room.y <= 24, `${heading.y - room.y} px above the text`);
+      }));
+
   test("the chat offer opens how to reach people, the discount fills its code in", () =>
     withMock(async (mock) => {
       const { page } = await visit(mock, "product/oak-board", { cart: { "oak-board": 2 } });

@@ -134,8 +134,8 @@ const show = ({ slot, payload, lang }: Frame, report: (name: string) => void, go
       href: action,
       onclick: ending("click"),
     } as object) as HTMLAnchorElement;
-    // The anchor knows which protocol an address has: only http and https may stay.
-    if (action && !/^https?:/.test(main.href)) main.remove();
+    // The anchor knows which protocol an address has: only http and https may stay. Nor does one that leads to where one is.
+    if (action && (!/^https?:/.test(main.href) || main.href == document.URL.split("#")[0])) main.remove();
   }
   const onclick = ending("dismiss");
   if (dismiss) add(row, "button", { textContent: dismiss, onclick });
