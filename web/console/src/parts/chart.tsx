@@ -25,7 +25,8 @@ export function RateChart({ rates }: { rates: readonly Rate[] }) {
       {
         width: element.clientWidth,
         height: height_px,
-        padding: [8, 14, 0, 0],
+        // Half of a time of day has room beside the last tick.
+        padding: [8, 34, 0, 0],
         legend: { show: false },
         cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
         scales: {
