@@ -63,9 +63,10 @@ test("the headline raises no alarm of fewer than 100 measurements, and says how 
       mock.world.budget = () => ({ ...budget, total: { ...budget.total, ...none }, silence: { ...late, count } });
       await page.goto(`${mock.url}/#/budget`);
       await page.locator(".promise p", { hasText: words }).waitFor();
-      assert.equal(await page.locator(".promise-track .over").count(), alarm ? 1 : 0, `${count}`);
+      assert.equal(await page.locator(".promise-track span").getAttribute("class"), alarm ? "over" : "few", `${count}`);
       await page.goto(`${mock.url}/#/overview`);
       await page.locator(alarm ? ".verdict-warn" : ".verdict-good, .verdict-note").waitFor();
+      assert.equal(await page.getByText("The promise holds").count(), 0, "of which so few say little");
       await page.locator(".promise p", { hasText: words }).waitFor();
     }
   }));

@@ -12,6 +12,7 @@ export function BudgetBar({ budget }: { budget: Budget }) {
     return <p class="empty-line">No browser has reported a painted change yet. As soon as one does, its way to the screen is measured here.</p>;
   const filled = Math.min(100, (100 * total.p99_ms) / promise_p99_ms);
   const few = saysLittle(total);
+  const over = total.p99_ms > promise_p99_ms;
   return (
     <div class="promise">
       <p>
@@ -21,7 +22,7 @@ export function BudgetBar({ budget }: { budget: Budget }) {
         {few ? " for 99 of 100, which takes 100 measurements to tell" : ""}.
       </p>
       <div class="promise-track" aria-hidden="true">
-        <span class={!few && total.p99_ms > promise_p99_ms ? "over" : ""} style={{ width: `max(4px, ${filled}%)` }} />
+        <span class={over ? (few ? "few" : "over") : ""} style={{ width: `max(4px, ${filled}%)` }} />
       </div>
       <p class="note">Stage by stage, 99 of 100 within (the slowest of each stage seldom meet, so these do not add up):</p>
       <ul class="promise-legend">

@@ -16,7 +16,7 @@ function verdict(o: Overview, budget: Budget | null): { tone: "good" | "note" | 
   if (budget && [budget.total, budget.silence].some((whole) => whole && !saysLittle(whole) && whole.p99_ms > budget.promise_p99_ms)) return { tone: "warn", text: "Shoppers wait longer than promised." };
   const late = budget && [...budget.stages, ...(budget.timer ? [budget.timer] : [])].find(isOver);
   if (late) {
-    const promise = budget && budget.total.count + (budget.silence?.count ?? 0) > 0 ? "The promise holds. " : "";
+    const promise = [budget.total, budget.silence].some((whole) => whole && !saysLittle(whole)) ? "The promise holds. " : "";
     const share = `${ms(late.p99_ms)} instead of ${ms(late.budget_p99_ms)}`;
     return { tone: "note", text: `${promise}“${stageWords(late.name)}” takes more than its share: ${share}; ${late.owner} answers for it.` };
   }
