@@ -176,20 +176,20 @@ async fn a_reconnect_resumes_and_nothing_stale_is_sent() {
     let server = start().await;
     let visitor = VisitorId::from("v1");
     let token = token(&server, "_ms_vid=v1", None).await;
-    let deadline_ms = Some(now_us() / 1_000);
+    let deadline_ms = now_us() / 1_000;
     for (id, expires_in_ms) in [(1, 60_000), (2, 60_000), (3, 60_000), (4, 80)] {
-        server.hub.push(&visitor, Frame { deadline_ms, ..frame(id, expires_in_ms) });
+        server.hub.push(&visitor, Frame { deadline_ms: Some(deadline_ms), ..frame(id, expires_in_ms) });
     }
     server.hub.retract(DecisionId(2), None);
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     let mut resumed = stream(&server, &token, &format!("Last-Event-ID: {:032x}\r\n", 1)).await;
-    server.hub.push(&visitor, Frame { deadline_ms, ..frame(5, 60_000) });
+    server.hub.push(&visitor, Frame { deadline_ms: Some(deadline_ms), ..frame(5, 60_000) });
     assert!(resumed.until(&format!(",{:032x}", 5)).await);
     let ids: Vec<&str> = resumed.text.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
     assert_eq!(ids, [format!("{:032x}", 3), format!("{:032x},{:032x}", 3, 5)]);
     assert_eq!(server.observe.stage(Stage::Push).count, 1, "the wait for a page is not the push's time");
     // Nor is it the way's from the deadline to the pixel.
-    let live = format!("\"deadline_ms\":{},", deadline_ms.expect("set"));
+    let live = format!("\"deadline_ms\":{deadline_ms},");
     assert!(resumed.until(&live).await, "{}", resumed.text);
     assert_eq!(data(&resumed.text, 3)["deadline_ms"], Value::Null);
     // Another visitor's page gets none of it.
