@@ -253,21 +253,6 @@ test(
 );
 
 test(
-  "an action that leads to where one is already is left out",
-  shop({}, async ({ collector, listen }) => {
-    collector.pages["/"] = page();
-    const view = await listen("/#top");
-    for (const [action, links] of [["/", 0], ["/#help", 1], ["/?a=b", 1], ["/cart", 1]] as const) {
-      collector.intervene({ slot: "s" + action, payload: { ...full, title: "To " + action, action } });
-      const shown = view.getByRole("region", { name: "To " + action, exact: true });
-      await shown.waitFor();
-      assert.equal(await shown.locator("a").count(), links, action);
-      assert.equal(await shown.getByRole("button", { name: full.dismiss! }).count(), 2, action);
-    }
-  }),
-);
-
-test(
   "a label without an address is a button that tells the page",
   shop({}, async ({ collector, listen }) => {
     collector.pages["/"] = page();
