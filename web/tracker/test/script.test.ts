@@ -8,12 +8,12 @@ import { gzipSync } from "node:zlib";
 /** What every page loads. */
 const GZIP_MAX = 4096;
 /** With the card, which a page loads once it has a push connection. */
-const GZIP_BOTH_MAX = 5120;
+const GZIP_BOTH_MAX = 5376;
 const read = (name: string) => readFile(new URL("../dist/" + name, import.meta.url));
 const script = await read("midsession.js");
 const size = (bytes: Buffer) => gzipSync(bytes, { level: 9 }).length;
 
-test("at most 4 KiB gzipped, and 5 KiB together with the card", async () => {
+test("at most 4 KiB gzipped, and 5.25 KiB together with the card", async () => {
   assert.ok(size(script) <= GZIP_MAX, `${size(script)} B`);
   const both = size(script) + size(await read("midsession-card.js"));
   assert.ok(both <= GZIP_BOTH_MAX, `${both} B`);
