@@ -7,7 +7,7 @@ use crate::rng::Rng;
 use crate::shape::Shapes;
 use crate::spilled;
 use crate::world::{Step, Ticks, Ways, World};
-use midsession_event::{Outcome, PartitionId, Record, partition_of};
+use midsession_event::{Outcome, PartitionId, Record, SessionId, partition_of};
 use midsession_machine::Effect;
 use midsession_stream::{Config, Seam, Stream};
 use std::collections::{BTreeSet, VecDeque};
@@ -386,7 +386,15 @@ fn replay(world: &mut World, config: Config) -> Result<(), String> {
         if streams[0].whole_snapshot().map_err(told)? != world.streams[index].whole_snapshot().map_err(told)? {
             return Err(format!("a replay of partition {index} ends in another state"));
         }
-        let [with, without] = outcomes;
+        let [with, without] = outcomes.map(|mut all| {
+            // Silences that are over at the same instant are told by slot, and who has which slot depends on when the one
+            // before was forgotten. For one session the order stays.
+            all.sort_by_key(|(session_id, told): &(Option<SessionId>, String)| match session_id {
+                Some(session_id) => (session_id.to_hex().to_string(), None),
+                None => (String::new(), Some(told.clone())),
+            });
+            all
+        });
         if let Some(at) = (0..with.len().max(without.len())).find(|at| with.get(*at) != without.get(*at)) {
             let what = format!("partition {index}: effect {at} depends on where ticks stand");
             return differ(&what, &without.get(at), &with.get(at));
@@ -461,9 +469,10 @@ pub(crate) fn restart(rng: &mut Rng, seed: u64, partition: usize, world: &World,
 }
 
 /// An effect without the place of the record at hand.
-fn outcome(effect: &Effect) -> Option<String> {
-    match effect {
-        Effect::Session(update) => Some(format!("{update:?}")),
+/// What an effect comes to, with the session if it is told of one.
+fn outcome(effect: &Effect) -> Option<(Option<SessionId>, String)> {
+    let told = match effect {
+        Effect::Session(update) => return Some((Some(update.session_id), format!("{update:?}"))),
         Effect::Candidate(candidate) => Some(format!("ask {} {}", candidate.decision_id, candidate.asked_at_ms)),
         Effect::Decided(decision) => Some(format!("decided {} {:?}", decision.decision_id, decision.outcome)),
         Effect::Retract { decision_id, .. } => Some(format!("retract {decision_id}")),
@@ -480,5 +489,6 @@ fn outcome(effect: &Effect) -> Option<String> {
             Some(format!("{} is {:?} until {:?}", identity.visitor_id, identity.user_id, identity.detached_at_ms))
         }
         Effect::Handoff(_) | Effect::Recall(_) => None,
-    }
+    };
+    told.map(|told| (None, told))
 }

@@ -28,11 +28,9 @@ fn kills(length: Length, defect: Option<&str>) -> Result<String, String> {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let load = Arc::new(Load::default());
-    let mut in_flight = 0;
-    let mut cycles = 0;
-    while length.goes_on(cycles) {
-        let cycle = cycles;
-        cycles += 1;
+    let (mut in_flight, mut missed, mut kills) = (0, 0, 0);
+    while length.goes_on(kills) {
+        let cycle = kills + missed;
         let server = Server::start(&data, defect);
         let listeners: Vec<_> =
             (0..WATCHED).map(|number| listen(&load, &server.collector, visitor_id(number), cycle)).collect();
@@ -49,7 +47,13 @@ fn kills(length: Length, defect: Option<&str>) -> Result<String, String> {
         running.is_killed_now();
         server.kill();
         let broken = running.join_killed();
-        assert!(broken >= 1, "no request was in flight at kill {cycle}");
+        if broken == 0 {
+            // This process had to wait for a processor between the look and the signal: it is no kill that counts.
+            missed += 1;
+            assert!(missed <= 3 + kills / 4, "no request was in flight at {missed} of {} kills", kills + missed);
+        } else {
+            kills += 1;
+        }
         in_flight += broken;
         unmerges.join().unwrap();
         listeners.into_iter().for_each(|listener| listener.join().unwrap());
@@ -63,7 +67,7 @@ fn kills(length: Length, defect: Option<&str>) -> Result<String, String> {
     let server = Server::start(&data, defect);
     let acked = held(&data, &server, &load)?;
     server.kill();
-    Ok(format!("{cycles} kills, {in_flight} requests in flight at them, {acked}"))
+    Ok(format!("{kills} kills, {in_flight} requests in flight at them, {acked}"))
 }
 
 /// The server has seen nothing of itself that must not be.

@@ -44,6 +44,11 @@ impl Stream {
                 if time_ms.saturating_add(gap_ms + grace_ms) <= now_ms || over {
                     return None;
                 }
+                // It has opened one before: its visitor has been forgotten since, for want of room, and it came again.
+                let id = SessionId::opened_by(&event.source, &event.event_id);
+                if shopper.sessions.iter().any(|session| session.id == id) {
+                    return None;
+                }
                 self.counters.sessions_opened += 1;
                 if shopper.sessions.len() >= SESSIONS_MAX {
                     self.drop_session(index, out);
@@ -53,7 +58,7 @@ impl Stream {
                 let number = shopper.last_session;
                 // Most shoppers have one session within a day: no room for four.
                 shopper.sessions.reserve_exact(1);
-                shopper.sessions.push(opened(event, time_ms, number, &shopper.id));
+                shopper.sessions.push(opened(id, event, time_ms, number, &shopper.id));
                 Some(shopper.sessions.len() - 1)
             }
         }
@@ -178,9 +183,9 @@ fn ended_by_logout(facts: &Facts, session: &Session) -> bool {
 }
 
 /// The session that this event opens.
-fn opened(event: &Event, time_ms: i64, number: u32, shopper: &midsession_event::ShopperId) -> Session {
+fn opened(id: SessionId, event: &Event, time_ms: i64, number: u32, shopper: &midsession_event::ShopperId) -> Session {
     Session {
-        id: SessionId::opened_by(&event.source, &event.event_id),
+        id,
         number,
         visitor: event.visitor_id.clone(),
         user: match shopper {

@@ -2,7 +2,7 @@
 
 mod support;
 
-use midsession_event::{Event, EventName, PartitionId, Product, Record, SessionState, ShopperId};
+use midsession_event::{Event, EventName, Forward, OutputId, PartitionId, Product, Record, SessionState, ShopperId};
 use midsession_machine::Effect;
 use midsession_stream::{Config, Stream};
 use support::Nothing;
@@ -135,4 +135,22 @@ fn timers_that_were_moved_do_not_add_up() {
         out.clear();
     }
     assert!(stream.timers() <= 1_024 + 3 * 7, "{} timers of 7 shoppers", stream.timers());
+}
+
+/// The filter for duplicates goes with its visitor, for want of room; the user at home stays.
+#[test]
+fn a_visit_is_there_once_though_its_event_came_again_after_its_visitor_was_forgotten() {
+    let mut stream = Stream::new(PartitionId(0), Config::default());
+    let mut out = Vec::new();
+    for (offset, at_ms) in [(0, 1_700_000_000_000), (1, 1_700_000_000_001)] {
+        // Who logs out leaves: what comes after is another visit.
+        let mut event = Event::new("shop".into(), "e".into(), EventName::Logout, at_ms);
+        (event.visitor_id, event.user_id) = (Some("v".into()), Some("u".into()));
+        let id = OutputId { partition: PartitionId(1), offset, ordinal: 0 };
+        let forward = Forward { id, user_id: "u".into(), event: Box::new(event) };
+        stream.on_record(offset, at_ms, Record::Forward(Box::new(forward)), &Nothing, &mut out);
+    }
+    let sessions: Vec<_> = stream.shoppers_from(0).flat_map(|(_, shopper)| &shopper.sessions).collect();
+    assert_eq!(sessions.len(), 1, "{sessions:?}");
+    assert_eq!(stream.counters().too_late, 1);
 }
