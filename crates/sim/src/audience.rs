@@ -46,6 +46,8 @@ pub struct Audience {
     claimed: BTreeSet<u128>,
     /// What machines took back before this process was started: a state goes on from there, and does not say so again.
     retracted_before: BTreeSet<u128>,
+    /// What retention, by size, had taken before this process was started: pages that come back are not offered it again.
+    gone_before: BTreeSet<u128>,
     /// What was seen before this process was started.
     seen_before: BTreeSet<u128>,
     reports: u64,
@@ -69,6 +71,7 @@ impl Audience {
             tabs,
             claimed: BTreeSet::new(),
             retracted_before: BTreeSet::new(),
+            gone_before: BTreeSet::new(),
             seen_before: BTreeSet::new(),
             reports: 0,
             watched: Watched::default(),
@@ -82,9 +85,13 @@ impl Audience {
     }
 
     /// A process has been started, and pages come back before it has read its log.
-    pub fn begin(&mut self, house: &House, audit: &Audit) {
+    pub fn begin(&mut self, house: &House, audit: &Audit) -> Result<(), String> {
+        let there = house.decided().map_err(|error| error.to_string())?;
+        let gone = audit.decisions().map(|decision| decision.decision_id).filter(|id| !there.contains(id));
+        self.gone_before.extend(gone.map(|id| id.0));
         self.seen_before.clone_from(audit.seen());
         (0..self.tabs.len()).for_each(|index| self.come_and_go(index, house, 80));
+        Ok(())
     }
 
     /// Connections come and go; what is written is taken and judged. Returns what the pages report, and when. Epoch ms.
@@ -166,6 +173,7 @@ impl Audience {
                     && !audit.is_seen(id)
                     && !house.is_retracted(id)
                     && !self.retracted_before.contains(&id)
+                    && !self.gone_before.contains(&id)
                     && !tab.holds.contains_key(&id)
                 {
                     return Err(format!("I6: not written to {}: {decision:?}", tab.visitor));

@@ -105,7 +105,8 @@ impl Sink for Notes {
 fn everything(log: &dyn Log) -> Result<HashSet<DecisionId>, LogError> {
     let mut all = HashSet::new();
     for partition in (0..log.partitions(Topic::Decision)).map(PartitionId) {
-        midsession::history::for_each(log, Topic::Decision, partition, 0, |entry| {
+        let start = log.extent(Topic::Decision, partition)?.start;
+        midsession::history::for_each(log, Topic::Decision, partition, start, |entry| {
             let decision = entry.value.as_deref().map(midsession_event::decode::<Decision>);
             all.extend(decision.and_then(Result::ok).map(|decision| decision.decision_id));
         })?;
@@ -301,6 +302,11 @@ impl House {
     /// Opens a page's connection; the page says what it knows.
     pub fn listen(&self, visitor: &VisitorId, known: &[DecisionId]) -> Subscription {
         self.hub.subscribe(visitor, known)
+    }
+
+    /// The decisions that are still on the log.
+    pub fn decided(&self) -> Result<HashSet<DecisionId>, LogError> {
+        everything(self.port.as_ref())
     }
 
     /// What the machines have taken back since the start.

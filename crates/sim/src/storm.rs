@@ -252,7 +252,7 @@ impl Storm {
         self.reruns = Reruns::begin(&house);
         self.shapes.restarted();
         audit.collect(&house)?;
-        self.audience.begin(&house, audit);
+        self.audience.begin(&house, audit)?;
         Ok(house)
     }
 
