@@ -70,15 +70,15 @@ impl Format {
         let Ok(text) = std::str::from_utf8(first) else {
             return Err(format!("its first line is not text; give --format: {NAMES}"));
         };
-        if text.trim().is_empty() {
-            return Err("it is empty".into());
-        }
         let text = text.trim_start_matches('\u{feff}').trim_end_matches(['\n', '\r']);
         if text.starts_with('{') || text.starts_with('[') {
             return Self::guess_json(text);
         }
         if text.split('\t').count() == 131 {
             return Ok(Self::SnowplowTsv);
+        }
+        if text.trim().is_empty() {
+            return Err("it is empty".into());
         }
         let starts = |names: &[&str]| {
             text.split([',', '\t']).zip(names).filter(|(found, name)| found == *name).count() == names.len()
@@ -307,6 +307,8 @@ mod tests {
             (r#"{"a":1}"#, Err("(a, …)")),
             ("{", Err("one to a line")),
             ("hello", Err("snowplow-tsv")),
+            ("", Err("it is empty")),
+            (" \n", Err("it is empty")),
         ] {
             match (Format::guess(line.as_bytes()), expected) {
                 (Err(found), Err(expected)) => assert!(found.contains(expected), "{line}: {found}"),
