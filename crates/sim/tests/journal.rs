@@ -1,7 +1,7 @@
 //! The sender's own record of what it sent: the judge of what stands in the log.
 
 use crate::load::Journal;
-use midsession_event::{Cart, Consent, Event, EventName, Order, Product, Record};
+use midsession_event::{Cart, Consent, Event, EventName, Order, Product, Purpose, Record};
 use midsession_sim::judge::differ;
 use midsession_sim::oracle::{Act, Log};
 use serde_json::{Value, json};
@@ -68,6 +68,12 @@ pub fn act_of(event: &Event, journal: &Journal) -> Result<Act, String> {
         // A refusal is kept as a refusal and nothing else.
         expected.consent_said = event.consent_said;
     }
+    if expected.name == EventName::Logout && !event.consent.allows(Purpose::Personalization) {
+        // Of somebody who has withdrawn their consent: that they leave the device, and nothing else. Whether they have is for the
+        // oracle to say.
+        let bare = expected.bare();
+        expected = Event { consent: event.consent, user_id: None, tracker_session_id: None, ..bare };
+    }
     differ(&format!("{id} in the log, as against what was sent"), event, &expected)?;
     if event.stamps.received_at_us / 1000 < expected.occurred_at_ms {
         return Err(format!("{id} came in before it happened: {event:?}"));
@@ -121,4 +127,16 @@ fn whatever_is_altered_on_the_way_is_noticed() {
         change(&mut altered);
         assert!(act_of(&altered, &journal).is_err(), "change {number} is not noticed");
     }
+
+    let sent = json!({
+        "event_id": "e3", "name": "logout", "visitor_id": "v1", "user_id": "u1", "occurred_at": 1_700_000_000_000i64,
+    });
+    journal.sent.insert("e3".into(), sent.clone());
+    let mut left = event_of(&sent);
+    left.stamps.received_at_us = 1_700_000_000_001_000;
+    act_of(&left, &journal).unwrap();
+    left.consent = Consent::NONE;
+    assert!(act_of(&left, &journal).is_err(), "whose logout it is was to be left out");
+    left.user_id = None;
+    act_of(&left, &journal).unwrap();
 }
