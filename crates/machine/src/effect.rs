@@ -97,10 +97,11 @@ pub struct Derived {
     pub text: Option<Str>,
 }
 
-/// What the configuration adds to the machine: derived facts and rules. Pure functions of what they are given.
+/// What the configuration adds to the machine: derived facts and rules. Pure functions of what they are given. What is left out is
+/// none: no facts, no silences, no rules, and no room for a decision.
 pub trait Definitions {
     /// Facts of definitions that read fields beyond a fact's columns.
-    fn derive(&self, event: &Event, out: &mut Vec<Derived>);
+    fn derive(&self, _event: &Event, _out: &mut Vec<Derived>) {}
 
     /// What is in force before any record has changed it.
     fn initial(&self) -> Defined {
@@ -131,20 +132,28 @@ pub trait Definitions {
     }
 
     /// The silences that some rule waits for, ascending. ms.
-    fn idle_thresholds_ms(&self) -> &[i64];
+    fn idle_thresholds_ms(&self) -> &[i64] {
+        &[]
+    }
 
     /// Rules triggered by an event, after it took effect; those that a cap holds back too, marked so.
-    fn on_event(&self, view: &View<'_>, event: &Event, ask: &mut dyn FnMut(Ask));
+    fn on_event(&self, _view: &View<'_>, _event: &Event, _ask: &mut dyn FnMut(Ask)) {}
 
     /// Rules triggered by this much silence.
-    fn on_idle(&self, view: &View<'_>, idle_ms: i64, ask: &mut dyn FnMut(Ask));
+    fn on_idle(&self, _view: &View<'_>, _idle_ms: i64, _ask: &mut dyn FnMut(Ask)) {}
 
     /// Whether the caps leave room for one more of this rule in this session. `view.caps` holds what was decided.
-    fn allows(&self, view: &View<'_>, rule: &str, session: SessionId) -> bool;
+    fn allows(&self, _view: &View<'_>, _rule: &str, _session: SessionId) -> bool {
+        false
+    }
 
     /// The version of this rule that is in force; `None` without such a rule.
-    fn version(&self, rule: &str) -> Option<&str>;
+    fn version(&self, _rule: &str) -> Option<&str> {
+        None
+    }
 
     /// Whether what this rule showed is still true; if not it is taken back.
-    fn still_holds(&self, view: &View<'_>, rule: &str) -> bool;
+    fn still_holds(&self, _view: &View<'_>, _rule: &str) -> bool {
+        true
+    }
 }

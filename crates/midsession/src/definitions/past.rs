@@ -7,10 +7,9 @@ use super::fill::{Next, READ_BYTES, begins, ends};
 use crate::assemble::Assembly;
 use bytes::Bytes;
 use midsession_event::{
-    DefinitionChange, EditKind, Event, Filled, FilledSeries, Forward, PartitionId, Record, SessionId, ShopperId, Topic,
-    encode,
+    DefinitionChange, EditKind, Event, Filled, FilledSeries, Forward, PartitionId, Record, ShopperId, Topic, encode,
 };
-use midsession_machine::{Ask, Defined, Definitions, Derived, Partials, View};
+use midsession_machine::{Defined, Definitions, Partials};
 use midsession_ports::{Append, Entry, Log, LogError, Unit};
 use midsession_stream::{Config, Stream};
 use std::collections::{BTreeSet, VecDeque};
@@ -259,32 +258,10 @@ fn entries(log: &dyn Log, partition: u32, next: i64) -> Result<Vec<Entry>, LogEr
 }
 
 impl Definitions for Counting {
-    fn derive(&self, _: &Event, _: &mut Vec<Derived>) {}
-
     fn accumulate(&self, event: &Event, shopper: &ShopperId, now_ms: i64, partials: &mut Partials) {
         if !self.open.is_empty() {
             let is_meant = |slot: u32| self.open.contains(&slot);
             self.assembly.accumulate_where(&is_meant, event, shopper, now_ms, partials);
         }
-    }
-
-    fn idle_thresholds_ms(&self) -> &[i64] {
-        &[]
-    }
-
-    fn on_event(&self, _: &View<'_>, _: &Event, _: &mut dyn FnMut(Ask)) {}
-
-    fn on_idle(&self, _: &View<'_>, _: i64, _: &mut dyn FnMut(Ask)) {}
-
-    fn allows(&self, _: &View<'_>, _: &str, _: SessionId) -> bool {
-        false
-    }
-
-    fn version(&self, _: &str) -> Option<&str> {
-        None
-    }
-
-    fn still_holds(&self, _: &View<'_>, _: &str) -> bool {
-        true
     }
 }

@@ -3,11 +3,9 @@
 
 use crate::assemble::Assembly;
 use crate::find::{self, Found};
-use midsession_event::{
-    Event, PartitionId, Record, SessionId, SessionState, SessionUpdate, ShopperId, Str, Tick, partition_of,
-};
+use midsession_event::{Event, PartitionId, Record, SessionState, SessionUpdate, ShopperId, Str, Tick, partition_of};
 use midsession_feature::{Key, Value};
-use midsession_machine::{Ask, Definitions, Derived, Effect, Partials, View};
+use midsession_machine::{Definitions, Derived, Effect, Partials, View};
 use midsession_stream::{Config, Counters, Seam, Stream};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -40,26 +38,6 @@ impl Definitions for FeaturesAlone<'_> {
 
     fn accumulate(&self, event: &Event, shopper: &ShopperId, now_ms: i64, partials: &mut Partials) {
         self.0.accumulate(event, shopper, now_ms, partials);
-    }
-
-    fn idle_thresholds_ms(&self) -> &[i64] {
-        &[]
-    }
-
-    fn on_event(&self, _: &View<'_>, _: &Event, _: &mut dyn FnMut(Ask)) {}
-
-    fn on_idle(&self, _: &View<'_>, _: i64, _: &mut dyn FnMut(Ask)) {}
-
-    fn allows(&self, _: &View<'_>, _: &str, _: SessionId) -> bool {
-        false
-    }
-
-    fn version(&self, _: &str) -> Option<&str> {
-        None
-    }
-
-    fn still_holds(&self, _: &View<'_>, _: &str) -> bool {
-        true
     }
 }
 

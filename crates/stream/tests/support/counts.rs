@@ -1,8 +1,8 @@
 //! Definitions for tests that count what is added up beside the facts.
 
-use midsession_event::{Event, SessionId, ShopperId};
+use midsession_event::{Event, ShopperId};
 use midsession_machine::partial::{FieldWindow, Partial, Piece};
-use midsession_machine::{Ask, Defined, Definitions, Derived, Partials, View};
+use midsession_machine::{Defined, Definitions, Partials};
 
 /// The window that is counted over.
 pub const HOUR: FieldWindow = FieldWindow { length_ms: 3_600_000, step_ms: 60_000 };
@@ -20,20 +20,5 @@ impl Definitions for Counts {
             Piece { time_ms: event.occurred_at_ms, number: f64::NAN, text: None, currency: None, second: false };
         partials.fields.add(self.0, "all", &[HOUR], || Partial::Count(0), &piece, now_ms);
         partials.lifetimes.heard(shopper, event.visitor_id.as_ref(), now_ms).add(self.0, || Partial::Count(0), &piece);
-    }
-    fn derive(&self, _: &Event, _: &mut Vec<Derived>) {}
-    fn idle_thresholds_ms(&self) -> &[i64] {
-        &[]
-    }
-    fn on_event(&self, _: &View<'_>, _: &Event, _: &mut dyn FnMut(Ask)) {}
-    fn on_idle(&self, _: &View<'_>, _: i64, _: &mut dyn FnMut(Ask)) {}
-    fn allows(&self, _: &View<'_>, _: &str, _: SessionId) -> bool {
-        true
-    }
-    fn version(&self, _: &str) -> Option<&str> {
-        None
-    }
-    fn still_holds(&self, _: &View<'_>, _: &str) -> bool {
-        true
     }
 }
