@@ -2,7 +2,7 @@
 //! recomputed from the log, and files that were edited between two starts.
 
 use crate::http::Connection;
-use crate::server::{ADMIN_TOKEN, Server, WRITE_KEY};
+use crate::server::{Server, WRITE_KEY};
 use midsession_engine_local::{LocalSnapshots, RealDisk};
 use midsession_event::{PartitionId, partition_of};
 use midsession_ports::Snapshots;
@@ -30,24 +30,15 @@ windows = ["1h"]
 
 struct Shop<'s> {
     server: &'s Server,
-    token: String,
 }
 
 impl<'s> Shop<'s> {
     fn of(server: &'s Server) -> Self {
-        Self { server, token: format!("Bearer {ADMIN_TOKEN}") }
+        Self { server }
     }
 
     fn admin(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
-        for _ in 0..500 {
-            let mut http = Connection::open(&self.server.admin).unwrap();
-            let (status, text) = http.ask(method, path, &[("authorization", &self.token)], body).unwrap();
-            if status != 503 {
-                return (status, serde_json::from_str(&text).unwrap_or_default());
-            }
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-        panic!("{path}: busy for ten seconds");
+        self.server.ask_admin(method, path, body)
     }
 
     fn views(&self, id: &str, visitor: &str, on_sale: bool) {

@@ -2,7 +2,7 @@
 //! record stands, capped across versions, and kept over kill -9.
 
 use crate::http::Connection;
-use crate::server::{ADMIN_TOKEN, Server, WRITE_KEY};
+use crate::server::{Server, WRITE_KEY};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
@@ -20,24 +20,15 @@ payload = { title = "Hello" }
 struct Shop<'s> {
     server: &'s Server,
     data: &'s Path,
-    token: String,
 }
 
 impl<'s> Shop<'s> {
     fn of(server: &'s Server, data: &'s Path) -> Self {
-        Self { server, data, token: format!("Bearer {ADMIN_TOKEN}") }
+        Self { server, data }
     }
 
     fn admin(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
-        for _ in 0..500 {
-            let mut http = Connection::open(&self.server.admin).unwrap();
-            let (status, text) = http.ask(method, path, &[("authorization", &self.token)], body).unwrap();
-            if status != 503 {
-                return (status, serde_json::from_str(&text).unwrap_or_default());
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        panic!("{path}: busy for ten seconds");
+        self.server.ask_admin(method, path, body)
     }
 
     fn views(&self, id: &str, visitor: &str) {

@@ -88,6 +88,20 @@ pub struct Server {
 }
 
 impl Server {
+    /// Asks the admin listener, and again while it is busy: status and JSON.
+    pub fn ask_admin(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let token = format!("Bearer {ADMIN_TOKEN}");
+        for _ in 0..500 {
+            let mut http = Connection::open(&self.admin).unwrap();
+            let (status, text) = http.ask(method, path, &[("authorization", &token)], body).unwrap();
+            if status != 503 {
+                return (status, serde_json::from_str(&text).unwrap_or_default());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("{path}: busy for ten seconds");
+    }
+
     /// Starts it on a folder and waits until it is ready. `defect`: a fault to be made on purpose. It has no memory for
     /// facts: all of them are on disk until they are needed.
     pub fn start(data: &Path, defect: Option<&str>) -> Self {
