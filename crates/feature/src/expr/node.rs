@@ -249,6 +249,32 @@ impl Node {
         Ok(mapped.folded())
     }
 
+    /// Some together; one that is true or false is itself.
+    fn together(mut nodes: Vec<Node>, all: fn(Box<[Node]>) -> Node) -> Self {
+        let is_truth = |node: &Node| {
+            matches!(
+                node,
+                Node::Not(_)
+                    | Node::And(_)
+                    | Node::Or(_)
+                    | Node::Compare(..)
+                    | Node::In(..)
+                    | Node::Has(_)
+                    | Node::Text(..)
+                    | Node::Matches(..)
+                    | Node::Exists(_)
+                    | Node::All(_)
+            )
+        };
+        match nodes.pop_if(|node| is_truth(node)) {
+            Some(only) if nodes.is_empty() => only,
+            last => {
+                nodes.extend(last);
+                all(nodes.into())
+            }
+        }
+    }
+
     /// With constant parts worked out, one level deep.
     pub(crate) fn folded(self) -> Self {
         let is = |node: &Node, truth: bool| matches!(node, Node::Const(Some(Value::Bool(bool))) if *bool == truth);
@@ -274,12 +300,10 @@ impl Node {
         match self {
             // What is always true adds nothing to the rest.
             Self::And(nodes) if nodes.iter().any(|node| is(node, true)) => {
-                let rest: Vec<_> = nodes.into_iter().filter(|node| !is(node, true)).collect();
-                Self::And(rest.into())
+                Self::together(nodes.into_iter().filter(|node| !is(node, true)).collect(), Self::And)
             }
             Self::Or(nodes) if nodes.iter().any(|node| is(node, false)) => {
-                let rest: Vec<_> = nodes.into_iter().filter(|node| !is(node, false)).collect();
-                Self::Or(rest.into())
+                Self::together(nodes.into_iter().filter(|node| !is(node, false)).collect(), Self::Or)
             }
             other => other,
         }
