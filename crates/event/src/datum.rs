@@ -23,6 +23,12 @@ const CUT: Fault = Fault("it ends too early, or a number in it is longer than 64
 pub(crate) trait Datum: Sized {
     /// Takes the next value off the input.
     fn read(input: &mut Input<'_>) -> Result<Self, Fault>;
+    /// The same onto a value that is there: a large one is not moved about.
+    #[inline]
+    fn read_onto(&mut self, input: &mut Input<'_>) -> Result<(), Fault> {
+        *self = Self::read(input)?;
+        Ok(())
+    }
     /// Appends the value.
     fn write(&self, out: &mut Vec<u8>);
 }
@@ -32,6 +38,13 @@ pub(crate) fn read_all<T: Datum>(bytes: &[u8], schema: SchemaId) -> Result<T, Fa
     let mut input = Input { rest: bytes, schema };
     let value = T::read(&mut input)?;
     if input.rest.is_empty() { Ok(value) } else { Err(Fault("more bytes follow its end")) }
+}
+
+/// As [`read_all`], onto a value that is there.
+pub(crate) fn read_all_onto<T: Datum>(value: &mut T, bytes: &[u8], schema: SchemaId) -> Result<(), Fault> {
+    let mut input = Input { rest: bytes, schema };
+    value.read_onto(&mut input)?;
+    if input.rest.is_empty() { Ok(()) } else { Err(Fault("more bytes follow its end")) }
 }
 
 /// Bytes not read yet.
@@ -126,6 +139,11 @@ macro_rules! datum {
                 $(let $field = Datum::read(input)?;)*
                 $($(let $later = if input.schema.0 < $since { Default::default() } else { Datum::read(input)? };)*)*
                 Ok($type { $($field,)* $($($later),*)* })
+            }
+            fn read_onto(&mut self, input: &mut Input<'_>) -> Result<(), Fault> {
+                $(self.$field.read_onto(input)?;)*
+                $($(if input.schema.0 >= $since { self.$later.read_onto(input)?; })*)*
+                Ok(())
             }
             fn write(&self, out: &mut Vec<u8>) {
                 $(self.$field.write(out);)*
@@ -268,6 +286,18 @@ impl<T: Datum> Datum for Option<T> {
             1 => T::read(input).map(Some),
             _ => Err(Fault("an unknown branch of a union")),
         }
+    }
+    #[inline]
+    fn read_onto(&mut self, input: &mut Input<'_>) -> Result<(), Fault> {
+        // Most are null, and null already.
+        if let [0, rest @ ..] = input.rest
+            && self.is_none()
+        {
+            input.rest = rest;
+            return Ok(());
+        }
+        *self = Self::read(input)?;
+        Ok(())
     }
     fn write(&self, out: &mut Vec<u8>) {
         match self {
