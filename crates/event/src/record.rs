@@ -1,8 +1,8 @@
 //! The records of the log: all that can move a partition's state, and what is derived from it.
 
 use crate::{
-    DecisionId, DefinitionChange, Event, EventId, Filled, OutputId, Recall, SessionId, ShopperId, SourceId, Str, Told,
-    Unmerge, UserId, VisitorId,
+    DecisionId, DefinitionChange, Event, EventId, EventName, Filled, OutputId, Recall, SessionId, ShopperId, SourceId,
+    Str, Told, Unmerge, UserId, VisitorId,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -242,6 +242,19 @@ pub struct Forward {
     pub user_id: UserId,
     /// The event.
     pub event: Box<Event>,
+}
+
+impl Forward {
+    /// What tells a user's home that the device is somebody else's from this event on: it names another user, and nothing else of
+    /// what that one did is in it.
+    pub fn parts(id: OutputId, user_id: UserId, event: &Event) -> Self {
+        Self { id, user_id, event: Box::new(Event { name: EventName::Logout, ..event.bare() }) }
+    }
+
+    /// Whether the device has become somebody else's.
+    pub fn is_parting(&self) -> bool {
+        self.event.user_id.as_ref().is_some_and(|named| *named != self.user_id)
+    }
 }
 
 /// What the shopper did with something shown: derived onto `decision` from what the tracker reports.

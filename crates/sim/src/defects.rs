@@ -36,7 +36,7 @@ const fn machines(id: u8, words: &'static str, change: fn(&mut Config)) -> Seede
 }
 
 /// The fixed list. Numbers are never given again.
-pub const DEFECTS: [Seeded; 40] = [
+pub const DEFECTS: [Seeded; 41] = [
     assembly(1, "fsync is skipped", Fault::NoSync),
     assembly(2, "acknowledged before it is durable", Fault::AckEarly),
     assembly(3, "duplicate filter off", Fault::Machine(Defect::DedupeOff)),
@@ -77,6 +77,7 @@ pub const DEFECTS: [Seeded; 40] = [
     assembly(38, "spilled facts are written over while they are needed", Fault::SpillReused),
     assembly(39, "the past by a field is counted in twice after a restart", Fault::Machine(Defect::AsideTwice)),
     assembly(40, "a removed intervention goes on to ask", Fault::Machine(Defect::RemovedRuleStays)),
+    machines(41, "who was signed in before is not told", |config| config.defect = Some(Defect::PartingUntold)),
 ];
 
 /// Rules that are off by the least there is, and some more: beside the list, as they cost next to nothing.

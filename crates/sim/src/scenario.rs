@@ -281,10 +281,15 @@ impl Check {
                 None
             }
         };
-        let forwarded = step.effects.iter().find_map(|effect| match effect {
-            Effect::Forward(forward) => Some(forward.user_id.to_string()),
-            _ => None,
-        });
+        let forwards = |is_parting: bool| {
+            step.effects.iter().find_map(|effect| match effect {
+                Effect::Forward(forward) if forward.is_parting() == is_parting => Some(forward.user_id.to_string()),
+                _ => None,
+            })
+        };
+        let forwarded = forwards(false);
+        let parted = oracle.parted((partition, offset)).map(str::to_string);
+        differ("I4: who is told that a device is somebody else's", &forwards(true), &parted)?;
         let found = step.seam.map(|seam| match seam {
             Seam::Applied(id) => Fate::In(id.0),
             Seam::Duplicate => Fate::Duplicate,

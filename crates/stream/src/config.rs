@@ -52,6 +52,8 @@ pub enum Defect {
     StaleTimer,
     /// What was decided before a login is forgotten.
     CapsLeftBehind,
+    /// A user's home does not learn that somebody else has signed in on their device.
+    PartingUntold,
     /// A hand-off that returns after an unmerge is applied again when it comes again.
     UnmergeTwice,
     /// Facts that are in no session stay with the wrong user after an unmerge.

@@ -4,13 +4,14 @@
 //! of each attached visitor from the record on that tells it there. Whoever attaches later is told then.
 
 use crate::Defect;
+use crate::apply::emit;
 use crate::shopper::{Attachment, Said, Visitor};
 use crate::stream::Stream;
 use midsession_event::{
-    Consent, Event, EventId, EventName, Evidence, OutputId, PropertyValue, Purpose, ShopperId, SourceId, Str, Told,
-    UserId, VisitorId, hash64,
+    Consent, Event, EventId, EventName, Evidence, OutputId, PropertyValue, Purpose, SessionState, ShopperId, SourceId,
+    Str, Told, UserId, VisitorId, hash64,
 };
-use midsession_machine::Effect;
+use midsession_machine::{Effect, FactKind};
 use serde::{Deserialize, Serialize};
 
 /// Devices of one user; over it the one that was heard least lately is no longer told.
@@ -195,6 +196,39 @@ impl Stream {
 
     fn leaves(&mut self, user: &UserId, visitor: &VisitorId) {
         self.household(user).devices.retain(|device| device.visitor != *visitor);
+    }
+
+    /// Somebody else has signed in on a device: the user's stay there is over, and what was shown in it is taken back.
+    pub(crate) fn parts(&mut self, user: &UserId, visitor: Option<&VisitorId>, out: &mut Vec<Effect>) {
+        let key = ShopperId::User(user.clone());
+        if let Some(index) = self.visitors.find(&key) {
+            self.keep_visitor(index);
+            let state = self.visitors[index as usize].as_mut();
+            if let Some(household) = state.and_then(|(_, state)| state.household.as_mut()) {
+                household.devices.retain(|device| Some(&device.visitor) != visitor);
+            }
+        }
+        let Some(index) = self.shoppers.find(&key) else { return };
+        self.keep_shopper(index);
+        let Self { shoppers, currencies, counters, now_ms, .. } = self;
+        let Some(shopper) = shoppers[index as usize].as_mut() else { return };
+        let mut over = Vec::new();
+        for session in shopper.sessions.iter_mut().filter(|s| s.is_live() && s.visitor.as_ref() == visitor) {
+            session.state = SessionState::Closed;
+            // Nothing of theirs joins it any more, as after a logout.
+            session.last_kind = FactKind::of(&EventName::Logout);
+            counters.sessions_closed += 1;
+            over.push(session.id);
+            emit(session, currencies, *now_ms, out);
+        }
+        shopper.shown.retain(|shown| {
+            let stays = !over.contains(&shown.session_id);
+            if !stays {
+                out.push(Effect::Retract { decision_id: shown.decision_id, visitor_id: visitor.cloned() });
+            }
+            stays
+        });
+        self.arm(index);
     }
 
     /// A device turns out to be somebody else's; what was said there brings back nothing that the user had withdrawn.

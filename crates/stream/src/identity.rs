@@ -6,8 +6,8 @@ use crate::sessions::add_counts;
 use crate::shopper::{Attachment, Shopper, Shown};
 use crate::stream::Stream;
 use midsession_event::{
-    CarriedCandidate, CarriedFact, CarriedSession, CarriedShown, Event, EventName, Handoff, Identity, OutputId, Place,
-    SessionId, SessionState, ShopperId, UserId, VisitorId,
+    CarriedCandidate, CarriedFact, CarriedSession, CarriedShown, Event, EventName, Forward, Handoff, Identity,
+    OutputId, Place, SessionId, SessionState, ShopperId, UserId, VisitorId,
 };
 use midsession_machine::partial::Life;
 use midsession_machine::{Candidate, Cart, Earliest, Effect, Fact, FactKind, Invariant, Session};
@@ -25,7 +25,6 @@ impl Stream {
         // Without a visitor the user's own partition is where the event entered: it is home already.
         let ShopperId::Visitor(visitor_id) = key else { return None };
         let time_ms = event.occurred_at_ms.min(self.now_ms);
-        let gap_ms = self.config.gap_ms;
         let attachments = &mut self.visitors[visitor as usize].as_mut()?.1.attachments;
         // As far back as duplicates are known; sweeping may or may not have forgotten what is older.
         let oldest_ms = self.now_ms.saturating_sub(self.config.duplicate_horizon_ms);
@@ -33,10 +32,7 @@ impl Stream {
         let holding = attachments.iter().rposition(|attachment| attachment.holds(time_ms) && is_known(attachment));
         let Some(user) = &event.user_id else {
             let position = holding?;
-            let floor_ms = floor_ms(&attachments[..position], oldest_ms);
             let attachment = &mut attachments[position];
-            // What is within a gap of one of the user's events belongs to the same visit, so to the user.
-            attachment.from_ms = attachment.from_ms.min(time_ms.saturating_sub(gap_ms).max(floor_ms));
             let user = attachment.user.clone();
             if event.name == EventName::Logout {
                 attachment.to_ms = Some(time_ms);
@@ -61,24 +57,23 @@ impl Stream {
         match attachments.last_mut().filter(|attachment| attachment.to_ms.is_none()) {
             Some(open) if open.user == *user => return Some(user.clone()),
             // A late event of somebody who has left since: it goes to them, and changes nothing here.
-            Some(open) if time_ms < open.from_ms.max(oldest_ms) => return Some(user.clone()),
+            Some(open) if time_ms < open.since_ms.unwrap_or(open.from_ms).max(oldest_ms) => return Some(user.clone()),
             None if has_left => return Some(user.clone()),
-            Some(open) => open.to_ms = Some(time_ms.saturating_sub(1).max(open.from_ms)),
+            Some(open) => {
+                open.to_ms = Some(time_ms.saturating_sub(1).max(open.from_ms));
+                // Whoever was here has left without a word: their home is told, as it would be by a logout.
+                let left = open.user.clone();
+                let id = self.output_id();
+                if !self.config.has(Defect::PartingUntold) {
+                    out.push(Effect::Forward(Box::new(Forward::parts(id, left, event))));
+                }
+            }
             None => {}
         }
-        let live_from_ms = self
-            .shoppers
-            .find(key)
-            .and_then(|index| self.shoppers.get(index as usize))
-            .into_iter()
-            .flat_map(|shopper| &shopper.sessions)
-            .filter(|session| session.is_live())
-            .map(|session| session.started_at_ms)
-            .min()
-            .unwrap_or(time_ms);
         let attachments = &mut self.visitors[visitor as usize].as_mut()?.1.attachments;
-        // What belongs to an earlier attachment stays there.
-        let from_ms = live_from_ms.min(time_ms).saturating_sub(gap_ms).max(floor_ms(attachments, oldest_ms));
+        // All that the visitor has done goes with them, so that what comes late does too; what belongs to an earlier attachment stays
+        // there.
+        let from_ms = floor_ms(attachments, oldest_ms);
         attachments.reserve_exact(1);
         attachments.push(Attachment { user: user.clone(), from_ms, to_ms: None, since_ms: Some(time_ms) });
         if attachments.len() > 16 {

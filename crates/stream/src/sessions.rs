@@ -173,9 +173,12 @@ pub(crate) fn add_counts(session: &mut Session, other: &Session) {
     session.bot |= other.bot;
 }
 
-/// Whether a logout is among a session's events.
+/// Whether a logout is among a session's events, or somebody else has signed in on its device.
 fn ended_by_logout(facts: &Facts, session: &Session) -> bool {
     let logout = FactKind::of(&EventName::Logout);
+    if session.last_kind == logout {
+        return true;
+    }
     facts
         .between(session.started_at_ms - 1, session.ended_at_ms)
         .iter()

@@ -149,6 +149,12 @@ impl Stream {
                 }
                 None
             }
+            Record::Forward(forward) if forward.is_parting() => {
+                if self.is_new(forward.id) {
+                    self.parts(&forward.user_id, forward.event.visitor_id.as_ref(), out);
+                }
+                None
+            }
             Record::Forward(forward) => self.is_new(forward.id).then(|| {
                 self.counters.arrived += 1;
                 let Forward { user_id, mut event, .. } = *forward;

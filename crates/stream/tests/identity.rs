@@ -144,8 +144,9 @@ fn a_late_event_follows_its_own_user_else_the_interval_that_holds_its_time() {
     };
     let now = START + 11 * MINUTE;
     for (time_ms, named, whose) in [
-        // The interval begins a gap before the visit that signed in: what is within a gap of it is of the same visit.
-        (seam - 1, None, "visitor:v1"),
+        // All that the visitor has done before goes with them, what comes late as well, be it of a visit that is over.
+        (seam - 3_600_000, None, "user:u1"),
+        (seam - 1, None, "user:u1"),
         (seam, None, "user:u1"),
         (seam + 1, None, "user:u1"),
         (begin - 1, None, "user:u1"),
@@ -184,8 +185,8 @@ fn while_signed_in_the_interval_is_open() {
         (START + MINUTE - 1, START + 2 * MINUTE, "user:u1"),
         (START + MINUTE, START + 2 * MINUTE, "user:u1"),
         (START + 3 * 3_600_000, START + 3 * 3_600_000, "user:u1"),
-        (START - GAP - 1, START + 2 * MINUTE, "visitor:v1"),
-        (START - GAP, START + 2 * MINUTE, "user:u1"),
+        (START - GAP - 1, START + 2 * MINUTE, "user:u1"),
+        (START - 20 * 3_600_000, START + 2 * MINUTE, "user:u1"),
     ] {
         let mut world = World::new();
         world.does(("v1", None), EventName::ProductView, START, START);
@@ -193,6 +194,44 @@ fn while_signed_in_the_interval_is_open() {
         let event = world.does(("v1", None), EventName::ProductView, time_ms, arrives_ms);
         assert_eq!(world.whose(&event), [whose], "{} ms after the visit's begin", time_ms - START);
     }
+}
+
+/// What comes late goes no further back than to who was signed in before.
+#[test]
+fn what_comes_late_is_not_taken_from_an_earlier_stay() {
+    for (time_ms, whose) in [(START + MINUTE, "user:u1"), (START + MINUTE + 1, "user:u2"), (START - MINUTE, "user:u1")]
+    {
+        let mut world = World::new();
+        world.does(("v1", Some("u1")), EventName::Login, START, START);
+        world.does(("v1", None), EventName::Logout, START + MINUTE, START + MINUTE);
+        world.does(("v1", Some("u2")), EventName::Login, START + 5 * MINUTE, START + 5 * MINUTE);
+        let event = world.does(("v1", None), EventName::ProductView, time_ms, START + 6 * MINUTE);
+        assert_eq!(world.whose(&event), [whose], "{} ms after the first login", time_ms - START);
+    }
+}
+
+/// Somebody signs in where somebody else is signed in: the stay of the first is over, as by a logout.
+#[test]
+fn who_signs_in_over_somebody_ends_their_stay() {
+    use midsession_event::SessionState::{Closed, Open};
+    let mut world = World::new();
+    let sessions = |world: &World, who: &str| {
+        let found = world.stream(who).shoppers_from(0).find(|(_, shopper)| shopper.id == user(who));
+        let sessions = found.map(|(_, shopper)| shopper.sessions.clone()).unwrap_or_default();
+        sessions.iter().map(|session| (session.state, session.events)).collect::<Vec<_>>()
+    };
+    world.does(("v1", Some("u1")), EventName::ProductView, START, START);
+    world.does(("v1", Some("u2")), EventName::ProductView, START + MINUTE, START + MINUTE);
+    assert_eq!((sessions(&world, "u1"), sessions(&world, "u2")), (vec![(Closed, 1)], vec![(Open, 1)]));
+    assert_eq!(world.stream("u1").devices_of(&"u1".into()), []);
+    // They come back: it is another visit, and the other one's is over.
+    world.does(("v1", Some("u1")), EventName::ProductView, START + 2 * MINUTE, START + 2 * MINUTE);
+    assert_eq!((sessions(&world, "u1"), sessions(&world, "u2")), (vec![(Closed, 1), (Open, 1)], vec![(Closed, 1)]));
+    // What comes late of them is of whom it names, and ends nothing.
+    world.does(("v1", Some("u2")), EventName::ProductView, START + MINUTE + 1, START + 3 * MINUTE);
+    assert_eq!(sessions(&world, "u1"), [(Closed, 1), (Open, 1)]);
+    let counters = |who: &str| world.stream(who).counters();
+    assert!(["v1", "u1", "u2"].iter().all(|who| counters(who).adds_up()));
 }
 
 #[test]

@@ -318,7 +318,7 @@ impl Fill {
                         self.offer(&event, user, entry.stamp_ms, &mut offered);
                     }
                 }
-                Some(Ok(Record::Forward(forward))) => {
+                Some(Ok(Record::Forward(forward))) if !forward.is_parting() => {
                     let event = &forward.event;
                     if self.late.is_none() {
                         self.offer(event, Some(&forward.user_id), entry.stamp_ms, &mut offered);

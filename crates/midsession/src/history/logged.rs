@@ -99,6 +99,7 @@ impl<'a> Logged<'a> {
                 };
                 Some((shopper, event.event_id.0.clone()))
             }
+            Record::Forward(forward) if forward.is_parting() => None,
             Record::Forward(forward) => {
                 Some((ShopperId::User(forward.user_id.clone()), forward.event.event_id.0.clone()))
             }

@@ -99,7 +99,7 @@ pub fn timeline<D: Definitions>(
     for Own { stamp_ms, owner, offset, record } in own {
         let event = match &record {
             Record::Event(event) => Some(event.as_ref().clone()),
-            Record::Forward(forward) => Some(forward.event.as_ref().clone()),
+            Record::Forward(forward) if !forward.is_parting() => Some(forward.event.as_ref().clone()),
             _ => None,
         };
         let handed = match &record {

@@ -26,16 +26,8 @@ pub enum Whose {
     SignsIn(String),
 }
 
-/// Decides whose an act at `time_ms` is, and keeps the stays. `live_from_ms`: start of the earliest visit that is
-/// live at the visitor's; `forgotten_ms`: older than this changes nothing any more.
-pub fn attribute(
-    stays: &mut Vec<Stay>,
-    act: &Act,
-    time_ms: i64,
-    forgotten_ms: i64,
-    gap_ms: i64,
-    live_from_ms: Option<i64>,
-) -> Whose {
+/// Decides whose an act at `time_ms` is, and keeps the stays. `forgotten_ms`: older than this changes nothing any more.
+pub fn attribute(stays: &mut Vec<Stay>, act: &Act, time_ms: i64, forgotten_ms: i64) -> Whose {
     // Who has left before that is not known any more.
     stays.retain(|stay| stay.to_ms.is_none_or(|to_ms| to_ms > forgotten_ms));
     let holding = |stays: &[Stay]| {
@@ -44,9 +36,6 @@ pub fn attribute(
     let is_logout = act.name == "logout";
     let Some(user) = act.user.clone() else {
         let Some(at) = holding(stays) else { return Whose::Visitor };
-        let floor_ms = at.checked_sub(1).and_then(|before| stays[before].to_ms).map_or(forgotten_ms, |to_ms| to_ms) + 1;
-        // What lies within a gap of a user's act is of the same visit.
-        stays[at].from_ms = stays[at].from_ms.min((time_ms - gap_ms).max(floor_ms));
         if is_logout {
             stays[at].to_ms = Some(time_ms);
         }
@@ -61,15 +50,15 @@ pub fn attribute(
     let was_theirs = |stay: &Stay| stay.user == user && stay.to_ms.is_some_and(|to_ms| time_ms <= to_ms);
     let has_left = stays.iter().any(was_theirs);
     match stays.last_mut().filter(|stay| stay.to_ms.is_none()) {
-        Some(stay) if stay.user == user || time_ms < stay.from_ms || time_ms < forgotten_ms => {
+        Some(stay) if stay.user == user || time_ms < stay.since_ms || time_ms < forgotten_ms => {
             return Whose::User(user);
         }
         Some(stay) => stay.to_ms = Some((time_ms - 1).max(stay.from_ms)),
         None if has_left || time_ms <= forgotten_ms => return Whose::User(user),
         None => {}
     }
-    let floor_ms = stays.last().and_then(|stay| stay.to_ms).map_or(forgotten_ms, |to_ms| to_ms) + 1;
-    let from_ms = (live_from_ms.unwrap_or(time_ms).min(time_ms) - gap_ms).max(floor_ms);
+    // All that was done there since somebody else has left is theirs.
+    let from_ms = stays.last().and_then(|stay| stay.to_ms).map_or(forgotten_ms, |to_ms| to_ms.max(forgotten_ms)) + 1;
     stays.push(Stay { user: user.clone(), from_ms, to_ms: None, since_ms: time_ms });
     Whose::SignsIn(user)
 }

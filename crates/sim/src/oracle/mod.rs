@@ -86,6 +86,8 @@ pub struct Oracle {
     pub people: BTreeMap<String, Person>,
     visitors: BTreeMap<String, Visitor>,
     flights: BTreeMap<(u32, i64), Flight>,
+    /// Who was signed in where somebody else has signed in, by the place of that event.
+    partings: BTreeMap<(u32, i64), (String, String)>,
     received: BTreeSet<(u32, i64, u32)>,
     houses: Houses,
     /// What users' homes told their devices, by the place of what caused it.
@@ -191,14 +193,10 @@ impl Oracle {
         }
         let act = &act;
         let time_ms = act.time_ms.min(stamp_ms);
-        let person = self.people.get(&key);
-        let live = person.into_iter().flat_map(|person| &person.visits).filter(|visit| visit.stand == Stand::Live);
-        let live_from_ms = live.map(|visit| visit.span_ms().0).min();
+        let open = visitor.stays.last().filter(|stay| stay.to_ms.is_none());
+        let before = open.map(|stay| stay.user.clone());
         let whose = match act.visitor {
-            Some(_) => {
-                let Rules { gap_ms, horizon_ms, .. } = self.rules;
-                identity::attribute(&mut visitor.stays, act, time_ms, stamp_ms - horizon_ms, gap_ms, live_from_ms)
-            }
+            Some(_) => identity::attribute(&mut visitor.stays, act, time_ms, forgotten_ms),
             None => Whose::Visitor,
         };
         let is_told = identity::is_told(&whose, act, &visitor.stays, time_ms);
@@ -220,6 +218,9 @@ impl Oracle {
             }
             Whose::User(user) => (user, None),
             Whose::SignsIn(user) => {
+                if let (Some(left), Some(visitor)) = (before, &act.visitor) {
+                    self.partings.insert((partition, offset), (left, visitor.clone()));
+                }
                 let mut moved = self.people.remove(&key);
                 if let Some(moved) = moved.as_mut().filter(|_| act.is_own()) {
                     moved.heard_ms = Some(stamp_ms);
@@ -263,6 +264,11 @@ impl Oracle {
         Ok(())
     }
 
+    /// Whose stay on a device has ended by this record, as somebody else has signed in there; until their home has read of it.
+    pub fn parted(&self, place: (u32, i64)) -> Option<&str> {
+        self.partings.get(&place).map(|(user, _)| user.as_str())
+    }
+
     /// A forwarded event is read at the user's home. `None`: it was read before.
     pub fn forward(
         &mut self,
@@ -273,6 +279,15 @@ impl Oracle {
     ) -> Result<Option<Fate>, String> {
         self.passes(partition, stamp_ms);
         if !self.received.insert(id) {
+            return Ok(None);
+        }
+        if self.parted((id.0, id.1)).is_some_and(|left| left == user)
+            && let Some((_, visitor)) = self.partings.remove(&(id.0, id.1))
+        {
+            self.houses.entry(user.to_string()).or_default().parts(&visitor);
+            if let Some(person) = self.people.get_mut(&format!("user:{user}")) {
+                person.parts(&visitor, &mut self.retracted);
+            }
             return Ok(None);
         }
         let flight = self.flights.get_mut(&(id.0, id.1)).ok_or(format!("a forward {id:?} that nothing caused"))?;

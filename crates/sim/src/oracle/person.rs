@@ -255,6 +255,19 @@ impl Person {
         });
     }
 
+    /// Somebody else has signed in on this device.
+    pub fn parts(&mut self, device: &str, retracted: &mut Vec<u128>) {
+        let mut over = Vec::new();
+        for visit in self.visits.iter_mut().filter(|visit| visit.device.as_deref() == Some(device)) {
+            if visit.stand == Stand::Live {
+                visit.stand = Stand::LoggedOut;
+                over.push(visit.id);
+            }
+        }
+        retracted.extend(self.shown.iter().filter(|shown| over.contains(&shown.visit)).map(|shown| shown.decision));
+        self.shown.retain(|shown| !over.contains(&shown.visit));
+    }
+
     /// Takes over what is known of a visitor.
     pub fn welcome(&mut self, user: &str, mut moved: Person, order: &mut u64, rules: &Rules) {
         let live = moved.visits.iter_mut().filter(|visit| visit.stand == Stand::Live);

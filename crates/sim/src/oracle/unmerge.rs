@@ -1,6 +1,6 @@
 //! A visitor who was taken for somebody else: what must come of undoing that, told plainly.
 
-use super::{Flight, Oracle, Person, Visit};
+use super::{Flight, Oracle, Person, Stand, Visit};
 use crate::probe;
 use std::collections::BTreeMap;
 
@@ -160,6 +160,10 @@ impl Person {
     fn welcome_back(&mut self, user: &str, mut left: Self, order: &mut u64, rules: &super::Rules) {
         for visit in &mut left.visits {
             visit.user.take_if(|known| known == user);
+            // It is not known any more that they had not left themselves.
+            if visit.stand == Stand::LoggedOut && visit.count("logout") == 0 {
+                visit.stand = Stand::Closed;
+            }
         }
         self.move_in(left, order, rules);
     }
