@@ -29,11 +29,13 @@ fn worth_of(visitor: &Visitor) -> u8 {
     if visitor.is_restricted() { 2 } else { u8::from(!visitor.attachments.is_empty() || visitor.household.is_some()) }
 }
 
-/// The slot to be freed: from `next` on around the slots, the least of the first few that are taken.
+/// The slot to be freed: from `next` on over all of the slots, the least of the first few that are taken. Who came one after the
+/// other is alike (all carts of a rush, say), so those looked at lie far apart.
 fn least<T, R: Ord>(slots: &Slots<T>, next: &mut usize, rank: impl Fn(&T) -> R) -> Option<usize> {
     let mut looked_at = Vec::with_capacity(LOOKED_AT);
+    let stride = stride(slots.len());
     for _ in 0..slots.len() {
-        *next = (*next + 1) % slots.len();
+        *next = (*next + stride) % slots.len();
         if let Some(taken) = slots.get(*next) {
             looked_at.push((rank(taken), *next));
         }
@@ -42,6 +44,17 @@ fn least<T, R: Ord>(slots: &Slots<T>, next: &mut usize, rank: impl Fn(&T) -> R) 
         }
     }
     looked_at.into_iter().min().map(|(_, slot)| slot)
+}
+
+/// The golden section of so many, or the next number that has no divisor in common with it: steps of it come by each slot once.
+fn stride(slots: usize) -> usize {
+    let divisor = |mut a: usize, mut b: usize| {
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    };
+    (slots * 5 / 8..).find(|stride| divisor(slots, *stride) == 1).unwrap_or(1)
 }
 
 impl Stream {

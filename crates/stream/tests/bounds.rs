@@ -81,6 +81,25 @@ fn visits_of_one_event_go_before_carts() {
     assert!(counters.adds_up());
 }
 
+/// Half of all are carts, one after the other: none of them goes while there are visits of one event.
+#[test]
+fn a_run_of_carts_stays_while_there_are_visits_of_one_event() {
+    let config = Config { shoppers_max: 1_000, ..Config::default() };
+    let mut stream = Stream::new(PartitionId(0), config);
+    let start_ms = 1_700_000_000_000;
+    for number in 0..20_000_i64 {
+        let name = if number < 500 { EventName::AddToCart } else { EventName::PageView };
+        let mut event = Event::new("shop".into(), format!("e{number}").into(), name, start_ms + number);
+        event.visitor_id = Some(format!("v{number}").into());
+        event.products = vec![Product { id: "p".into(), price: Some(1.0), ..Product::default() }];
+        stream.on_record(number, start_ms + number, Record::Event(Box::new(event)), &Nothing, &mut Vec::new());
+    }
+    let is_there =
+        |number: &i64| stream.view(&ShopperId::Visitor(format!("v{number}").as_str().into()), start_ms).is_some();
+    assert_eq!((0..500).filter(is_there).count(), 500);
+    assert_eq!((stream.len(), stream.counters().shoppers_dropped), (1_000, 19_000));
+}
+
 /// Visitors who come for one click each, for twelve days: those of a day or so are kept, not all.
 #[test]
 fn passers_by_do_not_come_faster_than_they_are_forgotten() {
