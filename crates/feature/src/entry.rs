@@ -44,6 +44,8 @@ pub enum LookBack {
 /// One name that can be read.
 #[derive(Debug)]
 pub struct Entry {
+    /// How many folds its value takes: one that is worked out from others takes all of theirs.
+    pub(crate) readings: u32,
     /// Its name, the window included.
     pub name: Str,
     /// Whose it is.

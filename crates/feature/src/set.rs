@@ -34,6 +34,8 @@ pub struct FeatureSet {
 /// A session's window: all of it.
 const WHOLE_SESSION_MS: i64 = i64::MAX;
 /// The name of what says since when lifetimes count.
+/// Folds that a value worked out from others may take: it is read between two events of the partition.
+const READINGS_MAX: u32 = 256;
 const SINCE: &str = "lifetime_since_ms";
 
 impl FeatureSet {
@@ -255,6 +257,13 @@ impl FeatureSet {
                     let message = format!("a value is a number, or true or false; this is {}", program.ty().name());
                     return document.fault(written.span(), message, None);
                 }
+                let readings = self.readings_of(&program);
+                if readings > READINGS_MAX {
+                    let message =
+                        format!("its value takes {readings} readings of features, at most {READINGS_MAX} may be");
+                    let hint = "name fewer features, each of them once: one that is worked out from others takes all of theirs";
+                    return document.fault(written.span(), message, Some(hint.into()));
+                }
                 let own = definition.served_name();
                 let full: Str = label.map_or_else(|| own.as_ref().into(), |label| format!("{own}_{label}").into());
                 if self.is_taken(document, definition, key, &full) {
@@ -265,6 +274,15 @@ impl FeatureSet {
                 self.add_entry(full, key, ty, looks_back, doc, definition.hidden, Source::Worked(Box::new(program)));
             }
         }
+    }
+
+    /// How many folds an expression takes, each time that a feature is named in it.
+    fn readings_of(&self, program: &Program) -> u32 {
+        let mut readings = 0_u32;
+        program.each_feature(&mut |entry| {
+            readings = readings.saturating_add(self.entries.get(entry as usize).map_or(1, |entry| entry.readings));
+        });
+        readings
     }
 
     /// The least of what it is worked out from.
@@ -404,7 +422,11 @@ impl FeatureSet {
             }
         }
         self.by_name[key as usize].insert(name.clone(), number);
-        self.entries.push(Entry { name, key, ty, looks_back, doc, is_hidden, source });
+        let readings = match &source {
+            Source::Worked(program) => self.readings_of(program),
+            _ => 1,
+        };
+        self.entries.push(Entry { readings, name, key, ty, looks_back, doc, is_hidden, source });
     }
 }
 

@@ -189,6 +189,17 @@ impl Program {
         self.reads.iter().map(|(path, _)| path.as_str())
     }
 
+    /// Each feature in it by its number, as often as it stands there.
+    pub(crate) fn each_feature(&self, each: &mut impl FnMut(u32)) {
+        fn walk(node: &Node, each: &mut impl FnMut(u32)) {
+            if let Node::Feature(entry) = node {
+                each(*entry);
+            }
+            node.children().into_iter().for_each(|node| walk(node, each));
+        }
+        walk(&self.node, each);
+    }
+
     /// The features it reads.
     pub fn features(&self) -> impl Iterator<Item = (Key, &str)> {
         self.paths().filter_map(|path| match path.split_once('.')? {

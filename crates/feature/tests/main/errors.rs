@@ -180,3 +180,21 @@ fn files_add_up() {
     let found = FeatureSet::load(&[("a.toml", &own), ("b.toml", &other)]).expect_err("twice");
     assert_eq!(found[0].file, "b.toml");
 }
+
+/// Each of them doubles what the one before it takes: forty would hold up their partition for hours.
+#[test]
+fn what_is_worked_out_takes_so_many_readings() {
+    let chain = |length: usize| {
+        let first = "[[feature]]\nname = \"b0\"\nkey = \"session\"\nfold = \"count\"\n".to_owned();
+        (1..=length).fold(first, |text, number| {
+            let before = number - 1;
+            let value = format!("session.b{before} + session.b{before}");
+            format!("{text}[[feature]]\nname = \"b{number}\"\nkey = \"session\"\nvalue = '{value}'\n")
+        })
+    };
+    assert_eq!(check(&chain(8), "f.toml"), []);
+    let found = check(&chain(9), "f.toml");
+    let first = found.first().expect("one too many");
+    assert!(first.to_string().starts_with("f.toml:40:9: "), "{first}");
+    assert!(first.message.contains("takes 512 readings of features, at most 256 may be"), "{first}");
+}
