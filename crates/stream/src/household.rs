@@ -14,8 +14,9 @@ use midsession_event::{
 use midsession_machine::{Effect, FactKind};
 use serde::{Deserialize, Serialize};
 
-/// Devices of one user; over it the one that was heard least lately is no longer told.
-const DEVICES_MAX: usize = 64;
+/// Devices of one user; over it the one that was heard least lately is no longer told. What it goes on to send is refused at the
+/// user's home all the same, and tells it.
+const DEVICES_MAX: usize = 1_024;
 
 /// What a user's home keeps for all of their devices.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

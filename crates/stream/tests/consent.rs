@@ -277,11 +277,11 @@ fn the_later_word_holds_whichever_way_it_took() {
 #[test]
 fn a_user_has_so_many_devices() {
     let mut world = World::new();
-    for number in 0..70 {
+    for number in 0..1_030 {
         world.signs_in(&format!("v{number}"), "u1", START_MS + number);
     }
     let devices = world.home("u1").devices_of(&"u1".into());
-    assert_eq!((devices.len(), world.home("u1").counters().devices_dropped), (64, 6));
+    assert_eq!((devices.len(), world.home("u1").counters().devices_dropped), (1_024, 6));
     assert_eq!(devices.first(), Some(&VisitorId::from("v6")), "the one that was heard least lately went");
 }
 
