@@ -1,6 +1,7 @@
 //! The decision on a candidate: a pure function of the candidate, the rule, the live switches and the clock given.
 
 use crate::definition::Rule;
+use crate::rules::NO_EXPERIMENT;
 use crate::{codes, stock};
 use midsession_event::{Decision, Joined, Outcome, Str, hash64};
 use midsession_machine::Candidate;
@@ -33,7 +34,12 @@ pub fn decide(candidate: &Candidate, rule: Option<&Rule>, live: &Live<'_>, stamp
         Some(_) if expires_at_ms <= live.now_ms => Outcome::Expired,
         Some(rule) if rule.requires_stock && !stock::is_shown(candidate, live.stock) => Outcome::OutOfStock,
         Some(_) if live.dry_run => Outcome::DryRun,
-        Some(rule) if is_held_out(&rule.name, candidate.shopper.as_str(), live.holdout) => Outcome::Holdout,
+        Some(rule)
+            if !candidate.inputs.contains_key(NO_EXPERIMENT)
+                && is_held_out(&rule.name, candidate.shopper.as_str(), live.holdout) =>
+        {
+            Outcome::Holdout
+        }
         Some(_) => Outcome::Served,
     };
     let payload = match rule {

@@ -1,7 +1,7 @@
 //! Interventions as they stand in a file: `[[intervention]]` tables and `[interventions]`, read with their places.
 
 use crate::cap::Cap;
-use midsession_event::{Str, hash64};
+use midsession_event::{Consent, Purpose, Str, hash64};
 use midsession_feature::expr::{Program, Scope};
 use midsession_feature::{Diagnostic, Document, FeatureSet, duration_text, parse_duration_ms};
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,8 @@ pub struct Rule {
     pub dry_run: bool,
     /// Shown only while the inventory shows stock of what it is about.
     pub requires_stock: bool,
+    /// The purposes that a shopper must allow to see it; personalization is always among them.
+    pub purposes: Consent,
 }
 
 /// What sets a rule off.
@@ -94,6 +96,8 @@ struct Table {
     // Left out where it is not set: versions of rules from before it stay what they were.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     requires_stock: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    purposes: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -216,6 +220,17 @@ impl Definitions {
                 0
             }
         };
+        let mut purposes = Consent::NONE.with(Purpose::Personalization, true);
+        for asked in &table.purposes {
+            match Purpose::ALL.iter().find(|(_, name)| name == asked.get_ref()) {
+                Some((purpose, _)) => purposes = purposes.with(*purpose, true),
+                None => {
+                    let names: Vec<_> = Purpose::ALL.iter().map(|(_, name)| *name).collect();
+                    let message = format!("there is no purpose `{}`", asked.get_ref());
+                    document.fault(asked.span(), message, Some(format!("one of {}", names.join(", "))));
+                }
+            }
+        }
         let mut payload = serde_json::to_value(table.payload.get_ref()).unwrap_or_default();
         let code_percent = match payload.get("code").and_then(|code| code.get("percent")).map(serde_json::Value::as_u64)
         {
@@ -253,6 +268,7 @@ impl Definitions {
             enabled: table.enabled,
             dry_run: table.dry_run,
             requires_stock: table.requires_stock,
+            purposes,
         })
     }
 }

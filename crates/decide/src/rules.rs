@@ -9,6 +9,9 @@ use midsession_feature::FeatureSet;
 use midsession_machine::{Ask, View};
 use std::sync::Arc;
 
+/// The input that says of a shopper that they allow no experiment: nobody is held out who has not agreed to be.
+pub(crate) const NO_EXPERIMENT: &str = "consent.no_experiment";
+
 /// The interventions in force.
 #[derive(Clone, Debug)]
 pub struct Rules {
@@ -88,7 +91,10 @@ impl Rules {
     /// Whether what a rule showed is still true: those parts of its condition that need no event.
     pub fn still_holds(&self, view: &View<'_>, rule: &str) -> bool {
         let env = ShopperEnv { features: &self.features, view, event: None };
-        self.rule(rule).is_some_and(|rule| rule.standing.as_ref().is_none_or(|standing| standing.holds(&env)))
+        let allows =
+            |rule: &Rule| view.session.is_none_or(|session| session.consent.and(rule.purposes) == rule.purposes);
+        self.rule(rule)
+            .is_some_and(|rule| allows(rule) && rule.standing.as_ref().is_none_or(|standing| standing.holds(&env)))
     }
 
     fn fire(&self, view: &View<'_>, event: Option<&Event>, wanted: impl Fn(&Rule) -> bool, ask: &mut dyn FnMut(Ask)) {
@@ -97,7 +103,8 @@ impl Rules {
             return;
         }
         let env = ShopperEnv { features: &self.features, view, event };
-        for rule in self.rules.iter().filter(|rule| wanted(rule)) {
+        let allows = |rule: &&Rule| session.consent.and(rule.purposes) == rule.purposes;
+        for rule in self.rules.iter().filter(|rule| wanted(rule)).filter(allows) {
             let decision_id = DecisionId::of(session.id, &rule.name, session.cart_version);
             let known = view.caps.iter().any(|entry| entry.decision_id == decision_id);
             if known || !rule.when.as_ref().is_none_or(|when| when.holds(&env)) {
@@ -114,6 +121,9 @@ impl Rules {
                 .filter_map(|(path, value)| Some((path.into(), value.to_value()?.into())))
                 .collect();
             inputs.insert("source".into(), PropertyValue::Text(session.source.clone()));
+            if !session.consent.allows(Purpose::Experiments) {
+                inputs.insert(NO_EXPERIMENT.into(), PropertyValue::Bool(true));
+            }
             if rule.requires_stock {
                 stock::name_products(view, event, &mut inputs);
             }

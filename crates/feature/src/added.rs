@@ -6,7 +6,7 @@ use crate::expr::{EventEnv, Program, Type};
 use crate::filter::text_of;
 use crate::fold::{Mergeable, Merged, Options};
 use crate::{FeatureSet, Value};
-use midsession_event::{Event, ShopperId, Str, hash64};
+use midsession_event::{Event, Purpose, ShopperId, Str, hash64};
 use midsession_machine::partial::{FieldWindow, Partial, Piece};
 use midsession_machine::{Partials, View, since_of};
 
@@ -242,7 +242,8 @@ impl FeatureSet {
             if accumulator.is_lifetime() {
                 let life = partials.lifetimes.heard(shopper, event.visitor_id.as_ref(), now_ms);
                 accumulator.pieces(event, time_ms, |_, piece| life.add(slot, start, piece));
-            } else {
+            } else if event.consent.allows(Purpose::Analytics) {
+                // Counted over everybody: that is what this purpose is for.
                 let fields = &mut partials.fields;
                 accumulator.pieces(event, time_ms, |id, piece| {
                     fields.add(slot, id, &accumulator.windows, start, piece, now_ms);

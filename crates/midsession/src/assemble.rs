@@ -368,7 +368,7 @@ impl Assembly {
             "name": rule.name, "version": rule.version, "enabled": rule.enabled, "dry_run": rule.dry_run,
             "trigger": trigger, "when": rule.when.as_ref().map(|when| when.source()), "words": rule.in_words(),
             "cap": caps, "holdout": rule.holdout, "priority": rule.priority, "expires_ms": rule.expires_ms,
-            "slot": rule.slot, "payload": rule.payload,
+            "slot": rule.slot, "payload": rule.payload, "purposes": rule.purposes.purposes(),
         }))
     }
 

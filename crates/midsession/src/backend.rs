@@ -59,7 +59,9 @@ impl Inner {
     async fn whose(&self, id: Str) -> Result<Option<(Whose, Value)>, Unreadable> {
         self.driver
             .find(move |Seen { stream, now_ms, .. }| {
+                // Who has withdrawn that is nobody, to whoever asks.
                 let view = stream.session_view(find::session(stream, &id)?, now_ms)?;
+                let view = Some(view).filter(|view| stream.may_read(view.shopper))?;
                 let session = view.session?;
                 let whose = Whose {
                     session: session.id,
@@ -238,7 +240,7 @@ impl Console for AppBackend {
                 .driver
                 .read_all(move |Seen { stream, now_ms, .. }| {
                     let mut rows: Vec<(i64, Value)> = Vec::new();
-                    for (_, shopper) in stream.shoppers_from(0) {
+                    for (_, shopper) in stream.shoppers_from(0).filter(|(_, shopper)| stream.may_read(&shopper.id)) {
                         for session in &shopper.sessions {
                             let wanted = (!query.open || session.is_live())
                                 && session.state != SessionState::Merged

@@ -148,6 +148,15 @@ fn consent_withdrawn_on_the_phone_holds_for_the_laptop_when_it_is_answered() {
     for id in ["u1", "laptop", "phone"] {
         assert_eq!(shop.admin("GET", &format!("/v1/features/user/{id}")).0, 404, "{id}");
     }
+    assert_eq!(shop.admin("GET", "/v1/sessions").1["sessions"], json!([]));
+    assert_eq!(
+        shop.admin(
+            "GET",
+            &format!("/v1/sessions/{}", values("session", &data, &[])[0]["session_id"].as_str().unwrap())
+        )
+        .0,
+        404
+    );
     let told = values("governance", &data, &[]);
     let told: Vec<Value> = told
         .iter()

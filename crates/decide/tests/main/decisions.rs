@@ -38,11 +38,14 @@ fn decided(candidate: &Candidate, live: &Live<'_>) -> Decision {
 
 #[test]
 fn outcomes() {
+    let mut no_experiment = candidate();
+    no_experiment.inputs.insert("consent.no_experiment".into(), midsession_event::PropertyValue::Bool(true));
     let cases: &[(&str, Candidate, Live<'_>, Outcome)] = &[
         ("served", candidate(), live(), Outcome::Served),
         ("switched off", candidate(), Live { enabled: false, ..live() }, Outcome::Disabled),
         ("dry run", candidate(), Live { dry_run: true, ..live() }, Outcome::DryRun),
         ("everybody held out", candidate(), Live { holdout: 1.0, ..live() }, Outcome::Holdout),
+        ("everybody held out who agrees to be", no_experiment, Live { holdout: 1.0, ..live() }, Outcome::Served),
         ("a robot", Candidate { bot: true, ..candidate() }, live(), Outcome::Disabled),
         ("no consent", Candidate { consented: false, ..candidate() }, live(), Outcome::NoConsent),
         ("the last millisecond", candidate(), Live { now_ms: 120_999, ..live() }, Outcome::Served),

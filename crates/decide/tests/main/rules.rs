@@ -29,6 +29,27 @@ fn triggers_and_conditions() {
 }
 
 #[test]
+fn purposes_beside_personalization() {
+    let rules = rules(&(rule("plain", "") + &rule("offer", "purposes = [\"marketing\"]")));
+    let mut shopper = Shopper::with_cart(90.0);
+    let add = event("add_to_cart", 5);
+    assert_eq!(shopper.event(&rules, &add), ["plain", "offer"]);
+    shopper.session.consent = Consent::FULL.with(Purpose::Marketing, false);
+    assert_eq!(shopper.event(&rules, &add), ["plain"]);
+    assert_eq!(
+        [rules.still_holds(&shopper.view(5), "plain"), rules.still_holds(&shopper.view(5), "offer")],
+        [true, false]
+    );
+    // Who allows no experiment is asked about, and it is said.
+    for (allowed, said) in [(true, None), (false, Some(&PropertyValue::Bool(true)))] {
+        shopper.session.consent = Consent::FULL.with(Purpose::Experiments, allowed);
+        let mut inputs = BTreeMap::new();
+        rules.on_event(&shopper.view(5), &add, &mut |ask| inputs = ask.inputs);
+        assert_eq!(inputs.get("consent.no_experiment"), said);
+    }
+}
+
+#[test]
 fn the_highest_priority_first() {
     let all = [rule("low", "priority = 1"), rule("high", "priority = 9"), rule("middle", "priority = 5")].concat();
     let shopper = Shopper::with_cart(90.0);

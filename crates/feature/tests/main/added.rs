@@ -1,7 +1,7 @@
 //! Features by a field and over a lifetime against sums over all events, however these are dealt to partitions.
 
 use crate::kit::{Shopper, event, product};
-use midsession_event::{Campaign, Event, Order, ShopperId};
+use midsession_event::{Campaign, Event, Order, Purpose, ShopperId};
 use midsession_feature::{FeatureSet, Key, LookBack, Served, Value};
 use midsession_machine::Partials;
 use midsession_machine::partial::FieldWindow;
@@ -255,6 +255,26 @@ fn without_such_definitions_nothing_is_added() {
     assert_eq!(partials.fields.heap_bytes(), 0);
     assert!(partials.lifetimes.of(&ShopperId::Visitor("v".into())).is_empty());
     assert_eq!(set.field_keys().count(), 0);
+}
+
+#[test]
+fn who_allows_no_analytics_is_not_counted_over_everybody() {
+    let set = set();
+    let mut partials = Partials::new(1 << 20, 100);
+    let mut view = Event { products: vec![product("p", "Shoes", 1.0)], ..event("product_view", NOW) };
+    let shopper = ShopperId::Visitor("v1".into());
+    let mut views = |event: &Event| {
+        set.accumulate(event, &shopper, NOW, &mut partials);
+        let parts = set.field_partials(&partials, "product", "p", NOW);
+        let joined = set.join("product", parts, &["views_5m".into()], NOW, &[]);
+        let mut reader = Shopper::new();
+        reader.partials = partials.clone();
+        let own = set.read(&reader.view(NOW), Key::User, "views_lifetime");
+        (joined.and_then(|joined| joined.first().map(|served| served.value.clone())), own)
+    };
+    assert_eq!(views(&view), (Some(Value::Int(1)), Some(Value::Int(1))));
+    view.consent = view.consent.with(Purpose::Analytics, false);
+    assert_eq!(views(&view), (Some(Value::Int(1)), Some(Value::Int(2))), "the shopper's own counts on");
 }
 
 #[test]

@@ -278,14 +278,15 @@ pub fn read_shopper(
         Found::Moved(user) => return Err(user),
         Found::Nobody => return Ok(None),
     };
-    let view = stream.view(&shopper, now_ms);
+    // Who has withdrawn that by then is nobody, as they were to whoever asked.
+    let view = stream.view(&shopper, now_ms).filter(|_| stream.may_read(&shopper));
     let partition = stream.partition();
     Ok(view.map(|view| Values { id: id.clone(), partition, values: values(assembly, &view, Key::User, names) }))
 }
 
 /// A session's features in this partition.
 pub fn read_session(stream: &Stream, assembly: &Assembly, id: &str, names: &[Str], now_ms: i64) -> Option<Values> {
-    let view = stream.session_view(find::session(stream, id)?, now_ms)?;
+    let view = stream.session_view(find::session(stream, id)?, now_ms).filter(|view| stream.may_read(view.shopper))?;
     let id = view.session?.id.to_string().into();
     Some(Values { id, partition: stream.partition(), values: values(assembly, &view, Key::Session, names) })
 }
