@@ -127,14 +127,14 @@ impl PushHub {
         self.remove(decision, None, Reason::Painted);
     }
 
-    /// Takes back all that waits for a rule that was switched off.
-    pub fn retract_rule(&self, rule: &str) {
+    /// Takes back all that waits for a rule that was switched off, or changed; `stays`: but for these.
+    pub fn retract_rule(&self, rule: &str, stays: &dyn Fn(DecisionId) -> bool) {
         let of_rule = |mailbox: &Mailbox| {
             let frames = mailbox.pending.iter().filter(|frame| frame.rule == rule && !frame.preview);
             frames.map(|frame| frame.decision_id).collect::<Vec<_>>()
         };
         let waiting: Vec<DecisionId> = self.state.lock().mailboxes.values().flat_map(of_rule).collect();
-        waiting.into_iter().for_each(|decision| self.retract(decision, None));
+        waiting.into_iter().filter(|decision| !stays(*decision)).for_each(|decision| self.retract(decision, None));
     }
 
     /// Browsers listening now.
@@ -417,7 +417,7 @@ mod tests {
         hub.push(&visitor, Frame { rule: "other".into(), ..frame(2, 60_000) });
         hub.push(&visitor, Frame { preview: true, ..frame(3, 60_000) });
         hub.push(&"v2".into(), frame(4, 60_000));
-        hub.retract_rule("r");
+        hub.retract_rule("r", &|_| false);
         assert_eq!(received(&mut page), ["+1", "+2", "+3", "-1 Overtaken"]);
         assert_eq!(received(&mut hub.subscribe(&visitor, &[DecisionId(1)])), ["-1 Overtaken", "+2", "+3"]);
         assert_eq!(received(&mut hub.subscribe(&"v2".into(), &[])), [""; 0]);

@@ -1,6 +1,8 @@
 //! What the console and the browsers are told: the driver's sink. Everything here is derived from the log, and at the start
 //! taken from its topic `decision`; nothing here decides anything.
 
+mod recalled;
+
 use crate::driver::{Sink, SnapshotTold};
 use crate::tally::{Tally, outcome_name, source_of};
 use crate::tracker_ids::TrackerIds;
@@ -8,19 +10,17 @@ use crate::withdrawn::Withdrawn;
 use midsession_edge::{Frame, LiveRow, PushHub};
 use midsession_event::{
     Decision, DecisionId, EventName, Outcome, OutputId, PartitionId, Reaction, Reject, SessionUpdate, ShopperId, Str,
-    Topic, VisitorId, decode,
+    VisitorId,
 };
 use midsession_observe::{Metric, Observe, Stage};
-use midsession_ports::{Log, LogError};
 use midsession_stream::{Seam, Words};
 use parking_lot::Mutex;
+use recalled::Served;
 use serde_json::{Value, json};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::broadcast;
 
-/// How far back decisions and what came of them are taken up at the start. ms.
-const RECALLED_MS: i64 = 24 * 3_600_000;
 /// Decisions kept for the console; older ones are on the log.
 const DECISIONS_MAX: usize = 5_000;
 /// Dead letters kept for the console.
@@ -59,15 +59,6 @@ struct Waits {
     rule_version: Str,
     /// Decided before the start: whether it is still true, the machines know.
     is_recalled: bool,
-}
-
-/// A decision of an earlier life that pages may show.
-struct Served {
-    at_ms: i64,
-    decision: DecisionId,
-    visitor: VisitorId,
-    rule: Str,
-    rule_version: Str,
 }
 
 #[derive(Default)]
@@ -110,109 +101,6 @@ impl World {
             tracker_ids: TrackerIds::default(),
             withdrawn: Arc::default(),
         })
-    }
-
-    /// Takes up what was decided and done before the start.
-    pub fn recall(&self, log: &dyn Log) -> Result<(), LogError> {
-        let now_ms = (self.clock)() / 1000;
-        let partitions = log.partitions(Topic::Decision);
-        // The last of each, for the console: it shows the last of all.
-        let most = (4 * DECISIONS_MAX / partitions.max(1) as usize).max(64);
-        let mut last: Vec<(i64, Recalled)> = Vec::new();
-        let mut served: HashMap<DecisionId, Served> = HashMap::new();
-        for partition in (0..partitions).map(PartitionId) {
-            let mut window: VecDeque<(i64, Recalled)> = VecDeque::new();
-            let from = log.offset_at(Topic::Decision, partition, now_ms - RECALLED_MS)?;
-            crate::history::for_each(log, Topic::Decision, partition, from, |entry| {
-                let Some(value) = entry.value.as_deref() else { return };
-                let told = match decode::<Decision>(value) {
-                    Ok(decision) => {
-                        self.tally.decision(&decision);
-                        if let Some(visitor) = shown_to(&decision) {
-                            let told = Served {
-                                at_ms: entry.stamp_ms,
-                                decision: decision.decision_id,
-                                visitor: visitor.clone(),
-                                rule: decision.rule.clone(),
-                                rule_version: decision.rule_version.clone(),
-                            };
-                            served.insert(decision.decision_id, told);
-                        }
-                        if decision.expires_at_ms > now_ms {
-                            self.hold(&decision, None);
-                        }
-                        Recalled::Decision(Box::new(decision))
-                    }
-                    Err(_) => match decode::<Reaction>(value) {
-                        Ok(reaction) => {
-                            if matches!(reaction.name, EventName::Painted | EventName::Dismiss) {
-                                self.painted(reaction.decision_id);
-                            }
-                            if matches!(reaction.name, EventName::Click | EventName::Dismiss) {
-                                served.remove(&reaction.decision_id);
-                            }
-                            self.tally.reaction(&reaction);
-                            Recalled::Reaction(Box::new(reaction))
-                        }
-                        Err(error) => {
-                            tracing::warn!(partition = partition.0, offset = entry.offset, %error, "not a decision");
-                            return;
-                        }
-                    },
-                };
-                if window.len() >= most {
-                    window.pop_front();
-                }
-                window.push_back((entry.stamp_ms, told));
-            })?;
-            last.extend(window);
-        }
-        let mut served: Vec<Served> = served.into_values().collect();
-        served.sort_unstable_by_key(|told| (told.at_ms, told.decision));
-        *self.recalled.lock() = served;
-        // Partition by partition they came, and are looked at from the last one back.
-        self.tally.sort();
-        // A reaction stands behind its decision, in the same partition: the sort is stable.
-        last.sort_by_key(|(stamp_ms, _)| *stamp_ms);
-        for (_, told) in last {
-            match told {
-                Recalled::Decision(decision) => self.list(&decision),
-                Recalled::Reaction(reaction) => self.list_reaction(&reaction),
-            }
-        }
-        Ok(())
-    }
-
-    /// The log has been caught up with: what is still to be shown goes out, from now on at once. `shown`: what was decided
-    /// to be shown and is still true, by the machines. `is_in_force`: whether a rule, by name and version, is in force and
-    /// switched on: what another version decided, or one that is off, is shown to nobody any more.
-    pub fn release(&self, shown: &HashSet<DecisionId>, is_in_force: &dyn Fn(&str, &str) -> bool) {
-        let still =
-            |decision: &DecisionId, rule: &str, version: &str| shown.contains(decision) && is_in_force(rule, version);
-        // Pages may have what is not true any more: whoever has it is told, now or when it comes back.
-        for told in std::mem::take(&mut *self.recalled.lock()) {
-            if !still(&told.decision, &told.rule, &told.rule_version) {
-                self.hub.retract(told.decision, Some(&told.visitor));
-            }
-        }
-        let held = self.held.lock().take();
-        let mut waiting: Vec<Waits> = held.into_iter().flat_map(HashMap::into_values).collect();
-        waiting.retain(|waits| {
-            !waits.is_recalled || still(&waits.frame.decision_id, &waits.frame.rule, &waits.rule_version)
-        });
-        // In the order of the decisions, as they would have gone out.
-        waiting.sort_by_key(|waits| (waits.frame.stamps_us.get("decided").copied(), waits.frame.decision_id));
-        for Waits { visitor, frame, .. } in waiting {
-            self.hub.push(&visitor, frame);
-        }
-    }
-
-    /// A rule was switched off: what waits of it is not shown.
-    pub fn stop(&self, rule: &str) {
-        if let Some(held) = self.held.lock().as_mut() {
-            held.retain(|_, waits| waits.frame.rule != rule);
-        }
-        self.hub.retract_rule(rule);
     }
 
     /// Not to be shown any more, if it waits.
@@ -347,12 +235,6 @@ impl World {
             let _ = self.live.send(row());
         }
     }
-}
-
-/// From the topic `decision`.
-enum Recalled {
-    Decision(Box<Decision>),
-    Reaction(Box<Reaction>),
 }
 
 impl Seen {

@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
+use midsession::driver::Sink;
 use midsession::world::World;
 use midsession_edge::{HubLimits, Message, PushHub, Reason};
 use midsession_engine_local::{Config, LocalLog, SimDisk};
 use midsession_event::{
-    Decision, DecisionId, Outcome, OutputId, PartitionId, SessionId, ShopperId, Topic, VisitorId, encode,
+    Decision, DecisionId, EventName, Outcome, OutputId, PartitionId, Reaction, SessionId, ShopperId, Topic, VisitorId,
+    encode,
 };
 use midsession_observe::Observe;
 use midsession_ports::{Append, Log, Unit};
@@ -83,4 +85,50 @@ fn what_is_not_true_any_more_is_taken_back() {
 fn what_a_changed_or_switched_off_rule_decided_is_shown_to_nobody() {
     assert!(told(&[], true, "v2").is_empty());
     assert_eq!(told(&[ID], true, "v2"), ["take back 7"]);
+}
+
+/// What a page gets that has painted what `v1` decided, when only this version is to be shown from now on.
+fn told_after_a_change(version: Option<&str>, is_answered: bool) -> Vec<String> {
+    let observe = Observe::new();
+    let hub = PushHub::with_clock(Arc::clone(&observe), HubLimits::default(), Arc::new(|| NOW_MS));
+    let world = World::new(Arc::clone(&hub), observe, Arc::new(|| NOW_MS * 1000));
+    world.release(&HashSet::new(), &|_, _| true);
+    let mut page = hub.subscribe(&VisitorId::from("v"), &[]);
+    let newer = Decision { decision_id: DecisionId(8), rule_version: "v2".into(), ..decision() };
+    for decided in [decision(), newer, Decision { decision_id: DecisionId(9), rule: "other".into(), ..decision() }] {
+        world.decided(&decided, NOW_MS * 1000);
+    }
+    world.painted(ID);
+    if is_answered {
+        world.reacted(&Reaction {
+            decision_id: ID,
+            name: EventName::Click,
+            rule: "cart_stalled".into(),
+            visitor_id: Some("v".into()),
+            cause: decision().cause,
+            occurred_at_ms: NOW_MS,
+            properties: Default::default(),
+            source: "shop".into(),
+            preview: false,
+            bot: false,
+        });
+    }
+    while page.try_next().is_some() {}
+    world.end_others("cart_stalled", version);
+    let mut told: Vec<String> = std::iter::from_fn(|| page.try_next())
+        .map(|(message, _)| match message {
+            Message::Frame(frame) => format!("show {}", frame.decision_id.0),
+            Message::Retract(id, reason) => format!("{} {reason:?}", id.0),
+        })
+        .collect();
+    told.sort_unstable();
+    told
+}
+
+#[test]
+fn what_another_version_has_on_pages_is_taken_back_though_it_was_painted() {
+    assert_eq!(told_after_a_change(Some("v2"), false), ["7 Overtaken"]);
+    assert_eq!(told_after_a_change(Some("v1"), false), ["8 Overtaken"]);
+    assert_eq!(told_after_a_change(None, false), ["7 Overtaken", "8 Overtaken"]);
+    assert!(told_after_a_change(Some("v2"), true).is_empty(), "it was answered: that is the page's own affair");
 }

@@ -174,6 +174,7 @@ impl Audience {
                     && !house.is_retracted(id)
                     && !self.retracted_before.contains(&id)
                     && !self.gone_before.contains(&id)
+                    && !audit.is_ended(decision)
                     && !tab.holds.contains_key(&id)
                 {
                     return Err(format!("I6: not written to {}: {decision:?}", tab.visitor));

@@ -3,8 +3,9 @@
 use crate::defining::{Definer, answers};
 use crate::house::{House, Plan};
 use crate::judge::{self, Versions, differ};
-use crate::oracle::{Log, Oracle, Person, Stand, Visit, may_be_shown};
+use crate::oracle::{Log, Oracle, Person, RULE, Stand, Visit, may_be_shown, rule_of, title_of};
 use crate::port::Fault;
+use crate::ruled::{self, Ruled};
 use crate::storm::partitions;
 use midsession_event::{
     Decision, DecisionId, EventName, Identity, Outcome, PartitionId, PropertyValue, Record, SessionUpdate, Topic,
@@ -112,11 +113,37 @@ impl Audit {
         let is_cart_right = match decision.rule.as_str() {
             "cart_stalled" => worth > 80.0 && worth <= 200.0,
             "chat_offer" => worth > 200.0,
+            RULE => {
+                let wording = title_of(&decision.payload).and_then(|title| rule_of(&title));
+                wording.and_then(|wording| wording.cart_above).is_none_or(|above| worth > above)
+            }
             _ => true,
         };
+        if decision.rule == RULE {
+            let (at_home, title) = (self.place_of(id)?, title_of(&decision.payload)?);
+            let log = &self.logs[at_home.0 as usize];
+            if ruled::at_end(log) != Some(title.clone()) {
+                return Some(format!("{title} is not in force"));
+            }
+        }
         let orders = visit.count("transaction");
         let is_true = is_cart_right && orders == 0 && may_be_shown(visit.consent) && visit.stand == Stand::Live;
         (!is_true).then(|| format!("{:?}, cart {worth}, orders {orders}, consent {}", visit.stand, visit.consent))
+    }
+
+    /// Where it stands on the log for the first time.
+    fn place_of(&self, id: u128) -> Option<(u32, i64)> {
+        let is_it =
+            |(_, record): &(i64, Record)| matches!(record, Record::Decision(known) if known.decision_id.0 == id);
+        let mut all = (0..).zip(&self.logs);
+        all.find_map(|(partition, log)| Some((partition, log.iter().position(is_it)? as i64)))
+    }
+
+    /// Its rule has been changed since, or was when it was read.
+    pub fn is_ended(&self, decision: &Decision) -> bool {
+        let place = self.place_of(decision.decision_id.0).zip(title_of(&decision.payload));
+        decision.rule == RULE
+            && place.is_none_or(|((home, offset), title)| ruled::has_changed(&self.logs[home as usize], offset, &title))
     }
 
     /// What the log says was painted or answered.
@@ -140,6 +167,7 @@ impl Audit {
         let streams = house.partitions().map(|number| house.stream(number));
         if streams.zip(&self.logs).all(has_caught_up) {
             definer.judge(&self.logs, house, &self.oracle)?;
+            ruled::judge(&self.logs, &self.decided)?;
         }
         for number in house.partitions() {
             let Some(stream) = house.stream(number) else { continue };
@@ -173,8 +201,8 @@ impl Audit {
         Ok(())
     }
 
-    /// At the end: every decision once. Returns how many.
-    pub fn finish(&self, house: &House) -> Result<u64, String> {
+    /// At the end: every decision once. Returns how many, and those by the rule that changes.
+    pub fn finish(&self, house: &House) -> Result<(u64, Ruled), String> {
         if let Some((partition, offset)) = self.oracle.in_flight().first() {
             let position = house.port.position(PartitionId(*partition));
             let log = &self.logs[*partition as usize];
@@ -199,7 +227,7 @@ impl Audit {
             }
         }
         differ("I-1: whom each visitor is taken for", &identity, &self.oracle.identity)?;
-        Ok(self.decided.len() as u64)
+        Ok((self.decided.len() as u64, ruled::judge(&self.logs, &self.decided)?))
     }
 
     /// The first record that is not what it was when it was read, on what may be damaged. Records may be missing at the end.

@@ -11,7 +11,7 @@ use crate::{judge, oracle};
 use midsession::definitions::fill::{self, Fill, Next};
 use midsession::definitions::plan::{self, Plan, features_in, tables_in};
 use midsession_engine_local::SimDisk;
-use midsession_event::{DefinitionChange, PropertyValue, Record, Str};
+use midsession_event::{DefinitionChange, PartitionId, PropertyValue, Record, Str, Topic};
 use midsession_machine::partial::FieldWindow;
 use midsession_machine::{Defined, Kind, View};
 use midsession_ports::{Log as _, LogError, Unit};
@@ -36,12 +36,16 @@ pub struct Definer {
     answered: BTreeSet<i64>,
     /// Its revision, where it is a change.
     under_way: Option<(Option<i64>, Outcome)>,
+    /// Rules that end with a change, until it is in force everywhere.
+    ending: Option<(i64, Vec<Str>)>,
     /// What the files say has been taken up.
     is_taken_up: bool,
     /// The past on its way into a definition, and as of which change it was looked for.
     fill: Option<Fill>,
     looked_at: Option<i64>,
     settles: bool,
+    /// Revisions of pasts counted in from a log that had lost its beginning.
+    cut: BTreeSet<i64>,
     /// Pasts counted in.
     pub filled: u64,
     /// Changes made.
@@ -69,10 +73,12 @@ impl Definer {
             filed,
             answered,
             under_way: None,
+            ending: None,
             is_taken_up: true,
             fill: None,
             looked_at: None,
             settles: false,
+            cut: BTreeSet::new(),
             filled: 0,
             changes: 0,
         }
@@ -117,6 +123,8 @@ impl Definer {
         self.under_way = None;
         self.is_taken_up = false;
         (self.fill, self.looked_at, self.settles) = (None, None, false);
+        // A start sees to it.
+        self.ending = None;
         if self.often > 0 && self.rng.chance(10) {
             let wording = self.rng.below(oracle::WORDINGS.len() as u64) as usize;
             match self.rng.below(3) {
@@ -138,7 +146,7 @@ impl Definer {
             (true, Some(revision)) => _ = self.answered.insert(*revision),
             (true, None) => {}
             // What was not taken is to be offered again, from the beginning.
-            (false, _) => self.fill = None,
+            (false, _) => (self.fill, self.ending) = (None, None),
         }
         self.under_way = None;
         true
@@ -151,18 +159,39 @@ impl Definer {
         }
         self.settles = false;
         // All partitions are as far, as the server sees to before it plans the next.
-        let Some(defined) = house.defined().filter(|_| !self.is_taken_up || self.rng.chance(20)) else { return };
+        // What waits to be written may set the rule off, as may a silence that is over; that is decided behind the change.
+        let mut due_ms = house.partitions().filter_map(|number| house.stream(number)?.next_deadline_ms());
+        let is_asked = house.definitions(0).rule_row(oracle::RULE).is_some();
+        let is_sudden = is_asked
+            && if due_ms.any(|due_ms| due_ms <= now_ms) {
+                self.rng.chance(8 * self.often)
+            } else {
+                house.waits() && self.rng.chance(2 * self.often)
+            };
+        let is_turn = |rng: &mut Rng| is_sudden || rng.chance(20);
+        let Some(defined) = house.defined().filter(|_| !self.is_taken_up || is_turn(&mut self.rng)) else { return };
         if !self.is_taken_up {
             let plan = plan::taken_up(&defined, &house.assembly.filed(), |file| Str::from(file));
             self.is_taken_up = plan.edits.is_empty();
             return self.change(house, &defined, plan, now_ms);
         }
-        if self.rng.chance(5 * self.often) {
-            let plan = self.draw(&defined);
+        if is_sudden || self.rng.chance(5 * self.often) {
+            let plan = self.draw(&defined, is_sudden);
             return self.change(house, &defined, plan, now_ms);
         }
         if self.fill(house, &defined, now_ms).is_err() {
             self.fill = None;
+        }
+    }
+
+    /// A change is in force everywhere: what it ends is taken back from pages.
+    pub fn take_back(&mut self, house: &House) {
+        let is_there =
+            |(revision, _): &mut (i64, Vec<Str>)| house.defined().is_some_and(|now| now.revision >= *revision);
+        if house.has_caught_up()
+            && let Some((_, rules)) = self.ending.take_if(is_there)
+        {
+            rules.iter().for_each(|rule| house.end_others(rule));
         }
     }
 
@@ -185,14 +214,19 @@ impl Definer {
             Next::Done(edit) => {
                 self.fill = None;
                 self.filled += 1;
+                let is_cut =
+                    |partition| house.port.extent(Topic::Behavior, PartitionId(partition)).map(|of| of.start > 0);
+                if house.partitions().map(is_cut).collect::<Result<Vec<_>, _>>()?.contains(&true) {
+                    self.cut.insert(defined.revision + 1);
+                }
                 self.change(house, defined, Plan { edits: vec![edit], ..Plan::default() }, now_ms);
             }
         }
         Ok(())
     }
 
-    fn draw(&mut self, defined: &Defined) -> Plan {
-        let kind = if self.rng.chance(30) { Kind::Intervention } else { Kind::Feature };
+    fn draw(&mut self, defined: &Defined, is_rule: bool) -> Plan {
+        let kind = if is_rule || self.rng.chance(30) { Kind::Intervention } else { Kind::Feature };
         let name = if kind == Kind::Feature { self.rng.pick(&NAMES) } else { oracle::RULE };
         let versions: Vec<i64> = defined
             .of(kind, name)
@@ -204,7 +238,8 @@ impl Definer {
         };
         let planned = match self.rng.below(10) {
             0..=4 if kind == Kind::Intervention => {
-                let written = tables_in(&oracle::rule(self.rng.below(9)), kind.name()).pop();
+                let wording = self.rng.below(oracle::RULES.len() as u64) as usize;
+                let written = tables_in(&oracle::rule(wording), kind.name()).pop();
                 let written = written.into_iter().map(|(name, text)| (kind, name, text));
                 plan::put(defined, &written.collect::<Vec<_>>())
             }
@@ -229,6 +264,7 @@ impl Definer {
         let unit: Unit = plan::unit(&change, before, &after, house.partitions().end).unwrap_or_default();
         let outcome = Outcome::default();
         self.under_way = Some((Some(change.revision), Arc::clone(&outcome)));
+        self.ending = Some((change.revision, plan::ended(before, &change))).filter(|(_, rules)| !rules.is_empty());
         self.changes += 1;
         house.port.append(unit.into(), Box::new(move |answer| *outcome.lock() = Some(answer.is_ok())));
     }
@@ -271,6 +307,9 @@ impl Definer {
         for (offset, (stamp_ms, record)) in log.iter().enumerate() {
             if let Record::Definition(change) = record {
                 versions.read(change, offset as i64, *stamp_ms);
+                if self.cut.contains(&change.revision) {
+                    versions.was_cut(change);
+                }
             }
         }
         versions

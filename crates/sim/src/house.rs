@@ -277,10 +277,18 @@ impl House {
         if self.ends.as_ref().is_some_and(|ends| (0..).zip(ends).all(is_read)) {
             self.ends = None;
             let shown = self.partitions().filter_map(|partition| self.stream(partition)).flat_map(Stream::shown);
-            let is_in_force = |rule: &str, version: &str| self.assembly.is_in_force(rule, version, None);
+            // What was on the logs at the start is in force in all partitions alike.
+            let in_force = self.definitions(0);
+            let is_in_force = |rule: &str, version: &str| in_force.is_in_force(rule, version, None);
             self.notes.world.release(&shown.collect(), &is_in_force);
         }
         Ok(wake_at_ms)
+    }
+
+    /// What other versions of a rule than the one in force showed is taken back, as the server does after a change.
+    pub fn end_others(&self, rule: &str) {
+        let row = self.definitions(0).rule_row(rule);
+        self.notes.world.end_others(rule, row.as_ref().and_then(|row| row["version"].as_str()));
     }
 
     /// Housekeeping of the log. What it can't do now it does later.

@@ -17,6 +17,7 @@ pub mod port;
 pub mod probe;
 pub mod rerun;
 pub mod rng;
+pub mod ruled;
 pub mod scenario;
 pub mod shape;
 pub mod spilled;

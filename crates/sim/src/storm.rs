@@ -228,7 +228,7 @@ impl Storm {
         house = self.restart(house, audit)?;
         self.drain(&mut house, audit)?;
         self.audit(&house, audit)?;
-        self.weathered.decisions = audit.finish(&house)?;
+        (self.weathered.decisions, self.weathered.ruled) = audit.finish(&house)?;
         self.weathered.acked = self.acked.len() as u64;
         (self.weathered.redefined, self.weathered.filled) = (self.definer.changes, self.definer.filled);
         self.weathered.simulated_ms = self.now_ms - START_MS;
@@ -380,6 +380,7 @@ impl Storm {
             }
         }
         self.wake_at_ms = house.turn(now_us)?;
+        self.definer.take_back(house);
         if house.waits() && self.commit_at_ms.is_none() {
             self.commit_at_ms = Some(self.now_ms + self.rng.between(0, 3));
         }

@@ -1,5 +1,7 @@
 //! What storms came to, added up.
 
+use crate::ruled::Ruled;
+
 /// What runs came to.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Weathered {
@@ -15,6 +17,8 @@ pub struct Weathered {
     pub reruns: u64,
     /// Decisions.
     pub decisions: u64,
+    /// Of these, by the rule that changes.
+    pub ruled: Ruled,
     /// Sends answered with busy or full.
     pub refused: u64,
     /// Times that retention took something.
@@ -52,6 +56,9 @@ impl Weathered {
         self.audits += other.audits;
         self.reruns += other.reruns;
         self.decisions += other.decisions;
+        self.ruled.decisions += other.ruled.decisions;
+        self.ruled.by_silence += other.ruled.by_silence;
+        self.ruled.foreign += other.ruled.foreign;
         self.refused += other.refused;
         self.shortened += other.shortened;
         self.snapshots += other.snapshots;

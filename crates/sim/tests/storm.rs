@@ -30,6 +30,7 @@ fn the_assembly_weathers_every_storm() {
         crashes,
         reruns,
         decisions,
+        ruled,
         shortened,
         snapshots,
         rotten,
@@ -46,6 +47,6 @@ fn the_assembly_weathers_every_storm() {
     let counted = [
         crashes, reruns, decisions, shortened, snapshots, rotten, named, written, retracted, resumed, redefined, filled,
     ];
-    let counted = counted.into_iter().chain([spilled, spills_refused]);
+    let counted = counted.into_iter().chain([spilled, spills_refused, ruled.decisions, ruled.by_silence]);
     assert!(replay.is_some() || counted.min() >= Some(10), "too calm: {total:?}");
 }

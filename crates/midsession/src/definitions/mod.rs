@@ -13,7 +13,7 @@ use crate::app::Inner;
 use crate::assemble::{Assembly, Written};
 use crate::driver::Seen;
 use midsession_edge::{DefinitionOf, Refusal, Undefined, WrittenFile};
-use midsession_event::{DefinitionChange, DefinitionEdit, EditKind, PartitionId, Str, Topic};
+use midsession_event::{DefinitionChange, PartitionId, Str, Topic};
 use midsession_feature::{Diagnostic, Document, tables_in};
 use midsession_machine::{Defined, Kind};
 use midsession_observe::Metric;
@@ -146,19 +146,10 @@ impl Inner {
         }
         self.definer.changed.notify_one();
         let Now { defined, assembly } = self.reads_all(change.revision).await?;
-        self.take_back(&before, &change);
-        Ok(told(&defined, &assembly, &versions, true))
-    }
-
-    /// What earlier versions of a rule showed is not shown any more, as after a start with another one.
-    fn take_back(&self, before: &Defined, change: &DefinitionChange) {
-        let ends = |edit: &&DefinitionEdit| matches!(edit.what, EditKind::Promote | EditKind::Remove);
-        for edit in change.edits.iter().filter(ends).filter(|edit| edit.kind == Kind::Intervention.name()) {
-            let live = before.of(Kind::Intervention, &edit.name).and_then(|known| known.live());
-            if live.is_some_and(|live| edit.what == EditKind::Promote || [0, live.version].contains(&edit.version)) {
-                self.world.stop(&edit.name);
-            }
+        for rule in plan::ended(&before, &change) {
+            self.world.end_others(&rule, assembly.rule(&rule).map(|rule| rule.version.as_str()));
         }
+        Ok(told(&defined, &assembly, &versions, true))
     }
 
     /// The definitions in force, once all partitions agree on them.

@@ -74,6 +74,20 @@ pub fn put(defined: &Defined, written: &[(Kind, Str, Str)]) -> Result<Plan, Unpl
     Ok(plan)
 }
 
+/// The interventions whose live version ends with a change: what it showed is not shown any more.
+pub fn ended(before: &Defined, change: &DefinitionChange) -> Vec<Str> {
+    let ends = |edit: &&DefinitionEdit| {
+        let live = before.of(Kind::Intervention, &edit.name).and_then(Known::live);
+        edit.kind == Kind::Intervention.name()
+            && live.is_some_and(|live| match edit.what {
+                EditKind::Promote => true,
+                EditKind::Remove => [0, live.version].contains(&edit.version),
+                EditKind::Put | EditKind::Filed | EditKind::Filled => false,
+            })
+    };
+    change.edits.iter().filter(ends).map(|edit| edit.name.clone()).collect()
+}
+
 impl Plan {
     fn put(&mut self, kind: Kind, name: &Str, version: i64, text: &Str, file: Str) {
         let edit = edit(kind, EditKind::Put, name, version);

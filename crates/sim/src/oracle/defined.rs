@@ -1,5 +1,6 @@
 //! What definitions are to answer: versions and their beginnings, followed from one partition's log in the plainest way.
 
+use super::ruled::{RULE, title_of};
 use midsession_event::{DefinitionChange, EditKind};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -85,20 +86,6 @@ pub const WORDINGS: [Wording; 8] = [
 /// A definition of the storms, as a file has it.
 pub fn written(name: &str, wording: usize) -> String {
     format!("[[feature]]\nname = \"{name}\"\ndoc = \"wording {wording}\"\n{}", WORDINGS[wording].text)
-}
-
-/// The rule that changes in storms: it asks nobody, and its title tells one wording from another.
-pub const RULE: &str = "own_rule";
-
-/// The rule in one of its wordings, as a file has it.
-pub fn rule(wording: u64) -> String {
-    let trigger = "trigger = { event = \"never_sent\" }\nslot = \"nudge\"";
-    format!("[[intervention]]\nname = \"{RULE}\"\n{trigger}\npayload = {{ title = \"rule {wording}\" }}\n")
-}
-
-fn title_of(text: &str) -> Option<String> {
-    let (_, rest) = text.split_once("\"rule ")?;
-    Some(format!("rule {}", rest.split_once('"')?.0))
 }
 
 fn wording_of(text: &str) -> Option<usize> {
@@ -207,6 +194,17 @@ impl Versions {
             }
             if let Some(since) = self.since.get_mut(WORDINGS[*wording].counts) {
                 *since = (*since).min(if since_ms == 0 { i64::MIN } else { since_ms });
+            }
+        }
+    }
+
+    /// The past of these was counted in from a log that had lost its beginning: a withdrawal of consent, or an event that is
+    /// repeated later, may be gone from it, so that more is counted.
+    pub fn was_cut(&mut self, change: &DefinitionChange) {
+        for edit in change.edits.iter().filter(|edit| edit.what == EditKind::Filled) {
+            let wording = self.of.get(&(edit.name.to_string(), edit.version)).map(|(wording, _)| *wording);
+            if let Some(begun) = wording.and_then(|wording| self.by_product.get_mut(&wording)) {
+                begun.lost_ms.get_or_insert(i64::MIN);
             }
         }
     }

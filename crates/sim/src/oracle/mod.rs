@@ -9,15 +9,17 @@ mod follow;
 mod household;
 mod identity;
 mod person;
+mod ruled;
 mod unmerge;
 mod visit;
 
 pub use act::{Act, Piece, may_be_shown};
-pub use defined::{ByField, RULE, Versions, WORDINGS, rule, written};
+pub use defined::{ByField, Versions, WORDINGS, written};
 pub use follow::{ActOf, Log};
 pub use household::Telling;
 pub use identity::Stay;
 pub use person::{Cap, Follows, Person, Shown};
+pub use ruled::{RULE, RULES, RuleWording, Trigger, rule, rule_of, title_of};
 pub use visit::{Basket, Stand, Taken, Visit};
 
 use household::{Houses, Said};
