@@ -61,6 +61,19 @@ impl Shop<'_> {
         std::thread::sleep(Duration::from_millis(5));
     }
 
+    /// Rows are taken out.
+    fn removes(&self, kind: &str, ids: &[&str]) {
+        std::thread::sleep(Duration::from_millis(5));
+        let mut http = Connection::open(&self.server.admin).unwrap();
+        let token = format!("Bearer {ADMIN_TOKEN}");
+        for id in ids {
+            let headers = [("authorization", token.as_str())];
+            let (status, text) = http.ask("DELETE", &format!("/v1/context/{kind}/{id}"), &headers, "").unwrap();
+            assert!((200..300).contains(&status), "{status} {text}");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+
     /// Each visitor looks at things, two of them signed in; then everybody's features are read.
     fn round(&mut self, names: &[&str]) {
         let mut http = Connection::open(&self.server.collector).unwrap();
@@ -118,6 +131,13 @@ fn history_with_the_rows_of_the_past_is_what_was_served() {
     shop.puts("inventory", &[json!({"id": "p1", "stock": 9})]);
     shop.puts("price", &[price("p1", 2.0), price("p4", 4.0)]);
     shop.round(&views);
+    // One is taken out and comes back, others are only taken out.
+    shop.removes("price", &["p0", "p4"]);
+    shop.removes("segment", &["v3"]);
+    shop.removes("inventory", &["p1"]);
+    shop.round(&views);
+    shop.puts("price", &[price("p0", 3.0)]);
+    shop.round(&views);
     let Shop { sent, answers, .. } = shop;
 
     let mut received: BTreeMap<String, i64> = BTreeMap::new();
@@ -138,7 +158,10 @@ fn history_with_the_rows_of_the_past_is_what_was_served() {
     let mut tables: BTreeMap<String, String> = BTreeMap::new();
     for record in Server::log_read("context", &data) {
         let (kind, id) = record["key"].as_str().unwrap().split_once('/').unwrap();
-        let mut row = record["value"]["values"].clone();
+        let mut row = match &record["value"] {
+            Value::Null => json!({"removed": true}),
+            value => value["values"].clone(),
+        };
         (row["id"], row["version"], row["at"]) = (json!(id), record["offset"].clone(), record["timestamp"].clone());
         *tables.entry(kind.to_owned()).or_default() += &format!("{row}\n");
     }
@@ -196,11 +219,18 @@ fn history_with_the_rows_of_the_past_is_what_was_served() {
         let context: Vec<&str> = others.flat_map(|file| ["--context", file.as_str()]).collect();
         assert!(same(&rows(&context)).is_err(), "nothing came of {left_out}");
     }
+    // Nor where nothing is ever taken out.
+    let all: Vec<String> =
+        files.iter().map(|file| std::fs::read_to_string(file.split_once('=').unwrap().1).unwrap()).collect();
+    for (file, text) in files.iter().zip(&all) {
+        let stays = text.lines().filter(|line| !line.contains("\"removed\"")).map(|line| format!("{line}\n"));
+        std::fs::write(file.split_once('=').unwrap().1, stays.collect::<String>()).unwrap();
+    }
+    assert!(same(&rows(&context)).is_err(), "nothing came of what was taken out");
     // Nor is it the same by rows that hold all along: a price from later would be read.
-    for file in &files {
+    for (file, text) in files.iter().zip(&all) {
         let path = file.split_once('=').unwrap().1;
-        let text = std::fs::read_to_string(path).unwrap();
-        let timeless = text.lines().map(|line| {
+        let timeless = text.lines().filter(|line| !line.contains("\"removed\"")).map(|line| {
             let mut row: Value = serde_json::from_str(line).unwrap();
             row.as_object_mut().unwrap().remove("at");
             format!("{row}\n")

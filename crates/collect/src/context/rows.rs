@@ -17,7 +17,9 @@ const ID_BYTES_MAX: usize = 256;
 /// Faults of one body that are told; more are counted.
 const FAULTS_MAX: usize = 100;
 /// What the answer says of a row beside its values.
-const RESERVED: [&str; 7] = ["id", "kind", "version", "at", "at_ms", "age_ms", "stale"];
+const RESERVED: [&str; 8] = ["id", "kind", "version", "at", "at_ms", "age_ms", "stale", REMOVED];
+/// What a row of the past says that was taken out.
+const REMOVED: &str = "removed";
 
 /// How rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +66,10 @@ impl<R> Default for Bulk<R> {
 /// A row of the past.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PastRow {
-    /// The row.
+    /// The row; without values where it was taken out.
     pub row: Context,
+    /// It was taken out.
+    pub is_removed: bool,
     /// From when on it held; none: all along. Epoch ms.
     pub at_ms: Option<i64>,
     /// The version that it had, where that is known.
@@ -105,8 +109,8 @@ pub fn read_rows(kind: ContextKind, format: RowFormat, body: &[u8], limits: RowL
     rows(kind, format, body, |id, cells| check(kind, id, cells, limits))
 }
 
-/// Reads a whole body of rows of the past: beside its values a row may say from when on it held (`at`), and its `version`.
-/// An error concerns all of it.
+/// Reads a whole body of rows of the past: beside its values a row may say from when on it held (`at`), and its `version`,
+/// or that it was taken out (`removed`). An error concerns all of it.
 pub fn read_past_rows(
     kind: ContextKind,
     format: RowFormat,
@@ -127,8 +131,29 @@ pub fn read_past_rows(
             Some(PropertyValue::Int(version)) => Some(version),
             Some(_) => return Err(Fault::new("value_type", "a whole number is wanted here").at("version")),
         };
-        Ok(PastRow { row: check(kind, id, cells, limits)?, at_ms, version })
+        let is_removed = match cells.remove(REMOVED) {
+            None | Some(PropertyValue::Null | PropertyValue::Bool(false)) => false,
+            Some(PropertyValue::Bool(true)) => true,
+            Some(_) => return Err(Fault::new("value_type", "true or false is wanted here").at(REMOVED)),
+        };
+        let row = if is_removed { gone(kind, id, &cells, at_ms)? } else { check(kind, id, cells, limits)? };
+        Ok(PastRow { row, is_removed, at_ms, version })
     })
+}
+
+/// A row that was taken out: nothing but an id, and since when it is not there.
+fn gone(kind: ContextKind, id: Str, cells: &Cells, at_ms: Option<i64>) -> Result<Context, Fault> {
+    check_id(kind, &id)?;
+    if let Some(name) = cells.keys().next() {
+        let fault = Fault::new("removed_with_values", "a row that was taken out has no values");
+        return Err(fault.at(cut(name, NAME_BYTES_MAX)).hint("leave the values out, or `removed`"));
+    }
+    if at_ms.is_none() {
+        return Err(Fault::new("removed_without_at", "when was it taken out?")
+            .at("at")
+            .hint("say it in `at`; a row that was never there needs no line"));
+    }
+    Ok(Context { kind, id, values: Cells::new().into() })
 }
 
 /// The rows of a body, each as `keep` makes it of its id and its cells.
@@ -259,7 +284,8 @@ fn csv_row(kind: ContextKind, names: &[Str], record: &csv::ByteRecord) -> Result
         if name == "id" {
             id = cell.trim().into();
         } else if !cell.is_empty() {
-            cells.insert(name.clone(), cell_value(known(kind, name), cell));
+            let known = if name == REMOVED { Some(Known::Flag) } else { known(kind, name) };
+            cells.insert(name.clone(), cell_value(known, cell));
         }
     }
     Ok((id, cells))
@@ -332,8 +358,7 @@ impl Known {
     }
 }
 
-/// A row whose values are what their names promise, within bounds, and none of them personal.
-fn check(kind: ContextKind, id: Str, cells: Cells, limits: RowLimits) -> Result<Context, Fault> {
+fn check_id(kind: ContextKind, id: &str) -> Result<(), Fault> {
     if id.is_empty() {
         return Err(Fault::new("id_missing", "the row has no id").at("id"));
     }
@@ -341,11 +366,17 @@ fn check(kind: ContextKind, id: Str, cells: Cells, limits: RowLimits) -> Result<
         let message = format_compact!("an id has at most {ID_BYTES_MAX} bytes, and no control characters");
         return Err(Fault::new("id_invalid", message).at("id"));
     }
-    if kind.is_of_person() && personal::is_personal_id(&id) {
+    if kind.is_of_person() && personal::is_personal_id(id) {
         return Err(Fault::new("id_personal", "the id is an e-mail address, a telephone number or an IP address")
             .at("id")
             .hint("events carry a keyed hash in its place: use the id that stands on the events"));
     }
+    Ok(())
+}
+
+/// A row whose values are what their names promise, within bounds, and none of them personal.
+fn check(kind: ContextKind, id: Str, cells: Cells, limits: RowLimits) -> Result<Context, Fault> {
+    check_id(kind, &id)?;
     if cells.len() > VALUES_MAX {
         return Err(Fault::new("too_many_values", format_compact!("a row has at most {VALUES_MAX} values")));
     }

@@ -15,6 +15,9 @@ use std::fs::File;
 use std::io::BufRead;
 use std::path::PathBuf;
 
+/// In an item's tag: a version stands before its row, or it was taken out.
+const VERSIONED: u8 = 1;
+const REMOVED: u8 = 2;
 /// The time of a row that says none: it holds all along, and is of no age.
 const ALL_ALONG_MS: i64 = i64::MAX;
 /// Bits of an item's place that are the line's number.
@@ -118,17 +121,33 @@ impl PastContext {
             faults.iter().for_each(|fault| self.refuse(number, before + fault.line, &fault.fault));
             for (line, row) in rows {
                 let place = (number as u64) << LINE_BITS | (before + line);
-                let PastRow { row, at_ms, version } = row;
+                let PastRow { row, is_removed, at_ms, version } = row;
                 let Some(at_ms) = at_ms else {
                     self.put(place, ALL_ALONG_MS, row, version);
                     continue;
                 };
-                let (tag, mut bytes) = version.map_or((0, Vec::new()), |version| (1, version.to_le_bytes().to_vec()));
+                let mut bytes = version.map_or(Vec::new(), |version| version.to_le_bytes().to_vec());
+                let tag = if version.is_some() { VERSIONED } else { 0 } | if is_removed { REMOVED } else { 0 };
                 bytes.extend(encode(&row).map_err(Failure::new)?);
                 sorter.push(Item { at_us: at_ms * 1000, place, tag, bytes }).map_err(no_room)?;
             }
             Ok(())
         })
+    }
+
+    /// A row is there no more from now on. That it is not there anyway is no mistake: what is compacted says no more.
+    fn remove(&mut self, place: u64, row: &Context, version: Option<i64>) {
+        let version = version.unwrap_or(self.version + 1);
+        self.version = self.version.max(version);
+        self.tables.remove(row.kind, &row.id, version);
+        if self.tables.contains(row.kind, &row.id) {
+            self.refuse_older(place, version);
+        }
+    }
+
+    fn refuse_older(&mut self, place: u64, version: i64) {
+        let said = format!("version: {version} is not above the one before; versions rise with time");
+        self.tell((place >> LINE_BITS) as usize, place & ((1 << LINE_BITS) - 1), "version_older", &said);
     }
 
     /// A row is in force from now on.
@@ -140,10 +159,7 @@ impl PastContext {
         match self.tables.put(kind, id, Row { version, at_ms, values }) {
             Put::Done => {}
             Put::Full => self.refuse(number, line, &Fault::table_full()),
-            Put::Older => {
-                let said = format!("version: {version} is not above the one before; versions rise with time");
-                self.tell(number, line, "version_older", &said);
-            }
+            Put::Older => self.refuse_older(place, version),
         }
     }
 
@@ -167,11 +183,14 @@ impl PastContext {
     pub fn join(&mut self, events: &mut [Event], at_us: i64) -> Result<(), Failure> {
         while let Some(item) = self.next.take_if(|item| item.at_us <= at_us) {
             let (version, row) = match item.bytes.split_first_chunk::<8>() {
-                Some((version, row)) if item.tag == 1 => (Some(i64::from_le_bytes(*version)), row),
+                Some((version, row)) if item.tag & VERSIONED != 0 => (Some(i64::from_le_bytes(*version)), row),
                 _ => (None, item.bytes.as_slice()),
             };
             let row = decode::<Context>(row).map_err(Failure::new)?;
-            self.put(item.place, item.at_us / 1000, row, version);
+            match item.tag & REMOVED {
+                0 => self.put(item.place, item.at_us / 1000, row, version),
+                _ => self.remove(item.place, &row, version),
+            }
             self.next = self.later.next().transpose().map_err(no_room)?;
         }
         if self.tables.is_empty() {

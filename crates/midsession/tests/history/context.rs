@@ -14,15 +14,21 @@ fn write(folder: &Path, name: &str, text: &str) {
     std::fs::write(folder.join(name), text).unwrap();
 }
 
-/// The prices in the order of the file: of which product, since when, how much.
+/// The prices in the order of the file: of which product, since when, how much; those that are multiples of six take it out.
 fn prices(seed: u64) -> Vec<(u64, Option<i64>, u64)> {
     (0..60)
         .map(|number| {
             let drawn = midsession_event::hash64(&["price", &seed.to_string(), &number.to_string()]);
             let at_ms = (!drawn.is_multiple_of(7)).then_some(BEGIN_MS + (drawn >> 8) as i64 % 240 * MINUTE_MS);
-            ((drawn >> 32) % 5, at_ms, number + 1)
+            let price = number + 1;
+            // What was never there is not taken out.
+            ((drawn >> 32) % 5, at_ms.or_else(|| is_gone(price).then_some(BEGIN_MS)), price)
         })
         .collect()
+}
+
+fn is_gone(price: u64) -> bool {
+    price.is_multiple_of(6)
 }
 
 /// The price that an event of this instant is joined with: the last of its product by then, in the order of time and then of
@@ -30,7 +36,7 @@ fn prices(seed: u64) -> Vec<(u64, Option<i64>, u64)> {
 fn in_force(prices: &[(u64, Option<i64>, u64)], product: u64, at_ms: i64) -> Option<f64> {
     let of_product = prices.iter().filter(|(of, since, _)| *of == product && since.is_none_or(|since| since <= at_ms));
     let (_, since, price) = of_product.max_by_key(|(_, since, price)| (*since, *price))?;
-    since.is_none_or(|since| at_ms - since <= MAX_AGE_MS).then_some(*price as f64)
+    (!is_gone(*price) && since.is_none_or(|since| at_ms - since <= MAX_AGE_MS)).then_some(*price as f64)
 }
 
 #[test]
@@ -42,15 +48,20 @@ fn an_event_is_joined_with_what_had_been_known_when_it_came_in() {
         let prices = prices(seed);
         let csv = seed % 2 == 0;
         let lines = prices.iter().map(|(product, at_ms, price)| match (csv, at_ms) {
-            (true, Some(at_ms)) => format!("p{product},{at_ms},{price}\n"),
-            (true, None) => format!("p{product},,{price}\n"),
+            (true, Some(at_ms)) if is_gone(*price) => format!("p{product},{at_ms},,true\n"),
+            (true, Some(at_ms)) => format!("p{product},{at_ms},{price},\n"),
+            (true, None) => format!("p{product},,{price},false\n"),
             (false, Some(at_ms)) => {
                 let at = jiff::Timestamp::from_millisecond(*at_ms).unwrap().to_string();
-                format!("{}\n", json!({"id": format!("p{product}"), "at": at, "price": price}))
+                let mut row = json!({"id": format!("p{product}"), "at": at, "price": price});
+                if is_gone(*price) {
+                    row = json!({"id": format!("p{product}"), "at": at, "removed": true});
+                }
+                format!("{row}\n")
             }
             (false, None) => format!("{}\n", json!({"id": format!("p{product}"), "price": price})),
         });
-        let text = if csv { "id,at,price\n" } else { "" }.to_owned() + &lines.collect::<String>();
+        let text = if csv { "id,at,price,removed\n" } else { "" }.to_owned() + &lines.collect::<String>();
         write(folder.path(), "prices", &text);
         // Each by a visitor of its own, at the instants of rows and beside them, on one line before the other; an event that
         // is late is joined with what was known when it came in.
@@ -158,7 +169,7 @@ fn misses_and_refused_rows_are_told() {
     write(
         folder.path(),
         "price.csv",
-        "id,at,price,version\np1,2026-11-22T11:00:00Z,9,5\np2,,cheap,\np3,2026-11-22T13:00:00Z,7,\np1,2026-11-22T11:30:00Z,8,4\np4,,1,\np5,,1,\np8,2026-11-22T11:40:00Z,1,\n",
+        "id,at,price,version,removed\np1,2026-11-22T11:00:00Z,9,5,\np2,,cheap,,\np3,2026-11-22T13:00:00Z,7,,\np1,2026-11-22T11:30:00Z,8,4,\np4,,1,,\np5,,1,,\np8,2026-11-22T11:40:00Z,1,,\np1,2026-11-22T11:50:00Z,,3,true\n",
     );
     write(folder.path(), "profile.jsonl", "{\"id\":\"u9\",\"tier\":\"gold\"}\n");
     let event = |id: &str, product: &str| {
@@ -190,6 +201,7 @@ fn misses_and_refused_rows_are_told() {
         "refused: price.csv:3: value_type: price: a number from 0, like 12.5 is wanted here",
         "refused: price.csv:5: version_older: version: 4 is not above the one before",
         "refused: price.csv:8: table_full:",
+        "refused: price.csv:9: version_older: version: 3 is not above the one before",
         "missed: 3 times no row of price, like p2, p3 (1 joined; owner: pricing@shop.example)",
         "missed: 4 times no row of profile (0 joined; owner: crm)",
     ] {

@@ -154,3 +154,39 @@ fn rows_of_the_past_say_from_when_on_they_held() {
     assert_eq!(codes(&json), codes(&table));
     assert!(rows(&json).iter().all(|past| past.row.values.get("at").is_none()));
 }
+
+#[test]
+fn rows_of_the_past_say_that_they_were_taken_out() {
+    let read =
+        |format, body: &str| read_past_rows(ContextKind::Price, format, body.as_bytes(), LIMITS).expect("a body");
+    let csv = "id,at,price,version,removed\na,1795348800000,,7,true\nb,1795348800000,8,,false\nc,1795348800000,8,,true\n\
+               d,,,,true\ne,1795348800000,,,gone\n,1795348800000,,,1\nf,1795348800000,,,\n";
+    let lines = "{\"id\":\"a\",\"at\":1795348800000,\"version\":7,\"removed\":true}\n\
+                 {\"id\":\"b\",\"at\":1795348800000,\"price\":8,\"removed\":false}\n\
+                 {\"id\":\"c\",\"at\":1795348800000,\"price\":8,\"removed\":true}\n{\"id\":\"d\",\"removed\":true}\n\
+                 {\"id\":\"e\",\"at\":1795348800000,\"removed\":\"gone\"}\n{\"id\":\"\",\"at\":1795348800000,\"removed\":true}\n\
+                 {\"id\":\"f\",\"at\":1795348800000}";
+    let (table, json) = (read(RowFormat::Csv, csv), read(RowFormat::JsonLines, lines));
+    let rows = |bulk: &Bulk<PastRow>| bulk.rows.iter().map(|(_, row)| row.clone()).collect::<Vec<_>>();
+    assert_eq!(rows(&table), rows(&json));
+    let told: Vec<_> = rows(&json).into_iter().map(|past| (past.row.id, past.is_removed, past.version)).collect();
+    assert_eq!(told, [("a".into(), true, Some(7)), ("b".into(), false, None)]);
+    let faults = |bulk: &Bulk<PastRow>| {
+        bulk.faults.iter().map(|fault| (fault.fault.code, fault.fault.field.clone())).collect::<Vec<_>>()
+    };
+    let field = |name: &str| Some(name.into());
+    assert_eq!(
+        faults(&table),
+        [
+            ("removed_with_values", field("price")),
+            ("removed_without_at", field("at")),
+            ("value_type", field("removed")),
+            ("id_missing", field("id")),
+            ("row_empty", None),
+        ]
+    );
+    assert_eq!(faults(&json), faults(&table));
+    // Live, `DELETE` takes a row out.
+    let live = read_rows(ContextKind::Price, RowFormat::JsonLines, lines.as_bytes(), LIMITS).expect("a body");
+    assert!(live.rows.is_empty() && live.refused == 7, "{live:?}");
+}
