@@ -137,6 +137,11 @@ impl PushHub {
         waiting.into_iter().filter(|decision| !stays(*decision)).for_each(|decision| self.retract(decision, None));
     }
 
+    /// Frames, and retractions, that are kept in mind at once.
+    pub fn frames_max(&self) -> usize {
+        self.limits.frames
+    }
+
     /// Browsers listening now.
     pub fn connections(&self) -> usize {
         self.state.lock().mailboxes.values().map(|mailbox| mailbox.connections.len()).sum()

@@ -192,6 +192,10 @@ impl World {
         }
         let mut held = self.held.lock();
         match held.as_mut() {
+            // As many as the hub will take.
+            Some(held) if held.len() >= self.hub.frames_max() => {
+                self.observe.metrics.add_by(Metric::PushDropped, "held_full", 1);
+            }
             Some(held) => {
                 let waits = Waits {
                     visitor: visitor.clone(),

@@ -10,7 +10,7 @@ use midsession_event::{
     Decision, DecisionId, EventName, Outcome, OutputId, PartitionId, Reaction, SessionId, ShopperId, Topic, VisitorId,
     encode,
 };
-use midsession_observe::Observe;
+use midsession_observe::{Metric, Observe};
 use midsession_ports::{Append, Log, Unit};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -43,30 +43,58 @@ fn decision() -> Decision {
 
 /// What a page gets that comes back after the start, knowing these.
 fn told(known: &[DecisionId], is_true: bool, version_in_force: &str) -> Vec<String> {
+    told_of(&[decision()], known, is_true, version_in_force, HubLimits::default()).0
+}
+
+/// The same where so much was decided; and what was let go of it.
+fn told_of(
+    decisions: &[Decision],
+    known: &[DecisionId],
+    is_true: bool,
+    version_in_force: &str,
+    limits: HubLimits,
+) -> (Vec<String>, [u64; 2]) {
     let log = LocalLog::open_threadless(
         SimDisk::default().process(),
         Arc::new(|| NOW_MS),
         Config { partitions: 1, ..Config::new("/data") },
     )
     .unwrap();
-    let value = Some(Bytes::from(encode(&decision()).unwrap()));
-    let records = vec![Append { topic: Topic::Decision, partition: PartitionId(0), key: Bytes::new(), value }];
+    let record = |decision| {
+        let value = Some(Bytes::from(encode(decision).unwrap()));
+        Append { topic: Topic::Decision, partition: PartitionId(0), key: Bytes::new(), value }
+    };
+    let records = decisions.iter().map(record).collect();
     log.append(Unit { records, positions: Vec::new() }.into(), Box::new(|answer| drop(answer.unwrap())));
     log.commit_now();
     let observe = Observe::new();
-    let hub = PushHub::with_clock(Arc::clone(&observe), HubLimits::default(), Arc::new(|| NOW_MS));
-    let world = World::new(Arc::clone(&hub), observe, Arc::new(|| NOW_MS * 1000));
+    let hub = PushHub::with_clock(Arc::clone(&observe), limits, Arc::new(|| NOW_MS));
+    let world = World::new(Arc::clone(&hub), Arc::clone(&observe), Arc::new(|| NOW_MS * 1000));
     world.recall(&log).unwrap();
-    let shown: HashSet<DecisionId> = is_true.then_some(ID).into_iter().collect();
+    let shown: HashSet<DecisionId> = decisions.iter().map(|of| of.decision_id).filter(|_| is_true).collect();
     world.release(&shown, &|rule, version| rule == "cart_stalled" && version == version_in_force);
     let mut page = hub.subscribe(&VisitorId::from("v"), known);
-    std::iter::from_fn(|| page.try_next())
+    let told = std::iter::from_fn(|| page.try_next())
         .map(|(message, _)| match message {
             Message::Frame(frame) => format!("show {}", frame.decision_id.0),
             Message::Retract(id, Reason::Overtaken) => format!("take back {}", id.0),
             Message::Retract(id, reason) => format!("{} {reason:?}", id.0),
         })
-        .collect()
+        .collect();
+    let counted = |cause| observe.metrics.get(Metric::PushDropped, Some(cause)).unsigned_abs();
+    (told, ["recall_full", "held_full"].map(counted))
+}
+
+#[test]
+fn of_very_many_the_newest_are_kept_in_mind() {
+    let decisions: Vec<Decision> = (0..20).map(|id| Decision { decision_id: DecisionId(id), ..decision() }).collect();
+    let known: Vec<DecisionId> = decisions.iter().map(|of| of.decision_id).collect();
+    let limits = HubLimits { frames: 4, ..HubLimits::default() };
+    let (told, dropped) = told_of(&decisions, &known, false, "v1", limits);
+    assert_eq!(told, ["take back 16", "take back 17", "take back 18", "take back 19"]);
+    assert_eq!(dropped, [16, 16]);
+    let (told, _) = told_of(&decisions, &[], true, "v1", limits);
+    assert_eq!(told, ["show 0", "show 1", "show 2", "show 3"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use super::{DECISIONS_MAX, Waits, World, shown_to};
 use crate::driver::Sink;
 use midsession_event::{Decision, DecisionId, EventName, PartitionId, Reaction, Str, Topic, VisitorId, decode};
+use midsession_observe::Metric;
 use midsession_ports::{Log, LogError};
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -34,6 +35,8 @@ impl World {
         let most = (4 * DECISIONS_MAX / partitions.max(1) as usize).max(64);
         let mut last: Vec<(i64, Recalled)> = Vec::new();
         let mut served: HashMap<DecisionId, Served> = HashMap::new();
+        // More retractions than this the hub does not keep in mind either.
+        let (most_served, mut untold) = (self.hub.frames_max().max(1), 0);
         for partition in (0..partitions).map(PartitionId) {
             let mut window: VecDeque<(i64, Recalled)> = VecDeque::new();
             let from = log.offset_at(Topic::Decision, partition, now_ms - RECALLED_MS)?;
@@ -51,6 +54,9 @@ impl World {
                                 rule_version: decision.rule_version.clone(),
                             };
                             served.insert(decision.decision_id, told);
+                            if served.len() >= 2 * most_served {
+                                untold += self.keep_newest(&mut served);
+                            }
                         }
                         if decision.expires_at_ms > now_ms {
                             self.hold(&decision, None);
@@ -81,6 +87,13 @@ impl World {
             })?;
             last.extend(window);
         }
+        untold += self.keep_newest(&mut served);
+        if untold > 0 {
+            tracing::warn!(
+                untold,
+                "too many decisions within a day: pages that come back with the oldest are not told"
+            );
+        }
         let mut served: Vec<Served> = served.into_values().collect();
         served.sort_unstable_by_key(|told| (told.at_ms, told.decision));
         *self.recalled.lock() = served;
@@ -95,6 +108,19 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// As many as the hub can keep in mind; of more the oldest are let go, and counted. Returns how many.
+    fn keep_newest(&self, served: &mut HashMap<DecisionId, Served>) -> usize {
+        let over = served.len().saturating_sub(self.hub.frames_max());
+        if over > 0 {
+            let mut oldest: Vec<(i64, DecisionId)> = served.values().map(|told| (told.at_ms, told.decision)).collect();
+            oldest.select_nth_unstable(over - 1);
+            oldest.truncate(over);
+            oldest.iter().for_each(|(_, decision)| drop(served.remove(decision)));
+            self.observe.metrics.add_by(Metric::PushDropped, "recall_full", over as u64);
+        }
+        over
     }
 
     /// The log has been caught up with: what is still to be shown goes out, from now on at once. `shown`: what was decided
