@@ -2,6 +2,7 @@
 
 use crate::cipher::{self, Key, NoRandom};
 use crate::file::{self, Entry, Id, Kind};
+use crate::files::{KeyDisk, KeyFile};
 use crate::store::{Shared, no_random};
 use hashbrown::{HashMap, HashSet};
 use midsession_ports::{Locked, Seal, VaultError};
@@ -28,8 +29,9 @@ pub(crate) struct Disk {
     /// Held for as long as it writes.
     #[expect(dead_code, reason = "it is held, not used")]
     pub lock: File,
+    pub files: Arc<dyn KeyDisk>,
     pub path: PathBuf,
-    pub file: File,
+    pub file: Box<dyn KeyFile>,
     /// Where the last entry ends.
     pub end: u64,
     /// The last number given.
@@ -99,7 +101,7 @@ impl Disk {
             return Err(VaultError::Failed { cause });
         }
         let entries: Vec<Entry> = made.into_values().collect();
-        match file::append(&self.file, self.end, &entries) {
+        match file::append(self.file.as_ref(), self.end, &entries) {
             Ok(end) => {
                 (self.end, self.batch) = (end, batch);
                 let mut keys = self.shared.keys.write();
@@ -114,7 +116,7 @@ impl Disk {
     /// say yes to what the kernel has dropped.
     fn trouble(&self, error: &io::Error) -> VaultError {
         let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-        if is_full && self.file.set_len(self.end).and_then(|()| self.file.sync_all()).is_ok() {
+        if is_full && self.file.truncate(self.end).and_then(|()| self.file.sync()).is_ok() {
             return VaultError::DiskFull { folder: self.shared.config.folder.display().to_string() };
         }
         self.stop(error)
@@ -159,7 +161,7 @@ impl Disk {
                 .collect()
         };
         let folder = &self.shared.config.folder;
-        let written = file::write(&self.path, &self.shared.master.check, &left);
+        let written = file::write(self.files.as_ref(), &self.path, &self.shared.master.check, &left);
         // So far nothing has changed: it can be tried again.
         let (file, end, batch) = written.map_err(|error| match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -168,7 +170,7 @@ impl Disk {
             _ => VaultError::Failed { cause: format!("{}: {error}", self.path.display()) },
         })?;
         // From here on it is not known which of the two files a power loss leaves.
-        file::put(folder, &self.path).map_err(|error| self.stop(&error))?;
+        file::put(self.files.as_ref(), folder, &self.path).map_err(|error| self.stop(&error))?;
         (self.file, self.end, self.batch) = (file, end, batch);
         let mut keys = self.shared.keys.write();
         for id in without {

@@ -1,9 +1,8 @@
 //! The file of wrapped keys: entries of one size, appended; written anew when keys are destroyed.
 
+use crate::files::{KeyDisk, KeyFile};
 use midsession_ports::Scope;
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Names a key, and not whose it is.
@@ -105,8 +104,8 @@ pub struct Held {
 }
 
 /// Reads a file.
-pub fn read(path: &Path, check: &[u8; 16]) -> Result<Held, Unreadable> {
-    let bytes = std::fs::read(path)?;
+pub fn read(disk: &dyn KeyDisk, path: &Path, check: &[u8; 16]) -> Result<Held, Unreadable> {
+    let bytes = disk.read(path)?;
     let (head, rest) = bytes.split_at_checked(HEAD).ok_or(Unreadable::Foreign)?;
     if !head.starts_with(MAGIC) {
         return Err(Unreadable::Foreign);
@@ -130,7 +129,12 @@ pub fn read(path: &Path, check: &[u8; 16]) -> Result<Held, Unreadable> {
 }
 
 /// Writes a new file with these keys beside the one of this name, durably; where it ends, and the last number given.
-pub fn write(path: &Path, check: &[u8; 16], entries: &[Entry]) -> io::Result<(File, u64, u32)> {
+pub fn write(
+    disk: &dyn KeyDisk,
+    path: &Path,
+    check: &[u8; 16],
+    entries: &[Entry],
+) -> io::Result<(Box<dyn KeyFile>, u64, u32)> {
     let mut bytes = Vec::with_capacity(HEAD + entries.len() * ENTRY);
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(check);
@@ -139,31 +143,31 @@ pub fn write(path: &Path, check: &[u8; 16], entries: &[Entry]) -> io::Result<(Fi
         batch += 1;
         Entry { batch, ..*entry }.put(&mut bytes);
     }
-    let new = path.with_extension("new");
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(new)?;
-    file.write_all_at(&bytes, 0)?;
-    file.sync_all()?;
+    let file = disk.create(&path.with_extension("new"))?;
+    file.write_at(&bytes, 0)?;
+    file.sync()?;
     Ok((file, bytes.len() as u64, batch))
 }
 
 /// Puts the new file in the place of the old one, durably.
-pub fn put(folder: &Path, path: &Path) -> io::Result<()> {
-    std::fs::rename(path.with_extension("new"), path)?;
-    File::open(folder)?.sync_all()
+pub fn put(disk: &dyn KeyDisk, folder: &Path, path: &Path) -> io::Result<()> {
+    disk.rename(&path.with_extension("new"), path)?;
+    disk.sync_folder(folder)
 }
 
 /// Appends entries durably; where they end.
-pub fn append(file: &File, at: u64, entries: &[Entry]) -> io::Result<u64> {
+pub fn append(file: &dyn KeyFile, at: u64, entries: &[Entry]) -> io::Result<u64> {
     let mut bytes = Vec::with_capacity(entries.len() * ENTRY);
     entries.iter().for_each(|entry| entry.put(&mut bytes));
-    file.write_all_at(&bytes, at)?;
-    file.sync_data()?;
+    file.write_at(&bytes, at)?;
+    file.sync()?;
     Ok(at + bytes.len() as u64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::RealKeyDisk;
 
     const CHECK: [u8; 16] = [5; 16];
 
@@ -179,15 +183,15 @@ mod tests {
     fn a_torn_tail_is_cut_and_a_flipped_bit_is_named() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("keys");
-        let (file, bytes, batch) = write(&path, &CHECK, &[entry(1, 0), entry(2, 0)]).expect("written");
-        put(folder.path(), &path).expect("in place");
+        let (file, bytes, batch) = write(&RealKeyDisk, &path, &CHECK, &[entry(1, 0), entry(2, 0)]).expect("written");
+        put(&RealKeyDisk, folder.path(), &path).expect("in place");
         assert_eq!(batch, 2);
-        let end = append(&file, bytes, &[entry(3, 3)]).expect("appended");
-        append(&file, end, &[entry(4, 4), entry(5, 4), entry(6, 4)]).expect("appended");
+        let end = append(file.as_ref(), bytes, &[entry(3, 3)]).expect("appended");
+        append(file.as_ref(), end, &[entry(4, 4), entry(5, 4), entry(6, 4)]).expect("appended");
         let whole = std::fs::read(&path).expect("bytes");
         let read_as = |bytes: &[u8]| {
             std::fs::write(&path, bytes).expect("written");
-            read(&path, &CHECK)
+            read(&RealKeyDisk, &path, &CHECK)
         };
         assert_eq!(ids(&read_as(&whole)), Some(vec![1, 2, 3, 4, 5, 6]));
         // Cut anywhere: what is whole is there.
@@ -216,7 +220,7 @@ mod tests {
         }
         assert!(matches!(read_as(b"something else"), Err(Unreadable::Foreign)));
         std::fs::write(&path, &whole).expect("written");
-        assert!(matches!(read(&path, &[6; 16]), Err(Unreadable::OtherMaster)));
-        assert!(matches!(read(&folder.path().join("none"), &CHECK), Err(Unreadable::Io(_))));
+        assert!(matches!(read(&RealKeyDisk, &path, &[6; 16]), Err(Unreadable::OtherMaster)));
+        assert!(matches!(read(&RealKeyDisk, &folder.path().join("none"), &CHECK), Err(Unreadable::Io(_))));
     }
 }

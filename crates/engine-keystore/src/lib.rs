@@ -7,9 +7,11 @@
 mod cipher;
 mod disk;
 mod file;
+mod files;
 mod open;
 mod store;
 
+pub use files::{KeyDisk, KeyFile, RealKeyDisk};
 pub use open::OpenError;
 pub use store::{Config, Keystore, Reader};
 

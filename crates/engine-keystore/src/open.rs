@@ -2,10 +2,11 @@
 
 use crate::cipher::{self, Key, Master};
 use crate::file::{self, Unreadable};
+use crate::files::{KeyDisk, RealKeyDisk};
 use crate::store::Keys;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Why a keystore can't be opened.
@@ -64,9 +65,9 @@ pub(crate) fn at(path: &Path) -> impl Fn(io::Error) -> OpenError + '_ {
 }
 
 /// The keys of a file with where it ends and the last number given; nothing if there is no file.
-pub(crate) fn load(path: &Path, master: &Master) -> Result<(Keys, Option<(u64, u32)>), OpenError> {
+pub(crate) fn load(disk: &dyn KeyDisk, path: &Path, master: &Master) -> Result<(Keys, Option<(u64, u32)>), OpenError> {
     let name = || path.display().to_string();
-    let held = match file::read(path, &master.check) {
+    let held = match file::read(disk, path, &master.check) {
         Ok(held) => held,
         Err(Unreadable::Io(cause)) if cause.kind() == io::ErrorKind::NotFound => return Ok((Keys::default(), None)),
         Err(Unreadable::Io(cause)) => return Err(at(path)(cause)),
@@ -81,14 +82,14 @@ pub(crate) fn load(path: &Path, master: &Master) -> Result<(Keys, Option<(u64, u
 }
 
 pub(crate) fn read_master(path: &Path) -> Result<Key, OpenError> {
-    private(path, 0o600)?;
+    private(&RealKeyDisk, path, 0o600)?;
     let text = std::fs::read_to_string(path).map_err(at(path))?;
     let key = data_encoding::HEXLOWER_PERMISSIVE.decode(text.trim().as_bytes()).ok();
     key.and_then(|key| key.try_into().ok()).ok_or(OpenError::NoMaster { path: path.display().to_string() })
 }
 
-pub(crate) fn private(path: &Path, least: u32) -> Result<(), OpenError> {
-    let mode = std::fs::metadata(path).map_err(at(path))?.permissions().mode() & 0o777;
+pub(crate) fn private(disk: &dyn KeyDisk, path: &Path, least: u32) -> Result<(), OpenError> {
+    let mode = disk.mode(path).map_err(at(path))?;
     if mode & 0o077 == 0 {
         return Ok(());
     }

@@ -4,6 +4,7 @@ use crate::cipher::{Head, Key, Master, NoRandom};
 use crate::day_of;
 use crate::disk::{Ask, Disk};
 use crate::file::{self, Entry, Id, Kind, Wrapped};
+use crate::files::{KeyDisk, RealKeyDisk};
 use crate::open::{OpenError, at, load, make_master, private, read_master};
 use hashbrown::HashMap;
 use midsession_event::ShopperId;
@@ -174,7 +175,7 @@ impl Reader {
             Some(key) => key,
             None => read_master(&folder.join("master.key"))?,
         });
-        let (keys, _) = load(&folder.join("keys"), &master)?;
+        let (keys, _) = load(&RealKeyDisk, &folder.join("keys"), &master)?;
         Ok(Self { shared: Shared { config, master, keys: RwLock::new(keys), failed: Mutex::default() } })
     }
 
@@ -199,6 +200,14 @@ impl Keystore {
     /// # Errors
     /// It is another process's, not private, damaged, or of another master key.
     pub fn open(config: Config, now_ms: i64) -> Result<Self, OpenError> {
+        Self::open_on(Arc::new(RealKeyDisk), config, now_ms)
+    }
+
+    /// The same, with its file of keys on another disk. The folder, its lock and the master key are on this machine's.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_on(files: Arc<dyn KeyDisk>, config: Config, now_ms: i64) -> Result<Self, OpenError> {
         let folder = config.folder.clone();
         if !folder.exists() {
             DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(at(&folder))?;
@@ -206,7 +215,7 @@ impl Keystore {
                 File::open(parent).and_then(|parent| parent.sync_all()).map_err(at(parent))?;
             }
         }
-        private(&folder, 0o700)?;
+        private(&RealKeyDisk, &folder, 0o700)?;
         let lock_path = folder.join("lock");
         let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&lock_path);
         let lock = lock.map_err(at(&lock_path))?;
@@ -217,27 +226,27 @@ impl Keystore {
         let secret = match config.master {
             Some(key) => key,
             // Keys without their master key are lost; a new one would say so only when it is too late.
-            None if master_path.exists() || path.exists() => read_master(&master_path)?,
+            None if master_path.exists() || files.mode(&path).is_ok() => read_master(&master_path)?,
             None => make_master(&folder, &master_path)?,
         };
         let master = Master::new(&secret);
-        let (keys, end) = load(&path, &master)?;
+        let (keys, end) = load(files.as_ref(), &path, &master)?;
         let shared = Arc::new(Shared { config, master, keys: RwLock::new(keys), failed: Mutex::default() });
         let (file, end, batch) = match end {
             None => {
-                let made = file::write(&path, &shared.master.check, &[]).map_err(at(&path))?;
-                file::put(&folder, &path).map_err(at(&path))?;
+                let made = file::write(files.as_ref(), &path, &shared.master.check, &[]).map_err(at(&path))?;
+                file::put(files.as_ref(), &folder, &path).map_err(at(&path))?;
                 made
             }
             Some((end, batch)) => {
-                private(&path, 0o600)?;
-                let file = OpenOptions::new().write(true).open(&path).map_err(at(&path))?;
+                private(files.as_ref(), &path, 0o600)?;
+                let file = files.open(&path).map_err(at(&path))?;
                 // What was being written when the power went.
-                file.set_len(end).and_then(|()| file.sync_all()).map_err(at(&path))?;
+                file.truncate(end).and_then(|()| file.sync()).map_err(at(&path))?;
                 (file, end, batch)
             }
         };
-        let mut disk = Disk { shared: Arc::clone(&shared), lock, path, file, end, batch };
+        let mut disk = Disk { shared: Arc::clone(&shared), files, lock, path, file, end, batch };
         disk.expire(day_of(now_ms));
         let (asks, inbox) = sync_channel(WAITING_MAX);
         let thread = std::thread::Builder::new().name("keystore".into()).spawn(move || disk.run(&inbox));

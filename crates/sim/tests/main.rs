@@ -10,6 +10,7 @@ mod http;
 mod identity;
 mod interventions;
 mod journal;
+mod keystore;
 mod kill;
 mod known;
 mod length;
