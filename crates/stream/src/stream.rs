@@ -158,6 +158,11 @@ impl Stream {
             Record::Forward(forward) => self.is_new(forward.id).then(|| {
                 self.counters.arrived += 1;
                 let Forward { user_id, mut event, .. } = *forward;
+                // The same one may have come by another device, or from the shop's server, which names the user alone.
+                let home = self.visitor_index(&ShopperId::User(user_id.clone()));
+                if !self.is_first(home, &event) {
+                    return Seam::Duplicate;
+                }
                 self.apply_at_home(user_id, &mut event, definitions, out)
             }),
             Record::Told(told) => {
@@ -337,6 +342,17 @@ impl Stream {
         fresh
     }
 
+    /// Remembers an event's id with whom it came to; false, and counted, if it was there already.
+    fn is_first(&mut self, visitor: u32, event: &Event) -> bool {
+        let id = midsession_event::hash64(&[event.source.as_str(), event.event_id.as_str()]);
+        let (now_ms, horizon_ms) = (self.now_ms, self.config.duplicate_horizon_ms);
+        let Some((_, state)) = &mut self.visitors[visitor as usize] else { return true };
+        state.last_stamp_ms = now_ms;
+        let is_first = state.seen.insert(id, now_ms, horizon_ms) || self.config.has(Defect::DedupeOff);
+        self.counters.duplicates += u64::from(!is_first);
+        is_first
+    }
+
     fn on_event<D: Definitions>(&mut self, mut event: Box<Event>, definitions: &D, out: &mut Vec<Effect>) -> Seam {
         self.counters.events += 1;
         self.counters.bots += u64::from(event.bot);
@@ -348,13 +364,8 @@ impl Stream {
                 return Seam::Keyless;
             }
         };
-        let id = midsession_event::hash64(&[event.source.as_str(), event.event_id.as_str()]);
-        let (now_ms, horizon_ms) = (self.now_ms, self.config.duplicate_horizon_ms);
         let visitor = self.visitor_index(&key);
-        let Some((_, state)) = &mut self.visitors[visitor as usize] else { return Seam::Keyless };
-        state.last_stamp_ms = now_ms;
-        if !state.seen.insert(id, now_ms, horizon_ms) && !self.config.has(Defect::DedupeOff) {
-            self.counters.duplicates += 1;
+        if !self.is_first(visitor, &event) {
             return Seam::Duplicate;
         }
         if !self.unmerged.is_empty() && self.is_undone(&event) && !self.config.has(Defect::UndoneAgain) {

@@ -196,6 +196,25 @@ fn while_signed_in_the_interval_is_open() {
     }
 }
 
+/// The page tells of an order, and so does the shop's server, under one id: it takes effect once, whichever came first.
+#[test]
+fn what_page_and_server_tell_takes_effect_once() {
+    for server_first in [false, true] {
+        let mut world = World::new();
+        world.does(("v1", Some("u1")), EventName::Login, START, START);
+        let mut page = Event::new("shop".into(), "order-1".into(), EventName::ProductView, START + 1);
+        page.visitor_id = Some("v1".into());
+        page.products = vec![Product { id: "p1".into(), ..Product::default() }];
+        let server = Event { visitor_id: None, user_id: Some("u1".into()), ..page.clone() };
+        let (first, second) = if server_first { (server, page) } else { (page, server) };
+        world.sends(&first, START + 2);
+        assert_eq!(world.products(&user("u1")).iter().filter(|product| *product == "p1").count(), 1);
+        world.sends(&second, START + 3);
+        assert_eq!(world.products(&user("u1")).iter().filter(|product| *product == "p1").count(), 1);
+        assert!(["v1", "u1"].iter().all(|id| world.stream(id).counters().adds_up()));
+    }
+}
+
 /// What comes late goes no further back than to who was signed in before.
 #[test]
 fn what_comes_late_is_not_taken_from_an_earlier_stay() {

@@ -301,6 +301,12 @@ impl Oracle {
             ));
         }
         let act = flight.act.take().ok_or(format!("a second forward {id:?}"))?;
+        let seen = &mut self.visitors.entry(format!("user:{user}")).or_default().seen;
+        let oldest_s = (stamp_ms - self.rules.horizon_ms) / 1000;
+        if seen.get(&act.key).is_some_and(|at_ms| at_ms / 1000 >= oldest_s) {
+            return Ok(Some(Fate::Duplicate));
+        }
+        seen.insert(act.key.clone(), stamp_ms);
         Ok(Some(self.take_home(partition, offset, user, stamp_ms, &act)))
     }
 
