@@ -136,10 +136,6 @@ impl App {
         let sink: Arc<dyn Sink> = world.clone();
         let mut stream_config = config.stream(partitions);
         stream_config.cap_memory_ms = assembly.longest_cap_ms();
-        let ends: Vec<i64> = (0..partitions)
-            .map(|partition| log.extent(Topic::Behavior, PartitionId(partition)))
-            .map(|extent| extent.map(|extent| if extent.start == extent.end { 0 } else { extent.end }))
-            .collect::<Result<_, _>>()?;
         let snapshots = Arc::new(LocalSnapshots::open(Arc::clone(&disk), &config.data)?);
         let spill = crate::spill::open(&config, disk, partitions)?;
         let around = Around {
@@ -208,7 +204,7 @@ impl App {
         let running = midsession_edge::serve(edge, handles).await.map_err(Failure::new)?;
         // Set once, here: the console's address is known from now on.
         let _ = inner.admin.set(running.admin);
-        tokio::spawn(crate::resume::release(Arc::clone(&inner), ends));
+        tokio::spawn(crate::resume::release(Arc::clone(&inner)));
         tokio::spawn(crate::definitions::take_up(Arc::clone(&inner)));
         tokio::spawn(crate::definitions::fill_up(Arc::clone(&inner)));
         tokio::spawn(crate::audit::keep_auditing(Arc::clone(&inner), snapshots));

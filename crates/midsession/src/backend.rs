@@ -141,11 +141,14 @@ impl Reads for AppBackend {
                 progress.replaying
             ));
         }
+        if !self.0.definer.has_taken_up() {
+            return Err("definitions that were edited in the files are not in force yet".into());
+        }
         self.takes_appends()?;
         let now_ms = self.0.now_ms();
         let behind_ms = progress.behind_since_ms.map_or(0, |since_ms| now_ms - since_ms);
         if behind_ms > FRESH_MS {
-            return Err(format!("events wait: a partition has not caught up with its log for {behind_ms} ms"));
+            return Err(format!("events wait: a partition has read its log only up to {behind_ms} ms ago"));
         }
         Ok(())
     }

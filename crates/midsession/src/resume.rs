@@ -2,21 +2,11 @@
 //! something is known then.
 
 use crate::app::Inner;
-use midsession_event::PartitionId;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Lets events in and interventions out once every partition has read what was on the log at the start.
-pub(crate) async fn release(inner: Arc<Inner>, ends: Vec<i64>) {
-    for (partition, end) in (0u32..).zip(ends) {
-        let read = || inner.driver.look(PartitionId(partition), |seen| seen.stream.as_of().0);
-        while end > 0 && !read().await.is_ok_and(|offset| offset + 1 >= end) {
-            if inner.driver.failure().is_some() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
+pub(crate) async fn release(inner: Arc<Inner>) {
     while inner.driver.progress().replaying > 0 {
         if inner.driver.failure().is_some() {
             return;

@@ -1,4 +1,5 @@
-//! How the whole product starts and ends: keys that are shown once, and a log that stopped.
+//! How the whole product starts and ends: keys that are shown once, and a log that stopped; what is served is whole, or says
+//! since when it is.
 
 use midsession::app::{App, Start};
 use midsession::config::Config;
@@ -11,8 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 fn config(data: &Path) -> Config {
+    config_with(data, "")
+}
+
+fn config_with(data: &Path, more: &str) -> Config {
     let ports = "port = 0\nadmin_port = 0\nredis_port = 0\n";
-    let mut config = Config::parse(ports, Path::new("test.toml")).expect("valid");
+    let mut config = Config::parse(&format!("{ports}{more}"), Path::new("test.toml")).expect("valid");
     config.data = data.to_owned();
     config
 }
@@ -174,4 +179,39 @@ async fn a_full_disk_starts_and_serves_what_is_there_however_often() {
     disk.set_capacity(None);
     assert_eq!(send(&app, "e2").await, 200, "there is room again");
     assert_eq!(seen(&app).await, Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_ready_answers_by_the_files_of_this_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let disk = SimDisk::default();
+    for (round, window) in ["1h", "5m", "24h"].into_iter().enumerate() {
+        let feature = format!(
+            "[[feature]]\nname = \"looks\"\nkey = \"user\"\nwhen = 'event.name == \"page_view\"'\nfold = \"count\"\n\
+             windows = [\"{window}\"]\n"
+        );
+        let mut config = config_with(folder.path(), &feature);
+        config.privacy.keystore = Some(folder.path().join(format!("keystore-{round}")));
+        let start = Start { config, accept_any_key: true, demo: false, disk: disk.process() };
+        let app = App::start(start).await.expect("starts");
+        let (mut public, mut admin) = (Client::new(app.addresses().public), Client::new(app.addresses().admin));
+        while public.send("GET", "/ready", &[], Default::default()).await.expect("an answer").status != 200 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let event = serde_json::json!([{"event_id": "e", "name": "page_view", "visitor_id": "v1"}]);
+        let sent = public.events("k", &event).await.expect("an answer").status;
+        assert_eq!(sent, 200, "it counts once");
+        let token = format!("Bearer {}", app.keys().admin_token);
+        let head = [("authorization", token.as_str())];
+        let answer =
+            admin.send("GET", "/v1/definitions?name=looks", &head, Default::default()).await.expect("an answer");
+        let told = String::from_utf8_lossy(&answer.body).into_owned();
+        let answer = admin.send("GET", "/v1/features/user/v1", &head, Default::default()).await.expect("an answer");
+        let served: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
+        let names: Vec<&String> = served["features"].as_object().expect("features").keys().collect();
+        let looks: Vec<_> = names.iter().filter(|name| name.starts_with("looks_")).collect();
+        assert_eq!(looks, [&&format!("looks_{window}")], "{told}");
+        app.drain().await.expect("drains");
+        disk.kill();
+    }
 }

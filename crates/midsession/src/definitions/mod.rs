@@ -21,6 +21,7 @@ use parking_lot::{Mutex, RwLock};
 use plan::{Plan, Unplanned};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) use first::first_in_force;
@@ -38,8 +39,17 @@ pub(crate) struct Definer {
     latest: RwLock<Option<Arc<Assembly>>>,
     /// The version that the past is being counted in for, and how far that is.
     filling: Mutex<Option<(Str, i64, f64)>>,
+    /// What was edited in the files before this start is in force.
+    taken_up: AtomicBool,
     /// Something else is in force.
     changed: tokio::sync::Notify,
+}
+
+impl Definer {
+    /// Whether the definitions of this start answer, and not those of the one before.
+    pub(crate) fn has_taken_up(&self) -> bool {
+        self.taken_up.load(Ordering::Acquire)
+    }
 }
 
 /// What is in force, in words for people.

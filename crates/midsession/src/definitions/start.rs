@@ -11,6 +11,7 @@ use midsession_machine::Defined;
 use midsession_observe::Metric;
 use midsession_ports::{Append, Log, Unit};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// What a data folder was begun with: one record, never written again.
@@ -54,8 +55,13 @@ pub(crate) fn begun_with(log: &dyn Log) -> Result<Option<Defined>, midsession_po
 }
 
 /// Takes up what was edited in the files since the last start, and says where they say something else than the log. Nobody
-/// else changes definitions before that.
+/// else changes definitions before that, and the server is not ready.
 pub(crate) async fn take_up(inner: Arc<Inner>) {
+    take_up_edited(&inner).await;
+    inner.definer.taken_up.store(true, Ordering::Release);
+}
+
+async fn take_up_edited(inner: &Inner) {
     let _at_work = inner.definer.at_work.lock().await;
     let now = loop {
         match inner.in_force().await {

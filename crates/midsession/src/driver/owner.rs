@@ -82,10 +82,10 @@ impl<D: Definitions> Owner<D> {
         let slots = partitions
             .iter()
             .map(|partition| {
-                let start = around.log.extent(Topic::Behavior, *partition)?.start;
+                let extent = around.log.extent(Topic::Behavior, *partition)?;
                 let position = around.log.position(*partition);
-                let aloud_from = if config.has(Defect::ReplayAloud) { start } else { position };
-                Ok(Slot::new(*partition, config, start, aloud_from, &around.spills))
+                let aloud_from = if config.has(Defect::ReplayAloud) { extent.start } else { position };
+                Ok(Slot::new(*partition, config, extent, aloud_from, &around.spills))
             })
             .collect::<Result<Vec<_>, LogError>>()?;
         Ok(Self {
@@ -155,8 +155,8 @@ impl<D: Definitions> Owner<D> {
         for slot in &self.slots {
             progress.restored &= slot.restored;
             progress.replaying += usize::from(slot.is_replaying());
-            progress.replay_total += slot.aloud_from;
-            progress.replay_done += slot.next.min(slot.aloud_from);
+            progress.replay_total += slot.replayed_at();
+            progress.replay_done += slot.next.min(slot.replayed_at());
             progress.behind_since_ms = progress.behind_since_ms.into_iter().chain(slot.behind_since_ms).min();
         }
         progress
@@ -245,6 +245,7 @@ impl<D: Definitions> Owner<D> {
                 self.slots[index].next = last.offset + 1;
             }
         }
+        let read_ms = entries.last().map(|entry| entry.stamp_ms);
         entries.clear();
         self.entries = entries;
         let slot = &mut self.slots[index];
@@ -252,6 +253,8 @@ impl<D: Definitions> Owner<D> {
         let moved = slot.next > slot.aloud_from || !slot.resumed;
         if self.around.log.extent(Topic::Behavior, partition)?.end > slot.next {
             slot.behind = true;
+            // What comes next is no older than this.
+            slot.behind_since_ms = read_ms.or(slot.behind_since_ms);
         } else {
             slot.behind_since_ms = None;
         }

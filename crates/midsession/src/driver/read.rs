@@ -112,8 +112,13 @@ mod tests {
         Fails,
     }
 
-    /// Two partitions of one record each, which took effect before the start; the second one is slow.
-    struct SlowLog(Mutex<Does>);
+    /// Two partitions of one record each to read, which was there before the start; the second one is slow.
+    struct SlowLog {
+        does: Mutex<Does>,
+        /// What took effect before the start.
+        position: i64,
+        end: i64,
+    }
 
     impl Log for SlowLog {
         fn partitions(&self, _: Topic) -> u32 {
@@ -128,7 +133,7 @@ mod tests {
             _: usize,
             out: &mut Vec<Entry>,
         ) -> Result<(), LogError> {
-            let does = *self.0.lock();
+            let does = *self.does.lock();
             match if partition.0 == 0 { Does::Reads } else { does } {
                 Does::Nothing => {}
                 // Any record takes the partition on, also one that is not ours.
@@ -141,13 +146,13 @@ mod tests {
             Ok(())
         }
         fn extent(&self, _: Topic, _: PartitionId) -> Result<Extent, LogError> {
-            Ok(Extent { start: 0, end: 1, bytes: 1 })
+            Ok(Extent { start: 0, end: self.end, bytes: 1 })
         }
         fn offset_at(&self, _: Topic, _: PartitionId, _: i64) -> Result<i64, LogError> {
             Ok(0)
         }
         fn position(&self, _: PartitionId) -> i64 {
-            1
+            self.position
         }
         fn on_commit(&self, _: Wake) {}
         fn keep_from(&self, _: &[Position]) {}
@@ -185,7 +190,11 @@ mod tests {
     const SLOW: PartitionId = PartitionId(1);
 
     fn start(does: Does) -> (Arc<SlowLog>, Arc<Driver<Assembly>>) {
-        let log = Arc::new(SlowLog(Mutex::new(does)));
+        start_at(does, 1, 1)
+    }
+
+    fn start_at(does: Does, position: i64, end: i64) -> (Arc<SlowLog>, Arc<Driver<Assembly>>) {
+        let log = Arc::new(SlowLog { does: Mutex::new(does), position, end });
         let config = Config::default();
         let assembly = Arc::new(Assembly::load(&config, false).expect("loads"));
         let clock: Clock = Arc::new(|| 1_000_000);
@@ -221,7 +230,7 @@ mod tests {
             |wanted: PartitionId| driver.find(move |seen| (seen.stream.partition() == wanted).then_some((0, wanted)));
         assert_eq!(at(QUICK).await, Ok(Some(QUICK)));
         assert_eq!(at(PartitionId(9)).await, Err(Unreadable::Loading), "it may be in the one that replays");
-        *log.0.lock() = Does::Reads;
+        *log.does.lock() = Does::Reads;
         while driver.read(SLOW, |_| ()).await == Err(Unreadable::Loading) {}
         assert_eq!(at(PartitionId(9)).await, Ok(None));
         assert_eq!(driver.read_all(|seen| seen.stream.partition().0).await, [Ok(0), Ok(1)]);
@@ -230,6 +239,28 @@ mod tests {
             driver.find(move |seen| Some((rank(seen.stream.partition()), seen.stream.partition())))
         };
         assert_eq!((by(1).await, by(-1).await), (Ok(Some(SLOW)), Ok(Some(QUICK))), "the largest rank");
+        driver.stop(Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn what_had_not_taken_effect_before_the_start_is_waited_for_too() {
+        let (log, driver) = start_at(Does::Nothing, 0, 1);
+        assert_eq!(driver.read(SLOW, |_| ()).await, Err(Unreadable::Loading), "its event was acknowledged");
+        let progress = driver.progress();
+        assert!(progress.replaying > 0 && progress.replay_total == 2, "{progress:?}");
+        *log.does.lock() = Does::Reads;
+        while driver.read(SLOW, |_| ()).await == Err(Unreadable::Loading) {}
+        assert_eq!(driver.read(SLOW, |_| 7).await, Ok(7));
+        driver.stop(Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn a_backlog_is_as_old_as_what_waits_in_it() {
+        // What is stamped 1 is read at 1,000, and more waits behind it.
+        let (_, driver) = start_at(Does::Nothing, 1, 2);
+        driver.look(QUICK, |_| ()).await.expect("answers");
+        driver.look(QUICK, |_| ()).await.expect("as of the turn before");
+        assert_eq!(driver.progress().behind_since_ms, Some(1));
         driver.stop(Duration::ZERO);
     }
 
@@ -254,7 +285,7 @@ mod tests {
     async fn who_waits_in_a_long_queue_is_told() {
         let (log, driver) = start(Does::Nothing);
         {
-            let held = log.0.lock();
+            let held = log.does.lock();
             while driver.ask(SLOW, |_| ()).is_ok() {}
             assert_eq!(driver.read(SLOW, |_| ()).now_or_never(), Some(Err(Unreadable::Busy)));
             drop(held);
@@ -266,7 +297,7 @@ mod tests {
     #[tokio::test]
     async fn an_owner_that_stopped_says_so() {
         let (log, driver) = start(Does::Nothing);
-        *log.0.lock() = Does::Fails;
+        *log.does.lock() = Does::Fails;
         while driver.read(SLOW, |_| ()).await == Err(Unreadable::Loading) {}
         assert!(stopped(&driver.read(SLOW, |_| ()).await, "a test's doing"));
         let (_, driver) = start(Does::Reads);

@@ -5,7 +5,7 @@ use super::consents::Told;
 use super::state::Walk;
 use midsession_event::PartitionId;
 use midsession_machine::{Invariant, Violations};
-use midsession_ports::LogError;
+use midsession_ports::{Extent, LogError};
 use midsession_stream::{Config, Stream};
 
 /// A partition's place in its log.
@@ -16,9 +16,11 @@ pub(super) struct Slot {
     pub(super) next: i64,
     /// Records below this took effect before the restart: replayed silently.
     pub(super) aloud_from: i64,
+    /// Records below this were on the log at the start: until they are read, the state is one of the past.
+    pub(super) known_below: i64,
     /// The log may hold more than was read.
     pub(super) behind: bool,
-    /// Since when the log has held more than was read. Epoch ms.
+    /// Since when the log has held more than was read, by the stamp of the last record read of it. Epoch ms.
     pub(super) behind_since_ms: Option<i64>,
     /// The state of the last snapshot has been taken up, or there is none.
     pub(super) restored: bool,
@@ -47,11 +49,18 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) fn new(partition: PartitionId, config: Config, start: i64, aloud_from: i64, spills: &Spills) -> Self {
+    pub(super) fn new(
+        partition: PartitionId,
+        config: Config,
+        extent: Extent,
+        aloud_from: i64,
+        spills: &Spills,
+    ) -> Self {
         Self {
             stream: stream(partition, config, spills),
-            next: start,
+            next: extent.start,
             aloud_from,
+            known_below: extent.end,
             behind: true,
             behind_since_ms: None,
             restored: false,
@@ -88,8 +97,14 @@ impl Slot {
         }
     }
 
+    /// Whether its state is still one from before the start.
     pub(super) fn is_replaying(&self) -> bool {
-        self.next < self.aloud_from || !self.resumed
+        self.next < self.replayed_at() || !self.resumed
+    }
+
+    /// Where the replay ends: once all is read that was on the log at the start, whether it had taken effect then or not.
+    pub(super) fn replayed_at(&self) -> i64 {
+        self.aloud_from.max(self.known_below)
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Seen<'a, D> {
     pub definitions: &'a Arc<D>,
     /// Epoch ms.
     pub now_ms: i64,
-    /// The machine is still on its way through what took effect before the start: it knows less than was known.
+    /// The machine is still on its way through what was on the log at the start: it knows less than was known.
     pub is_replaying: bool,
     /// What came of the records below this offset is durable.
     pub durable_below: i64,
