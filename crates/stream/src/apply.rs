@@ -94,12 +94,10 @@ impl Stream {
             && session.tracker_session_id.as_ref() != Some(tracker)
         {
             // The latest one resolves: one per session, so that a client that makes up ids costs nothing.
-            if let Some(before) = session.tracker_session_id.replace(tracker.clone())
-                && tracker_sessions.get(&before) == Some(&session_id)
-            {
-                tracker_sessions.remove(&before);
+            if let Some(before) = session.tracker_session_id.replace(tracker.clone()) {
+                tracker_sessions.remove(&before, session_id);
             }
-            tracker_sessions.insert(tracker.clone(), session_id);
+            tracker_sessions.add(tracker, session_id);
         }
         if event.user_id.is_some() && session.user.is_none() {
             session.user.clone_from(&event.user_id);

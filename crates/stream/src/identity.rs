@@ -236,7 +236,7 @@ impl Stream {
             }
             self.sessions.insert(session.id, index);
             if let Some(tracker) = &session.tracker_session_id {
-                self.tracker_sessions.insert(tracker.clone(), session.id);
+                self.tracker_sessions.add(tracker, session.id);
             }
             shopper.sessions.push(session);
         }

@@ -22,6 +22,7 @@ mod spill;
 mod stream;
 mod sweep;
 mod timers;
+mod trackers;
 mod unmerge;
 mod warm;
 mod watch;

@@ -141,7 +141,7 @@ impl Stream {
         if session.tracker_session_id.is_none()
             && let Some(tracker) = lost.tracker_session_id
         {
-            tracker_sessions.insert(tracker.clone(), merged_into);
+            tracker_sessions.add(&tracker, merged_into);
             session.tracker_session_id = Some(tracker);
         }
         for (slot, value) in [(&mut session.device_class, lost.device_class), (&mut session.campaign, lost.campaign)] {

@@ -13,11 +13,12 @@ use crate::slots::Slots;
 use crate::spill::Spilling;
 use crate::stream::Stream;
 use crate::sweep::Sweep;
+use crate::trackers::TrackerSessions;
 use crate::unmerge::{Away, Undone, Unmerged};
 use crate::{Config, Defect};
 use midsession_event::{OutputId, PartitionId, SessionId, ShopperId, Str};
+use midsession_machine::Defined;
 use midsession_machine::partial::Pieces;
-use midsession_machine::{Defined, Map};
 use serde::{Deserialize, Serialize};
 use serde_avro_fast::object_container_file_encoding::{Reader, Writer, WriterBuilder};
 use serde_avro_fast::ser::SerializerConfig;
@@ -197,7 +198,7 @@ impl Snapshot {
         &mut self,
         slot: usize,
         shopper: Option<&Shopper>,
-        tracker_sessions: &Map<Str, SessionId>,
+        tracker_sessions: &TrackerSessions,
         spilling: Option<&Spilling>,
     ) {
         let (true, Some(shopper)) = (self.shoppers.claim(slot), shopper) else { return };
@@ -209,12 +210,12 @@ impl Snapshot {
                 &whole
             }
         };
-        // The same id from two trackers leads to the one that came last.
+        // Of more sessions with the same id than can be found by it, those that can.
         let resolves = shopper
             .sessions
             .iter()
             .filter_map(|session| Some((session.tracker_session_id.as_ref()?, session.id)))
-            .filter(|(tracker, id)| tracker_sessions.get(*tracker) == Some(id))
+            .filter(|(tracker, id)| tracker_sessions.leads_to(tracker, *id))
             .map(|(_, id)| id)
             .collect();
         self.shoppers.written += 1;
@@ -448,7 +449,7 @@ impl Stream {
         for session in &shopper.sessions {
             self.sessions.insert(session.id, index);
             if let Some(tracker) = session.tracker_session_id.as_ref().filter(|_| resolves.contains(&session.id)) {
-                self.tracker_sessions.insert(tracker.clone(), session.id);
+                self.tracker_sessions.add(tracker, session.id);
             }
         }
         if let Some(armed_ms) = shopper.armed_ms

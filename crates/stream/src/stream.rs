@@ -9,11 +9,12 @@ use crate::slots::Slots;
 use crate::snapshot::Snapshot;
 use crate::spill::Spilling;
 use crate::sweep::Sweep;
+use crate::trackers::TrackerSessions;
 use crate::unmerge::Unmerged;
 use crate::watch::Watch;
 use crate::{Config, Defect};
 use midsession_event::{
-    DecisionId, Event, EventName, Forward, OutputId, PartitionId, Record, SessionId, ShopperId, Str, UserId,
+    DecisionId, Event, EventName, Forward, OutputId, PartitionId, Record, SessionId, ShopperId, UserId,
 };
 use midsession_machine::{Candidate, Defined, Definitions, Effect, Map, Names, Partials, Session, Timers, View};
 
@@ -25,7 +26,7 @@ pub struct Stream {
     pub(crate) shoppers: Slots<Shopper>,
     pub(crate) visitors: Slots<(ShopperId, Visitor)>,
     pub(crate) sessions: Map<SessionId, u32>,
-    pub(crate) tracker_sessions: Map<Str, SessionId>,
+    pub(crate) tracker_sessions: TrackerSessions,
     /// The last record applied from each other partition.
     pub(crate) received: Map<PartitionId, (i64, u32)>,
     pub(crate) names: Names,
@@ -81,7 +82,7 @@ impl Stream {
             shoppers: Slots::default(),
             visitors: Slots::default(),
             sessions: Map::default(),
-            tracker_sessions: Map::default(),
+            tracker_sessions: TrackerSessions::default(),
             received: Map::default(),
             names: Names::default(),
             currencies: Names::default(),
@@ -233,9 +234,10 @@ impl Stream {
         Some(self.view_of(shopper, Some(session), now_ms))
     }
 
-    /// Our id of a tracker's session id.
+    /// Our id of a tracker's session id: of several sessions that carry it, the one that was heard of last.
     pub fn resolve_tracker_session(&self, tracker_session_id: &str) -> Option<SessionId> {
-        self.tracker_sessions.get(tracker_session_id).copied()
+        let heard_ms = |id| self.session_view(id, self.now_ms)?.session.map(|session| session.last_stamp_ms);
+        self.tracker_sessions.of(tracker_session_id).max_by_key(|id| (heard_ms(*id), *id))
     }
 
     /// Who a visitor is now: the user while signed in.

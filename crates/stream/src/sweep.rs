@@ -114,10 +114,8 @@ impl Stream {
     /// Forgets the ids that lead to a session.
     pub(crate) fn forget_session(&mut self, session: &Session) {
         self.sessions.remove(&session.id);
-        if let Some(tracker) = &session.tracker_session_id
-            && self.tracker_sessions.get(tracker) == Some(&session.id)
-        {
-            self.tracker_sessions.remove(tracker);
+        if let Some(tracker) = &session.tracker_session_id {
+            self.tracker_sessions.remove(tracker, session.id);
         }
     }
 

@@ -390,7 +390,7 @@ fn the_same_session_id_of_a_tracker_from_two_shoppers_is_kept_apart() {
     assert_eq!(send(&mut stream, 3, "v2", "t1"), Some(Seam::Applied(other)));
     assert_eq!(send(&mut stream, 4, "v1", "t1"), Some(Seam::Applied(one)), "each goes on with their own");
     assert_ne!(one, other);
-    assert_eq!(stream.resolve_tracker_session("t1"), Some(other), "the one that it was heard of last");
+    assert_eq!(stream.resolve_tracker_session("t1"), Some(one), "the one that was heard of last");
     for (id, visitor, events) in [(one, "v1", 3), (other, "v2", 2)] {
         let session = stream.session_view(id, START + 9).and_then(|view| view.session).expect("there");
         assert_eq!((session.events, session.visitor.clone()), (events, Some(visitor.into())));
