@@ -74,6 +74,7 @@ impl Shopper {
         View {
             shopper: &self.id,
             facts: (&self.facts).into(),
+            whole_after_ms: i64::MIN,
             session: None,
             names: &self.names,
             currencies: &self.names,

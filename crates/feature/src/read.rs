@@ -141,14 +141,16 @@ impl FeatureSet {
 
     /// Since when an entry counts, where that is not all that it is over. Epoch ms.
     fn counts_since_ms(&self, view: &View<'_>, entry: &Entry) -> Option<i64> {
-        if view.since.is_empty() {
+        if view.since.is_empty() && view.whole_after_ms == i64::MIN {
             return None;
         }
         if let Source::Worked(program) = &entry.source {
             let of = program.features().filter_map(|(key, name)| self.entries.get(self.entry(key, name)?.0 as usize));
             return of.filter_map(|entry| self.counts_since_ms(view, entry)).max();
         }
-        let since_ms = self.since_ms(view.since, entry)?;
+        let is_of_facts = matches!(entry.source, Source::Feature { .. });
+        let whole_after_ms = Some(view.whole_after_ms).filter(|after_ms| is_of_facts && *after_ms > i64::MIN);
+        let since_ms = self.since_ms(view.since, entry).max(whole_after_ms)?;
         let over_ms = match (&entry.source, entry.key) {
             (Source::Lifetime(_), _) => lifetime_since_ms(view)?,
             (Source::Feature { span_ms: Some(span_ms), .. }, _) => view.now_ms.saturating_sub(*span_ms),

@@ -118,23 +118,27 @@ impl Facts {
     }
 
     /// Drops so many: the further products of lists and views first, then what is neither an order nor about the cart,
-    /// then the rest; the oldest first.
-    pub fn drop_least(&mut self, count: usize) {
+    /// then the rest; the oldest first. Returns the event time of the newest that went: after it they are whole. Epoch ms.
+    pub fn drop_least(&mut self, count: usize) -> i64 {
         let is_kept_longest = |fact: &Fact| {
             let money = [FactKind::of(&EventName::Transaction), FactKind::of(&EventName::Refund)];
             Cart::is_changed_by(fact.kind) || money.contains(&fact.kind.base())
         };
-        let mut left = count;
+        let (mut left, mut newest_ms) = (count, i64::MIN);
         let mut drop = |list: &mut Vec<Fact>, is_least: &dyn Fn(&Fact) -> bool| {
             list.retain(|fact| {
                 let goes = left > 0 && is_least(fact);
-                left -= usize::from(goes);
+                if goes {
+                    left -= 1;
+                    newest_ms = newest_ms.max(fact.time_ms);
+                }
                 !goes
             });
         };
         drop(&mut self.list, &|fact| fact.kind.is_continued() && !is_kept_longest(fact));
         drop(&mut self.list, &|fact| !is_kept_longest(fact));
         drop(&mut self.list, &|_| true);
+        newest_ms
     }
 
     /// Takes out those that `goes` says; the order of both stays.
@@ -246,11 +250,11 @@ mod tests {
             facts.insert(Fact { kind: FactKind::of(&EventName::ListView).continued(), ..at(time_ms, 1) });
         }
         let times = |facts: &Facts| facts.all().iter().map(|fact| fact.time_ms).collect::<Vec<_>>();
-        facts.drop_least(2);
+        assert_eq!(facts.drop_least(2), 5);
         assert_eq!(times(&facts), [1, 2, 3, 6, 7]);
-        facts.drop_least(3);
+        assert_eq!(facts.drop_least(3), 7);
         assert_eq!(times(&facts), [1, 2]);
-        facts.drop_least(1);
+        assert_eq!(facts.drop_least(1), 1);
         assert_eq!(times(&facts), [2]);
     }
 

@@ -10,6 +10,8 @@ pub struct View<'a> {
     pub shopper: &'a ShopperId,
     /// All facts of the last 24 h, over all devices.
     pub facts: LazyFacts<'a>,
+    /// They are whole after this: of those before it some were dropped for want of room. `i64::MIN` where none were. Epoch ms.
+    pub whole_after_ms: i64,
     /// The session that is meant.
     pub session: Option<&'a Session>,
     /// The partition's names. Currency numbers are kept in a space of their own, see [`View::currencies`].

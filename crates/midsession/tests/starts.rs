@@ -215,3 +215,50 @@ async fn whoever_is_ready_answers_by_the_files_of_this_start() {
         disk.kill();
     }
 }
+
+/// A robot does more than is kept of one.
+#[tokio::test(flavor = "multi_thread")]
+async fn whose_facts_had_no_room_is_told_since_when_they_are_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = "[[source]]\nname = \"shop\"\nwrite_key = \"wk_shop\"\n\
+                  consent_default = [\"analytics\", \"personalization\"]\n";
+    let config = config_with(folder.path(), source);
+    let disk = SimDisk::default().process();
+    let app = App::start(Start { config, accept_any_key: false, demo: false, disk }).await.expect("starts");
+    let (mut public, mut admin) = (Client::new(app.addresses().public), Client::new(app.addresses().admin));
+    let now_ms = midsession_edge::clock::now_us() / 1000;
+    let products: Vec<_> = (0..200).map(|number| serde_json::json!({"id": format!("p{number}")})).collect();
+    let event = |number: i64| {
+        serde_json::json!({
+            "event_id": format!("e{number}"), "name": "product_view", "visitor_id": "v1", "products": products,
+            "occurred_at": now_ms - (110 - number) * 10_000, "sent_at": midsession_edge::clock::now_us() / 1000,
+        })
+    };
+    let head = [("authorization", "Bearer wk_shop"), ("user-agent", "Googlebot/2.1")];
+    let token = format!("Bearer {}", app.keys().admin_token);
+    let mut answers = Vec::new();
+    for part in [0..100_i64, 100..110] {
+        for some in part.clone().collect::<Vec<i64>>().chunks(10) {
+            let events: Vec<_> = some.iter().map(|number| event(*number)).collect();
+            let body = serde_json::Value::from(events).to_string();
+            let answer = public.send("POST", "/v1/events", &head, body.into()).await.expect("an answer");
+            assert_eq!(answer.status, 200, "{answer:?}");
+        }
+        let head = [("authorization", token.as_str())];
+        let mut served = serde_json::Value::Null;
+        while served["features"]["product_view_count_1h"] != part.end {
+            let answer = admin.send("GET", "/v1/features/user/v1", &head, Default::default()).await.expect("an answer");
+            assert!([200, 404].contains(&answer.status), "{answer:?}");
+            served = serde_json::from_slice(&answer.body).expect("JSON");
+        }
+        answers.push(served);
+    }
+    assert!(answers[0].get("since").is_none(), "20,000 facts are kept: {}", answers[0]);
+    let since = &answers[1]["since"];
+    let since_ms = since["product_view_count_1h"].as_i64().expect("since when");
+    // A quarter has gone, the oldest first: of 200 products of a view all but the first.
+    let dropped_ms = now_ms - (110 - 5_000 / 199) * 10_000;
+    assert!((since_ms - dropped_ms).abs() < 5_000, "{since}, and not {dropped_ms}");
+    assert!(since.get("product_view_count_5m").is_none(), "those are all there: {since}");
+    app.drain().await.expect("drains");
+}

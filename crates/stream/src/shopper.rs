@@ -14,6 +14,9 @@ pub struct Shopper {
     pub id: ShopperId,
     /// What they did within the longest window, while it is in memory: [`crate::Stream::facts_of`] has it wherever it is.
     pub(crate) facts: Facts,
+    /// They are whole after this: some before it were dropped for want of room. Epoch ms.
+    #[serde(default = "never")]
+    pub(crate) whole_after_ms: i64,
     /// Their sessions: live ones and those still readable.
     pub sessions: Vec<Session>,
     /// The number of the last session; facts carry it.
@@ -42,6 +45,11 @@ pub struct Shopper {
     /// What their facts take of the budget, as counted into the partition's sum. Bytes.
     #[serde(skip)]
     pub(crate) counted_bytes: usize,
+}
+
+/// Nothing has been dropped.
+fn never() -> i64 {
+    i64::MIN
 }
 
 /// A device's facts that are in no session of its any more, or never were: too late for any.
@@ -106,6 +114,7 @@ impl Shopper {
         Self {
             id,
             facts: Facts::default(),
+            whole_after_ms: never(),
             sessions: Vec::new(),
             last_session: 0,
             loose: Box::default(),
@@ -139,7 +148,7 @@ impl Shopper {
             return 0;
         }
         // A quarter at a time, so that it costs little per event.
-        self.facts.drop_least(most / 4);
+        self.whole_after_ms = self.whole_after_ms.max(self.facts.drop_least(most / 4));
         most as u64 / 4
     }
 

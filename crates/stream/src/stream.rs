@@ -277,6 +277,7 @@ impl Stream {
         View {
             shopper: &shopper.id,
             facts: self.facts_of(shopper),
+            whole_after_ms: shopper.whole_after_ms,
             session,
             names: &self.names,
             currencies: &self.currencies,

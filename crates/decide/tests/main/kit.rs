@@ -97,6 +97,7 @@ impl Shopper {
         View {
             shopper: &self.id,
             facts: (&self.facts).into(),
+            whole_after_ms: i64::MIN,
             session: Some(&self.session),
             names: &self.names,
             currencies: &self.names,

@@ -82,6 +82,7 @@ impl Shopper {
         View {
             shopper: &self.id,
             facts: (&self.facts).into(),
+            whole_after_ms: i64::MIN,
             session: self.session.as_ref(),
             names: &self.names,
             currencies: &self.currencies,

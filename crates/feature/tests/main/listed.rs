@@ -121,3 +121,23 @@ fn what_counts_from_now_on_says_since_when() {
     assert_eq!(read(&since(now_ms - 3_600_000), "quizzes_1h"), Some((Value::Int(3), None)), "all of the window");
     assert_eq!(read(&since(now_ms), "views_1h"), Some((Value::Int(0), None)), "looks back exactly");
 }
+
+#[test]
+fn what_had_no_room_for_all_facts_says_since_when() {
+    let (set, faults) = FeatureSet::load_some(&[("f.toml", FILE)], None);
+    assert_eq!(faults, []);
+    let mut shopper = Shopper::new();
+    let now_ms = 10_000_000_000;
+    shopper.take(&event("product_view", now_ms - 1_000), 0, &set);
+    let read = |whole_after_ms: i64, name: &str| {
+        let view = View { whole_after_ms, ..shopper.view(now_ms) };
+        set.serve(&view, Key::User, &[Str::from(name)]).pop().and_then(|served| served.since_ms)
+    };
+    let dropped_ms = now_ms - 600_000;
+    for (name, since_ms) in [("views_5m", None), ("views_1h", Some(dropped_ms)), ("share_1h", Some(dropped_ms))] {
+        assert_eq!(read(i64::MIN, name), None, "{name}");
+        assert_eq!(read(dropped_ms, name), since_ms, "{name}");
+    }
+    assert_eq!(read(now_ms - 3_600_000, "views_1h"), None, "all of the window");
+    assert_eq!(read(dropped_ms, "lifetime_since_ms"), None, "not made of facts");
+}
