@@ -60,9 +60,15 @@ fn stride(slots: usize) -> usize {
 impl Stream {
     /// Makes room for a shopper. Their live sessions are closed, and told so.
     pub(crate) fn make_room_for_shopper(&mut self, out: &mut Vec<Effect>) {
-        if self.shoppers.taken() < self.config.shoppers_max {
-            return;
+        // A start with less room than before finds more than that: two go for each that comes.
+        for _ in 0..2 {
+            if self.shoppers.taken() >= self.config.shoppers_max {
+                self.drop_shopper(out);
+            }
         }
+    }
+
+    fn drop_shopper(&mut self, out: &mut Vec<Effect>) {
         let rank = |shopper: &Shopper| (worth(shopper), shopper.last_stamp_ms);
         let Some(slot) = least(&self.shoppers, &mut self.room.shopper, rank) else { return };
         let Some(mut shopper) = self.take_out(slot as u32) else { return };
@@ -79,9 +85,14 @@ impl Stream {
 
     /// Makes room for a visitor: what they send again counts again from now on.
     pub(crate) fn make_room_for_visitor(&mut self) {
-        if self.visitors.taken() < self.config.shoppers_max {
-            return;
+        for _ in 0..2 {
+            if self.visitors.taken() >= self.config.shoppers_max {
+                self.drop_visitor();
+            }
         }
+    }
+
+    fn drop_visitor(&mut self) {
         let rank = |(_, visitor): &(ShopperId, Visitor)| (worth_of(visitor), visitor.last_stamp_ms);
         let Some(slot) = least(&self.visitors, &mut self.room.visitor, rank) else { return };
         self.keep_visitor(slot as u32);
@@ -94,4 +105,7 @@ impl Stream {
 pub(crate) struct Room {
     shopper: usize,
     visitor: usize,
+    /// So many there were at the start, which may have less room than there was before.
+    #[serde(skip)]
+    pub(crate) restored: usize,
 }

@@ -426,7 +426,10 @@ impl Stream {
                     }
                     // To the end of the input: damage may show there only.
                     return match reader.deserialize_next::<Read>().map_err(|cause| decode(&cause))? {
-                        None => Ok(stream),
+                        None => {
+                            stream.room.restored = stream.shoppers.taken().max(stream.visitors.taken());
+                            Ok(stream)
+                        }
                         Some(_) => Err(SnapshotError::Broken("something follows its end")),
                     };
                 }

@@ -106,7 +106,7 @@ impl Stream {
         if !self.counters.adds_up() {
             self.watch.saw(Invariant::Accounted);
         }
-        if self.shoppers.taken().max(self.visitors.taken()) > self.config.shoppers_max {
+        if self.shoppers.taken().max(self.visitors.taken()) > self.config.shoppers_max.max(self.room.restored) {
             self.watch.saw(Invariant::Bounded);
         }
     }

@@ -100,6 +100,23 @@ fn a_run_of_carts_stays_while_there_are_visits_of_one_event() {
     assert_eq!((stream.len(), stream.counters().shoppers_dropped), (1_000, 19_000));
 }
 
+#[test]
+fn a_start_with_less_room_comes_down_to_it() {
+    let mut stream = Stream::new(PartitionId(0), Config { shoppers_max: 500, ..Config::default() });
+    let send = |stream: &mut Stream, number: i64| {
+        let at_ms = 1_700_000_000_000 + number;
+        let mut event = Event::new("shop".into(), format!("e{number}").into(), EventName::PageView, at_ms);
+        event.visitor_id = Some(format!("v{number}").into());
+        stream.on_record(number, at_ms, Record::Event(Box::new(event)), &Nothing, &mut Vec::new());
+    };
+    (0..400).for_each(|number| send(&mut stream, number));
+    let snapshot = stream.whole_snapshot().expect("writes");
+    let config = Config { shoppers_max: 64, ..Config::default() };
+    let mut stream = Stream::restore(PartitionId(0), config, snapshot.as_slice()).expect("reads");
+    (400..800).for_each(|number| send(&mut stream, number));
+    assert_eq!((stream.len(), stream.violations().total()), (64, 0));
+}
+
 /// Visitors who come for one click each, for twelve days: those of a day or so are kept, not all.
 #[test]
 fn passers_by_do_not_come_faster_than_they_are_forgotten() {
