@@ -1,7 +1,8 @@
-//! The project's own tools: `test`, `tidy`, `generate`, `soak`.
+//! The project's own tools: `test`, `tidy`, `generate`, `soak`, `dist`.
 
 mod counts;
 mod deps;
+mod dist;
 mod generate;
 mod setup;
 mod shell;
@@ -20,7 +21,8 @@ cargo xtask COMMAND
   generate [--check]             writes docs/reference from the binary (or says what has drifted)
   soak [--minutes N] [--sim-hours N] [--failpoints N] [--sim-runs N] [--kills N] [--served N]
                                  the long runs: simulated storms and seeds, all seeded defects, kill -9 cycles;
-                                 within about so many minutes";
+                                 within about so many minutes
+  dist                           the binary as it is shipped, built by the profile of its own benches";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         ["generate"] => generate::write(),
         ["generate", "--check"] => generate::check(),
         ["soak", rest @ ..] => soak::run(rest),
+        ["dist"] => dist::run_all(),
         ["help" | "--help" | "-h"] => {
             println!("{HELP}");
             Ok(())

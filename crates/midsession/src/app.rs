@@ -14,7 +14,7 @@ use midsession_collect::{Collector, Source};
 use midsession_edge::{Frame, PushHub, Running};
 use midsession_engine_keystore::Keystore;
 use midsession_engine_local::{Disk, LocalLog, LocalSnapshots};
-use midsession_event::{DecisionId, PartitionId, Topic};
+use midsession_event::{DecisionId, Topic};
 use midsession_observe::Observe;
 use midsession_ports::{Log, LogError};
 use serde_json::{Value, json};
