@@ -100,6 +100,25 @@ fn a_run_of_carts_stays_while_there_are_visits_of_one_event() {
     assert_eq!((stream.len(), stream.counters().shoppers_dropped), (1_000, 19_000));
 }
 
+/// Visits of two pages each, and carts among them.
+#[test]
+fn a_cart_is_missed_more_than_a_longer_visit() {
+    let mut stream = Stream::new(PartitionId(0), Config { shoppers_max: 64, ..Config::default() });
+    for number in 0..2_000_i64 {
+        let (visitor, at_ms) = (number / 2, 1_700_000_000_000 + number);
+        let is_cart = visitor % 40 == 0 && visitor < 400;
+        let name = if is_cart { EventName::AddToCart } else { EventName::PageView };
+        let mut event = Event::new("shop".into(), format!("e{number}").into(), name, at_ms);
+        event.visitor_id = Some(format!("v{visitor}").into());
+        event.products = vec![Product { id: "p".into(), price: Some(1.0), ..Product::default() }];
+        stream.on_record(number, at_ms, Record::Event(Box::new(event)), &Nothing, &mut Vec::new());
+    }
+    for cart in (0..400).step_by(40) {
+        let id = ShopperId::Visitor(format!("v{cart}").as_str().into());
+        assert!(stream.view(&id, 1_700_000_000_000).is_some(), "the cart of v{cart} is still there");
+    }
+}
+
 #[test]
 fn a_start_with_less_room_comes_down_to_it() {
     let mut stream = Stream::new(PartitionId(0), Config { shoppers_max: 500, ..Config::default() });

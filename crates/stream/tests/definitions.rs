@@ -132,3 +132,39 @@ fn the_past_goes_where_its_events_are_and_once() {
     assert_eq!((filled[0].category, filled[0].value, filled[0].session), (9, 2.5, view.facts.all()[0].session));
     assert_eq!(view.names.name(filled[0].product).map(|name| name.as_str()), Some("shoes"));
 }
+
+/// Two devices of one user, at the same millisecond.
+#[test]
+fn the_past_of_a_device_stays_with_it() {
+    let mut partition = Partition::new();
+    let user = ShopperId::User("u1".into());
+    for device in ["v1", "v2"] {
+        let mut event = Event::new("shop".into(), device.into(), EventName::PageView, BEGIN_MS);
+        (event.visitor_id, event.user_id) = (Some(device.into()), Some("u1".into()));
+        partition.read(Record::Event(Box::new(event)));
+        for effect in std::mem::take(&mut partition.out) {
+            match effect {
+                Effect::Handoff(handoff) => partition.read(Record::Handoff(handoff)),
+                Effect::Forward(forward) => partition.read(Record::Forward(forward)),
+                _ => {}
+            }
+        }
+    }
+    let offered = |device: &str, mark: i32| FilledEvent {
+        visitor_id: Some(device.into()),
+        user_id: Some("u1".into()),
+        time_ms: BEGIN_MS,
+        kind: i32::from(FactKind::of(&EventName::PageView).0),
+        mark,
+        facts: vec![FilledFact { slot: 9, value: None, text: None }],
+    };
+    let events = vec![offered("v2", 2), offered("v1", 1)];
+    partition.read(Record::Filled(Box::new(Filled { events, ..Filled::default() })));
+    let (_, shopper) = partition.stream.shoppers_from(0).find(|(_, shopper)| shopper.id == user).expect("is at home");
+    let view = partition.stream.view(&user, BEGIN_MS + 1).expect("is at home");
+    let mut filled: Vec<_> = view.facts.all().iter().filter(|fact| fact.kind == FactKind::DERIVED).collect();
+    filled.sort_by_key(|fact| fact.quantity);
+    let device = |number: u32| shopper.sessions.iter().find(|session| session.number == number)?.visitor.clone();
+    let devices: Vec<_> = filled.iter().map(|fact| (fact.quantity, device(fact.session))).collect();
+    assert_eq!(devices, [(1, Some("v1".into())), (2, Some("v2".into()))]);
+}
