@@ -52,7 +52,11 @@ pub fn check() -> Result<(), String> {
         .collect();
     let mut findings: Vec<Finding> =
         sources.iter().flat_map(|source| RULES.iter().flat_map(|rule| rule(source))).collect();
-    findings.extend(sources.iter().flat_map(|source| links::broken(source, |path| root().join(path).exists())));
+    let exists = |path: &str, heading: Option<&str>| match sources.iter().find(|source| source.path == path) {
+        Some(page) if page.has_ending(&["md"]) => heading.is_none_or(|heading| links::has_heading(&page.text, heading)),
+        _ => root().join(path).exists(),
+    };
+    findings.extend(sources.iter().flat_map(|source| links::broken(source, exists)));
     findings.extend(shape::stale_reasons(&sources, exceptions::LONG));
     println!("{} files", sources.len());
     settle(findings)
