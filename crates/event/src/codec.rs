@@ -181,7 +181,7 @@ schemas! {
     16 "behavior-pii" 1 "personal.avsc";
     17 "governance" 1 "evidence.avsc";
     18 "behavior-told" 1 "told.avsc";
-    19 "behavior-handoff" 3 "handoff.avsc";
+    19 "behavior-handoff" 3 "handoff-3.avsc";
     20 "behavior-unmerge" 1 "unmerge.avsc";
     21 "behavior-recall" 1 "recall.avsc";
     22 "identity" 1 "identity.avsc";
@@ -190,13 +190,14 @@ schemas! {
     25 "dead-letter" 2 "reject.avsc";
     26 "behavior-definition" 2 "change.avsc";
     27 "behavior-filled" 2 "filled.avsc";
+    28 "behavior-handoff" 4 "handoff.avsc";
 }
 
 types! {
     Event = by_order 1 10;
     Tick = by_name 2;
     Decision = by_name 3 12;
-    Handoff = by_name 4 15 19;
+    Handoff = by_name 4 15 19 28;
     Forward = by_order 5 11;
     SessionUpdate = by_order 6;
     Reject = by_name 7 25;

@@ -213,6 +213,12 @@ pub struct CarriedSession {
     pub consent: crate::Consent,
     /// Idle triggers already fired since the last event: thresholds up to this many ms.
     pub idle_fired_ms: i64,
+    /// Time of the event that its device class is of; not known of what earlier versions sent. Epoch ms.
+    #[serde(default)]
+    pub device_class_at_ms: Option<i64>,
+    /// Time of the event that its campaign is of. Epoch ms.
+    #[serde(default)]
+    pub campaign_at_ms: Option<i64>,
 }
 
 /// One intervention decided for a shopper, kept for the caps.

@@ -170,6 +170,8 @@ impl Stream {
                 cart_version: session.cart_version as i64,
                 consent: session.consent,
                 idle_fired_ms,
+                device_class_at_ms: session.device_class.as_ref().map(|said| said.time_ms),
+                campaign_at_ms: session.campaign.as_ref().map(|said| said.time_ms),
             })
             .collect();
         let pending = shopper.pending.into_iter().map(carried).collect();
@@ -379,7 +381,10 @@ fn floor_ms(before: &[Attachment], oldest_ms: i64) -> i64 {
 fn session_of(carried: &CarriedSession, number: u32, handoff: &Handoff) -> Session {
     let update = &carried.update;
     let is_live = matches!(update.state, SessionState::Open | SessionState::Idle);
-    let as_of_start = |text| Earliest { time_ms: update.started_at_ms, text };
+    // Earlier versions did not say when it was said.
+    let said = |text: &Option<midsession_event::Str>, at_ms: Option<i64>| {
+        Some(Earliest { time_ms: at_ms.unwrap_or(update.started_at_ms), text: text.clone()? })
+    };
     Session {
         id: update.session_id,
         number,
@@ -409,8 +414,8 @@ fn session_of(carried: &CarriedSession, number: u32, handoff: &Handoff) -> Sessi
         cart: Cart { value: update.cart_value, touched: update.cart_value.is_some(), ..Cart::default() },
         cart_until_ms: update.ended_at_ms,
         cart_version: u64::try_from(carried.cart_version).unwrap_or(0),
-        device_class: update.device_class.clone().map(as_of_start),
-        campaign: update.campaign.clone().map(as_of_start),
+        device_class: said(&update.device_class, carried.device_class_at_ms),
+        campaign: said(&update.campaign, carried.campaign_at_ms),
         bot: update.bot,
         consent: carried.consent,
         emitted_at_ms: i64::MIN,

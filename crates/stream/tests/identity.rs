@@ -3,7 +3,8 @@
 mod support;
 
 use midsession_event::{
-    Event, EventName, Handoff, Identity, PartitionId, Product, Record, SessionUpdate, ShopperId, Unmerge, partition_of,
+    Campaign, Event, EventName, Handoff, Identity, PartitionId, Product, Record, SessionUpdate, ShopperId, Unmerge,
+    partition_of,
 };
 use midsession_machine::Effect;
 use midsession_stream::{Config, Seam, Stream};
@@ -394,5 +395,25 @@ fn the_same_session_id_of_a_tracker_from_two_shoppers_is_kept_apart() {
     for (id, visitor, events) in [(one, "v1", 3), (other, "v2", 2)] {
         let session = stream.session_view(id, START + 9).and_then(|view| view.session).expect("there");
         assert_eq!((session.events, session.visitor.clone()), (events, Some(visitor.into())));
+    }
+}
+
+/// What a session says of its campaign is of its earliest event that says one, also when that comes after a login has moved it.
+#[test]
+fn the_earliest_campaign_stays_the_earliest_across_a_login() {
+    let campaign = |name: &str| Some(Campaign { name: Some(name.into()), ..Campaign::default() });
+    for (late_at, expected) in [(2, "late"), (4, "late"), (5, "first"), (6, "first"), (9, "first")] {
+        let mut world = World::new();
+        for (at, user, name) in [(1, None, None), (5, None, Some("first")), (7, Some("u1"), None), (8, None, None)] {
+            let mut event = Event::new("shop".into(), format!("e{at}").into(), EventName::PageView, START + at);
+            (event.visitor_id, event.user_id) = (Some("v1".into()), user.map(Into::into));
+            event.campaign = name.and_then(campaign);
+            world.sends(&event, START + at);
+        }
+        let mut late = Event::new("shop".into(), "late".into(), EventName::Login, START + late_at);
+        (late.visitor_id, late.user_id, late.campaign) = (Some("v1".into()), Some("u1".into()), campaign("late"));
+        world.sends(&late, START + 10);
+        let told = world.updates.last().expect("a login is told at once");
+        assert_eq!((told.events, told.campaign.as_deref()), (5, Some(expected)), "late at {late_at}");
     }
 }

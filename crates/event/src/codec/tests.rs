@@ -77,6 +77,8 @@ fn every_record_round_trips() {
             cart_version: 2,
             consent: Consent::FULL,
             idle_fired_ms: 0,
+            device_class_at_ms: Some(3),
+            campaign_at_ms: None,
         }],
         facts: vec![CarriedFact {
             time_ms: 1,
@@ -371,6 +373,23 @@ fn an_older_handoff_is_read() {
     bytes[4] = 4;
     assert_eq!(decode::<Handoff>(&bytes).expect("reads"), handoff);
     assert!(decode::<Handoff>(&bytes[..bytes.len() - 1]).is_err(), "one that is cut is none");
+    // The third version knew no times of what a session says of its device and campaign.
+    let (mut third, update) = (handoff, SessionUpdate { campaign: Some("sale".into()), ..SessionUpdate::default() });
+    let (consent, device_class_at_ms, campaign_at_ms) = (Consent::FULL, None, None);
+    let (last_stamp_ms, cart_version, idle_fired_ms) = (1, 2, 0);
+    third.sessions = vec![CarriedSession {
+        update,
+        last_stamp_ms,
+        cart_version,
+        consent,
+        idle_fired_ms,
+        device_class_at_ms,
+        campaign_at_ms,
+    }];
+    let mut bytes = encode(&third).expect("encodes");
+    assert_eq!(bytes.split_off(bytes.len() - 2), [0, 0], "all that follows on them is empty, null or false");
+    bytes[4] = 19;
+    assert_eq!(decode::<Handoff>(&bytes).expect("reads"), third);
     let second = decode::<Handoff>(include_bytes!("../../fixtures/handoff-2.avro")).expect("reads");
     assert_eq!((second.facts.len(), second.caps.len(), second.shown.len()), (1, 1, 1));
     let cap = &second.caps[0];
