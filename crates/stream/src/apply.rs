@@ -112,10 +112,9 @@ impl Stream {
         let milestone = opened
             || session.state == SessionState::Closed
             || cart_changed
-            || matches!(
-                event.name,
-                EventName::CheckoutStep | EventName::Transaction | EventName::Refund | EventName::Login
-            );
+            || event.name == EventName::Login
+            || matches!(event.name, EventName::CheckoutStep | EventName::Transaction | EventName::Refund)
+                && !config.has(Defect::MilestoneWaits);
         session.dirty = true;
         if milestone || now_ms.saturating_sub(session.emitted_at_ms) >= config.cadence_ms {
             emit(session, currencies, now_ms, out);

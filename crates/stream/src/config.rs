@@ -96,6 +96,12 @@ pub enum Defect {
     SpilledUnseen,
     /// Facts that are spilled are not in a snapshot.
     SpilledUnsaved,
+    /// Of two sessions that merge, the later one says which campaign and device they are of.
+    LaterCampaign,
+    /// What the checkout, an order and a refund do to a session is told at the cadence.
+    MilestoneWaits,
+    /// Whoever acts faster than people do is taken for one.
+    HasteUnseen,
 }
 
 impl Config {

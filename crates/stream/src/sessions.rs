@@ -107,6 +107,7 @@ impl Stream {
     /// Makes two sessions one: the smaller id stays, the other points to it. Returns the survivor's position.
     fn merge(&mut self, index: u32, one: usize, other: usize, out: &mut Vec<Effect>) -> usize {
         let now_ms = self.now_ms;
+        let takes_later = self.config.has(Defect::LaterCampaign);
         let Self { shoppers, currencies, counters, tracker_sessions, .. } = self;
         let Some(shopper) = shoppers[index as usize].as_mut() else { return one };
         let (kept, gone) =
@@ -146,7 +147,7 @@ impl Stream {
         }
         for (slot, value) in [(&mut session.device_class, lost.device_class), (&mut session.campaign, lost.campaign)] {
             if let Some(value) = value
-                && slot.as_ref().is_none_or(|known| value.time_ms < known.time_ms)
+                && slot.as_ref().is_none_or(|known| (value.time_ms < known.time_ms) != takes_later)
             {
                 *slot = Some(value);
             }

@@ -206,6 +206,14 @@ pub struct Pace {
 const HASTY: [(i64, u32); 2] = [(1_000, 100), (60_000, 1_800)];
 
 impl Visitor {
+    /// Whoever has been silent for so long that no id of theirs is known may be forgotten at any time, and is a stranger.
+    pub(crate) fn expire(&mut self, now_ms: i64, horizon_ms: i64) {
+        self.seen.expire(now_ms, horizon_ms);
+        if self.seen.is_empty() {
+            (self.in_second, self.in_minute, self.hasty) = (Pace::default(), Pace::default(), false);
+        }
+    }
+
     /// Counts an event; whether its visitor acts faster than people do. By event time: a queue that was kept while the
     /// network was away comes at once too.
     pub(crate) fn is_hasty(&mut self, time_ms: i64) -> bool {
@@ -281,5 +289,17 @@ mod tests {
         assert!(hasty > 1_000, "late events do not make the count start anew: {hasty}");
         let mut busy = Visitor::default();
         assert!(!(0..3_600).any(|count| busy.is_hasty(120_000 + count * 34)), "just under thirty a second");
+    }
+
+    #[test]
+    fn who_may_be_forgotten_is_a_stranger() {
+        let (day_ms, mut robot) = (86_400_000, Visitor::default());
+        for (now_ms, is_robot) in [(0, true), (day_ms, true), (2 * day_ms + 999, true), (3 * day_ms + 2_000, false)] {
+            robot.expire(now_ms, day_ms);
+            assert!(robot.seen.insert(now_ms.cast_unsigned(), now_ms, day_ms));
+            let acts = if now_ms == 0 { 101 } else { 1 };
+            let found = (0..acts).map(|count| robot.is_hasty(now_ms + count)).last();
+            assert_eq!(found, Some(is_robot), "at {now_ms}");
+        }
     }
 }

@@ -351,6 +351,7 @@ impl Stream {
         let (now_ms, horizon_ms) = (self.now_ms, self.config.duplicate_horizon_ms);
         let Some((_, state)) = &mut self.visitors[visitor as usize] else { return true };
         state.last_stamp_ms = now_ms;
+        state.expire(now_ms, horizon_ms);
         let is_first = state.seen.insert(id, now_ms, horizon_ms) || self.config.has(Defect::DedupeOff);
         self.counters.duplicates += u64::from(!is_first);
         is_first
@@ -404,7 +405,8 @@ impl Stream {
             event = Box::new(event.bare());
         }
         // What the tracker reports by itself is nobody's doing.
-        event.bot |= !is_reaction(&event.name) && state.is_hasty(event.occurred_at_ms);
+        let is_hasty = !is_reaction(&event.name) && state.is_hasty(event.occurred_at_ms);
+        event.bot |= is_hasty && !self.config.has(Defect::HasteUnseen);
         match self.home_of(visitor, &key, &event, out) {
             Some(user) => {
                 if let Some((_, state)) = self.visitors[visitor as usize].as_mut().filter(|_| is_word)
