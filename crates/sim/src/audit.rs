@@ -1,8 +1,9 @@
 //! Reads the log of a running house like any reader, and holds it and the machines against the oracle.
 
 use crate::defining::{Definer, answers};
+use crate::draw::id_of;
 use crate::house::{House, Plan};
-use crate::judge::{self, Versions, differ};
+use crate::judge::{self, differ};
 use crate::oracle::{Log, Oracle, Person, RULE, Stand, Visit, may_be_shown, rule_of, title_of};
 use crate::port::Fault;
 use crate::ruled::{self, Ruled};
@@ -27,7 +28,7 @@ pub struct Audit {
     next: Vec<usize>,
     in_log: BTreeSet<String>,
     routed: BTreeSet<(u32, i64, u32)>,
-    versions: Versions,
+    versions: BTreeMap<u128, i64>,
     sessions: Vec<Derived>,
     decisions: Vec<Derived>,
     decided: BTreeMap<u128, Decision>,
@@ -48,7 +49,7 @@ impl Audit {
             next: vec![0; count],
             in_log: BTreeSet::new(),
             routed: BTreeSet::new(),
-            versions: Versions::new(),
+            versions: BTreeMap::new(),
             sessions: vec![Derived::new(); count],
             decisions: vec![Derived::new(); count],
             decided: BTreeMap::new(),
@@ -275,7 +276,7 @@ impl Audit {
                 Record::decode(entry.value.as_deref().unwrap_or_default()).map_err(|error| error.to_string())?;
             let routed = match &record {
                 Record::Event(event) => {
-                    self.in_log.insert(event.event_id.to_string());
+                    self.in_log.extend(id_of(&record));
                     let id = event.decision_id.as_ref().and_then(|id| id.parse::<DecisionId>().ok());
                     if matches!(event.name, EventName::Painted | EventName::Dismiss) {
                         self.seen.extend(id.map(|id| id.0));

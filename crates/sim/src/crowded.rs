@@ -2,8 +2,9 @@
 //! caps hold, and the same log still gives the same state.
 
 use crate::draw::Shoppers;
+use crate::replay::restart;
 use crate::rng::Rng;
-use crate::scenario::{self, START_MS};
+use crate::scenario::START_MS;
 use crate::shape::Shapes;
 use crate::spilled;
 use crate::world::{Ticks, Ways, World};
@@ -42,7 +43,7 @@ pub fn run(seed: u64, steps: usize) -> Result<u64, String> {
         fits(stream, config)?;
     }
     for partition in 0..world.logs.len() {
-        scenario::restart(&mut rng, seed, partition, &world, config).map_err(|cause| format!("I8: {cause}"))?;
+        restart(&mut rng, seed, partition, &world, config).map_err(|cause| format!("I8: {cause}"))?;
     }
     Ok(world.streams.iter().map(|stream| stream.counters().shoppers_dropped).sum())
 }

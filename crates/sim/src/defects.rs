@@ -81,7 +81,7 @@ pub const DEFECTS: [Seeded; 41] = [
 ];
 
 /// Rules that are off by the least there is, and some more: beside the list, as they cost next to nothing.
-pub const SLIGHT: [Seeded; 11] = [
+pub const SLIGHT: [Seeded; 14] = [
     machines(101, "exactly the gap splits", |config| config.gap_ms -= 1),
     machines(102, "a gap too long joins", |config| config.gap_ms += 1),
     machines(103, "grace too short", |config| config.grace_ms -= 1),
@@ -93,6 +93,9 @@ pub const SLIGHT: [Seeded; 11] = [
     machines(109, "an unmerge is applied twice", |config| config.defect = Some(Defect::UnmergeTwice)),
     machines(110, "a fact is left behind by an unmerge", |config| config.defect = Some(Defect::FactLeftBehind)),
     machines(111, "a merge that was undone comes back", |config| config.defect = Some(Defect::UndoneAgain)),
+    machines(112, "a merge is of the later campaign", |config| config.defect = Some(Defect::LaterCampaign)),
+    machines(113, "milestones wait for the cadence", |config| config.defect = Some(Defect::MilestoneWaits)),
+    machines(114, "a robot is not known by its haste", |config| config.defect = Some(Defect::HasteUnseen)),
 ];
 
 /// Seeds tried at most.
@@ -102,7 +105,7 @@ const SEEDS: u64 = 3_000;
 fn steps(place: Place, seed: u64) -> usize {
     match place {
         Place::Machines(_) => 4 + (seed % 150) as usize,
-        Place::Assembly(_) => 10 + (seed % 120) as usize,
+        Place::Assembly(_) => 20 + (seed * 37 % 240) as usize,
     }
 }
 

@@ -1,10 +1,14 @@
-//! Shoppers drawn at random, weighted to the edges: gaps around 30 minutes, grace, repeats, late events, logins.
+//! Shoppers drawn at random, weighted to the edges: gaps around 30 minutes, grace, windows, midnight, repeats, late events,
+//! logins; with one who does most of it, robots, and bursts in which many events come at once.
 
 use crate::rng::Rng;
-use midsession_event::{Cart, Consent, Event, EventName, Order, Product, Purpose, Record, Unmerge};
+use midsession_event::{
+    Campaign, Cart, Consent, Device, Event, EventName, Order, Page, Product, PropertyValue, Purpose, Record, Unmerge,
+};
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
+const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// Everything but being shown something.
 const COUNTED_ONLY: Consent = Consent(Consent::FULL.0 & !(Purpose::Personalization as i32));
@@ -18,9 +22,15 @@ pub struct Shoppers {
     rng: Rng,
     now_ms: i64,
     made: u64,
+    /// The last id of one source that the other has not had.
+    twin: Option<u64>,
     visitors: u64,
     users: u64,
+    /// How much of all is the first visitor's. Percent.
+    hot: u64,
     signed_in: Vec<Option<u64>>,
+    /// The tracker's sessions of each visitor so far.
+    tracked: Vec<u64>,
     out: Vec<Arrival>,
 }
 
@@ -29,12 +39,14 @@ impl Shoppers {
     pub fn draw(mut rng: Rng, start_ms: i64, steps: usize) -> Vec<Arrival> {
         let visitors = 1 + rng.below(4);
         let users = 1 + rng.below(2);
-        let signed_in = vec![None; visitors as usize];
-        let mut shoppers = Self { rng, now_ms: start_ms, made: 0, visitors, users, signed_in, out: Vec::new() };
+        let hot = rng.pick(&[0, 0, 60, 95]);
+        let (signed_in, tracked) = (vec![None; visitors as usize], vec![0; visitors as usize]);
+        let (now_ms, made, twin, out) = (start_ms, 0, None, Vec::new());
+        let mut shoppers = Self { rng, now_ms, made, twin, visitors, users, hot, signed_in, tracked, out };
         let mut visitor = 0;
         while shoppers.out.len() < steps {
             if shoppers.rng.chance(30) {
-                visitor = shoppers.rng.below(shoppers.visitors);
+                visitor = shoppers.visitor();
             }
             shoppers.now_ms += shoppers.pause_ms();
             match shoppers.rng.below(100) {
@@ -44,6 +56,8 @@ impl Shoppers {
                 20..=22 => shoppers.without_visitor(),
                 23..=24 => shoppers.together(),
                 25..=27 => shoppers.consent(visitor),
+                28 => shoppers.rush(),
+                29 if shoppers.rng.chance(50) => shoppers.robot(visitor),
                 _ => shoppers.something(visitor),
             }
         }
@@ -51,19 +65,47 @@ impl Shoppers {
         shoppers.out
     }
 
+    /// One of the visitors.
+    fn visitor(&mut self) -> u64 {
+        if self.rng.chance(self.hot) { 0 } else { self.rng.below(self.visitors) }
+    }
+
     fn pause_ms(&mut self) -> i64 {
         let edge = self.rng.between(-1, 1);
         match self.rng.below(100) {
-            0..=49 => self.rng.between(0, 8_000),
-            50..=57 => 5_000 + edge,
-            58..=65 => 20_000 + edge,
-            66..=69 => 10 * MINUTE_MS + edge,
-            70..=83 => 30 * MINUTE_MS + edge,
-            84..=89 => 32 * MINUTE_MS + edge,
-            90..=93 => 31 * MINUTE_MS,
-            94..=96 => self.rng.between(0, 3 * HOUR_MS),
-            97..=98 => self.rng.between(11 * HOUR_MS, 13 * HOUR_MS),
-            _ => 24 * HOUR_MS + edge,
+            0..=48 => self.rng.between(0, 8_000),
+            49..=55 => 5_000 + edge,
+            56..=62 => 20_000 + edge,
+            63..=65 => 10 * MINUTE_MS + edge,
+            66..=70 => 5 * MINUTE_MS + edge,
+            71..=83 => 30 * MINUTE_MS + edge,
+            84..=88 => 32 * MINUTE_MS + edge,
+            89..=92 => 31 * MINUTE_MS,
+            93..=94 => HOUR_MS + edge,
+            95..=96 => self.rng.between(0, 3 * HOUR_MS),
+            97 => self.rng.between(11 * HOUR_MS, 13 * HOUR_MS),
+            // To midnight, of Greenwich.
+            98 => DAY_MS - self.now_ms.rem_euclid(DAY_MS) + edge,
+            _ => DAY_MS + edge,
+        }
+    }
+
+    /// Many events of all of them at once, as when a campaign goes out: so much more than usual that they queue.
+    fn rush(&mut self) {
+        for _ in 0..self.rng.between(20, 60) {
+            let visitor = self.visitor();
+            self.something(visitor);
+            self.now_ms += self.rng.pick(&[0, 0, 0, 1]);
+        }
+    }
+
+    /// About as many events within a second as a page still makes, or more than people do.
+    fn robot(&mut self, visitor: u64) {
+        self.now_ms += 1_000 - self.now_ms.rem_euclid(1_000);
+        for _ in 0..self.rng.pick(&[100, 101, 110, 130]) {
+            let event = self.any(Some(visitor), self.now_ms);
+            self.send(self.now_ms, event);
+            self.now_ms += self.rng.pick(&[0, 1, 7, 8]);
         }
     }
 
@@ -82,8 +124,17 @@ impl Shoppers {
     }
 
     fn event(&mut self, name: EventName, visitor: Option<u64>, time_ms: i64) -> Event {
-        self.made += 1;
-        let mut event = Event::new("shop".into(), format!("e{}", self.made).into(), name, time_ms);
+        // Two sources may have the same ids.
+        let twin = if self.rng.chance(15) { self.twin.take() } else { None };
+        let (source, number) = match twin {
+            Some(number) => ("app", number),
+            None => {
+                self.made += 1;
+                self.twin = Some(self.made);
+                ("shop", self.made)
+            }
+        };
+        let mut event = Event::new(source.into(), format!("e{number}").into(), name, time_ms);
         event.visitor_id = visitor.map(|number| format!("v{number}").into());
         let user = visitor.and_then(|number| self.signed_in[number as usize]);
         if let Some(user) = user.filter(|_| self.rng.chance(50)) {
@@ -94,7 +145,40 @@ impl Shoppers {
             event.consent_said = self.rng.chance(60);
             event.consent = self.rng.pick(&[Consent::FULL, Consent::FULL, Consent::COOKIELESS, COUNTED_ONLY]);
         }
+        self.dress(&mut event, visitor);
         event
+    }
+
+    /// What trackers say along with it.
+    fn dress(&mut self, event: &mut Event, visitor: Option<u64>) {
+        if self.rng.chance(40) {
+            let tracked = visitor.map(|number| &mut self.tracked[number as usize]);
+            event.tracker_session_id = match (self.rng.below(25), visitor.zip(tracked)) {
+                // A copied link, a restored backup: another shopper has it too.
+                (0, _) => Some("t-copied".into()),
+                (new, Some((number, count))) => {
+                    *count += u64::from(new < 3);
+                    Some(format!("t{number}-{count}").into())
+                }
+                (_, None) => None,
+            };
+        }
+        if self.rng.chance(25) {
+            let name = self.rng.pick(&[None, Some("spring"), Some("sale"), Some("news")]).map(Into::into);
+            event.campaign = Some(Campaign { source: Some("mail".into()), name, ..Campaign::default() });
+        }
+        if self.rng.chance(50) {
+            let class = self.rng.pick(&[None, Some("desktop"), Some("mobile"), Some("tablet")]).map(Into::into);
+            event.device = Some(Device { class, ..Device::default() });
+        }
+        if self.rng.chance(50) {
+            let url = Some(format!("https://shop.example/{}", self.rng.below(5)).into());
+            event.page = Some(Page { url, title: Some("Shop".into()), ..Page::default() });
+        }
+        if self.rng.chance(20) {
+            event.properties.insert("size".into(), PropertyValue::Int(self.rng.between(36, 46)));
+            event.properties.insert("colour".into(), PropertyValue::Text("red".into()));
+        }
     }
 
     fn send(&mut self, arrival_ms: i64, event: Event) {
@@ -115,7 +199,7 @@ impl Shoppers {
                 _ => Some("EUR".into()),
             },
             quantity: self.rng.pick(&[None, Some(1), Some(1), Some(2), Some(3)]),
-            category: self.rng.chance(50).then(|| "shoes".into()),
+            category: self.rng.pick(&[None, Some("shoes"), Some("hats")]).map(Into::into),
             ..Product::default()
         }
     }
@@ -128,7 +212,11 @@ impl Shoppers {
 
     fn any(&mut self, visitor: Option<u64>, time_ms: i64) -> Event {
         let name = match self.rng.below(100) {
-            0..=24 => EventName::PageView,
+            0..=18 => EventName::PageView,
+            19..=21 => EventName::ListView,
+            22 => EventName::ListClick,
+            23 => EventName::Search,
+            24 => EventName::PagePing,
             25..=44 => EventName::ProductView,
             45..=69 => EventName::AddToCart,
             70..=76 => EventName::RemoveFromCart,
@@ -147,9 +235,16 @@ impl Shoppers {
         match name {
             EventName::CheckoutStep => event.step = self.rng.pick(&[None, Some(1), Some(2), Some(3)]),
             EventName::Transaction | EventName::Refund if !self.rng.chance(10) => {
-                event.order = Some(Order { revenue: Some(self.rng.between(1, 400) as f64 * 0.25), ..Order::default() });
+                let revenue = Some(self.rng.between(1, 400) as f64 * 0.25);
+                let currency =
+                    self.rng.pick(&[None, Some("EUR"), Some("EUR"), Some("EUR"), Some("USD")]).map(Into::into);
+                event.order = Some(Order { revenue, currency, ..Order::default() });
             }
+            EventName::Search => event.query = Some("boots".into()),
             _ => {}
+        }
+        if matches!(event.name, EventName::ListView | EventName::ListClick) || self.rng.chance(10) {
+            event.list = self.rng.pick(&[None, Some("sale"), Some("new"), Some("shoes")]).map(Into::into);
         }
         if self.rng.chance(8) {
             let total_value = Some(self.rng.between(0, 400) as f64 * 0.5);
@@ -278,10 +373,10 @@ pub fn key_of(record: &Record) -> &str {
     }
 }
 
-/// The id of an event.
+/// The id of an event, with that of its source.
 pub fn id_of(record: &Record) -> Option<String> {
     match record {
-        Record::Event(event) => Some(event.event_id.to_string()),
+        Record::Event(event) => Some(format!("{}/{}", event.source, event.event_id)),
         _ => None,
     }
 }

@@ -1,16 +1,16 @@
 //! Holds the state of a partition against the oracle.
 
 use crate::oracle::{Basket, Oracle, Person, Rules, Stand, Taken};
-use midsession_event::{EventName, SessionState, ShopperId};
-use midsession_machine::{FactKind, Session};
+use midsession_event::{EventName, SessionId, SessionState, SessionUpdate, ShopperId, Str};
+use midsession_machine::{Fact, FactKind, Session};
 use midsession_stream::{Shopper, Stream};
 use std::collections::{BTreeMap, BTreeSet};
 
-const NAMES: [EventName; 4] =
-    [EventName::ProductView, EventName::AddToCart, EventName::Transaction, EventName::PageView];
+const NAMES: [EventName; 5] =
+    [EventName::ProductView, EventName::AddToCart, EventName::Transaction, EventName::PageView, EventName::ListView];
 
-/// The last version told of each session.
-pub type Versions = BTreeMap<u128, i64>;
+/// What was told last of each session.
+pub type Told = BTreeMap<u128, SessionUpdate>;
 
 /// An error that shows both, unless they are equal.
 pub fn differ<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> Result<(), String> {
@@ -21,7 +21,7 @@ pub fn differ<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &
 }
 
 /// Everybody at home in a partition, if nothing is due there.
-pub fn partition(oracle: &Oracle, stream: &Stream, partition: u32, versions: Option<&Versions>) -> Result<(), String> {
+pub fn partition(oracle: &Oracle, stream: &Stream, partition: u32, all_told: Option<&Told>) -> Result<(), String> {
     let (_, now_ms) = stream.as_of();
     if stream.next_deadline_ms().is_some_and(|due_ms| due_ms <= now_ms) {
         return Ok(());
@@ -29,10 +29,20 @@ pub fn partition(oracle: &Oracle, stream: &Stream, partition: u32, versions: Opt
     let nobody = Person::default();
     let at_home: BTreeMap<String, &Shopper> =
         stream.shoppers_from(0).map(|(_, shopper)| (shopper.id.to_string(), shopper)).collect();
+    let carrying = |tracker: &Str| -> BTreeSet<SessionId> {
+        let all = at_home.values().flat_map(|shopper| &shopper.sessions);
+        all.filter(|session| session.tracker_session_id.as_ref() == Some(tracker)).map(|session| session.id).collect()
+    };
     for (who, shopper) in &at_home {
+        for tracker in shopper.sessions.iter().filter_map(|session| session.tracker_session_id.as_ref()) {
+            let (found, all) = (stream.resolve_tracker_session(tracker), carrying(tracker));
+            if !found.is_some_and(|found| all.contains(&found)) {
+                return Err(format!("{tracker} leads to {found:?}, and is carried by {all:?}"));
+            }
+        }
         let person = oracle.people.get(who).unwrap_or(&nobody);
         differ(&format!("{who} may be read"), &stream.may_read(&shopper.id), &oracle.may_read(who))?;
-        sessions(person, shopper, stream, &oracle.rules, versions).map_err(|cause| format!("{who}: {cause}"))?;
+        sessions(person, shopper, stream, &oracle.rules, all_told).map_err(|cause| format!("{who}: {cause}"))?;
         windows(person, stream, &shopper.id, now_ms).map_err(|cause| format!("{who}: {cause}"))?;
     }
     let rules = &oracle.rules;
@@ -50,7 +60,7 @@ fn sessions(
     shopper: &Shopper,
     stream: &Stream,
     rules: &Rules,
-    versions: Option<&Versions>,
+    all_told: Option<&Told>,
 ) -> Result<(), String> {
     let (_, now_ms) = stream.as_of();
     let readable_ms = 12 * 3_600_000 + rules.gap_ms + rules.grace_ms;
@@ -66,9 +76,11 @@ fn sessions(
         };
         let basket = visit.basket();
         let expected = format!(
-            "{state} {:?} {:?} {from_ms}..{to_ms} events {} views {} {} adds {} step {} orders {} {} bot {} cart {basket:?} v{} consent {}",
+            "{state} {:?} {:?} of {} tracked {:?} {from_ms}..{to_ms} events {} views {} {} adds {} step {} orders {} {} bot {} cart {basket:?} v{} consent {}",
             visit.device,
             visit.user,
+            visit.source,
+            visit.tracker,
             visit.taken.len(),
             visit.count("page_view"),
             visit.count("product_view"),
@@ -81,9 +93,21 @@ fn sessions(
             visit.consent,
         );
         differ(&format!("session {}", session.id), &told(session, stream), &expected)?;
-        let version = versions.and_then(|versions| versions.get(&session.id.0).copied());
-        if versions.is_some() && session.is_live() && version != Some(session.version) {
-            return Err(format!("session {} has version {} and told {version:?}", session.id, session.version));
+        let said = [&session.campaign, &session.device_class].map(|said| said.as_ref().map(|said| said.text.as_str()));
+        let by_act = [visit.earliest(|act| act.campaign.as_ref()), visit.earliest(|act| act.device_class.as_ref())];
+        if said.iter().zip(&by_act).any(|(said, all)| said.map_or(!all.is_empty(), |said| !all.contains(said))) {
+            return Err(format!("session {} comes from {said:?} instead of {by_act:?}", session.id));
+        }
+        // What is not owed has been told.
+        if let Some(all_told) = all_told.filter(|_| !session.dirty) {
+            let expected = session.update(stream.currencies());
+            let found = all_told.get(&session.id.0);
+            // By text, in which no number is equal to none.
+            differ(
+                &format!("session {} as it was told", session.id),
+                &format!("{found:?}"),
+                &format!("{:?}", Some(&expected)),
+            )?;
         }
         if session.dirty && session.emitted_at_ms + 5_000 <= now_ms {
             return Err(format!("session {} owes an update since {}", session.id, session.emitted_at_ms));
@@ -112,9 +136,11 @@ fn told(session: &Session, stream: &Stream) -> String {
         touched: session.cart.touched,
     };
     format!(
-        "{state} {:?} {:?} {}..{} events {} views {} {} adds {} step {} orders {} {} bot {} cart {basket:?} v{} consent {}",
+        "{state} {:?} {:?} of {} tracked {:?} {}..{} events {} views {} {} adds {} step {} orders {} {} bot {} cart {basket:?} v{} consent {}",
         session.visitor.as_ref().map(ToString::to_string),
         session.user.as_ref().map(ToString::to_string),
+        session.source,
+        session.tracker_session_id.as_ref().map(ToString::to_string),
         session.started_at_ms,
         session.ended_at_ms,
         session.events,
@@ -156,17 +182,21 @@ fn windows(person: &Person, stream: &Stream, id: &ShopperId, now_ms: i64) -> Res
                 .map(|fact| fact.value)
                 .filter(|v| !v.is_nan())
                 .sum();
-            let distinct: BTreeSet<&str> = facts
-                .iter()
-                .filter(|fact| fact.kind.base() == kind)
-                .filter_map(|fact| view.names.name(fact.product))
-                .map(|name| name.as_str())
-                .collect();
+            let named = |number: fn(&Fact) -> u32| -> BTreeSet<&str> {
+                let all = facts.iter().filter(|fact| fact.kind.base() == kind);
+                all.filter_map(|fact| view.names.name(number(fact))).map(|name| name.as_str()).collect()
+            };
+            let distinct = (named(|fact| fact.product), named(|fact| fact.category));
             let expected_sum: f64 = within()
                 .map(|taken| taken.act.revenue.unwrap_or_else(|| taken.act.pieces.iter().filter_map(|p| p.price).sum()))
                 .sum();
-            let expected_distinct: BTreeSet<&str> =
-                within().flat_map(|taken| &taken.act.pieces).map(|piece| piece.id.as_str()).collect();
+            let pieces = || within().flat_map(|taken| taken.act.pieces.iter().map(|piece| (piece, &taken.act.list)));
+            let products = pieces().map(|(piece, _)| piece.id.as_str()).collect();
+            // What a product does not say of itself the list does that it is in.
+            let of_products = pieces().filter_map(|(piece, list)| piece.category.as_ref().or(list.as_ref()));
+            let of_lists = within().filter(|taken| taken.act.pieces.is_empty() && !taken.act.has_order);
+            let categories = of_products.chain(of_lists.filter_map(|taken| taken.act.list.as_ref()));
+            let expected_distinct = (products, categories.map(String::as_str).collect());
             differ(
                 &format!("{name} over {window_ms} ms at {now_ms}"),
                 &(count, sum, distinct),

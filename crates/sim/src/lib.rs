@@ -15,6 +15,7 @@ pub mod judge;
 pub mod oracle;
 pub mod port;
 pub mod probe;
+pub mod replay;
 pub mod rerun;
 pub mod rng;
 pub mod ruled;

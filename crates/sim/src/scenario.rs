@@ -1,22 +1,25 @@
 //! One seeded run: shoppers through the machines, each step held against the oracle.
 
 use crate::draw::{Shoppers, unmerges};
-use crate::judge::{self, Versions, differ};
+use crate::judge::{self, Told, differ};
 use crate::oracle::{Act, Fate, Oracle, Telling};
+use crate::replay::{replay, restart};
 use crate::rng::Rng;
 use crate::shape::Shapes;
 use crate::spilled;
 use crate::world::{Step, Ticks, Ways, World};
-use midsession_event::{Outcome, PartitionId, Record, SessionId, partition_of};
+use midsession_event::{Outcome, Record, partition_of};
 use midsession_machine::Effect;
 use midsession_stream::{Config, Seam, Stream};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Sums over runs, to see that the draws reach what they should.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reached {
     /// Records read.
     pub records: u64,
+    /// Events sent, repeats among them.
+    pub events: u64,
     /// Simulated time. ms.
     pub simulated_ms: i64,
     /// Repeats.
@@ -49,12 +52,15 @@ pub struct Reached {
     pub returned: u64,
     /// Of those, what went on to somebody who had signed in meanwhile.
     pub went_on: u64,
+    /// Records after which an update is told at once.
+    pub milestones: u64,
 }
 
 impl Reached {
     /// Adds another run.
     pub fn add(&mut self, other: &Reached) {
         self.records += other.records;
+        self.events += other.events;
         self.simulated_ms += other.simulated_ms;
         self.duplicates += other.duplicates;
         self.late += other.late;
@@ -71,17 +77,21 @@ impl Reached {
         self.told += other.told;
         self.returned += other.returned;
         self.went_on += other.went_on;
+        self.milestones += other.milestones;
     }
 
     /// Panics when a kind of thing never happened: then its checks have checked nothing.
     pub fn assert_all_reached(&self) {
         let Self { duplicates, late, too_late, merged, handoffs, silences, candidates, .. } = *self;
-        let Self { retracted, asked_again, refused, capped, reacted, told, returned, went_on, .. } = *self;
+        let Self { retracted, asked_again, refused, capped, reacted, told, returned, went_on, milestones, .. } = *self;
         let least = [duplicates, late, too_late, merged, handoffs, silences, candidates, retracted];
-        let rarer = [asked_again, refused, capped, reacted, told, returned, went_on];
+        let rarer = [asked_again, refused, capped, reacted, told, returned, went_on, milestones];
         assert!(least.iter().chain(&rarer).all(|count| *count > 0), "something never happened: {self:?}");
     }
 }
+
+/// Updates that nothing hurries are told so far apart. ms.
+const CADENCE_MS: i64 = 5_000;
 
 /// When a run starts. Epoch ms.
 pub const START_MS: i64 = 1_700_000_000_000;
@@ -174,7 +184,11 @@ struct Check {
     /// Nothing is wrong on purpose.
     sound: bool,
     shapes: Shapes,
-    versions: Versions,
+    told: Told,
+    /// Between when the last update of each session was told. Epoch ms.
+    told_at: BTreeMap<u128, (i64, i64)>,
+    /// Stamps of the last records of the partitions. Epoch ms.
+    stamps: BTreeMap<u32, i64>,
     asked: BTreeSet<u128>,
     decided: BTreeSet<u128>,
     reached: Reached,
@@ -210,6 +224,7 @@ fn line(step: &Step) -> String {
 impl Check {
     fn step(&mut self, step: &Step, oracle: &mut Oracle) -> Result<(), String> {
         self.reached.records += 1;
+        self.reached.events += u64::from(matches!(step.record, Record::Event(_)));
         if self.lately.len() == 40 {
             self.lately.pop_front();
         }
@@ -226,7 +241,7 @@ impl Check {
         if !with_oracle {
             return Ok(());
         }
-        let judged = judge::partition(oracle, stream, stream.partition().0, Some(&self.versions));
+        let judged = judge::partition(oracle, stream, stream.partition().0, Some(&self.told));
         judged.map_err(|cause| format!("I2: {cause}"))
     }
 
@@ -299,7 +314,42 @@ impl Check {
             Seam::Refused => Fate::Refused,
         });
         differ("I1: what became of the event", &found, &expected)?;
-        self.effects(step, oracle)
+        self.at_once(step, oracle)?;
+        self.effects(step, oracle)?;
+        self.stamps.insert(partition, stamp_ms);
+        Ok(())
+    }
+
+    /// An update is told at the very record that is a milestone; of the others, at the cadence.
+    fn at_once(&mut self, step: &Step, oracle: &mut Oracle) -> Result<(), String> {
+        let milestones = std::mem::take(&mut oracle.milestones);
+        let Some(Seam::Applied(id)) = step.seam else { return Ok(()) };
+        let visit = oracle.people.values().flat_map(|person| &person.visits).find(|visit| visit.id == id.0);
+        let events = visit.map_or(0, |visit| visit.taken.len() as i64);
+        let updates = step.effects.iter().filter_map(|effect| match effect {
+            Effect::Session(update) if update.session_id == id => Some(update.events),
+            _ => None,
+        });
+        let updates: Vec<i64> = updates.collect();
+        let is_told = updates.last() == Some(&events);
+        let stamp_ms = step.stamp_ms;
+        let before_ms = self.stamps.get(&step.partition).copied().unwrap_or(i64::MIN);
+        let (from_ms, to_ms) = match updates.len() - usize::from(is_told) {
+            0 => self.told_at.get(&id.0).copied().unwrap_or((i64::MIN, i64::MIN)),
+            _ => (before_ms, stamp_ms),
+        };
+        let is_milestone = milestones.contains(&id.0);
+        self.reached.milestones += u64::from(is_milestone);
+        let must = is_milestone || stamp_ms >= to_ms.saturating_add(CADENCE_MS);
+        let may = must || stamp_ms >= from_ms.saturating_add(CADENCE_MS);
+        if is_told && !may || !is_told && must {
+            let how = if is_milestone { "a milestone" } else { "none" };
+            return Err(format!("I3: told {is_told} of {id}, {how}; told before between {from_ms} and {to_ms}"));
+        }
+        if is_told {
+            self.told_at.insert(id.0, (stamp_ms, stamp_ms));
+        }
+        Ok(())
     }
 
     fn effects(&mut self, step: &Step, oracle: &mut Oracle) -> Result<(), String> {
@@ -309,9 +359,16 @@ impl Check {
         for effect in &step.effects {
             match effect {
                 Effect::Session(update) => {
-                    let last = self.versions.insert(update.session_id.0, update.version).unwrap_or(0);
+                    let last = self.told.insert(update.session_id.0, (**update).clone());
+                    let last = last.map_or(0, |last| last.version);
                     if update.version <= last {
                         return Err(format!("I3: version {} after {last}: {update:?}", update.version));
+                    }
+                    // Told when something was due since the last record, or of this one.
+                    let before_ms = self.stamps.get(&step.partition).copied().unwrap_or(i64::MIN);
+                    let between_ms = self.told_at.entry(update.session_id.0).or_insert((before_ms, step.stamp_ms));
+                    if between_ms.1 < step.stamp_ms {
+                        *between_ms = (before_ms, step.stamp_ms);
                     }
                 }
                 Effect::Candidate(candidate) => {
@@ -368,132 +425,4 @@ impl Check {
         differ("I10: devices told", &told, &std::mem::take(&mut oracle.told))?;
         differ("I4: whom visitors are taken for", &identities, &std::mem::take(&mut oracle.identities))
     }
-}
-
-/// The same logs give the same state and effects; without the ticks, the same outcome.
-fn replay(world: &mut World, config: Config) -> Result<(), String> {
-    for (index, log) in world.logs.iter().enumerate() {
-        let mut streams = [false, true].map(|_| Stream::new(PartitionId(index as u32), config));
-        let mut outcomes = [Vec::new(), Vec::new()];
-        for (offset, (stamp_ms, record)) in log.iter().enumerate() {
-            let is_last = offset + 1 == log.len();
-            for (which, stream) in streams.iter_mut().enumerate() {
-                if which == 1 && matches!(record, Record::Tick(_)) && !is_last {
-                    continue;
-                }
-                let mut effects = Vec::new();
-                stream.on_record(offset as i64, *stamp_ms, record.clone(), &world.probe, &mut effects);
-                outcomes[which].extend(effects.iter().filter_map(outcome));
-            }
-        }
-        // Also where one of them had less memory.
-        let told = |error: midsession_stream::SnapshotError| error.to_string();
-        if streams[0].whole_snapshot().map_err(told)? != world.streams[index].whole_snapshot().map_err(told)? {
-            return Err(format!("a replay of partition {index} ends in another state"));
-        }
-        let [with, without] = outcomes.map(|mut all| {
-            // Silences that are over at the same instant are told by slot, and who has which slot depends on when the one
-            // before was forgotten. For one session the order stays.
-            all.sort_by_key(|(session_id, told): &(Option<SessionId>, String)| match session_id {
-                Some(session_id) => (session_id.to_hex().to_string(), None),
-                None => (String::new(), Some(told.clone())),
-            });
-            all
-        });
-        if let Some(at) = (0..with.len().max(without.len())).find(|at| with.get(*at) != without.get(*at)) {
-            let what = format!("partition {index}: effect {at} depends on where ticks stand");
-            return differ(&what, &without.get(at), &with.get(at));
-        }
-    }
-    Ok(())
-}
-
-/// A snapshot that is written while the log goes on is the state as it was when it was begun; what is restored from it
-/// goes on as if nothing had been.
-pub(crate) fn restart(rng: &mut Rng, seed: u64, partition: usize, world: &World, config: Config) -> Result<(), String> {
-    let (number, log) = (PartitionId(partition as u32), &world.logs[partition]);
-    let mut stream = spilled::machine(seed, number, config);
-    let mut effects = Vec::new();
-    let mut read = |stream: &mut Stream, offset: usize| {
-        effects.clear();
-        let (stamp_ms, record) = &log[offset];
-        stream.on_record(offset as i64, *stamp_ms, record.clone(), &world.probe, &mut effects);
-        format!("{effects:?}")
-    };
-    let begin = rng.below(log.len() as u64 + 1) as usize;
-    for offset in 0..begin {
-        read(&mut stream, offset);
-    }
-    let told = |error: midsession_stream::SnapshotError| format!("partition {partition} at {begin}: {error}");
-    let expected = stream.whole_snapshot().map_err(told)?;
-    stream.begin_snapshot().map_err(told)?;
-    let (mut found, mut after) = (Vec::new(), Vec::new());
-    let mut is_whole = false;
-    let often = rng.pick(&[2, 20, 90]);
-    for offset in begin..log.len() {
-        while !is_whole && rng.chance(often) {
-            let bytes = rng.pick(&[1, 100, 1_000_000]);
-            let piece = stream.snapshot_some(bytes).map_err(told)?.ok_or("the snapshot was given up")?;
-            found.extend_from_slice(&piece.bytes);
-            is_whole = piece.is_last;
-        }
-        after.push(read(&mut stream, offset));
-    }
-    while !is_whole {
-        let piece = stream.snapshot_some(1_000).map_err(told)?.ok_or("the snapshot was given up")?;
-        found.extend_from_slice(&piece.bytes);
-        is_whole = piece.is_last;
-    }
-    // It may have more memory than before, or less.
-    let mut restored = spilled::machine(seed + 1, number, config).restored(found.as_slice()).map_err(told)?;
-    if restored.as_of() != (begin as i64 - 1, if begin == 0 { i64::MIN } else { log[begin - 1].0 }) && begin > 0 {
-        return Err(format!("partition {partition}: restored as of {:?}, not {begin}", restored.as_of()));
-    }
-    if restored.whole_snapshot().map_err(told)? != expected {
-        return Err(format!("partition {partition}: what is restored is not the state at {begin}"));
-    }
-    for (offset, expected) in (begin..).zip(&after) {
-        differ(
-            &format!("partition {partition}: {offset} after a restart at {begin}"),
-            &read(&mut restored, offset),
-            expected,
-        )?;
-        if restored.tally() != stream.tally() && offset + 1 == log.len() {
-            return Err(format!("partition {partition}: {:?} sessions after a restart", restored.tally()));
-        }
-    }
-    if restored.whole_snapshot().map_err(told)? != stream.whole_snapshot().map_err(told)? {
-        return Err(format!("partition {partition}: another state at the end after a restart at {begin}"));
-    }
-    // Cut anywhere it is refused: half a state must not pass for one.
-    found.truncate(rng.below(found.len() as u64) as usize);
-    match Stream::restore(number, config, found.as_slice()) {
-        Ok(_) => Err(format!("partition {partition}: a snapshot cut at {} was taken", found.len())),
-        Err(_) => Ok(()),
-    }
-}
-
-/// An effect without the place of the record at hand.
-/// What an effect comes to, with the session if it is told of one.
-fn outcome(effect: &Effect) -> Option<(Option<SessionId>, String)> {
-    let told = match effect {
-        Effect::Session(update) => return Some((Some(update.session_id), format!("{update:?}"))),
-        Effect::Candidate(candidate) => Some(format!("ask {} {}", candidate.decision_id, candidate.asked_at_ms)),
-        Effect::Decided(decision) => Some(format!("decided {} {:?}", decision.decision_id, decision.outcome)),
-        Effect::Retract { decision_id, .. } => Some(format!("retract {decision_id}")),
-        Effect::Forward(forward) => Some(format!("{} to {}", forward.event.event_id, forward.user_id)),
-        Effect::Reaction(reaction) => Some(format!("{} of {}", reaction.name, reaction.decision_id)),
-        Effect::Capped { rule } => Some(format!("{rule} is capped")),
-        Effect::Tell(told) => {
-            Some(format!("{} is told that {} allows {}", told.visitor_id, told.user_id, told.consent.0))
-        }
-        Effect::Evidence(evidence) => {
-            Some(format!("{} {:?} {:?}", evidence.kind, evidence.event_id, evidence.purposes))
-        }
-        Effect::Identity(identity) => {
-            Some(format!("{} is {:?} until {:?}", identity.visitor_id, identity.user_id, identity.detached_at_ms))
-        }
-        Effect::Handoff(_) | Effect::Recall(_) => None,
-    };
-    told.map(|told| (None, told))
 }

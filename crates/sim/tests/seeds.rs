@@ -19,7 +19,7 @@ fn machines_equal_the_oracle() {
             Err(cause) => panic!("MIDSESSION_SIM_SEED={seed}\n{cause}"),
         }
     }
-    println!("{total:?}: {} hours", total.simulated_ms / 3_600_000);
+    println!("{total:?}: {} hours, {} events", total.simulated_ms / 3_600_000, total.events);
     if replay.is_none() {
         total.assert_all_reached();
     }

@@ -5,7 +5,7 @@ use midsession_sim::storm;
 use midsession_sim::weathered::Weathered;
 
 fn steps(seed: u64) -> usize {
-    10 + (seed % 120) as usize
+    20 + (seed * 37 % 240) as usize
 }
 
 /// Simulated hours: 2,000 unless `MIDSESSION_SIM_HOURS` says otherwise; `MIDSESSION_SIM_SEED` replays one storm.
@@ -25,7 +25,8 @@ fn the_assembly_weathers_every_storm() {
         }
     }
     let hours = total.simulated_ms as f64 / 3_600_000.0;
-    println!("{total:?}: {hours:.0} hours, {:.0} per second", hours / began.elapsed().as_secs_f64());
+    let events = total.acked;
+    println!("{total:?}: {hours:.0} hours, {events} events, {:.0} s", began.elapsed().as_secs_f64());
     let Weathered {
         crashes,
         reruns,

@@ -1,6 +1,6 @@
 //! What a shopper did, in plain text and numbers.
 
-use midsession_event::{DecisionId, Event};
+use midsession_event::{DecisionId, Event, Str};
 
 /// The purpose that counting needs, and the one that being shown something needs.
 const COUNTING: i32 = 1;
@@ -42,8 +42,18 @@ pub struct Act {
     pub revenue: Option<f64>,
     /// Checkout step.
     pub step: Option<i32>,
+    /// It is an order, or takes one back.
+    pub has_order: bool,
+    /// What it was paid in.
+    pub paid_in: Option<String>,
     /// Name of the list.
     pub list: Option<String>,
+    /// Name of the campaign.
+    pub campaign: Option<String>,
+    /// Kind of device.
+    pub device_class: Option<String>,
+    /// The tracker's own session.
+    pub tracker: Option<String>,
     /// By a robot.
     pub bot: bool,
     /// Purposes allowed, as bits.
@@ -56,6 +66,7 @@ pub struct Act {
 
 impl From<&Event> for Act {
     fn from(event: &Event) -> Self {
+        let text = |text: Option<&Str>| text.map(ToString::to_string);
         let pieces: Vec<Piece> = event
             .products
             .iter()
@@ -80,7 +91,12 @@ impl From<&Event> for Act {
             cart_total: event.cart.as_ref().and_then(total),
             revenue: event.order.as_ref().and_then(|order| order.revenue),
             step: event.step,
-            list: event.list.as_ref().map(ToString::to_string),
+            has_order: event.order.is_some(),
+            paid_in: event.order.as_ref().and_then(|order| text(order.currency.as_ref())),
+            list: text(event.list.as_ref()),
+            campaign: event.campaign.as_ref().and_then(|campaign| text(campaign.name.as_ref())),
+            device_class: event.device.as_ref().and_then(|device| text(device.class.as_ref())),
+            tracker: text(event.tracker_session_id.as_ref()),
             bot: event.bot,
             consent: event.consent.0,
             consent_said: event.consent_said,
@@ -104,6 +120,11 @@ impl Act {
     /// Nothing may be made of it.
     pub fn is_refusal(&self) -> bool {
         self.name != "consent" && self.consent & (COUNTING | SHOWING) == 0
+    }
+
+    /// What it does to a visit is told at once.
+    pub fn is_milestone(&self) -> bool {
+        ["login", "logout", "checkout_step", "transaction", "refund"].contains(&self.name.as_str())
     }
 
     /// Changes what is in the cart.

@@ -47,6 +47,7 @@ impl Oracle {
                 self.capped.clear();
                 self.reacted.clear();
                 self.told.clear();
+                self.milestones.clear();
                 self.identities.clear();
                 return Ok(());
             }

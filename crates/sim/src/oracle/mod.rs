@@ -8,6 +8,7 @@ mod defined;
 mod follow;
 mod household;
 mod identity;
+mod pace;
 mod person;
 mod ruled;
 mod unmerge;
@@ -64,6 +65,7 @@ pub enum Fate {
 #[derive(Debug, Default)]
 struct Visitor {
     seen: BTreeMap<(String, String), i64>,
+    pace: pace::Pace,
     stays: Vec<Stay>,
     /// The last word on consent that was said there.
     said: Option<Said>,
@@ -110,6 +112,8 @@ pub struct Oracle {
     pub capped: Vec<String>,
     /// Reports and answers: decision and name.
     pub reacted: Vec<(u128, String)>,
+    /// Visits of which it is to be told at once.
+    pub milestones: Vec<u128>,
     /// Devices told so far what their users allow.
     pub told: Vec<Telling>,
     /// Whom visitors are taken for, as told.
@@ -166,6 +170,10 @@ impl Oracle {
         if visitor.seen.get(&act.key).is_some_and(|at_ms| at_ms / 1000 >= oldest_s) {
             return Fate::Duplicate;
         }
+        // Whoever has been silent for so long that no id of theirs is known is a stranger.
+        if visitor.seen.values().all(|at_ms| at_ms / 1000 < oldest_s) {
+            visitor.pace = pace::Pace::default();
+        }
         visitor.seen.insert(act.key.clone(), stamp_ms);
         let mut act = act.clone();
         let forgotten_ms = stamp_ms - self.rules.horizon_ms;
@@ -193,6 +201,7 @@ impl Oracle {
         if is_refused && !(act.name == "logout" && is_signed_in) {
             return Fate::Refused;
         }
+        act.bot |= act.is_own() && visitor.pace.is_a_robots(act.time_ms);
         let act = &act;
         let time_ms = act.time_ms.min(stamp_ms);
         let open = visitor.stays.last().filter(|stay| stay.to_ms.is_none());
@@ -427,6 +436,7 @@ impl Oracle {
         self.capped.extend(follows.capped);
         self.retracted.extend(follows.retracted);
         self.reacted.extend(follows.reacted);
+        self.milestones.extend(follows.milestones);
         if !in_time {
             return Fate::TooLate;
         }

@@ -66,6 +66,8 @@ pub struct Follows {
     pub retracted: Vec<u128>,
     /// Reports and answers: decision and name.
     pub reacted: Vec<(u128, String)>,
+    /// Visits of which it is told at once.
+    pub milestones: Vec<u128>,
     /// No rule is asked, no silence told.
     pub is_mute: bool,
 }
@@ -138,12 +140,18 @@ impl Person {
         if time_ms >= visit.span_ms().1 || act.name == "consent" {
             visit.consent = if act.consent_said { act.consent } else { visit.consent & act.consent };
         }
+        let is_opened = visit.taken.is_empty();
         visit.taken.push(taken);
         if act.is_own() {
             visit.heard_ms = Some(stamp_ms);
         }
-        if act.is_about_cart() && (act.name == "add_to_cart" || visit.basket() != before) {
+        visit.tracker = act.tracker.clone().or(visit.tracker.take());
+        let is_cart_changed = act.is_about_cart() && (act.name == "add_to_cart" || visit.basket() != before);
+        if is_cart_changed {
             visit.cart_version += 1;
+        }
+        if is_opened || is_cart_changed || act.is_milestone() {
+            follows.milestones.push(visit.id);
         }
         if act.name == "logout" {
             visit.stand = Stand::LoggedOut;
@@ -212,6 +220,8 @@ impl Person {
             id: SessionId::opened_by(&source, &act.key.1.as_str().into()).0,
             device: device.clone(),
             user: user.map(ToString::to_string),
+            source: act.key.0.clone(),
+            tracker: None,
             taken: Vec::new(),
             stand: Stand::Live,
             cart_version: 0,
@@ -227,6 +237,7 @@ impl Person {
         let Some(lost) = self.visits.iter_mut().find(|visit| visit.id == gone) else { return kept };
         lost.stand = Stand::Into(kept);
         let (taken, version, user) = (lost.taken.clone(), lost.cart_version, lost.user.clone());
+        let tracker = lost.tracker.clone();
         let (lost_until_ms, lost_consent, lost_heard_ms) = (lost.span_ms().1, lost.consent, lost.heard_ms);
         if let Some(visit) = self.visits.iter_mut().find(|visit| visit.id == kept) {
             if lost_until_ms > visit.span_ms().1 {
@@ -236,6 +247,7 @@ impl Person {
             visit.heard_ms = visit.heard_ms.max(lost_heard_ms);
             visit.cart_version += version;
             visit.user = visit.user.take().or(user);
+            visit.tracker = visit.tracker.take().or(tracker);
         }
         self.caps.iter_mut().filter(|cap| cap.visit == gone).for_each(|cap| cap.visit = kept);
         self.shown.iter_mut().filter(|shown| shown.visit == gone).for_each(|shown| shown.visit = kept);

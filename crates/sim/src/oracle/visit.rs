@@ -1,6 +1,7 @@
 //! One visit as a plain list of what happened in it; every number is computed from the list when asked.
 
 use crate::oracle::Act;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 /// An act that took effect, at its time and in its order of arrival.
@@ -36,6 +37,10 @@ pub struct Visit {
     pub device: Option<String>,
     /// Person.
     pub user: Option<String>,
+    /// Where the act that opened it came from.
+    pub source: String,
+    /// The tracker's own session, as it was last said; of two visits that become one, the survivor's.
+    pub tracker: Option<String>,
     /// What happened.
     pub taken: Vec<Taken>,
     /// How it stands.
@@ -78,10 +83,21 @@ impl Visit {
         self.taken.iter().filter(|taken| taken.act.name == name).count() as i64
     }
 
-    /// Sum of what was paid.
+    /// Sum of what was paid; none of it in several currencies.
     pub fn revenue(&self) -> f64 {
-        let paid = self.taken.iter().filter(|taken| taken.act.name == "transaction");
-        paid.filter_map(|taken| taken.act.revenue).fold(0.0, |sum, paid| sum + paid)
+        let paid = || self.taken.iter().filter(|taken| taken.act.name == "transaction");
+        let currencies: BTreeSet<&String> = paid().filter_map(|taken| taken.act.paid_in.as_ref()).collect();
+        if currencies.len() > 1 {
+            return f64::NAN;
+        }
+        paid().filter_map(|taken| taken.act.revenue).fold(0.0, |sum, paid| sum + paid)
+    }
+
+    /// What the earliest act that says it says; of several at that time, all.
+    pub fn earliest<'a>(&'a self, of: impl Fn(&'a Act) -> Option<&'a String>) -> BTreeSet<&'a str> {
+        let said = || self.taken.iter().filter_map(|taken| Some((taken.time_ms, of(&taken.act)?.as_str())));
+        let first_ms = said().map(|(time_ms, _)| time_ms).min();
+        said().filter(|(time_ms, _)| Some(*time_ms) == first_ms).map(|(_, text)| text).collect()
     }
 
     /// Highest checkout step.
