@@ -46,7 +46,8 @@ pub struct Audience {
     claimed: BTreeSet<u128>,
     /// What machines took back before this process was started: a state goes on from there, and does not say so again.
     retracted_before: BTreeSet<u128>,
-    /// What retention, by size, had taken before this process was started: pages that come back are not offered it again.
+    /// What retention, by size, had taken before this process was started: pages that come back are not offered it again, nor told
+    /// that it is not true any more.
     gone_before: BTreeSet<u128>,
     /// What was seen before this process was started.
     seen_before: BTreeSet<u128>,
@@ -181,7 +182,7 @@ impl Audience {
                 }
             }
             for (id, held) in tab.holds.iter().filter(|(_, held)| !held.answered) {
-                let is_others = !held.painted && self.claimed.contains(id);
+                let is_others = !held.painted && self.claimed.contains(id) || self.gone_before.contains(id);
                 if let Some(why) = audit.untruth(*id).filter(|_| !is_others) {
                     let decision = audit.served(*id);
                     return Err(format!("I6: on the page of {}, but: {why}: {decision:?}", tab.visitor));
