@@ -7,7 +7,7 @@ use midsession_sim::storm::{self, DELAY_MS};
 use std::collections::BTreeMap;
 
 /// Storms that are looked through for failpoints.
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 100;
 
 /// What happens at each.
 const FAILS: [Fails; 3] = [Fails::Crash, Fails::Error, Fails::Delay(DELAY_MS)];

@@ -246,7 +246,12 @@ mod tests {
     async fn what_had_not_taken_effect_before_the_start_is_waited_for_too() {
         let (log, driver) = start_at(Does::Nothing, 0, 1);
         assert_eq!(driver.read(SLOW, |_| ()).await, Err(Unreadable::Loading), "its event was acknowledged");
-        let progress = driver.progress();
+        // Told after a turn of its owner, which this one may be ahead of.
+        let mut progress = driver.progress();
+        while progress.replay_total == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            progress = driver.progress();
+        }
         assert!(progress.replaying > 0 && progress.replay_total == 2, "{progress:?}");
         *log.does.lock() = Does::Reads;
         while driver.read(SLOW, |_| ()).await == Err(Unreadable::Loading) {}
