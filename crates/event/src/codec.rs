@@ -2,8 +2,8 @@
 
 use crate::datum::{self, Datum};
 use crate::{
-    Context, Decision, Definition, DefinitionChange, EnrichmentMiss, Event, EventName, Evidence, Filled, Forward,
-    Handoff, Identity, Personal, Reaction, Recall, Record, Reject, SessionUpdate, Tick, Told, Unmerge,
+    Context, Decision, Definition, DefinitionChange, EnrichmentMiss, Event, Evidence, Filled, Forward, Handoff,
+    Identity, Personal, Reaction, Recall, Record, Reject, SessionUpdate, Tick, Told, Unmerge,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -273,10 +273,7 @@ impl Record {
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
         let (schema, datum) = unframe(bytes)?;
         if Event::is_of(schema) {
-            let mut event = Box::new(Event::new(<_>::default(), <_>::default(), EventName::PageView, 0));
-            datum::read_all_onto(event.as_mut(), datum, schema.id)
-                .map_err(|fault| CodecError::Datum { subject: schema.subject, cause: fault.0.to_owned() })?;
-            Ok(Self::Event(event))
+            Ok(Self::Event(by_order::read(schema, datum)?))
         } else if Forward::is_of(schema) {
             Ok(Self::Forward(Box::new(Forward::read_datum(schema, datum)?)))
         } else if Tick::is_of(schema) {

@@ -283,6 +283,11 @@ impl Consent {
         self.0 & purpose as i32 != 0
     }
 
+    /// Whether all of these purposes are allowed.
+    pub fn covers(self, purposes: Self) -> bool {
+        self.and(purposes) == purposes
+    }
+
     /// What both allow.
     #[must_use]
     pub fn and(self, other: Self) -> Self {

@@ -33,9 +33,9 @@ pub struct FeatureSet {
 
 /// A session's window: all of it.
 const WHOLE_SESSION_MS: i64 = i64::MAX;
-/// The name of what says since when lifetimes count.
 /// Folds that a value worked out from others may take: it is read between two events of the partition.
 const READINGS_MAX: u32 = 256;
+/// The name of what says since when lifetimes count.
 const SINCE: &str = "lifetime_since_ms";
 
 impl FeatureSet {

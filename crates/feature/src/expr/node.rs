@@ -250,7 +250,7 @@ impl Node {
     }
 
     /// Some together; one that is true or false is itself.
-    fn together(mut nodes: Vec<Node>, all: fn(Box<[Node]>) -> Node) -> Self {
+    fn together(nodes: Vec<Node>, all: fn(Box<[Node]>) -> Node) -> Self {
         let is_truth = |node: &Node| {
             matches!(
                 node,
@@ -266,12 +266,10 @@ impl Node {
                     | Node::All(_)
             )
         };
-        match nodes.pop_if(|node| is_truth(node)) {
-            Some(only) if nodes.is_empty() => only,
-            last => {
-                nodes.extend(last);
-                all(nodes.into())
-            }
+        match <[Node; 1]>::try_from(nodes) {
+            Ok([only]) if is_truth(&only) => only,
+            Ok(one) => all(Box::new(one)),
+            Err(nodes) => all(nodes.into()),
         }
     }
 
