@@ -91,8 +91,7 @@ impl Rules {
     /// Whether what a rule showed is still true: those parts of its condition that need no event.
     pub fn still_holds(&self, view: &View<'_>, rule: &str) -> bool {
         let env = ShopperEnv { features: &self.features, view, event: None };
-        let allows =
-            |rule: &Rule| view.session.is_none_or(|session| session.consent.and(rule.purposes) == rule.purposes);
+        let allows = |rule: &Rule| view.session.is_none_or(|session| session.consent.covers(rule.purposes));
         self.rule(rule)
             .is_some_and(|rule| allows(rule) && rule.standing.as_ref().is_none_or(|standing| standing.holds(&env)))
     }
@@ -103,8 +102,7 @@ impl Rules {
             return;
         }
         let env = ShopperEnv { features: &self.features, view, event };
-        let allows = |rule: &&Rule| session.consent.and(rule.purposes) == rule.purposes;
-        for rule in self.rules.iter().filter(|rule| wanted(rule)).filter(allows) {
+        for rule in self.rules.iter().filter(|rule| wanted(rule) && session.consent.covers(rule.purposes)) {
             let decision_id = DecisionId::of(session.id, &rule.name, session.cart_version);
             let known = view.caps.iter().any(|entry| entry.decision_id == decision_id);
             if known || !rule.when.as_ref().is_none_or(|when| when.holds(&env)) {

@@ -162,31 +162,31 @@ impl Stream {
         household.into_iter().flat_map(|household| &household.devices).map(|device| device.visitor.clone()).collect()
     }
 
-    /// An event has come home: the user's word holds for it, and one on consent for all of their devices. Whether nothing
+    /// An event has come home, to this slot of the user's: the user's word holds for it, and one on consent for all of their devices. Whether nothing
     /// may be made of it.
-    pub(crate) fn comes_home(&mut self, user: &UserId, event: &mut Event, out: &mut Vec<Effect>) -> bool {
+    pub(crate) fn comes_home(&mut self, home: u32, user: &UserId, event: &mut Event, out: &mut Vec<Effect>) -> bool {
         if event.name == EventName::Logout {
             if let Some(visitor) = &event.visitor_id {
-                self.leaves(user, visitor);
+                self.household(home).devices.retain(|device| device.visitor != *visitor);
             }
         } else if let Some(visitor) = &event.visitor_id {
-            self.joins(user, visitor, out);
+            self.joins(home, user, visitor, out);
         }
         if event.name == EventName::Consent {
-            self.says(user, event, out);
+            self.says(home, user, event, out);
             return false;
         }
-        if let Some(said) = self.household(user).word.as_ref().map(|word| word.said) {
+        if let Some(said) = self.household(home).word.as_ref().map(|word| word.said) {
             event.consent = event.consent.and(said.consent);
         }
         event.consent.is_refusal() && !self.config.has(Defect::ConsentLate)
     }
 
     /// A device comes to a user, or is heard again. A new one is told what the user allows.
-    pub(crate) fn joins(&mut self, user: &UserId, visitor: &VisitorId, out: &mut Vec<Effect>) {
+    pub(crate) fn joins(&mut self, home: u32, user: &UserId, visitor: &VisitorId, out: &mut Vec<Effect>) {
         let now_ms = self.now_ms;
         let mut dropped = 0;
-        let household = self.household(user);
+        let household = self.household(home);
         let is_new = household.hear(visitor, now_ms, &mut dropped);
         let word = household.word.clone().filter(|_| is_new);
         self.counters.devices_dropped += dropped;
@@ -195,21 +195,12 @@ impl Stream {
         }
     }
 
-    fn leaves(&mut self, user: &UserId, visitor: &VisitorId) {
-        self.household(user).devices.retain(|device| device.visitor != *visitor);
-    }
-
     /// Somebody else has signed in on a device: the user's stay there is over, and what was shown in it is taken back.
     pub(crate) fn parts(&mut self, user: &UserId, visitor: Option<&VisitorId>, out: &mut Vec<Effect>) {
-        let key = ShopperId::User(user.clone());
-        if let Some(index) = self.visitors.find(&key) {
-            self.keep_visitor(index);
-            let state = self.visitors[index as usize].as_mut();
-            if let Some(household) = state.and_then(|(_, state)| state.household.as_mut()) {
-                household.devices.retain(|device| Some(&device.visitor) != visitor);
-            }
+        if let Some(household) = self.known_household(user) {
+            household.devices.retain(|device| Some(&device.visitor) != visitor);
         }
-        let Some(index) = self.shoppers.find(&key) else { return };
+        let Some(index) = self.shoppers.find(&ShopperId::User(user.clone())) else { return };
         self.keep_shopper(index);
         let Self { shoppers, currencies, counters, now_ms, .. } = self;
         let Some(shopper) = shoppers[index as usize].as_mut() else { return };
@@ -222,22 +213,13 @@ impl Stream {
             over.push(session.id);
             emit(session, currencies, *now_ms, out);
         }
-        shopper.shown.retain(|shown| {
-            let stays = !over.contains(&shown.session_id);
-            if !stays {
-                out.push(Effect::Retract { decision_id: shown.decision_id, visitor_id: visitor.cloned() });
-            }
-            stays
-        });
+        shopper.take_back(out, |shown, _| !over.contains(&shown.session_id));
         self.arm(index);
     }
 
     /// A device turns out to be somebody else's; what was said there brings back nothing that the user had withdrawn.
     pub(crate) fn disowns(&mut self, user: &UserId, visitor: &VisitorId, out: &mut Vec<Effect>) {
-        let Some(index) = self.visitors.find(&ShopperId::User(user.clone())) else { return };
-        self.keep_visitor(index);
-        let state = self.visitors[index as usize].as_mut();
-        let Some(household) = state.and_then(|(_, state)| state.household.as_mut()) else { return };
+        let Some(household) = self.known_household(user) else { return };
         household.devices.retain(|device| device.visitor != *visitor);
         let Some(word) = household.word.as_mut().filter(|word| word.said_by.as_ref() == Some(visitor)) else { return };
         let left = word.said.consent.and(word.floor);
@@ -254,14 +236,15 @@ impl Stream {
 
     /// What the user's word leaves of what moves in with a device.
     pub(crate) fn narrow_home(&mut self, user: &UserId, out: &mut Vec<Effect>) {
-        if let Some(said) = self.household(user).word.as_ref().map(|word| word.said) {
+        let home = self.visitor_index(&ShopperId::User(user.clone()));
+        if let Some(said) = self.household(home).word.as_ref().map(|word| word.said) {
             self.narrow(user, said.consent, out);
         }
     }
 
     /// The user says what is allowed.
-    fn says(&mut self, user: &UserId, event: &mut Event, out: &mut Vec<Effect>) {
-        let household = self.household(user);
+    fn says(&mut self, home: u32, user: &UserId, event: &mut Event, out: &mut Vec<Effect>) {
+        let household = self.household(home);
         let before = household.word.as_ref().map(|word| word.said);
         if let Some(said) = before.filter(|said| said.time_ms > event.occurred_at_ms) {
             // A later word has overtaken it: that one goes on to hold.
@@ -286,7 +269,7 @@ impl Stream {
             return;
         }
         let devices: Vec<VisitorId> =
-            self.household(user).devices.iter().map(|device| device.visitor.clone()).collect();
+            self.household(home).devices.iter().map(|device| device.visitor.clone()).collect();
         for visitor in devices.into_iter().filter(|visitor| Some(visitor) != event.visitor_id.as_ref()) {
             self.tell(user, visitor, &word, out);
         }
@@ -319,17 +302,9 @@ impl Stream {
         for session in &mut shopper.sessions {
             session.consent = session.consent.and(consent);
         }
-        let sessions = &shopper.sessions;
-        shopper.shown.retain(|shown| {
-            let session = sessions.iter().find(|session| session.id == shown.session_id);
-            // Of a visit that is long over only what was shown may be left.
-            let left = session.map_or(consent, |session| session.consent);
-            let stays = left.allows(Purpose::Personalization);
-            if !stays {
-                let visitor_id = session.and_then(|session| session.visitor.clone());
-                out.push(Effect::Retract { decision_id: shown.decision_id, visitor_id });
-            }
-            stays
+        // Of a visit that is long over only what was shown may be left.
+        shopper.take_back(out, |_, session| {
+            session.map_or(consent, |session| session.consent).allows(Purpose::Personalization)
         });
     }
 
@@ -375,12 +350,19 @@ impl Stream {
         Evidence { purposes: consent.purposes(), cause: Some(cause), ..Evidence::new(kind, self.now_ms) }
     }
 
-    fn household(&mut self, user: &UserId) -> &mut Household {
-        let index = self.visitor_index(&ShopperId::User(user.clone()));
+    /// What is kept at this slot of a user's for all of their devices.
+    fn household(&mut self, home: u32) -> &mut Household {
         let now_ms = self.now_ms;
-        // Invariant: `visitor_index` has just found or made it.
-        let (_, state) = self.visitors[index as usize].get_or_insert_with(|| unreachable!("it is there"));
+        // Invariant: the caller got the slot from `visitor_index`, nothing has removed its user since.
+        let (_, state) = self.visitors[home as usize].get_or_insert_with(|| unreachable!("it is there"));
         state.last_stamp_ms = now_ms;
         state.household.get_or_insert_default()
+    }
+
+    /// The same, of a user who has one.
+    fn known_household(&mut self, user: &UserId) -> Option<&mut Household> {
+        let home = self.visitors.find(&ShopperId::User(user.clone()))?;
+        self.keep_visitor(home);
+        self.visitors[home as usize].as_mut()?.1.household.as_deref_mut()
     }
 }

@@ -203,7 +203,8 @@ impl Stream {
 
     /// Receives a visitor's state at the user's home.
     pub(crate) fn on_handoff(&mut self, handoff: Handoff, out: &mut Vec<Effect>) {
-        self.joins(&handoff.user_id, &handoff.visitor_id, out);
+        let home = self.visitor_index(&ShopperId::User(handoff.user_id.clone()));
+        self.joins(home, &handoff.user_id, &handoff.visitor_id, out);
         self.move_in(&ShopperId::User(handoff.user_id.clone()), handoff, out);
     }
 

@@ -28,9 +28,8 @@ mod machine_set {
 const SET_FROM: usize = 64;
 
 impl Seen {
-    /// Remembers the id; false if it was there already.
-    pub fn insert(&mut self, id: u64, stamp_ms: i64, horizon_ms: i64) -> bool {
-        self.expire(stamp_ms, horizon_ms);
+    /// Remembers the id; false if it was there already. What is past the horizon is for [`Self::expire`] to forget before.
+    pub fn insert(&mut self, id: u64, stamp_ms: i64) -> bool {
         let known = match &self.set {
             Some(set) => set.contains(&id),
             None => self.ids.iter().any(|arrival| { arrival.id } == id),
@@ -130,14 +129,18 @@ mod tests {
     #[test]
     fn an_id_counts_once_within_the_horizon() {
         let mut seen = Seen::default();
+        let insert = |seen: &mut Seen, id: u64, stamp_ms: i64| {
+            seen.expire(stamp_ms, 10_000);
+            seen.insert(id, stamp_ms)
+        };
         for id in 0..200 {
-            assert!(seen.insert(id, 1_000, 10_000), "{id}");
+            assert!(insert(&mut seen, id, 1_000), "{id}");
         }
         for id in 0..200 {
-            assert!(!seen.insert(id, 11_000, 10_000), "{id} is still within the horizon");
+            assert!(!insert(&mut seen, id, 11_000), "{id} is still within the horizon");
         }
         for id in 0..200 {
-            assert!(seen.insert(id, 12_000, 10_000), "{id} is past the horizon");
+            assert!(insert(&mut seen, id, 12_000), "{id} is past the horizon");
         }
         assert_eq!(seen.ids.len(), 200);
         assert_eq!(seen.set.as_ref().map(|set| set.len()), Some(200));

@@ -4,7 +4,7 @@ use crate::config::{FACTS_MAX, FACTS_OF_ROBOTS_MAX};
 use crate::household::{Heard, Household};
 use crate::seen::Seen;
 use midsession_event::{CapEntry, Consent, DecisionId, SessionId, SessionState, ShopperId, Str, UserId, VisitorId};
-use midsession_machine::{Candidate, Facts, Session, Spilled};
+use midsession_machine::{Candidate, Effect, Facts, Session, Spilled};
 use serde::{Deserialize, Serialize};
 
 /// A shopper at home: all that is known of them is here.
@@ -135,6 +135,20 @@ impl Shopper {
         let silent_ms = now_ms.saturating_sub(self.last_stamp_ms);
         let over_ms = idle_thresholds_ms.iter().filter(|idle_ms| **idle_ms <= silent_ms).max();
         self.idle_fired_ms = self.idle_fired_ms.max(over_ms.copied().unwrap_or(0));
+    }
+
+    /// Takes back what was shown but for what stays, by itself or by its session, which may be forgotten.
+    pub(crate) fn take_back(&mut self, out: &mut Vec<Effect>, stays: impl Fn(&Shown, Option<&Session>) -> bool) {
+        let sessions = &self.sessions;
+        self.shown.retain(|shown| {
+            let session = sessions.iter().find(|session| session.id == shown.session_id);
+            let stays = stays(shown, session);
+            if !stays {
+                let visitor_id = session.and_then(|session| session.visitor.clone());
+                out.push(Effect::Retract { decision_id: shown.decision_id, visitor_id });
+            }
+            stays
+        });
     }
 
     /// Drops facts where there are too many; says how many.
@@ -296,7 +310,7 @@ mod tests {
         let (day_ms, mut robot) = (86_400_000, Visitor::default());
         for (now_ms, is_robot) in [(0, true), (day_ms, true), (2 * day_ms + 999, true), (3 * day_ms + 2_000, false)] {
             robot.expire(now_ms, day_ms);
-            assert!(robot.seen.insert(now_ms.cast_unsigned(), now_ms, day_ms));
+            assert!(robot.seen.insert(now_ms.cast_unsigned(), now_ms));
             let acts = if now_ms == 0 { 101 } else { 1 };
             let found = (0..acts).map(|count| robot.is_hasty(now_ms + count)).last();
             assert_eq!(found, Some(is_robot), "at {now_ms}");

@@ -164,7 +164,7 @@ impl Stream {
                 if !self.is_first(home, &event) {
                     return Seam::Duplicate;
                 }
-                self.apply_at_home(user_id, &mut event, definitions, out)
+                self.apply_at_home(home, user_id, &mut event, definitions, out)
             }),
             Record::Told(told) => {
                 if self.is_new(told.id) {
@@ -352,7 +352,7 @@ impl Stream {
         let Some((_, state)) = &mut self.visitors[visitor as usize] else { return true };
         state.last_stamp_ms = now_ms;
         state.expire(now_ms, horizon_ms);
-        let is_first = state.seen.insert(id, now_ms, horizon_ms) || self.config.has(Defect::DedupeOff);
+        let is_first = state.seen.insert(id, now_ms) || self.config.has(Defect::DedupeOff);
         self.counters.duplicates += u64::from(!is_first);
         is_first
     }
@@ -424,7 +424,7 @@ impl Stream {
                 Seam::Refused
             }
             None => match key {
-                ShopperId::User(user) => self.apply_at_home(user, &mut event, definitions, out),
+                ShopperId::User(user) => self.apply_at_home(visitor, user, &mut event, definitions, out),
                 visitor => {
                     let shopper = self.shopper_index(&visitor, out);
                     self.apply_event(shopper, &event, definitions, out)
@@ -433,15 +433,16 @@ impl Stream {
         }
     }
 
-    /// Applies an event at the home of its user, whose word on consent holds for all of their devices.
+    /// Applies an event at the home of its user, at this slot of theirs; their word on consent holds for all of their devices.
     fn apply_at_home<D: Definitions>(
         &mut self,
+        home: u32,
         user: UserId,
         event: &mut Event,
         definitions: &D,
         out: &mut Vec<Effect>,
     ) -> Seam {
-        if self.comes_home(&user, event, out) {
+        if self.comes_home(home, &user, event, out) {
             self.counters.refused += 1;
             return Seam::Refused;
         }
