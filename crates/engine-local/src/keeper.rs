@@ -45,7 +45,6 @@ impl Keeper {
     /// Does what is due.
     pub fn run(&mut self, filled: Vec<Filled>, around: &Surroundings<'_>) -> Result<(), LogError> {
         self.files.extend(filled);
-        around.store.blocks.age();
         // On a full disk no index can be written, but retention can still make room.
         let indexed = (0..self.files.len()).try_for_each(|at| self.index(at, around));
         if self.is_compaction_due(around) {
@@ -115,7 +114,6 @@ impl Keeper {
         let number = made.journal.number;
         if let Some(old) = self.compact.replace(made) {
             around.store.lists.forget(&old.journal);
-            around.store.blocks.forget(&old.journal);
             // One of the same number has been replaced under its name.
             if old.journal.number != number {
                 self.remove(around, &old.journal)?;
@@ -173,5 +171,4 @@ fn forget(store: &Store, journal: &Arc<Journal>) {
         part.write().segments.retain(|segment| !Arc::ptr_eq(&segment.journal, journal));
     }
     store.lists.forget(journal);
-    store.blocks.forget(journal);
 }

@@ -27,7 +27,6 @@
 //! | 256 | 4,000 | 4.0 ms | 795 ms | 201 |
 
 mod batch;
-mod blocks;
 mod bytes;
 mod check;
 mod compact;

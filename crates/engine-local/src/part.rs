@@ -1,7 +1,6 @@
 //! What a partition holds: its batches by file, and how they are found and read.
 
 use crate::batch;
-use crate::blocks::{BLOCK_BYTES, Blocks};
 use crate::index::Listed;
 use crate::journal::Journal;
 use bytes::Bytes;
@@ -13,10 +12,6 @@ use std::sync::Arc;
 const READ_GAP_BYTES: u64 = 8 << 10;
 /// The most that is read at once, unless one batch is larger.
 const READ_SPAN_BYTES: u64 = 128 << 10;
-/// Whoever asks for this many batches at once is far behind: what lies between them is wanted too, by the other partitions' readers.
-const BACKLOG_BATCHES: usize = 16;
-/// They come by where the first one was while its blocks are still kept.
-const BACKLOG_SPAN_BYTES: u32 = 8 << 20;
 
 /// Where a batch is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,13 +24,6 @@ pub struct Located {
     pub at: u32,
     /// Its bytes.
     pub bytes: u32,
-}
-
-impl Located {
-    /// Where in the file it ends.
-    fn past(&self) -> u64 {
-        u64::from(self.at) + u64::from(self.bytes)
-    }
 }
 
 /// A segment's batches, in order.
@@ -167,10 +155,6 @@ impl Segment {
         let mut planned = 0;
         let mut last = first;
         while last < batches.len() && (last == first || planned < max_bytes) {
-            let is_far = batches[last].at.saturating_sub(batches[first].at) > BACKLOG_SPAN_BYTES;
-            if is_far && last - first >= BACKLOG_BATCHES {
-                break;
-            }
             planned += batches[last].bytes as usize;
             last += 1;
         }
@@ -193,33 +177,23 @@ impl Plan {
 
     /// Reads records from `from` on until about `max_bytes` of keys and values are there; gives where to go on and the
     /// bytes. After an error `out` holds what came before it.
-    pub fn read(
-        &self,
-        blocks: &Blocks,
-        from: i64,
-        max_bytes: usize,
-        out: &mut Vec<Entry>,
-    ) -> Result<(i64, usize), LogError> {
+    pub fn read(&self, from: i64, max_bytes: usize, out: &mut Vec<Entry>) -> Result<(i64, usize), LogError> {
         let weight = |entry: &Entry| entry.key.len() + entry.value.as_ref().map_or(0, Bytes::len);
-        // Below this the file is known to be durable, so that a block of it is what it will be.
-        let known = self.batches.last().map_or(0, Located::past);
-        let mut held: Option<(u64, Bytes)> = None;
         let mut got = 0;
         let mut rest = &self.batches[..];
         while let Some(first) = rest.first() {
-            let start = u64::from(first.at);
-            let block = start / BLOCK_BYTES;
-            let within = (block + 1) * BLOCK_BYTES;
-            if self.batches.len() >= BACKLOG_BATCHES
-                && within <= known
-                && held.as_ref().is_none_or(|(at, _)| *at != block)
-            {
-                held = blocks.get(&self.journal, block).map(|bytes| (block, bytes));
-            }
-            let (count, start, bytes) = match &held {
-                Some((at, bytes)) if *at == block && first.past() <= within => (1, block * BLOCK_BYTES, bytes.clone()),
-                _ => self.read_near(rest)?,
+            let (start, mut end) = (u64::from(first.at), u64::from(first.at) + u64::from(first.bytes));
+            let near = |batch: &&Located| {
+                let (at, past) = (u64::from(batch.at), u64::from(batch.at) + u64::from(batch.bytes));
+                let fits = at >= end && at - end <= READ_GAP_BYTES && past - start <= READ_SPAN_BYTES;
+                end = if fits { past } else { end };
+                fits
             };
+            let count = 1 + rest[1..].iter().take_while(near).count();
+            let mut bytes = vec![0; (end - start) as usize];
+            let unreadable = |error: std::io::Error| self.journal.corrupt(start, format!("it can't be read: {error}"));
+            self.journal.file.read_at(&mut bytes, start).map_err(unreadable)?;
+            let bytes = Bytes::from(bytes);
             for batch in &rest[..count] {
                 let at = (u64::from(batch.at) - start) as usize;
                 let before = out.len();
@@ -234,22 +208,6 @@ impl Plan {
             rest = &rest[count..];
         }
         Ok((self.next, got))
-    }
-
-    /// Reads the first of these batches and those that follow close by: how many, from where in the file, and the bytes.
-    fn read_near(&self, batches: &[Located]) -> Result<(usize, u64, Bytes), LogError> {
-        let (start, mut end) = batches.first().map_or((0, 0), |first| (u64::from(first.at), first.past()));
-        let near = |batch: &&Located| {
-            let at = u64::from(batch.at);
-            let fits = at >= end && at - end <= READ_GAP_BYTES && batch.past() - start <= READ_SPAN_BYTES;
-            end = if fits { batch.past() } else { end };
-            fits
-        };
-        let count = 1 + batches.iter().skip(1).take_while(near).count();
-        let mut bytes = vec![0; (end - start) as usize];
-        let unreadable = |error: std::io::Error| self.journal.corrupt(start, format!("it can't be read: {error}"));
-        self.journal.file.read_at(&mut bytes, start).map_err(unreadable)?;
-        Ok((count, start, bytes.into()))
     }
 
     fn decode(&self, batch: &Located, bytes: Bytes, from: i64, out: &mut Vec<Entry>) -> Result<(), LogError> {

@@ -8,23 +8,13 @@ use std::sync::Arc;
 
 /// Bytes of records kept. They are slices of what they were handed in with, so that the memory held can be a few times that.
 const RECENT_BYTES: usize = 4 << 20;
-/// Whoever last asked for an offset this far behind what is kept, or further, reads files anyway: nothing is kept for them. Records.
-const FOLLOWS: i64 = 256;
 /// What a record takes beside its key and value.
 const ENTRY_BYTES: usize = size_of::<Entry>();
 
-/// Durable records by partition; the oldest commits go first.
+/// Durable records, by partition without a gap; the oldest commits go first.
 pub struct Recent {
-    partitions: Vec<Mutex<Partition>>,
+    partitions: Vec<Mutex<VecDeque<Entry>>>,
     commits: Mutex<Commits>,
-}
-
-#[derive(Default)]
-struct Partition {
-    /// In order; with a gap where nobody followed.
-    entries: VecDeque<Entry>,
-    /// The furthest offset that was asked for.
-    asked: i64,
 }
 
 #[derive(Default)]
@@ -53,13 +43,8 @@ impl Recent {
         let mut commit = Commit { partitions: std::mem::take(&mut commits.spare), bytes: 0 };
         let records = units.iter().zip(receipts).flat_map(|(unit, receipts)| unit.records.iter().zip(receipts));
         for (record, receipt) in records.filter(|(record, _)| record.topic == Topic::Behavior) {
-            let Some(partition) = self.partitions.get(record.partition.0 as usize) else { continue };
-            let mut partition = partition.lock();
-            let kept_from = partition.entries.front().map_or(receipt.offset, |first| first.offset);
-            if partition.asked + FOLLOWS < kept_from {
-                continue;
-            }
-            partition.entries.push_back(Entry {
+            let Some(list) = self.partitions.get(record.partition.0 as usize) else { continue };
+            list.lock().push_back(Entry {
                 offset: receipt.offset,
                 stamp_ms: receipt.stamp_ms,
                 key: record.key.clone(),
@@ -75,7 +60,7 @@ impl Recent {
         {
             commits.bytes -= oldest.bytes;
             for partition in oldest.partitions.drain(..) {
-                self.partitions[partition as usize].lock().entries.pop_front();
+                self.partitions[partition as usize].lock().pop_front();
             }
             commits.spare = oldest.partitions;
         }
@@ -84,21 +69,19 @@ impl Recent {
     /// Adds records from `from` on to `out`, about `max_bytes` and at least one; false, and nothing, where `from` is not
     /// among those kept.
     pub fn read(&self, partition: u32, from: i64, max_bytes: usize, out: &mut Vec<Entry>) -> bool {
-        let Some(partition) = self.partitions.get(partition as usize) else { return false };
-        let mut partition = partition.lock();
-        partition.asked = partition.asked.max(from);
-        let list = &partition.entries;
-        let at = list.partition_point(|entry| entry.offset < from);
-        let before = out.len();
+        let Some(list) = self.partitions.get(partition as usize) else { return false };
+        let list = list.lock();
+        let at = list.front().and_then(|first| usize::try_from(from - first.offset).ok());
+        let Some(at) = at.filter(|at| *at < list.len()) else { return false };
         let mut got = 0;
-        for (entry, _) in list.range(at..).zip(from..).take_while(|(entry, next)| entry.offset == *next) {
+        for entry in list.range(at..) {
             got += entry.key.len() + entry.value.as_ref().map_or(0, |value| value.len());
             out.push(entry.clone());
             if got >= max_bytes {
                 break;
             }
         }
-        out.len() > before
+        true
     }
 }
 
@@ -143,23 +126,6 @@ mod tests {
         for (partition, from) in [(0, 4), (0, 8), (0, i64::MIN + 5), (1, 4), (2, 0)] {
             assert_eq!(offsets(&recent, partition, from, 100), None, "{partition} {from}");
         }
-    }
-
-    #[test]
-    fn nothing_is_kept_for_those_far_behind() {
-        let recent = Recent::new(1);
-        let keep_one = |offset| keep(&recent, &[(Topic::Behavior, 0, offset)], 1);
-        keep_one(FOLLOWS);
-        keep_one(FOLLOWS + 1);
-        assert_eq!(offsets(&recent, 0, FOLLOWS, 100), Some(vec![FOLLOWS, FOLLOWS + 1]), "close behind what is kept");
-        let recent = Recent::new(1);
-        let keep_one = |offset| keep(&recent, &[(Topic::Behavior, 0, offset)], 1);
-        keep_one(FOLLOWS + 1);
-        assert_eq!(offsets(&recent, 0, FOLLOWS + 1, 100), None);
-        // It was asked for, so from now on there is somebody who follows.
-        keep_one(FOLLOWS + 2);
-        assert_eq!(offsets(&recent, 0, FOLLOWS + 1, 100), None, "a gap is no record");
-        assert_eq!(offsets(&recent, 0, FOLLOWS + 2, 100), Some(vec![FOLLOWS + 2]));
     }
 
     #[test]

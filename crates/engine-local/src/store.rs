@@ -1,6 +1,5 @@
 //! The partitions in memory, as readers see them: durable records only.
 
-use crate::blocks::Blocks;
 use crate::disk::Disk;
 use crate::index::{self, Cache};
 use crate::journal::Journal;
@@ -24,7 +23,6 @@ pub struct Store {
     /// Durable input positions by partition of `behavior`.
     pub positions: RwLock<Vec<i64>>,
     pub lists: Cache,
-    pub blocks: Blocks,
     pub recent: Recent,
     disk: Arc<dyn Disk>,
 }
@@ -47,17 +45,7 @@ impl Store {
         let parts = names.iter().map(part).collect();
         let positions = RwLock::new(vec![0; partitions as usize]);
         let recent = Recent::new(partitions);
-        Self {
-            slots,
-            by_topic,
-            names,
-            parts,
-            positions,
-            lists: Cache::default(),
-            blocks: Blocks::default(),
-            recent,
-            disk,
-        }
+        Self { slots, by_topic, names, parts, positions, lists: Cache::default(), recent, disk }
     }
 
     pub fn partitions(&self, topic: Topic) -> u32 {
@@ -139,7 +127,7 @@ impl Store {
         let Some(plan) = self.plan(slot, find, |segment, batches| segment.plan(batches, from, left))? else {
             return Ok(None);
         };
-        plan.read(&self.blocks, from, left, out).map(Some)
+        plan.read(from, left, out).map(Some)
     }
 
     /// The first offset with a stamp at or past `time_ms`, else the end.
@@ -150,7 +138,7 @@ impl Store {
         };
         // A compacted batch has several stamps.
         let mut entries = Vec::new();
-        let (end, _) = plan.read(&self.blocks, i64::MIN, 0, &mut entries)?;
+        let (end, _) = plan.read(i64::MIN, 0, &mut entries)?;
         Ok(entries.iter().find(|entry| entry.stamp_ms >= time_ms).map_or(end, |entry| entry.offset))
     }
 
