@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isDeepStrictEqual } from "node:util";
 import { page } from "./collector.ts";
-import { say, settle, shops, spooled, until, type Shop } from "./browser.ts";
+import { answered, say, settle, shops, spooled, until, type Shop } from "./browser.ts";
 import type { Page } from "playwright-core";
 
 const shop = shops();
@@ -47,6 +47,7 @@ test(
     await say(view, "identify", "u1");
     await say(view, "track", "add_to_cart");
     await until(() => collector.events.length == 2, "the events after a retry");
+    await answered(view, 2);
     await emptied(all, view);
     await view.reload();
     await until(() => collector.events.length == 3, "the next page");

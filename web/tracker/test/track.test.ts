@@ -347,8 +347,7 @@ test(
     await say(view, "identify", "u1");
     await say(view, "track", "search");
     await until(() => collector.named("search").length == 1, "the search");
-    // What was in flight at the reload may come twice, as the same event.
-    assert.equal(new Set(ids(collector.named("login"))).size, 1);
+    assert.equal(collector.named("login").length, 1);
     assert.equal(collector.named("search")[0]!.user_id, "u1");
     await say(view, "logout");
     await say(view, "track", "cart_view");
@@ -375,7 +374,7 @@ test(
     for (const nobody of [undefined, null, "", 0, NaN, true, {}, ["u1"]]) await say(view, "identify", nobody);
     await say(view, "track", "search");
     await until(() => collector.named("search").length == 1, "the search");
-    assert.equal(new Set(ids(collector.named("login"))).size, 1);
+    assert.equal(collector.named("login").length, 1);
     assert.equal(collector.named("login")[0]!.user_id, "4711");
     assert.equal(collector.named("search")[0]!.user_id, "4711");
     assert.deepEqual(warnings, ["undefined", "null", "", "0", "NaN", "true", "{}", "[u1]"].map((id) => `identify ${id}`));
