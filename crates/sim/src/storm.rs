@@ -211,7 +211,9 @@ impl Storm {
             if let Some(cause) = house.spill_failure().filter(|_| failure.is_some() && !self.dying) {
                 return Err(format!("I2: {cause}"));
             }
-            if let Some(error @ (LogError::StateLost { .. } | LogError::Corrupt { .. })) = &failure {
+            if let Some(error @ (LogError::StateLost { .. } | LogError::Corrupt { .. })) = &failure
+                && !self.dying
+            {
                 // No disk of a storm loses that much: started again, it would say so again, for ever.
                 return Err(format!("I1: {error}"));
             }

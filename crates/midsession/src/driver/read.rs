@@ -98,9 +98,12 @@ mod tests {
     use midsession_engine_local::{LocalSnapshots, SimDisk};
     use midsession_event::{Decision, Event, EventName, Record, ShopperId, Topic};
     use midsession_machine::{Candidate, Place, Spill, SpillError};
-    use midsession_ports::{Done, Entry, Extent, Log, LogError, Position, Unit, Wake};
+    use midsession_ports::{
+        Done, Entry, Extent, Log, LogError, Position, SnapshotDone, SnapshotPiece, Snapshots, Unit, Wake,
+    };
     use midsession_stream::Spilling;
     use parking_lot::Mutex;
+    use std::io::BufRead;
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -178,6 +181,24 @@ mod tests {
         fn free(&mut self, _: Place) {}
     }
 
+    /// A snapshot that is there and can't be opened now.
+    struct Shut;
+
+    impl Snapshots for Shut {
+        fn write(&self, _: SnapshotPiece, _: SnapshotDone) {
+            unreachable!("nothing is begun")
+        }
+        fn list(&self, _: PartitionId) -> Result<Vec<i64>, LogError> {
+            Ok(vec![1])
+        }
+        fn set_aside(&self, _: PartitionId, _: i64) -> Result<(), LogError> {
+            unreachable!("it may be sound")
+        }
+        fn open(&self, _: PartitionId, _: i64) -> Result<Box<dyn BufRead + Send>, LogError> {
+            Err(LogError::Failed { cause: "too many open files".into() })
+        }
+    }
+
     struct Nobody;
     impl Sink for Nobody {}
     impl<D> Decider<D> for Nobody {
@@ -194,19 +215,27 @@ mod tests {
     }
 
     fn start_at(does: Does, position: i64, end: i64) -> (Arc<SlowLog>, Arc<Driver<Assembly>>) {
+        let none = LocalSnapshots::open_threadless(SimDisk::default().process(), std::path::Path::new("/data"));
+        start_from(Arc::new(none.expect("opens")), does, position, end)
+    }
+
+    fn start_from(
+        snapshots: Arc<dyn Snapshots>,
+        does: Does,
+        position: i64,
+        end: i64,
+    ) -> (Arc<SlowLog>, Arc<Driver<Assembly>>) {
         let log = Arc::new(SlowLog { does: Mutex::new(does), position, end });
         let config = Config::default();
         let assembly = Arc::new(Assembly::load(&config, false).expect("loads"));
         let clock: Clock = Arc::new(|| 1_000_000);
         let (decider, sink): (Arc<dyn Decider<Assembly>>, Arc<dyn Sink>) = (Arc::new(Nobody), Arc::new(Nobody));
-        let snapshots = LocalSnapshots::open_threadless(SimDisk::default().process(), std::path::Path::new("/data"))
-            .expect("opens");
         let around = Around {
             log: log.clone(),
-            snapshots: Arc::new(snapshots),
+            snapshots,
             snapshot_rule: SnapshotRule::of(2),
             spills: Arc::new(|_| Some(Spilling::new(Box::new(Loses), 0))),
-            accept_lost_state: false,
+            accept_lost_state: true,
             definitions: assembly,
             decider,
             sink,
@@ -263,8 +292,9 @@ mod tests {
     async fn a_backlog_is_as_old_as_what_waits_in_it() {
         // What is stamped 1 is read at 1,000, and more waits behind it.
         let (_, driver) = start_at(Does::Nothing, 1, 2);
-        driver.look(QUICK, |_| ()).await.expect("answers");
+        while driver.look(QUICK, |seen| seen.stream.as_of().0).await.expect("answers") < 0 {}
         driver.look(QUICK, |_| ()).await.expect("as of the turn before");
+        driver.look(QUICK, |_| ()).await.expect("after the turn that read it");
         assert_eq!(driver.progress().behind_since_ms, Some(1));
         driver.stop(Duration::ZERO);
     }
@@ -297,6 +327,13 @@ mod tests {
         }
         while driver.look(SLOW, |_| ()).await == Err(Unreadable::Busy) {}
         driver.stop(Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_that_can_not_be_opened_now_is_not_given_up() {
+        let (_, driver) = start_from(Arc::new(Shut), Does::Reads, 1, 1);
+        while driver.read(QUICK, |_| ()).await == Err(Unreadable::Loading) {}
+        assert!(stopped(&driver.read(QUICK, |_| ()).await, "too many open files"));
     }
 
     #[tokio::test]

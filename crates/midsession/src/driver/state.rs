@@ -104,7 +104,7 @@ impl<D: Definitions> Owner<D> {
         self.slots.iter().any(|slot| slot.stream.partition() == partition && slot.is_replaying())
     }
 
-    /// Takes up the newest snapshot that can be read.
+    /// Takes up the newest snapshot that is sound and of this log. An error: none is and some are needed, or one can't be opened.
     pub(super) fn restore(&mut self, index: usize, now_ms: i64) -> Result<(), LogError> {
         let config = self.config;
         let slot = &mut self.slots[index];
@@ -116,9 +116,11 @@ impl<D: Definitions> Owner<D> {
         let mut found = self.around.snapshots.list(partition)?;
         let empty = || slot::stream(partition, config, &self.around.spills);
         while let Some(next) = found.first().copied() {
-            let read = self.around.snapshots.open(partition, next).map_err(|error| error.to_string());
-            let restored = read
-                .and_then(|input| empty().restored(input).map_err(|error| error.to_string()))
+            // One that can't be opened now may be sound: nothing is given up for it.
+            let input = self.around.snapshots.open(partition, next)?;
+            let restored = empty()
+                .restored(input)
+                .map_err(|error| error.to_string())
                 .and_then(|stream| is_of(log, &stream, next).map(|()| stream));
             match restored {
                 Ok(stream) => {
