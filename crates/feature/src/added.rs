@@ -57,6 +57,8 @@ pub struct FieldEntry {
     pub name: Str,
     /// What it means.
     pub doc: Option<String>,
+    /// What its values are.
+    pub ty: Type,
     pub(crate) accumulator: u32,
     /// Which of the accumulator's windows.
     pub(crate) window: usize,
@@ -94,6 +96,7 @@ pub(crate) fn of_field(
         .map(|(window, (label, _))| FieldEntry {
             name: format!("{}_{label}", definition.served_name()).into(),
             doc: definition.doc.clone(),
+            ty: parts.result,
             accumulator: 0,
             window,
         })

@@ -300,6 +300,11 @@ impl Assembly {
         entries.filter(|entry| !entry.is_hidden).map(|entry| (&entry.name, entry.ty))
     }
 
+    /// Likewise of those by a field.
+    pub fn field_types<'a>(&'a self, field: &'a str) -> impl Iterator<Item = (&'a Str, Type)> {
+        self.set(None).into_iter().flat_map(|set| set.field_entries(field)).map(|entry| (&entry.name, entry.ty))
+    }
+
     /// How many features are served, windows counted apart.
     pub fn feature_count(&self) -> usize {
         self.feature_lines().len()

@@ -1,6 +1,6 @@
 //! What a running server served, recomputed from its log: the same values, to the last digit.
 //!
-//! Shoppers send over HTTP (logins, late events and repeats among them) while readers ask for features and write every
+//! Shoppers send over HTTP (logins, late events and repeats among them) while readers ask for features, of products too, and write every
 //! answer down with its `as_of`. Then `midsession features` reads the data folder at those places. Once all is quiet,
 //! everybody is asked once more, and recomputed from a file of the events as they were sent.
 
@@ -40,7 +40,8 @@ fn read(admin: &str, seed: u64, served: &AtomicU64, enough: Length) -> Vec<Value
         }
         let path = match rng.below(10) {
             0..=5 => format!("/v1/features/user/{}", visitor_id(rng.below(VISITORS))),
-            6..=7 => format!("/v1/features/user/u{}", rng.below(60)),
+            6 => format!("/v1/features/user/u{}", rng.below(60)),
+            7 => format!("/v1/features/product/p{}", rng.below(12)),
             _ if sessions.is_empty() => continue,
             _ => format!("/v1/features/session/{}", sessions[rng.below(sessions.len() as u64) as usize]),
         };
@@ -109,7 +110,7 @@ fn recomputed(data: &Path, answers: &[Value], defect: Option<&str>) -> Result<u6
     file.into_inner().unwrap();
     Server::features_of("--data", data, data, &asked, &rows, defect);
     let mut expected: std::collections::BTreeMap<String, Vec<&Value>> = Default::default();
-    let key = |row: &Value| format!("{} {} {}", row["user"], row["session"], row["as_of"]);
+    let key = |row: &Value| format!("{} {} {} {}", row["user"], row["session"], row["product"], row["as_of"]);
     answers.iter().for_each(|answer| expected.entry(key(answer)).or_default().push(answer));
     let mut compared = 0;
     for line in std::fs::read_to_string(rows).unwrap().lines() {
@@ -139,9 +140,11 @@ fn what_was_served_is_recomputed() {
     let data = folder.path().join("data");
     let answers = serve(&data, values);
     let compared = recomputed(&data, &answers, None).unwrap_or_else(|what| panic!("{what}"));
+    let by_field: u64 = answers.iter().filter(|answer| answer["product"].is_string()).map(values_of).sum();
+    assert!(by_field > 0, "nobody asked by a field");
     let places: std::collections::BTreeSet<String> = answers.iter().map(|answer| answer["as_of"].to_string()).collect();
     println!(
-        "{compared} values of {} answers at {} places served and recomputed: 0 differ",
+        "{compared} values of {} answers at {} places served and recomputed, {by_field} of them by a field: 0 differ",
         answers.len(),
         places.len()
     );
@@ -155,6 +158,7 @@ fn what_was_served_is_recomputed() {
 fn as_sent(data: &Path, load: &Load) -> String {
     let journal = load.journal.lock().unwrap();
     let mut lines = String::new();
+    let mut last_us: std::collections::BTreeMap<u64, i64> = Default::default();
     for record in Server::log_read("behavior", data) {
         if record["schema"] != "behavior-event" {
             continue;
@@ -162,6 +166,10 @@ fn as_sent(data: &Path, load: &Load) -> String {
         let id = record["value"]["event_id"].as_str().unwrap();
         let mut event = journal.sent[id].clone();
         let received_us = record["value"]["stamps"]["received_at_us"].as_i64().unwrap();
+        // Two requests may reach the log in another order than they came in: what a file has no word of.
+        let last_us = last_us.entry(record["partition"].as_u64().unwrap()).or_default();
+        *last_us = received_us.max(*last_us);
+        let received_us = *last_us;
         event["received_at"] = jiff::Timestamp::from_microsecond(received_us).unwrap().to_string().into();
         lines += &event.to_string();
         lines.push('\n');
@@ -185,24 +193,34 @@ fn what_is_served_in_quiet_comes_out_of_the_events_as_sent() {
     let mut http = Connection::open(&server.admin).unwrap();
     let token = format!("Bearer {ADMIN_TOKEN}");
     let ids = (0..VISITORS).map(visitor_id).chain((0..60).map(|number| format!("u{number}")));
+    let ids = ids.map(|id| format!("user/{id}")).chain((0..12).map(|number| format!("product/p{number}")));
     let answers: Vec<Value> = ids
-        .filter_map(|id| http.json(&format!("/v1/features/user/{id}"), &[("authorization", &token)]).unwrap().ok())
+        .filter_map(|id| http.json(&format!("/v1/features/{id}"), &[("authorization", &token)]).unwrap().ok())
         .collect();
+    assert!(answers.iter().any(|answer| answer["product"].is_string()), "nobody looked at anything");
+    // By a field the instant is that of the partition asked last.
+    let now_ms = |answer: &Value| match answer["as_of"].as_array() {
+        Some(all) => all.iter().filter_map(|one| one["now"].as_i64()).max(),
+        None => answer["as_of"]["now"].as_i64(),
+    };
     let events = folder.path().join("events.jsonl");
     std::fs::write(&events, as_sent(&data, &load)).unwrap();
     server.kill();
     let (asked, rows) = (folder.path().join("asked.csv"), folder.path().join("rows.jsonl"));
     let lines: Vec<String> = answers
         .iter()
-        .map(|answer| format!("{},{}\n", answer["user"].as_str().unwrap(), answer["as_of"]["now"]))
+        .map(|answer| {
+            let id = |key: &str| answer[key].as_str().unwrap_or_default();
+            format!("{},{},{}\n", id("user"), id("product"), now_ms(answer).unwrap())
+        })
         .collect();
-    std::fs::write(&asked, format!("user,at\n{}", lines.concat())).unwrap();
+    std::fs::write(&asked, format!("user,product,at\n{}", lines.concat())).unwrap();
     Server::features_of("--events", &events, &data, &asked, &rows, None);
     let rows = std::fs::read_to_string(rows).unwrap();
     let mut compared = 0;
     let mut expected: Vec<&Value> = answers.iter().collect();
     // Rows come in the order of their instants; as many of one instant as were asked for keep theirs.
-    expected.sort_by_key(|answer| answer["as_of"]["now"].as_i64());
+    expected.sort_by_key(|answer| now_ms(answer));
     for (row, answer) in rows.lines().zip(&expected) {
         let mut row: Value = serde_json::from_str(row).unwrap();
         let mut answer = (*answer).clone();
@@ -210,10 +228,14 @@ fn what_is_served_in_quiet_comes_out_of_the_events_as_sent() {
         for features in [&mut row["features"], &mut answer["features"]] {
             features.as_object_mut().unwrap().remove("lifetime_since_ms");
         }
-        assert_eq!((&row["user"], &row["features"]), (&answer["user"], &answer["features"]), "{row}");
+        let of = |row: &Value| (row["user"].clone(), row["product"].clone(), row["features"].clone());
+        assert_eq!(of(&row), of(&answer), "{row}");
         compared += values_of(&answer);
     }
     assert_eq!(rows.lines().count(), answers.len());
-    println!("{compared} values of {} shoppers served and recomputed from the events as sent", answers.len());
+    println!(
+        "{compared} values of {} shoppers and products served and recomputed from the events as sent",
+        answers.len()
+    );
     assert!(compared > 5_000, "{compared}");
 }

@@ -34,6 +34,22 @@ fold = "count"
 windows = ["24h"]
 
 [[feature]]
+name = "view_price"
+key = "product"
+when = 'event.name == "product_view"'
+fold = "quantile"
+of = "product.price"
+quantile = 0.5
+windows = ["5m"]
+
+[[feature]]
+name = "view_revenue"
+key = "product"
+fold = "sum"
+of = "product.price"
+windows = ["1h"]
+
+[[feature]]
 name = "act_count"
 key = "user"
 fold = "count"

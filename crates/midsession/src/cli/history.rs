@@ -5,7 +5,7 @@ use crate::assemble::Assembly;
 use crate::config::Config;
 use crate::history::arrivals::{Arrivals, Report};
 use crate::history::context::{PastContext, RowFile};
-use crate::history::entities::{Entities, Entity};
+use crate::history::entities::{Entities, Entity, Whose};
 use crate::history::features::{self, Question};
 use crate::history::format::Format;
 use crate::history::intake::Intake;
@@ -68,8 +68,8 @@ struct Input {
 pub(super) struct FeaturesOptions {
     #[command(flatten)]
     input: Input,
-    /// For whom and as of when: CSV or JSON lines with user or session, and at (RFC 3339) or as_of; without it a row
-    /// follows each event
+    /// For whom and as of when: CSV or JSON lines with user, session, or a field that features go by (product), and at (RFC
+    /// 3339) or as_of; without it a row follows each event
     #[arg(long, value_name = "FILE")]
     entities: Option<PathBuf>,
     /// For one user or visitor
@@ -78,6 +78,9 @@ pub(super) struct FeaturesOptions {
     /// For one session, by our id or the tracker's
     #[arg(long, value_name = "ID", conflicts_with = "entities")]
     session: Option<String>,
+    /// Of everybody, by a value of a field that features go by
+    #[arg(long, value_name = "FIELD=ID", conflicts_with_all = ["entities", "user", "session", "as_of"])]
+    field: Option<String>,
     /// As of this instant (RFC 3339)
     #[arg(long, value_name = "TIME", conflicts_with_all = ["entities", "as_of"])]
     at: Option<String>,
@@ -88,7 +91,7 @@ pub(super) struct FeaturesOptions {
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     features: Vec<String>,
     /// Whose features follow each event
-    #[arg(long, value_enum, default_value_t = Follow::User, conflicts_with_all = ["entities", "user", "session"])]
+    #[arg(long, value_enum, default_value_t = Follow::User, conflicts_with_all = ["entities", "user", "session", "field"])]
     key: Follow,
 }
 
@@ -184,14 +187,6 @@ impl Setup {
 
 pub(super) fn features(global: &Global, options: FeaturesOptions) -> Result<(), Failure> {
     let mut setup = Setup::load(global, &options.input)?;
-    let entities = asked(&options)?;
-    if let Some(entities) = &entities
-        && entities.as_of
-        && options.input.data.is_none()
-    {
-        let hint = "give the data folder of the server that answered: --data DIR";
-        return Err(Failure::usage("rows with as_of are answered from a log").hint(hint));
-    }
     let log = options.input.data.as_deref().map(|folder| setup.log(folder)).transpose()?;
     let progress = Progress::new();
     let logged = log.as_ref().map(|log| Logged::new(log, &progress)).transpose()?;
@@ -201,15 +196,20 @@ pub(super) fn features(global: &Global, options: FeaturesOptions) -> Result<(), 
         eprintln!("incomplete: the first changes of definitions have gone from this log; every row says so");
         logged.lacks_definitions();
     }
-    let question = Question {
+    let mut question = Question {
         assembly: &setup.assembly,
         put_in_force: follows.map(|logged| logged.put_in_force(&setup.assembly)).transpose()?,
         key: if options.key == Follow::Session { Key::Session } else { Key::User },
         names: options.features.iter().map(|name| Str::from(name.as_str())).collect(),
-        entities,
+        entities: None,
         leak: features::leaks(),
     };
     question.check()?;
+    question.entities = asked(&options, &question.fields())?;
+    if question.entities.as_ref().is_some_and(|entities| entities.as_of) && logged.is_none() {
+        let hint = "give the data folder of the server that answered: --data DIR";
+        return Err(Failure::usage("rows with as_of are answered from a log").hint(hint));
+    }
     let mut table = Table::create(options.input.output.as_deref(), question.columns())?;
     if let (Some(log), Some(logged)) = (&log, &logged) {
         question.of_log(logged, setup.stream(log.partitions(Topic::Behavior)), &mut table)?;
@@ -225,17 +225,19 @@ pub(super) fn features(global: &Global, options: FeaturesOptions) -> Result<(), 
 }
 
 /// For whom features are asked, where that is said.
-fn asked(options: &FeaturesOptions) -> Result<Option<Entities>, Failure> {
+fn asked(options: &FeaturesOptions, fields: &[Str]) -> Result<Option<Entities>, Failure> {
     if let Some(path) = &options.entities {
-        return Entities::open(path, MEMORY_BYTES).map(Some);
+        return Entities::open(path, fields, MEMORY_BYTES).map(Some);
     }
-    let (key, id) = match (&options.user, &options.session) {
-        (Some(id), _) => (Key::User, id),
-        (None, Some(id)) => (Key::Session, id),
-        (None, None) if options.at.is_some() || options.as_of.is_some() => {
-            return Err(Failure::usage("--at and --as-of say when, not whose").hint("add --user ID or --session ID"));
+    let (whose, id) = match (&options.user, &options.session, &options.field) {
+        (Some(id), ..) => (Whose::User, id.as_str()),
+        (_, Some(id), _) => (Whose::Session, id.as_str()),
+        (.., Some(field)) => by_field(field, fields)?,
+        (None, None, None) if options.at.is_some() || options.as_of.is_some() => {
+            let hint = "add --user ID, --session ID or --field FIELD=ID";
+            return Err(Failure::usage("--at and --as-of say when, not whose").hint(hint));
         }
-        (None, None) => return Ok(None),
+        (None, None, None) => return Ok(None),
     };
     let entity = match (&options.as_of, &options.at) {
         (Some(text), _) => {
@@ -249,16 +251,33 @@ fn asked(options: &FeaturesOptions) -> Result<Option<Entities>, Failure> {
             let hint = "it is the as_of of a live answer, like 3,812,1795348800000";
             let as_of = of(&numbers)
                 .ok_or_else(|| Failure::usage(format!("`{text}` is not PARTITION,OFFSET,NOW")).hint(hint))?;
-            Entity::served(key, id, as_of)
+            Entity::served(whose, id, as_of)
         }
         (None, Some(at)) => {
             let time: jiff::Timestamp =
                 at.parse().map_err(|_| Failure::usage(format!("`{at}` is not a time like 2026-11-22T12:00:00Z")))?;
-            Entity { is_session: key == Key::Session, id: id.into(), at_us: time.as_microsecond(), as_of: None }
+            Entity::at(whose, id, time.as_microsecond())
         }
         (None, None) => return Err(Failure::usage("as of when?").hint("add --at TIME or --as-of PARTITION,OFFSET,NOW")),
     };
     Entities::one(&entity).map(Some)
+}
+
+/// Reads FIELD=ID.
+fn by_field<'o>(text: &'o str, fields: &[Str]) -> Result<(Whose, &'o str), Failure> {
+    let (field, id) = text.split_once('=').unwrap_or((text, ""));
+    match fields.iter().find(|known| known.as_str() == field) {
+        Some(field) if !id.is_empty() => Ok((Whose::Field(field.clone()), id)),
+        Some(field) => Err(Failure::usage(format!("which {field}?")).hint(format!("--field {field}=ID"))),
+        None if fields.is_empty() => {
+            let hint = "a feature goes by a field with key = \"product\": docs/features.md";
+            Err(Failure::usage("no feature goes by a field").hint(hint))
+        }
+        None => {
+            Err(Failure::usage(format!("no feature goes by `{field}`"))
+                .hint(format!("some go by {}", fields.join(", "))))
+        }
+    }
 }
 
 pub(super) fn sessions(global: &Global, options: SessionsOptions) -> Result<(), Failure> {

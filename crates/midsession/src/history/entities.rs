@@ -8,27 +8,65 @@ use midsession_event::Str;
 use midsession_feature::Key;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::BufRead;
 use std::path::Path;
 
-/// One question.
+/// Answers by a field that are asked for as they were served, in one file: what the partitions have of each is in memory
+/// until the last of them has been read.
+const FIELD_ANSWERS_MAX: usize = 100_000;
+
+/// Whose features are asked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+pub enum Whose {
+    /// A user's or visitor's.
+    User,
+    /// A session's.
+    Session,
+    /// Everybody's, by a value of this field.
+    Field(Str),
+}
+
+impl From<Key> for Whose {
+    fn from(key: Key) -> Self {
+        match key {
+            Key::User => Self::User,
+            Key::Session => Self::Session,
+        }
+    }
+}
+
+impl Whose {
+    /// How a row says it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::User => Key::User.name(),
+            Self::Session => Key::Session.name(),
+            Self::Field(field) => field,
+        }
+    }
+}
+
+/// One question; of an answer by a field as it was served, what it asks of one partition.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Entity {
-    /// Asks for a session; else for a user or visitor.
-    pub is_session: bool,
+    /// What the id is of.
+    pub whose: Whose,
     /// The id.
     pub id: Str,
     /// The instant. Epoch µs.
     pub at_us: i64,
     /// The state that a live answer was read from.
     pub as_of: Option<(u32, i64)>,
+    /// By a field as it was served: the row of the answer, and of how many partitions it is.
+    pub part_of: Option<(u64, u32)>,
 }
 
 impl Entity {
-    /// Whose features.
-    pub fn key(&self) -> Key {
-        if self.is_session { Key::Session } else { Key::User }
+    /// At an instant.
+    pub fn at(whose: Whose, id: &str, at_us: i64) -> Self {
+        Self { whose, id: id.into(), at_us, as_of: None, part_of: None }
     }
 
     /// The instant that windows end at. Epoch ms.
@@ -37,9 +75,9 @@ impl Entity {
     }
 
     /// As of a state that a live answer named.
-    pub fn served(key: Key, id: &str, as_of: AsOf) -> Self {
+    pub fn served(whose: Whose, id: &str, as_of: AsOf) -> Self {
         let AsOf { partition, offset, now } = as_of;
-        Self { is_session: key == Key::Session, id: id.into(), at_us: now * 1000, as_of: Some((partition, offset)) }
+        Self { as_of: Some((partition, offset)), ..Self::at(whose, id, now * 1000) }
     }
 
     /// Asked as of a place in a log: by partition, then by place.
@@ -56,25 +94,27 @@ pub struct Entities {
     pub items: Ordered,
     /// They name the state of a live answer.
     pub as_of: bool,
-    /// Sessions are asked for.
-    pub sessions: bool,
-    /// Users or visitors are.
-    pub users: bool,
+    /// What is asked for.
+    pub whose: BTreeSet<Whose>,
 }
 
 impl Entities {
-    /// Reads a file.
+    /// Reads a file; `fields` are those that features go by.
     ///
     /// # Errors
     /// It can't be read, or a row does not say whose features as of when.
-    pub fn open(path: &Path, memory_bytes: usize) -> Result<Self, Failure> {
+    pub fn open(path: &Path, fields: &[Str], memory_bytes: usize) -> Result<Self, Failure> {
         let unreadable = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
         let mut reader = unpacked(File::open(path).map_err(unreadable)?).map_err(unreadable)?;
         let start = reader.fill_buf().map_err(unreadable)?;
         let is_json = start.trim_ascii_start().first() == Some(&b'{');
         let mut sorting = Sorting::new(memory_bytes);
         let wrong = |line: u64, what: String| {
-            let hint = "a row has user or session, and at (RFC 3339) or as_of {partition, offset, now}";
+            let fields: String = fields.iter().map(|field| format!(", {field}")).collect();
+            let hint = format!(
+                "a row has one of user, session{fields}, and at (RFC 3339) or as_of {{partition, offset, now}}; by a field \
+                 as_of is a list of them"
+            );
             Failure::new(format!("{}:{line}: {what}", path.display())).hint(hint)
         };
         if is_json {
@@ -83,13 +123,14 @@ impl Entities {
                 if line.trim_ascii().is_empty() {
                     continue;
                 }
-                let entity = of_json(&line).map_err(|what| wrong(lines.number, what))?;
-                sorting.push(&entity, lines.number).map_err(|error| error.into_failure(&wrong, lines.number))?;
+                for entity in of_json(&line, fields, lines.number).map_err(|what| wrong(lines.number, what))? {
+                    sorting.push(&entity, lines.number).map_err(|error| error.into_failure(&wrong, lines.number))?;
+                }
             }
         } else {
             let mut csv = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(reader);
             let header = csv.headers().map_err(|error| wrong(1, error.to_string()))?.clone();
-            let columns = Columns::of(&header).map_err(|what| wrong(1, what))?;
+            let columns = Columns::of(&header, fields).map_err(|what| wrong(1, what))?;
             for row in csv.records() {
                 let row = row.map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
                 let number = row.position().map_or(0, csv::Position::line);
@@ -123,13 +164,15 @@ impl Entities {
 struct Sorting {
     sorter: Sorter,
     as_of: Option<bool>,
-    sessions: bool,
-    users: bool,
+    whose: BTreeSet<Whose>,
+    /// Rows of answers by a field, as they were served.
+    answers: BTreeSet<u64>,
 }
 
 /// Why a question can't be taken.
 enum Refused {
     Mixed,
+    TooMany,
     Io(std::io::Error),
 }
 
@@ -137,6 +180,10 @@ impl Refused {
     fn into_failure(self, wrong: &dyn Fn(u64, String) -> Failure, line: u64) -> Failure {
         match self {
             Self::Mixed => wrong(line, "rows with as_of and rows without it: give them in files of their own".into()),
+            Self::TooMany => wrong(
+                line,
+                format!("more than {FIELD_ANSWERS_MAX} rows by a field with as_of: give them in files of their own"),
+            ),
             Self::Io(error) => no_room(error),
         }
     }
@@ -144,15 +191,22 @@ impl Refused {
 
 impl Sorting {
     fn new(memory_bytes: usize) -> Self {
-        Self { sorter: Sorter::new(memory_bytes), as_of: None, sessions: false, users: false }
+        Self { sorter: Sorter::new(memory_bytes), as_of: None, whose: BTreeSet::new(), answers: BTreeSet::new() }
     }
 
     fn push(&mut self, entity: &Entity, place: u64) -> Result<(), Refused> {
         if *self.as_of.get_or_insert(entity.as_of.is_some()) != entity.as_of.is_some() {
             return Err(Refused::Mixed);
         }
-        self.sessions |= entity.is_session;
-        self.users |= !entity.is_session;
+        if !self.whose.contains(&entity.whose) {
+            self.whose.insert(entity.whose.clone());
+        }
+        if let Some((row, _)) = entity.part_of
+            && self.answers.insert(row)
+            && self.answers.len() > FIELD_ANSWERS_MAX
+        {
+            return Err(Refused::TooMany);
+        }
         let bytes = serde_json::to_vec(entity).map_err(|error| Refused::Io(error.into()))?;
         self.sorter.push(Item { at_us: entity.rank(), place, tag: 0, bytes }).map_err(Refused::Io)
     }
@@ -161,8 +215,7 @@ impl Sorting {
         Ok(Entities {
             items: self.sorter.finish().map_err(no_room)?,
             as_of: self.as_of.unwrap_or(false),
-            sessions: self.sessions,
-            users: self.users,
+            whose: self.whose,
         })
     }
 }
@@ -176,62 +229,75 @@ fn micros(text: &str) -> Result<i64, String> {
     time.map(jiff::Timestamp::as_microsecond).map_err(|_| format!("`{text}` is not a time like 2026-11-22T12:00:00Z"))
 }
 
-fn entity(user: Option<&str>, session: Option<&str>, at: Option<i64>, as_of: Option<AsOf>) -> Result<Entity, String> {
-    let (is_session, id) = match (user.filter(|id| !id.is_empty()), session.filter(|id| !id.is_empty())) {
-        (Some(user), None) => (false, user),
-        (None, Some(session)) => (true, session),
-        (Some(_), Some(_)) => return Err("the row names a user and a session: name one of them".into()),
-        (None, None) => return Err("the row names neither a user nor a session".into()),
-    };
-    let key = if is_session { Key::Session } else { Key::User };
-    match (as_of, at) {
-        (Some(as_of), _) => Ok(Entity::served(key, id, as_of)),
-        (None, Some(at_us)) => Ok(Entity { is_session, id: id.into(), at_us, as_of: None }),
-        (None, None) => Err("the row says no instant: at".into()),
+/// What one row names, of what it could.
+fn named<T>(found: impl IntoIterator<Item = (Whose, T)>) -> Result<(Whose, T), String> {
+    let mut found = found.into_iter();
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one),
+        (Some((one, _)), Some((other, _))) => {
+            Err(format!("the row names a {} and a {}: name one of them", one.name(), other.name()))
+        }
+        (None, _) => Err("the row names neither a user nor a session".into()),
     }
 }
 
-fn of_json(line: &[u8]) -> Result<Entity, String> {
+/// All that a row may name.
+fn all_of(fields: &[Str]) -> impl Iterator<Item = Whose> {
+    [Whose::User, Whose::Session].into_iter().chain(fields.iter().cloned().map(Whose::Field))
+}
+
+fn of_json(line: &[u8], fields: &[Str], number: u64) -> Result<Vec<Entity>, String> {
     let row: Value = serde_json::from_slice(line).map_err(|error| format!("not a JSON object: {error}"))?;
     let id = |name: &str| match &row[name] {
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
+    };
+    let (whose, id) = named(all_of(fields).filter_map(|whose| id(whose.name()).map(|id| (whose, id))))?;
+    let as_of = |value: &Value| {
+        let part = |name: &str| value[name].as_i64().ok_or_else(|| format!("as_of has no number {name}"));
+        let partition = u32::try_from(part("partition")?).map_err(|_| "as_of.partition is out of range".to_owned())?;
+        Ok::<_, String>(AsOf { partition, offset: part("offset")?, now: part("now")? })
     };
     let at = match &row["at"] {
         Value::String(text) => Some(micros(text)?),
         Value::Number(number) => Some(micros(&number.to_string())?),
         _ => None,
     };
-    let as_of = match &row["as_of"] {
-        Value::Null => None,
-        value => {
-            let part = |name: &str| value[name].as_i64().ok_or_else(|| format!("as_of has no number {name}"));
-            let partition =
-                u32::try_from(part("partition")?).map_err(|_| "as_of.partition is out of range".to_owned())?;
-            Some(AsOf { partition, offset: part("offset")?, now: part("now")? })
+    match (&row["as_of"], &whose, at) {
+        (Value::Null, _, Some(at_us)) => Ok(vec![Entity::at(whose, &id, at_us)]),
+        (Value::Null, _, None) => Err("the row says no instant: at".into()),
+        (Value::Array(all), Whose::Field(_), _) if !all.is_empty() => {
+            let all: Vec<AsOf> = all.iter().map(as_of).collect::<Result<_, _>>()?;
+            let different: BTreeSet<u32> = all.iter().map(|as_of| as_of.partition).collect();
+            if different.len() < all.len() {
+                return Err("as_of names a partition twice".into());
+            }
+            let part_of = Some((number, all.len() as u32));
+            Ok(all.into_iter().map(|as_of| Entity { part_of, ..Entity::served(whose.clone(), &id, as_of) }).collect())
         }
-    };
-    entity(id("user").as_deref(), id("session").as_deref(), at, as_of)
+        (_, Whose::Field(_), _) => Err("by a field, as_of is a list: one of each partition".into()),
+        (value, ..) => Ok(vec![Entity::served(whose, &id, as_of(value)?)]),
+    }
 }
 
 /// Where the columns of a CSV file are.
 struct Columns {
-    user: Option<usize>,
-    session: Option<usize>,
+    whose: Vec<(Whose, usize)>,
     at: Option<usize>,
     as_of: Option<[usize; 3]>,
 }
 
 impl Columns {
-    fn of(header: &csv::StringRecord) -> Result<Self, String> {
+    fn of(header: &csv::StringRecord, fields: &[Str]) -> Result<Self, String> {
         let find = |name: &str| header.iter().position(|column| column.trim_start_matches('\u{feff}') == name);
         let as_of = match (find("partition"), find("offset"), find("now")) {
             (Some(partition), Some(offset), Some(now)) => Some([partition, offset, now]),
             _ => None,
         };
-        let columns = Self { user: find("user"), session: find("session"), at: find("at"), as_of };
-        if columns.user.or(columns.session).is_none() || columns.at.is_none() && columns.as_of.is_none() {
+        let whose = all_of(fields).filter_map(|whose| find(whose.name()).map(|column| (whose, column))).collect();
+        let columns = Self { whose, at: find("at"), as_of };
+        if columns.whose.is_empty() || columns.at.is_none() && columns.as_of.is_none() {
             let names: Vec<&str> = header.iter().take(8).collect();
             return Err(format!("the header ({}) lacks user or session, or at", names.join(", ")));
         }
@@ -239,10 +305,14 @@ impl Columns {
     }
 
     fn read(&self, row: &csv::StringRecord) -> Result<Entity, String> {
-        let field = |column: Option<usize>| column.and_then(|column| row.get(column)).filter(|text| !text.is_empty());
-        let at = field(self.at).map(micros).transpose()?;
-        let as_of = match self.as_of {
-            Some(columns) if field(Some(columns[0])).is_some() => {
+        let field = |column: usize| row.get(column).filter(|text| !text.is_empty());
+        let ids = self.whose.iter().filter_map(|(whose, column)| field(*column).map(|id| (whose.clone(), id)));
+        let (whose, id) = named(ids)?;
+        match self.as_of {
+            Some(columns) if field(columns[0]).is_some() => {
+                if matches!(whose, Whose::Field(_)) {
+                    return Err("by a field, as_of is a list: give the answers as they came, in JSON lines".into());
+                }
                 let number = |column: usize| {
                     let text = row.get(column).unwrap_or_default();
                     text.parse::<i64>().map_err(|_| format!("`{text}` is not a whole number"))
@@ -250,11 +320,13 @@ impl Columns {
                 let [partition, offset, now] = columns;
                 let partition =
                     u32::try_from(number(partition)?).map_err(|_| "partition is out of range".to_owned())?;
-                Some(AsOf { partition, offset: number(offset)?, now: number(now)? })
+                Ok(Entity::served(whose, id, AsOf { partition, offset: number(offset)?, now: number(now)? }))
             }
-            _ => None,
-        };
-        entity(field(self.user), field(self.session), at, as_of)
+            _ => {
+                let at = self.at.and_then(field).ok_or_else(|| "the row says no instant: at".to_owned())?;
+                Ok(Entity::at(whose, id, micros(at)?))
+            }
+        }
     }
 }
 
@@ -265,7 +337,8 @@ mod tests {
     fn read(text: &str) -> Result<Vec<Entity>, String> {
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), text).expect("writes");
-        let mut entities = Entities::open(file.path(), 1 << 20).map_err(|failure| failure.cause)?;
+        let mut entities =
+            Entities::open(file.path(), &["product".into()], 1 << 20).map_err(|failure| failure.cause)?;
         let mut all = Vec::new();
         while let Some(entity) = entities.next_entity().expect("reads back") {
             all.push(entity);
@@ -275,8 +348,9 @@ mod tests {
 
     #[test]
     fn rows_come_in_the_order_of_their_instant() {
-        let user = |id: &str, at_us| Entity { is_session: false, id: id.into(), at_us, as_of: None };
-        let session = |id: &str, at_us| Entity { is_session: true, ..user(id, at_us) };
+        let user = |id: &str, at_us| Entity::at(Whose::User, id, at_us);
+        let session = |id: &str, at_us| Entity::at(Whose::Session, id, at_us);
+        let product = |id: &str, at_us| Entity::at(Whose::Field("product".into()), id, at_us);
         let noon = 1_795_348_800_000_000;
         for (text, expected) in [
             (
@@ -298,6 +372,14 @@ mod tests {
                     Entity { as_of: Some((1, 5)), ..user("u", 9_000) },
                 ],
             ),
+            ("product,user,at\np,,2\n,u,1\n", vec![user("u", 1_000), product("p", 2_000)]),
+            (
+                "{\"product\":\"p\",\"as_of\":[{\"partition\":1,\"offset\":5,\"now\":9},{\"partition\":0,\"offset\":6,\"now\":8}]}",
+                vec![
+                    Entity { as_of: Some((0, 6)), part_of: Some((1, 2)), ..product("p", 8_000) },
+                    Entity { as_of: Some((1, 5)), part_of: Some((1, 2)), ..product("p", 9_000) },
+                ],
+            ),
             ("user,partition,offset,now\nu,2,3,4\n", vec![Entity { as_of: Some((2, 3)), ..user("u", 4_000) }]),
         ] {
             assert_eq!(read(text).expect("reads"), expected, "{text}");
@@ -312,6 +394,17 @@ mod tests {
             ("user,at\na,soon\n", ":2: `soon` is not a time"),
             ("user,at\n,1795348800000\n", ":2: the row names neither"),
             ("user,session,at\na,b,1\n", ":2: the row names a user and a session"),
+            ("user,product,at\na,b,1\n", ":2: the row names a user and a product"),
+            ("product,partition,offset,now\np,2,3,4\n", ":2: by a field, as_of is a list: give"),
+            (
+                "{\"product\":\"p\",\"as_of\":{\"partition\":0,\"offset\":1,\"now\":1}}",
+                ":1: by a field, as_of is a list: one",
+            ),
+            (
+                "{\"product\":\"p\",\"as_of\":[{\"partition\":0,\"offset\":1,\"now\":1},{\"partition\":0,\"offset\":2,\"now\":1}]}",
+                ":1: as_of names a partition twice",
+            ),
+            ("{\"user\":\"a\",\"as_of\":[]}", ":1: as_of has no number partition"),
             ("{\"user\":\"a\"}\n", ":1: the row says no instant"),
             ("{\"user\":\"a\",\"at\":1}\n{\n", ":2: not a JSON object"),
             (

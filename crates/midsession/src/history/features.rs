@@ -2,10 +2,10 @@
 //! later.
 
 use super::arrivals::Arrivals;
-use super::entities::{Entities, Entity};
+use super::entities::{Entities, Entity, Whose};
 use super::intake::Intake;
 use super::logged::{Logged, PutInForce};
-use super::machines::{FeaturesAlone, Machines, Values, read_session, read_shopper};
+use super::machines::{FeaturesAlone, Gathered, Machines, Serving, Values, read_session, read_shopper};
 use super::table::{Cell, Kind, Row, Table};
 use crate::assemble::Assembly;
 use crate::cli::Failure;
@@ -13,8 +13,10 @@ use midsession_edge::AsOf;
 use midsession_event::{PropertyValue, SessionId, ShopperId, Str};
 use midsession_feature::expr::Type;
 use midsession_feature::{Key, Value};
+use midsession_machine::Definitions;
 use midsession_stream::{Config, Seam};
 use serde::ser::{SerializeMap, Serializer};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What is asked of a history.
@@ -39,27 +41,33 @@ pub fn leaks() -> bool {
     cfg!(debug_assertions) && std::env::var("MIDSESSION_DEFECT").is_ok_and(|name| name == "history_leaks")
 }
 
-/// Features of one shopper or session at one instant.
+/// Features of one shopper or session, or of everybody by a value of a field, at one instant.
 #[derive(Clone, Debug)]
 pub struct Features {
-    key: Key,
+    whose: Whose,
     id: Str,
     at_us: i64,
     /// The event that it follows.
     event_id: Option<Str>,
-    as_of: Option<AsOf>,
+    /// By a field one of each partition.
+    as_of: Vec<AsOf>,
     is_assumed: bool,
     is_incomplete: bool,
     is_known: bool,
     values: Vec<(Str, Value)>,
-    /// Where a feature's value goes among the columns.
-    places: Arc<Vec<Str>>,
+    places: Arc<Places>,
 }
 
-/// The columns before the features.
-const FIXED: [(&str, Kind); 10] = [
-    ("user", Kind::Text),
-    ("session", Kind::Text),
+/// Which columns there are beside the fixed ones.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// Fields by whose values something is asked.
+    fields: Vec<Whose>,
+    features: Vec<Str>,
+}
+
+/// The columns before the features, and after whose they are.
+const FIXED: [(&str, Kind); 8] = [
     ("at", Kind::Time),
     ("event_id", Kind::Text),
     ("arrival", Kind::Text),
@@ -73,13 +81,15 @@ const FIXED: [(&str, Kind); 10] = [
 impl serde::Serialize for Features {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry(self.key.name(), &self.id)?;
+        map.serialize_entry(self.whose.name(), &self.id)?;
         map.serialize_entry("at", &time_text(self.at_us))?;
         if let Some(event_id) = &self.event_id {
             map.serialize_entry("event_id", event_id)?;
         }
-        if let Some(as_of) = &self.as_of {
-            map.serialize_entry("as_of", as_of)?;
+        match (&self.whose, self.as_of.first()) {
+            (_, None) => {}
+            (Whose::Field(_), _) => map.serialize_entry("as_of", &self.as_of)?,
+            (_, Some(as_of)) => map.serialize_entry("as_of", as_of)?,
         }
         if self.is_assumed {
             map.serialize_entry("arrival", "assumed")?;
@@ -106,11 +116,14 @@ impl serde::Serialize for ByName<'_> {
 impl Row for Features {
     fn cells(&self, columns: usize) -> Vec<Cell> {
         let mut cells = Vec::with_capacity(columns);
-        let id = |key: Key| if self.key == key { Cell::Text(self.id.clone()) } else { Cell::Null };
-        let as_of = |part: fn(&AsOf) -> i64| self.as_of.as_ref().map_or(Cell::Null, |as_of| Cell::Int(part(as_of)));
+        let own = [Whose::User, Whose::Session];
+        let whose = own.iter().chain(&self.places.fields);
+        cells.extend(whose.map(|whose| if self.whose == *whose { Cell::Text(self.id.clone()) } else { Cell::Null }));
+        let as_of = |part: fn(&AsOf) -> i64| match self.as_of.as_slice() {
+            [as_of] => Cell::Int(part(as_of)),
+            _ => Cell::Null,
+        };
         cells.extend([
-            id(Key::User),
-            id(Key::Session),
             Cell::Time(self.at_us.div_euclid(1000)),
             self.event_id.clone().into(),
             self.is_assumed.then(|| "assumed".into()).into(),
@@ -121,7 +134,7 @@ impl Row for Features {
             as_of(|as_of| as_of.now),
         ]);
         let mut values = self.values.iter().peekable();
-        for place in self.places.iter() {
+        for place in &self.places.features {
             // Both are in the order of definition, or of the question.
             match values.next_if(|(name, _)| name == place) {
                 Some((_, value)) => cells.push((&PropertyValue::from(value.clone())).into()),
@@ -150,20 +163,21 @@ impl Question<'_> {
 
     /// The columns of the answer.
     pub fn columns(&self) -> Vec<(Str, Kind)> {
-        let mut columns: Vec<(Str, Kind)> = FIXED.map(|(name, kind)| (Str::from(name), kind)).to_vec();
+        let places = self.places();
+        let whose = [Whose::User, Whose::Session].into_iter().chain(places.fields.iter().cloned());
+        let mut columns: Vec<(Str, Kind)> = whose.map(|whose| (Str::from(whose.name()), Kind::Text)).collect();
+        columns.extend(FIXED.map(|(name, kind)| (Str::from(name), kind)));
         columns.extend(self.features());
         columns
     }
 
     /// The features that are asked for, with what they hold.
     fn features(&self) -> Vec<(Str, Kind)> {
-        let keys = match &self.entities {
-            Some(entities) => [(Key::User, entities.users), (Key::Session, entities.sessions)],
-            None => [(Key::User, self.key == Key::User), (Key::Session, self.key == Key::Session)],
-        };
+        let of_rows = BTreeSet::from([Whose::from(self.key)]);
+        let whose = self.entities.as_ref().map_or(&of_rows, |entities| &entities.whose);
         let mut columns: Vec<(Str, Kind)> = Vec::new();
-        for (key, _) in keys.into_iter().filter(|(_, asked)| *asked) {
-            for (name, ty) in self.assemblies().flat_map(|assembly| assembly.feature_types(key)) {
+        for whose in whose {
+            for (name, ty) in self.assemblies().flat_map(|assembly| types(assembly, whose)) {
                 let wanted = self.names.is_empty() || self.names.contains(name);
                 if wanted && !columns.iter().any(|(known, _)| known == name) {
                     columns.push((name.clone(), kind_of(ty)));
@@ -173,19 +187,25 @@ impl Question<'_> {
         columns
     }
 
+    /// The fields that features go by.
+    pub fn fields(&self) -> Vec<Str> {
+        let all: BTreeSet<Str> = self.assemblies().flat_map(Assembly::field_keys).collect();
+        all.into_iter().collect()
+    }
+
     /// Refuses names that no feature has.
     ///
     /// # Errors
     /// One of them is unknown.
     pub fn check(&self) -> Result<(), Failure> {
-        let known: Vec<&Str> = [Key::User, Key::Session]
-            .iter()
-            .flat_map(|key| self.assemblies().flat_map(|assembly| assembly.feature_types(*key)))
-            .map(|(name, _)| name)
-            .collect();
+        let fields = self.fields();
+        let all = |assembly| {
+            let whose = fields.iter().cloned().map(Whose::Field).chain([Whose::User, Whose::Session]);
+            whose.flat_map(|whose| names(assembly, &whose)).collect::<Vec<Str>>()
+        };
+        let known: Vec<Str> = self.assemblies().flat_map(all).collect();
         let Some(unknown) = self.names.iter().find(|name| !known.contains(name)) else { return Ok(()) };
-        let mut configured = [Key::User, Key::Session].into_iter().flat_map(|key| self.assembly.feature_types(key));
-        if configured.any(|(name, _)| name == unknown) {
+        if all(self.assembly).contains(unknown) {
             let hint = "with --profile NAME all of the past is looked at by the definitions of the configuration";
             return Err(Failure::usage(format!("`{unknown}` was never in force in this log")).hint(hint));
         }
@@ -194,15 +214,15 @@ impl Question<'_> {
         Err(Failure::usage(format!("there is no feature `{unknown}`")).hint(hint))
     }
 
-    fn row(&self, key: Key, id: Str, at_us: i64, read: Option<Values>, places: &Arc<Vec<Str>>) -> Features {
+    fn row(&self, whose: Whose, id: Str, at_us: i64, read: Option<Values>, places: &Arc<Places>) -> Features {
         let is_known = read.is_some();
         let (id, values) = read.map_or((id, Vec::new()), |read| (read.id, read.values));
         Features {
-            key,
+            whose,
             id,
             at_us,
             event_id: None,
-            as_of: None,
+            as_of: Vec::new(),
             is_assumed: false,
             is_incomplete: false,
             is_known,
@@ -211,8 +231,25 @@ impl Question<'_> {
         }
     }
 
-    fn places(&self) -> Arc<Vec<Str>> {
-        Arc::new(self.features().into_iter().map(|(name, _)| name).collect())
+    fn places(&self) -> Arc<Places> {
+        let whose = self.entities.iter().flat_map(|entities| &entities.whose);
+        let fields = whose.filter(|whose| matches!(whose, Whose::Field(_))).cloned().collect();
+        Arc::new(Places { fields, features: self.features().into_iter().map(|(name, _)| name).collect() })
+    }
+
+    /// What there is of an entity at an instant.
+    fn read<D: Definitions + Serving>(
+        &self,
+        entity: &Entity,
+        machines: &mut Machines<'_, D>,
+        ticks: bool,
+    ) -> Option<Values> {
+        let (id, now_ms) = (&entity.id, entity.now_ms());
+        match &entity.whose {
+            Whose::User => machines.read(Key::User, id, &self.names, now_ms, ticks),
+            Whose::Session => machines.read(Key::Session, id, &self.names, now_ms, ticks),
+            Whose::Field(field) => machines.read_field(field, id, &self.names, now_ms),
+        }
     }
 
     /// The answer from files.
@@ -245,7 +282,7 @@ impl Question<'_> {
                     && let Some((id, now_us)) = self.follows(&took.shopper, took.seam).map(|id| (id, item.at_us))
                 {
                     let read = machines.read(self.key, &id, &self.names, now_us.div_euclid(1000), false);
-                    let mut row = self.row(self.key, id, now_us, read, &places);
+                    let mut row = self.row(self.key.into(), id, now_us, read, &places);
                     (row.event_id, row.is_assumed) = (Some(event_id), is_assumed);
                     table.row(&row)?;
                 }
@@ -268,10 +305,10 @@ impl Question<'_> {
         entity: &Entity,
         machines: &mut Machines<'_, FeaturesAlone<'_>>,
         is_assumed: bool,
-        places: &Arc<Vec<Str>>,
+        places: &Arc<Places>,
     ) -> Features {
-        let read = machines.read(entity.key(), &entity.id, &self.names, entity.now_ms(), true);
-        let row = self.row(entity.key(), entity.id.clone(), entity.at_us, read, places);
+        let read = self.read(entity, machines, true);
+        let row = self.row(entity.whose.clone(), entity.id.clone(), entity.at_us, read, places);
         Features { is_assumed, ..row }
     }
 
@@ -303,24 +340,49 @@ impl Question<'_> {
         mut entities: Entities,
         config: Config,
         table: &mut Table,
-        places: &Arc<Vec<Str>>,
+        places: &Arc<Places>,
     ) -> Result<(), Failure> {
         let mut asked = entities.next_entity()?;
+        let mut answers: BTreeMap<u64, Answer> = BTreeMap::new();
         while let Some((partition, _)) = asked.as_ref().and_then(|entity| entity.as_of) {
             let mut replay = log.replay(partition, config, self.assembly, self.put_in_force.is_some())?;
             while let Some(entity) = asked.take_if(|entity| entity.as_of.is_some_and(|(of, _)| of == partition)) {
                 let (_, offset) = entity.as_of.unwrap_or_default();
                 let is_whole = replay.run(offset + i64::from(self.leak))?;
                 let now_ms = entity.now_ms();
-                let stream = &replay.stream;
-                let read = match entity.key() {
-                    Key::Session => read_session(stream, replay.definitions(), &entity.id, &self.names, now_ms),
-                    _ => read_shopper(stream, replay.definitions(), &entity.id, &self.names, now_ms).unwrap_or(None),
-                };
-                let row = self.row(entity.key(), entity.id.clone(), entity.at_us, read, places);
-                let as_of = Some(AsOf { partition, offset, now: now_ms });
+                let (stream, definitions) = (&replay.stream, replay.definitions());
+                let as_of = AsOf { partition, offset, now: now_ms };
                 let is_incomplete = !is_whole || replay.lacks(now_ms);
-                table.row(&Features { as_of, is_incomplete, ..row })?;
+                let (id, names) = (&entity.id, &self.names);
+                let (answer, read) = match (&entity.whose, entity.part_of) {
+                    (Whose::Field(field), Some((row, parts))) => {
+                        if parts != config.partitions {
+                            return Err(of_other_partitions(row, parts, config.partitions));
+                        }
+                        let answer = answers.entry(row).or_default();
+                        answer.gathered.add(stream, definitions, field, id, now_ms);
+                        answer.add(as_of, is_incomplete);
+                        if answer.as_of.len() < parts as usize {
+                            asked = entities.next_entity()?;
+                            continue;
+                        }
+                        let Answer { gathered, as_of, is_incomplete } = answers.remove(&row).unwrap_or_default();
+                        let read = gathered.values(stream, definitions, field, id, names);
+                        (Answer { as_of, is_incomplete, ..Answer::default() }, read)
+                    }
+                    (whose, _) => {
+                        let read = match whose {
+                            Whose::Session => read_session(stream, definitions, id, names, now_ms),
+                            _ => read_shopper(stream, definitions, id, names, now_ms).unwrap_or(None),
+                        };
+                        let mut answer = Answer::default();
+                        answer.add(as_of, is_incomplete);
+                        (answer, read)
+                    }
+                };
+                let at_us = answer.as_of.iter().map(|as_of| as_of.now).max().unwrap_or(now_ms) * 1000;
+                let row = self.row(entity.whose.clone(), entity.id.clone(), at_us, read, places);
+                table.row(&Features { as_of: answer.as_of, is_incomplete: answer.is_incomplete, ..row })?;
                 asked = entities.next_entity()?;
             }
         }
@@ -334,7 +396,7 @@ impl Question<'_> {
         mut entities: Option<Entities>,
         config: Config,
         table: &mut Table,
-        places: &Arc<Vec<Str>>,
+        places: &Arc<Places>,
     ) -> Result<(), Failure> {
         let machines = Machines::new(config, self.assembly);
         let mut machines = if self.put_in_force.is_some() { machines.following() } else { machines };
@@ -342,8 +404,8 @@ impl Question<'_> {
         let mut records = log.records()?;
         let answer = |entity: Entity, machines: &mut Machines<'_, Assembly>| {
             let now_ms = entity.now_ms();
-            let read = machines.read(entity.key(), &entity.id, &self.names, now_ms, false);
-            let row = self.row(entity.key(), entity.id.clone(), entity.at_us, read, places);
+            let read = self.read(&entity, machines, false);
+            let row = self.row(entity.whose.clone(), entity.id.clone(), entity.at_us, read, places);
             Features { is_incomplete: log.lacks(now_ms), ..row }
         };
         while let Some((partition, entry)) = records.next_record()? {
@@ -359,9 +421,9 @@ impl Question<'_> {
             {
                 let now_ms = entry.stamp_ms;
                 let read = machines.read(self.key, &id, &self.names, now_ms, false);
-                let mut row = self.row(self.key, id, now_ms * 1000, read, places);
+                let mut row = self.row(self.key.into(), id, now_ms * 1000, read, places);
                 row.event_id = Some(event_id);
-                row.as_of = Some(AsOf { partition: partition.0, offset: entry.offset, now: now_ms });
+                row.as_of = vec![AsOf { partition: partition.0, offset: entry.offset, now: now_ms }];
                 row.is_incomplete = log.lacks(now_ms);
                 table.row(&row)?;
             }
@@ -372,6 +434,39 @@ impl Question<'_> {
         }
         Ok(())
     }
+}
+
+/// An answer as it was served; by a field, as far as partitions have been read.
+#[derive(Debug, Default)]
+struct Answer {
+    gathered: Gathered,
+    as_of: Vec<AsOf>,
+    is_incomplete: bool,
+}
+
+impl Answer {
+    fn add(&mut self, as_of: AsOf, is_incomplete: bool) {
+        self.as_of.push(as_of);
+        self.is_incomplete |= is_incomplete;
+    }
+}
+
+fn of_other_partitions(row: u64, parts: u32, partitions: u32) -> Failure {
+    let what = format!("row {row}: as_of names {parts} partitions, and the log has {partitions}");
+    Failure::new(what).hint("by a field, give as_of as the live answer did; is this its data folder?")
+}
+
+/// The features of an assembly, with what they hold.
+fn types<'a>(assembly: &'a Assembly, whose: &'a Whose) -> Vec<(&'a Str, Type)> {
+    match whose {
+        Whose::User => assembly.feature_types(Key::User).collect(),
+        Whose::Session => assembly.feature_types(Key::Session).collect(),
+        Whose::Field(field) => assembly.field_types(field).collect(),
+    }
+}
+
+fn names(assembly: &Assembly, whose: &Whose) -> Vec<Str> {
+    types(assembly, whose).into_iter().map(|(name, _)| name.clone()).collect()
 }
 
 fn kind_of(ty: Type) -> Kind {

@@ -5,7 +5,7 @@ use crate::assemble::Assembly;
 use crate::find::{self, Found};
 use midsession_event::{Event, PartitionId, Record, SessionState, SessionUpdate, ShopperId, Str, Tick, partition_of};
 use midsession_feature::{Key, Value};
-use midsession_machine::{Definitions, Derived, Effect, Partials, View};
+use midsession_machine::{Definitions, Derived, Effect, Partials, View, partial::Partial};
 use midsession_stream::{Config, Counters, Seam, Stream};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -55,8 +55,6 @@ pub struct Took {
 pub struct Values {
     /// The user, visitor or session that the question resolved to.
     pub id: Str,
-    /// Where it is at home.
-    pub partition: PartitionId,
     /// Present values by name.
     pub values: Vec<(Str, Value)>,
 }
@@ -262,6 +260,43 @@ impl<D: Definitions + Serving> Machines<'_, D> {
         }
         None
     }
+
+    /// Everybody's features by a value of a field at an instant.
+    pub fn read_field(&self, key: &str, id: &str, names: &[Str], now_ms: i64) -> Option<Values> {
+        let mut gathered = Gathered::default();
+        for stream in &self.streams {
+            gathered.add(stream, self.serving(stream.partition()), key, id, now_ms);
+        }
+        // A change of definitions is in all partitions at one stamp.
+        let last = self.streams.last()?;
+        gathered.values(last, self.serving(last.partition()), key, id, names)
+    }
+}
+
+/// What partitions have of a value of a field.
+#[derive(Clone, Debug, Default)]
+pub struct Gathered {
+    parts: Vec<(usize, Partial)>,
+    now_ms: i64,
+}
+
+impl Gathered {
+    /// Takes what one partition has, at its own instant.
+    pub fn add(&mut self, stream: &Stream, assembly: &Assembly, key: &str, id: &str, now_ms: i64) {
+        self.now_ms = self.now_ms.max(now_ms);
+        for (number, partial) in assembly.field_partials(None, stream.partials(), key, id, now_ms) {
+            match self.parts.iter_mut().find(|(known, _)| *known == number) {
+                Some((_, known)) => known.merge(&partial),
+                None => self.parts.push((number, partial)),
+            }
+        }
+    }
+
+    /// The values of all of it, by the definitions of the last partition; none where nobody has anything.
+    pub fn values(self, last: &Stream, assembly: &Assembly, key: &str, id: &str, names: &[Str]) -> Option<Values> {
+        let (_, served) = assembly.join(None, key, self.parts, names, self.now_ms, &last.defined().since)?;
+        Some(Values { id: id.into(), values: served.into_iter().map(|served| (served.name, served.value)).collect() })
+    }
 }
 
 /// A shopper's features in this partition. An error names the user that the visitor has become, whose home is another
@@ -280,15 +315,14 @@ pub fn read_shopper(
     };
     // Who has withdrawn that by then is nobody, as they were to whoever asked.
     let view = stream.view(&shopper, now_ms).filter(|_| stream.may_read(&shopper));
-    let partition = stream.partition();
-    Ok(view.map(|view| Values { id: id.clone(), partition, values: values(assembly, &view, Key::User, names) }))
+    Ok(view.map(|view| Values { id: id.clone(), values: values(assembly, &view, Key::User, names) }))
 }
 
 /// A session's features in this partition.
 pub fn read_session(stream: &Stream, assembly: &Assembly, id: &str, names: &[Str], now_ms: i64) -> Option<Values> {
     let view = stream.session_view(find::session(stream, id)?, now_ms).filter(|view| stream.may_read(view.shopper))?;
     let id = view.session?.id.to_string().into();
-    Some(Values { id, partition: stream.partition(), values: values(assembly, &view, Key::Session, names) })
+    Some(Values { id, values: values(assembly, &view, Key::Session, names) })
 }
 
 /// Values as the first profile serves them.

@@ -133,7 +133,7 @@ fn run(
     let mut intake = Intake { collector, context };
     let mut arrivals = Arrivals::open(files, None, &intake.collector, memory_bytes, &Progress::new())
         .unwrap_or_else(|failure| panic!("{}", failure.cause));
-    let entities = Entities::open(questions, memory_bytes).unwrap_or_else(|failure| panic!("{}", failure.cause));
+    let entities = Entities::open(questions, &[], memory_bytes).unwrap_or_else(|failure| panic!("{}", failure.cause));
     let names = Vec::new();
     let entities = Some(entities);
     let question = Question { assembly: &assembly, put_in_force: None, key: Key::User, names, entities, leak };
