@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { page } from "./collector.ts";
-import { card, look, say, shops, until } from "./browser.ts";
+import { answered, card, look, say, shops, until } from "./browser.ts";
 
 const shop = shops();
 
@@ -97,6 +97,7 @@ test(
     await view.evaluate(() => ((window as { mark?: number }).mark = 1));
     collector.intervene();
     await until(() => collector.named("painted").length == 1, "the report");
+    await answered(view, collector.posts.length);
     await view.goto(collector.base + "/next");
     await until(() => collector.pushes.size == 0, "the push to close");
     await view.evaluate(() => void setTimeout(() => history.back()));

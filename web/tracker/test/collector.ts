@@ -79,9 +79,8 @@ export class Collector {
     return this.posts.filter((post) => post.status == 200).flatMap((post) => post.events);
   }
 
-  /** Those with a name, each once: what was in flight when its page went may come again, as the same event. */
   named(name: string): Received[] {
-    return [...new Map(this.events.filter((event) => event.name == name).map((event) => [event.event_id, event])).values()];
+    return this.events.filter((event) => event.name == name);
   }
 
   /** Sends to every open push. */

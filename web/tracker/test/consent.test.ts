@@ -223,6 +223,7 @@ for (const [what, cookie, views] of [
       collector.pages["/next"] = "<!doctype html><title>Next</title>";
       const view = await listen();
       await view.evaluate(() => ((window as { mark?: number }).mark = 1));
+      await answered(view);
       await view.goto(collector.base + "/next");
       await until(() => collector.pushes.size == 0, "the push to close");
       await view.evaluate((cookie) => {

@@ -109,6 +109,7 @@ test(
     await until(() => collector.named("painted").length == 1, "the report");
     collector.intervene(frame);
     const pushes = collector.opened.length;
+    await answered(view, collector.posts.length);
     await view.reload();
     await until(() => collector.opened.length > pushes, "the push");
     collector.intervene(frame);

@@ -45,6 +45,8 @@ test(
     collector.pages["/"] = page();
     const view = await open();
     await until(() => collector.named("page_view").length == 1, "first");
+    // What is in flight when its page goes comes again.
+    await answered(view);
     await view.reload();
     await until(() => collector.named("page_view").length == 2, "second");
     await open();
@@ -326,6 +328,7 @@ test(
     collector.pages["/next"] = "<!doctype html><title>Next</title>";
     const view = await listen();
     await view.evaluate(() => ((window as { mark?: number }).mark = 1));
+    await answered(view);
     await view.goto(collector.base + "/next");
     await until(() => collector.pushes.size == 0, "the push to close");
     // A page out of the cache does not load, so there is no load to wait for.
@@ -347,7 +350,8 @@ test(
     await say(view, "identify", "u1");
     await say(view, "track", "search");
     await until(() => collector.named("search").length == 1, "the search");
-    assert.equal(collector.named("login").length, 1);
+    // What was in flight at the reload may come twice, as the same event.
+    assert.equal(new Set(ids(collector.named("login"))).size, 1);
     assert.equal(collector.named("search")[0]!.user_id, "u1");
     await say(view, "logout");
     await say(view, "track", "cart_view");
@@ -374,7 +378,7 @@ test(
     for (const nobody of [undefined, null, "", 0, NaN, true, {}, ["u1"]]) await say(view, "identify", nobody);
     await say(view, "track", "search");
     await until(() => collector.named("search").length == 1, "the search");
-    assert.equal(collector.named("login").length, 1);
+    assert.equal(new Set(ids(collector.named("login"))).size, 1);
     assert.equal(collector.named("login")[0]!.user_id, "4711");
     assert.equal(collector.named("search")[0]!.user_id, "4711");
     assert.deepEqual(warnings, ["undefined", "null", "", "0", "NaN", "true", "{}", "[u1]"].map((id) => `identify ${id}`));

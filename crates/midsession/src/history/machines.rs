@@ -281,7 +281,7 @@ pub struct Gathered {
 }
 
 impl Gathered {
-    /// Takes what one partition has, at its own instant.
+    /// Takes what one partition has, at its own instant. Merged at once: many answers may wait for their last partition.
     pub fn add(&mut self, stream: &Stream, assembly: &Assembly, key: &str, id: &str, now_ms: i64) {
         self.now_ms = self.now_ms.max(now_ms);
         for (number, partial) in assembly.field_partials(None, stream.partials(), key, id, now_ms) {
