@@ -279,6 +279,14 @@ impl Assembly {
         self.profiles.iter().flat_map(|(_, set)| set.field_ids(partials, now_ms)).collect()
     }
 
+    /// The names of the first profile's features that what is on the log of the last day says: those over a lifetime
+    /// need all of it.
+    pub fn windowed(&self, key: Key) -> Vec<Str> {
+        let entries = self.set(None).into_iter().flat_map(|set| set.entries(key));
+        let entries = entries.filter(|entry| !entry.is_hidden && entry.looks_back != LookBack::FirstSeen);
+        entries.map(|entry| entry.name.clone()).collect()
+    }
+
     /// A shopper's features; `names` empty asks for all of them.
     pub fn user_values(&self, view: &View<'_>, names: &[Str]) -> Vec<(Str, PropertyValue)> {
         self.values(view, Key::User, names)
@@ -289,7 +297,8 @@ impl Assembly {
         self.values(view, Key::Session, names)
     }
 
-    fn values(&self, view: &View<'_>, key: Key, names: &[Str]) -> Vec<(Str, PropertyValue)> {
+    /// Features of a key; `names` empty asks for all of them.
+    pub fn values(&self, view: &View<'_>, key: Key, names: &[Str]) -> Vec<(Str, PropertyValue)> {
         let served = self.served(None, view, key, names).map(|(_, served)| served).unwrap_or_default();
         served.into_iter().map(|served| (served.name, PropertyValue::from(served.value))).collect()
     }

@@ -11,6 +11,7 @@ use midsession_edge::{
 use midsession_event::{
     DecisionId, EventName, PartitionId, Reaction, SessionState, SessionUpdate, Str, Topic, decode, partition_of,
 };
+use midsession_feature::Key;
 use midsession_machine::View;
 use midsession_observe::Metric;
 use midsession_ports::LogError;
@@ -280,10 +281,11 @@ impl Console for AppBackend {
             let inner = Arc::clone(&self.0);
             let traced = tokio::task::spawn_blocking(move || {
                 let assembly = inner.latest();
+                let of = [Key::Session, Key::User].map(|key| (key, assembly.windowed(key)));
                 let read = |view: &View<'_>| {
-                    let mut values = assembly.session_values(view, &[]);
-                    values.extend(assembly.user_values(view, &[]));
-                    values
+                    // No names at all would ask for all features.
+                    let asked = of.iter().filter(|(_, names)| !names.is_empty());
+                    asked.flat_map(|(key, names)| assembly.values(view, *key, names)).collect()
                 };
                 history::timeline(inner.log.as_ref(), inner.stream_config, assembly.as_ref(), &whose, &read)
             })

@@ -121,6 +121,45 @@ fn a_timeline_shows_the_seam_of_a_login_and_what_each_event_changed() {
     // Long over when it came in.
     assert!(shop.get("/v1/sessions?q=v7").unwrap()["sessions"].as_array().unwrap().is_empty());
 
+    // What its shopper had done before it began stands beside its first event.
+    let views = "product_view_count_1h";
+    shop.send("b1", "v8", minutes_ago(55), json!({"name": "product_view", "products": product}));
+    shop.send("b2", "v8", minutes_ago(0), json!({"name": "product_view", "products": product}));
+    let timeline = shop.timeline("v8", 2);
+    assert_eq!(
+        (line(&timeline[0]), &timeline[0]["features"][views]),
+        ("visitor:v8 too_late product_view".into(), &json!(1))
+    );
+    assert_eq!(
+        (line(&timeline[1]), &timeline[1]["before"][views]),
+        ("visitor:v8 event product_view".into(), &json!(1))
+    );
+    assert_eq!(timeline[1]["features"][views], 2);
+    let features = timeline[1]["features"].as_object().unwrap();
+    assert!(
+        !features.keys().any(|name| name.contains("lifetime")),
+        "a day of the log does not say these: {features:?}"
+    );
+
+    // The newest entries of a long visit, each with what was right before it.
+    let (many, shown) = (620, 500);
+    for number in 0..many {
+        let at_ms = minutes_ago(25) + 2_000 * number;
+        shop.send(&format!("l{number}"), "v9", at_ms, json!({"name": "product_view", "products": product}));
+    }
+    let mut timeline = shop.timeline("v9", shown);
+    for _ in 0..500 {
+        if timeline[shown - 1]["features"][views] == many {
+            break;
+        }
+        timeline = shop.timeline("v9", shown);
+    }
+    let last: Vec<&Value> = timeline.iter().filter(|entry| entry["kind"] == "event").collect();
+    assert_eq!((timeline.len(), last.len()), (shown, shown));
+    for (entry, number) in last.iter().zip(many as u64 - shown as u64..) {
+        assert_eq!((&entry["before"][views], &entry["features"][views]), (&json!(number), &json!(number + 1)));
+    }
+
     // A merge that was undone stands in the timeline of whom it was undone for, with what was done as the user.
     let begin = now_ms();
     shop.send("w1", "v4", begin, json!({"name": "page_view"}));

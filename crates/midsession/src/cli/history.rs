@@ -241,16 +241,14 @@ fn asked(options: &FeaturesOptions, fields: &[Str]) -> Result<Option<Entities>, 
     };
     let entity = match (&options.as_of, &options.at) {
         (Some(text), _) => {
-            let numbers: Vec<i64> = text.split(',').filter_map(|part| part.trim().parse().ok()).collect();
-            let of = |numbers: &[i64]| match numbers {
-                [partition, offset, now] => {
-                    Some(AsOf { partition: u32::try_from(*partition).ok()?, offset: *offset, now: *now })
-                }
-                _ => None,
+            let of = |text: &str| {
+                let numbers: Vec<i64> = text.split(',').map(|part| part.trim().parse().ok()).collect::<Option<_>>()?;
+                let [partition, offset, now] = numbers[..] else { return None };
+                Some(AsOf { partition: u32::try_from(partition).ok()?, offset, now })
             };
             let hint = "it is the as_of of a live answer, like 3,812,1795348800000";
-            let as_of = of(&numbers)
-                .ok_or_else(|| Failure::usage(format!("`{text}` is not PARTITION,OFFSET,NOW")).hint(hint))?;
+            let as_of =
+                of(text).ok_or_else(|| Failure::usage(format!("`{text}` is not PARTITION,OFFSET,NOW")).hint(hint))?;
             Entity::served(whose, id, as_of)
         }
         (None, Some(at)) => {
@@ -258,7 +256,11 @@ fn asked(options: &FeaturesOptions, fields: &[Str]) -> Result<Option<Entities>, 
                 at.parse().map_err(|_| Failure::usage(format!("`{at}` is not a time like 2026-11-22T12:00:00Z")))?;
             Entity::at(whose, id, time.as_microsecond())
         }
-        (None, None) => return Err(Failure::usage("as of when?").hint("add --at TIME or --as-of PARTITION,OFFSET,NOW")),
+        (None, None) => {
+            let at =
+                if options.field.is_some() { "add --at TIME" } else { "add --at TIME or --as-of PARTITION,OFFSET,NOW" };
+            return Err(Failure::usage("as of when?").hint(at));
+        }
     };
     Entities::one(&entity).map(Some)
 }

@@ -1,7 +1,8 @@
 //! The way of one session, entry by entry: where its visitor became known, what was late or joined, what each event changed.
 //!
 //! The shopper's own records are read again from every partition that had them, in the order of their stamps, through fresh
-//! machines: twice, as a merge that comes late says of earlier events that they belong here.
+//! machines: three times, as a merge that comes late says of earlier events that they belong here, and features are read for
+//! the entries alone that are shown.
 
 use super::for_each;
 use midsession_event::{
@@ -12,10 +13,15 @@ use midsession_machine::{Definitions, Effect, View};
 use midsession_ports::{Log, LogError};
 use midsession_stream::{Config, Seam, Stream};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Entries of one timeline; older ones are cut.
 const ENTRIES_MAX: usize = 500;
+/// Records read for one timeline; older ones are left out.
+const RECORDS_MAX: usize = 100_000;
+/// Features are read from so many records before the first entry that is shown: while a session is on its way between two
+/// partitions, they are what they were.
+const LEAD: usize = 64;
 
 /// Reads the features that a timeline shows.
 pub type ReadFeatures<'a> = &'a dyn Fn(&View<'_>) -> Vec<(Str, PropertyValue)>;
@@ -34,6 +40,7 @@ pub struct Whose {
 }
 
 /// A record of a shopper, with the place in the list of who had the session where it stands.
+#[derive(Clone)]
 struct Own {
     stamp_ms: i64,
     owner: usize,
@@ -55,7 +62,7 @@ pub fn timeline<D: Definitions>(
     if !owners.contains(&whose.shopper) {
         owners.push(whose.shopper.clone());
     }
-    let mut own = Vec::new();
+    let (mut own, mut left_out) = (VecDeque::new(), false);
     let mut next = 0;
     while let Some(owner) = owners.get(next).cloned() {
         let partition = owner.partition(config.partitions);
@@ -76,45 +83,68 @@ pub fn timeline<D: Definitions>(
             {
                 owners.push(ShopperId::User(unmerge.user_id.clone()));
             }
-            own.push(Own { stamp_ms: entry.stamp_ms, owner: next, offset: entry.offset, record });
+            if own.len() == RECORDS_MAX {
+                own.pop_front();
+                left_out = true;
+            }
+            own.push_back(Own { stamp_ms: entry.stamp_ms, owner: next, offset: entry.offset, record });
         })?;
         next += 1;
     }
     // Of the same millisecond the visitor's come first: what was sent on follows.
+    let mut own = Vec::from(own);
     own.sort_by_key(|own| (own.stamp_ms, own.owner, own.offset));
-    let mut tracer = Tracer {
+    let ids = ids_of(whose.session, &own, &owners, config, definitions);
+    let tracer = |from: Option<usize>| Tracer {
         whose,
+        owners: &owners,
         read,
-        ids: vec![whose.session],
+        ids: &ids,
+        from,
+        noted: 0,
         entries: Vec::new(),
         before: Map::new(),
-        cut: false,
         stream: 0,
-        shopper: whose.shopper.to_string(),
-        streams: Vec::new(),
+        streams: fresh(&owners, config),
     };
-    tracer.ids = ids_of(whose.session, &own, &owners, config, definitions);
-    tracer.streams = fresh(&owners, config);
-    let mut effects = Vec::new();
-    for Own { stamp_ms, owner, offset, record } in own {
+    let noted = walk(tracer(None), own.iter().cloned(), &[], definitions).1;
+    let from = noted.last().copied().unwrap_or_default().saturating_sub(ENTRIES_MAX);
+    let (entries, _) = walk(tracer(Some(from)), own.into_iter(), &noted, definitions);
+    Ok(json!({"timeline": entries, "truncated": left_out || from > 0}))
+}
+
+/// The entries of these records, with how many there were after each of them; `noted`: that, where it is known.
+fn walk<D: Definitions>(
+    mut tracer: Tracer<'_>,
+    own: impl Iterator<Item = Own>,
+    noted: &[usize],
+    definitions: &D,
+) -> (Vec<Value>, Vec<usize>) {
+    let (mut effects, mut after) = (Vec::new(), Vec::new());
+    for (index, Own { stamp_ms, owner, offset, record }) in own.enumerate() {
         let event = match &record {
             Record::Event(event) => Some(event.as_ref().clone()),
             Record::Forward(forward) if !forward.is_parting() => Some(forward.event.as_ref().clone()),
             _ => None,
         };
         let handed = match &record {
-            Record::Handoff(handoff) if Some(&handoff.visitor_id) == whose.visitor.as_ref() => Some(handoff.clone()),
+            Record::Handoff(handoff) if Some(&handoff.visitor_id) == tracer.whose.visitor.as_ref() => {
+                Some(handoff.clone())
+            }
             _ => None,
         };
         tracer.stream = owner;
-        tracer.shopper = owners[owner].to_string();
-        tracer.before = tracer.features(stamp_ms).unwrap_or_else(|| std::mem::take(&mut tracer.before));
+        let soon = noted.get(index + LEAD).or(noted.last());
+        if tracer.from.is_some_and(|from| soon.is_some_and(|noted| *noted > from)) {
+            tracer.before = tracer.features(stamp_ms).unwrap_or_else(|| std::mem::take(&mut tracer.before));
+        }
         let partition = tracer.streams[owner].partition();
         let place = OutputId { partition, offset, ordinal: 0 };
         let seam = tracer.streams[owner].on_record(offset, stamp_ms, record, definitions, &mut effects);
         tracer.note(place, stamp_ms, event.as_ref(), seam, handed.as_deref(), &mut effects);
+        after.push(tracer.noted);
     }
-    Ok(json!({"timeline": tracer.entries, "truncated": tracer.cut}))
+    (tracer.entries, after)
 }
 
 fn fresh(owners: &[ShopperId], config: Config) -> Vec<Stream> {
@@ -151,16 +181,19 @@ fn ids_of<D: Definitions>(
 
 struct Tracer<'a> {
     whose: &'a Whose,
+    owners: &'a [ShopperId],
     read: ReadFeatures<'a>,
     /// Sessions that are this one in the end.
-    ids: Vec<SessionId>,
+    ids: &'a [SessionId],
+    /// The first entry that is shown; without it they are counted alone.
+    from: Option<usize>,
+    /// Entries so far.
+    noted: usize,
     entries: Vec<Value>,
     /// Features right before the record at hand.
     before: Map<String, Value>,
-    cut: bool,
-    /// Who has it at the record at hand: the place among `streams`, and the name.
+    /// Who has it at the record at hand: the place among `owners` and `streams`.
     stream: usize,
-    shopper: String,
     streams: Vec<Stream>,
 }
 
@@ -274,13 +307,24 @@ impl Tracer<'_> {
         // Mostly where the record stands; of a repeat, say, that came in after the login, at the user's home.
         let (before, from) = self.streams.split_at(self.stream);
         let view_in = |stream: &'_ Stream| self.ids.iter().find_map(|id| stream.session_view(*id, now_ms).map(|_| *id));
-        let (stream, id) = from.iter().chain(before).find_map(|stream| Some((stream, view_in(stream)?)))?;
-        let view = stream.session_view(id, now_ms)?;
+        let view = match from.iter().chain(before).find_map(|stream| Some((stream, view_in(stream)?))) {
+            Some((stream, id)) => stream.session_view(id, now_ms)?,
+            // The session is not there yet; its shopper may be.
+            None if self.before.is_empty() => {
+                let view = self.streams[self.stream].view(&self.owners[self.stream], now_ms)?;
+                View { session: None, ..view }
+            }
+            None => return None,
+        };
         let values = (self.read)(&view).into_iter();
         Some(values.map(|(name, value)| (name.to_string(), serde_json::to_value(value).unwrap_or_default())).collect())
     }
 
     fn push(&mut self, place: OutputId, stamp_ms: i64, said: Said<'_>) {
+        self.noted += 1;
+        if self.from.is_none_or(|from| self.noted <= from) {
+            return;
+        }
         let Said { kind, name, summary, detail, is_late, joined, is_due } = said;
         // On its way between two partitions nobody has it: it is what it was.
         let now = if is_due { None } else { self.features(stamp_ms) };
@@ -294,15 +338,11 @@ impl Tracer<'_> {
         let mut entry = json!({
             "partition": place.partition, "offset": place.offset, "stamp_ms": stamp_ms, "kind": kind, "name": name,
             "occurred_at_ms": occurred.unwrap_or_else(|| stamp_ms.into()), "summary": summary, "features": features,
-            "changed": changed, "before": before, "shopper": self.shopper, "late": is_late,
+            "changed": changed, "before": before, "shopper": self.owners[self.stream].to_string(), "late": is_late,
             "joined": joined.map(|id| id.to_string()),
         });
         if let Some((field, value)) = detail {
             entry[field] = value;
-        }
-        if self.entries.len() >= ENTRIES_MAX {
-            self.entries.remove(0);
-            self.cut = true;
         }
         // Of one record, the next entry says what came after this one.
         self.before = features;
