@@ -3,15 +3,18 @@
 use crate::app::Inner;
 use crate::cli::Failure;
 use crate::config::Config;
+use crate::history::for_each;
 use crate::keys::Keys;
 use bytes::Bytes;
 use midsession_edge::{Refusal, bound_to_letter, bound_to_personal};
 use midsession_engine_keystore::{Config as KeystoreConfig, Keystore, OpenError, Reader};
 use midsession_event::{
-    Evidence, PartitionId, Personal, Reject, ShopperId, Str, Topic, UserId, decode, encode, is_sealed, partition_of,
+    Evidence, Identity, PartitionId, Personal, Record, Reject, ShopperId, Str, Topic, UserId, VisitorId, decode,
+    encode, is_sealed, partition_of,
 };
 use midsession_ports::{Append, Log, LogError, Unit, Unopened, Vault, VaultError};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -116,6 +119,38 @@ async fn put(log: &dyn Log, evidence: &Evidence) -> Result<(), String> {
     }
 }
 
+/// Devices that a user is or was signed in on, as far as the log goes back: the machine knows those of today alone. Not
+/// one where that was taken back.
+fn devices_on(log: &dyn Log, ids: &[Str]) -> Result<BTreeSet<VisitorId>, LogError> {
+    let mut devices = BTreeSet::new();
+    for partition in (0..log.partitions(Topic::Identity)).map(PartitionId) {
+        for_each(log, Topic::Identity, partition, 0, |entry| {
+            let told = entry.value.as_deref().map(decode::<Identity>);
+            if let Some(Ok(Identity { visitor_id, user_id: Some(user), .. })) = told
+                && ids.contains(&user.0)
+            {
+                devices.insert(visitor_id);
+            }
+        })?;
+    }
+    // Who signed in there later took their place above.
+    for id in ids {
+        let home = partition_of(id, log.partitions(Topic::Behavior));
+        for_each(log, Topic::Behavior, home, 0, |entry| {
+            if entry.key.as_ref() != id.as_bytes() {
+                return;
+            }
+            match entry.value.as_deref().map(Record::decode) {
+                Some(Ok(Record::Handoff(handoff))) => drop(devices.insert(handoff.visitor_id)),
+                Some(Ok(Record::Forward(forward))) => devices.extend(forward.event.visitor_id),
+                Some(Ok(Record::Recall(recall))) => drop(devices.remove(&recall.visitor_id)),
+                _ => {}
+            }
+        })?;
+    }
+    Ok(devices)
+}
+
 pub(crate) fn unavailable(cause: impl std::fmt::Display) -> Refusal {
     Refusal::new(503, "log_unavailable", format!("{cause}; try again in a moment"))
 }
@@ -144,11 +179,12 @@ impl Inner {
         Ok(Some(json!({"offset": offset, "payload": payload})))
     }
 
-    /// Destroys the keys of a shopper, under the id as it is and as the sources hash it, with those of their devices.
+    /// Destroys the keys of a shopper, under the id as it is and as the sources hash it, with those of every device that
+    /// they are or were signed in on: what came from there without the user's id went under the device's key.
     pub(crate) async fn destroy_keys(&self, id: Str) -> Result<Value, Refusal> {
         let ids = self.ids_of(&id);
         let mut whose = Vec::new();
-        for id in ids {
+        for id in ids.clone() {
             let user = UserId(id.clone());
             let home = partition_of(&id, self.driver.partitions());
             let devices = self.driver.look(home, move |seen| seen.stream.devices_of(&user)).await;
@@ -156,9 +192,11 @@ impl Inner {
             whose.push(ShopperId::Visitor(id.clone().into()));
             whose.push(ShopperId::User(id.into()));
         }
-        let vault = Arc::clone(&self.vault);
-        let named = whose.clone();
-        let destroyed = tokio::task::spawn_blocking(move || vault.destroy(&named)).await;
+        let (vault, log) = (Arc::clone(&self.vault), Arc::clone(&self.log));
+        let known = tokio::task::spawn_blocking(move || devices_on(log.as_ref(), &ids)).await;
+        let known = known.map_err(|_| unavailable("the log was not read to its end"))?.map_err(unavailable)?;
+        whose.extend(known.into_iter().map(ShopperId::Visitor));
+        let destroyed = tokio::task::spawn_blocking(move || vault.destroy(&whose)).await;
         let keys = destroyed.unwrap_or(Err(VaultError::Busy)).map_err(unavailable)?;
         if keys > 0 {
             let mut evidence = Evidence::new("key_destroyed", self.now_ms());

@@ -124,6 +124,49 @@ fn personal_fields_are_read_with_their_keys_alone() {
 }
 
 #[test]
+fn who_is_forgotten_is_so_on_every_device_that_they_were_signed_in_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut shop = Shop::open(&data);
+    let mail = |visitor: &str, mail: &str| json!({"name": "sign_up", "visitor_id": visitor, "properties": {"email": format!("{mail}@example.com")}});
+    // Before the login, and as the user on a device whose events do not name them.
+    shop.send(mail("kiosk", "before"));
+    shop.send(json!({"name": "login", "visitor_id": "kiosk", "user_id": "u1"}));
+    shop.send(mail("kiosk", "within"));
+    shop.send(json!({"name": "logout", "visitor_id": "kiosk"}));
+    // Somebody else has that device now; another one is only said to be theirs.
+    shop.send(json!({"name": "login", "visitor_id": "kiosk", "user_id": "u2"}));
+    let mut others = mail("kiosk", "others");
+    others["user_id"] = "u2".into();
+    shop.send(others);
+    shop.send(json!({"name": "login", "visitor_id": "phone", "user_id": "u1"}));
+    shop.send(mail("phone", "phone"));
+    shop.send(json!({"name": "login", "visitor_id": "tablet", "user_id": "u1"}));
+    shop.send(mail("tablet", "tablet"));
+    let bearer = format!("Bearer {ADMIN_TOKEN}");
+    let wrong = json!({"visitor_id": "tablet", "user_id": "u1"}).to_string();
+    let undone = shop.admin.ask("POST", "/v1/identity/unmerge", &[("authorization", &bearer)], &wrong).unwrap();
+    assert_eq!(undone.0, 200, "{}", undone.1);
+    shop.send(json!({"name": "logout", "visitor_id": "phone"}));
+    let mut log = Vec::new();
+    for _ in 0..500 {
+        // What was done on the kiosk has come home.
+        log = values("behavior", &data, &[]);
+        if log.iter().any(|it| it["user_id"] == "u2" && it["event"]["user_id"] == "u2") {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert!(!log.is_empty());
+    assert_eq!(shop.admin("DELETE", "/v1/personal/u1"), (200, json!({"id": "u1", "keys": 2})));
+    let left: Vec<Value> = values("behavior-pii", &data, &["--decrypt"]);
+    let left: Vec<&Value> = left.iter().map(|it| &it["fields"]["email"]["email"]).filter(|it| it.is_string()).collect();
+    let mut left: Vec<&str> = left.into_iter().filter_map(Value::as_str).collect();
+    left.sort_unstable();
+    assert_eq!(left, ["others@example.com", "tablet@example.com"]);
+}
+
+#[test]
 fn consent_withdrawn_on_the_phone_holds_for_the_laptop_when_it_is_answered() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
