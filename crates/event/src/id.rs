@@ -66,7 +66,7 @@ id!(
     ProductId
 );
 
-/// A session: the 128-bit hash of the opening event's source and id, written as 32 hex digits.
+/// A session: the 128-bit hash of the opening event's source, id and visitor, written as 32 hex digits.
 /// In a merge the smaller id stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u128);
@@ -132,9 +132,14 @@ hex_id!(SessionId);
 hex_id!(DecisionId);
 
 impl SessionId {
-    /// The id of the session that this event opens.
-    pub fn opened_by(source: &SourceId, event: &EventId) -> Self {
-        Self(hash128(&[source.as_str(), event.as_str()]))
+    /// The id of the session that this event opens. `who`: the visitor whom it names, else the user; the same event of two of
+    /// them, whoever made that up, opens two sessions.
+    pub fn opened_by(source: &SourceId, event: &EventId, who: &ShopperId) -> Self {
+        let kind = match who {
+            ShopperId::Visitor(_) => "visitor",
+            ShopperId::User(_) => "user",
+        };
+        Self(hash128(&[source.as_str(), event.as_str(), kind, who.as_str()]))
     }
 }
 
@@ -274,7 +279,9 @@ mod tests {
 
     #[test]
     fn hex_ids_round_trip() {
-        let id = SessionId::opened_by(&"shop".into(), &"e1".into());
+        let id = SessionId::opened_by(&"shop".into(), &"e1".into(), &ShopperId::Visitor("v1".into()));
+        let user = ShopperId::User("v1".into());
+        assert_ne!(id, SessionId::opened_by(&"shop".into(), &"e1".into(), &user), "another shopper's");
         assert_eq!(id.to_string().parse::<SessionId>().ok(), Some(id));
         assert_eq!(id.to_string().len(), 32);
         assert_eq!(SessionId(0xab).to_string(), "000000000000000000000000000000ab");

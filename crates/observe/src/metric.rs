@@ -75,6 +75,7 @@ metrics! {
     FieldValuesDropped = Counter "midsession_field_values_dropped" "Products, categories… forgotten early because features by a field take too much memory: their features are too low";
     LifetimesDropped = Counter "midsession_lifetimes_dropped" "Shoppers whose lifetime features begin anew because there are too many";
     DevicesDropped = Counter "midsession_devices_dropped" "Devices no longer told of their user's consent because that user has too many";
+    EventIdsDropped = Counter "midsession_event_ids_dropped" "Event ids forgotten early because their visitor has more than 131,072 within a day: what is sent again counts again";
     TrackerIdsShared = Counter "midsession_tracker_session_ids_shared" "Session ids of trackers that came from two shoppers: their sessions stay apart, the id leads to the one heard last";
     Unmerges = Counter "midsession_unmerges" "Wrong merges of a visitor with a user that were undone";
     VisitorsDropped = Counter "midsession_visitors_dropped" "Visitors forgotten early because there are too many: what they send again counts again";

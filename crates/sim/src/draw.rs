@@ -4,6 +4,7 @@
 use crate::rng::Rng;
 use midsession_event::{
     Campaign, Cart, Consent, Device, Event, EventName, Order, Page, Product, PropertyValue, Purpose, Record, Unmerge,
+    VisitorId,
 };
 
 const MINUTE_MS: i64 = 60_000;
@@ -186,6 +187,15 @@ impl Shoppers {
             let edge = self.rng.pick(&[0, 0, 1, 50, 1_000, 20_000, 31 * MINUTE_MS, 24 * HOUR_MS, 24 * HOUR_MS + 1_000]);
             self.out.push((arrival_ms + edge, event.clone()));
         }
+        if self.rng.chance(2)
+            && let Some(visitor) = &event.visitor_id
+        {
+            // A cookie was lost, or somebody makes ids up: the same event, and another visitor's.
+            let other: VisitorId = format!("v{}", self.rng.below(self.visitors)).into();
+            if other != *visitor {
+                self.out.push((arrival_ms + 1, Event { visitor_id: Some(other), ..event.clone() }));
+            }
+        }
         self.out.push((arrival_ms, event));
     }
 
@@ -312,7 +322,14 @@ impl Shoppers {
             self.rng.pick(&[Consent::FULL, Consent::FULL, Consent::NONE, Consent::COOKIELESS, COUNTED_ONLY]);
         event.consent_said = true;
         let late_ms = self.rng.pick(&[0, 0, 0, 1, 50, 8_000, 31 * MINUTE_MS]);
-        self.send(self.now_ms + late_ms, event);
+        self.send(self.now_ms + late_ms, event.clone());
+        if self.rng.chance(10) {
+            // The opposite within the same millisecond: what was heard last holds.
+            let no = event.consent.is_refusal();
+            let mut other = self.event(EventName::Consent, Some(visitor), self.now_ms);
+            (other.consent, other.consent_said) = (if no { Consent::FULL } else { Consent::NONE }, true);
+            self.send(self.now_ms + late_ms + 1, other);
+        }
     }
 
     /// Devices of one user, each with a cart, that go silent together.

@@ -105,7 +105,8 @@ impl Stream {
         if opened {
             sessions.insert(session_id, index);
         }
-        if event.name == EventName::Logout {
+        let is_over = event.name == EventName::Logout;
+        if is_over {
             session.state = SessionState::Closed;
             counters.sessions_closed += 1;
         }
@@ -118,6 +119,17 @@ impl Stream {
         session.dirty = true;
         if milestone || now_ms.saturating_sub(session.emitted_at_ms) >= config.cadence_ms {
             emit(session, currencies, now_ms, out);
+        }
+        if is_over {
+            // A visit of theirs there that is idle by now has not been closed yet.
+            let idle = |other: &&mut Session| {
+                other.is_live() && other.visitor == event.visitor_id && other.ended_at_ms <= time_ms
+            };
+            for other in shopper.sessions.iter_mut().filter(idle) {
+                other.state = SessionState::Closed;
+                counters.sessions_closed += 1;
+                emit(other, currencies, now_ms, out);
+            }
         }
         self.watch_session(index, session_id, event);
         self.react(index, event, time_ms, out);

@@ -60,6 +60,8 @@ pub struct Counters {
     pub definition_changes: u64,
     /// Devices that are no longer told of their user's consent because that user has too many.
     pub devices_dropped: u64,
+    /// Event ids forgotten early because their visitor has too many.
+    pub event_ids_dropped: u64,
     /// Merges undone.
     pub unmerged: u64,
     /// What the machine saw of itself that must not be, since the start.
@@ -97,6 +99,7 @@ impl Counters {
             lifetimes_dropped: self.lifetimes_dropped + other.lifetimes_dropped,
             definition_changes: self.definition_changes + other.definition_changes,
             devices_dropped: self.devices_dropped + other.devices_dropped,
+            event_ids_dropped: self.event_ids_dropped + other.event_ids_dropped,
             unmerged: self.unmerged + other.unmerged,
             violations: self.violations.plus(&other.violations),
         }

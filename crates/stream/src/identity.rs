@@ -35,7 +35,7 @@ impl Stream {
             let attachment = &mut attachments[position];
             let user = attachment.user.clone();
             if event.name == EventName::Logout {
-                attachment.to_ms = Some(time_ms);
+                attachment.ends(time_ms);
                 if position + 1 == attachments.len() {
                     out.push(self.identity_of(visitor_id));
                 }
@@ -43,9 +43,11 @@ impl Stream {
             return Some(user);
         };
         if event.name == EventName::Logout {
-            // A late logout ends the stay that it belongs to, not the one that came after.
-            if let Some(position) = holding.filter(|at| attachments[*at].user == *user) {
-                attachments[position].to_ms = Some(time_ms);
+            // A late logout ends the stay that it belongs to, not the one that came after; one of no known stay, this one.
+            let is_theirs = |at: &usize| attachments[*at].user == *user;
+            let last = attachments.len().checked_sub(1).filter(|last| attachments[*last].to_ms.is_none());
+            if let Some(position) = holding.filter(is_theirs).or(last.filter(is_theirs)) {
+                attachments[position].ends(time_ms);
                 if position + 1 == attachments.len() {
                     out.push(self.identity_of(visitor_id));
                 }

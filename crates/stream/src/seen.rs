@@ -27,7 +27,21 @@ mod machine_set {
 /// Below this many ids a scan is as fast as a set, and a quarter of its size.
 const SET_FROM: usize = 64;
 
+/// Ids kept of one visitor: two for each fact that is kept of a person.
+pub const IDS_MAX: usize = 131_072;
+
 impl Seen {
+    /// Forgets the oldest over the cap, so that there is room for one more; how many.
+    pub fn make_room(&mut self) -> u64 {
+        let over = (self.ids.len() + 1).saturating_sub(IDS_MAX);
+        for arrival in self.ids.drain(..over) {
+            if let Some(set) = &mut self.set {
+                set.remove(&{ arrival.id });
+            }
+        }
+        over as u64
+    }
+
     /// Remembers the id; false if it was there already. What is past the horizon is for [`Self::expire`] to forget before.
     pub fn insert(&mut self, id: u64, stamp_ms: i64) -> bool {
         let known = match &self.set {
@@ -144,5 +158,20 @@ mod tests {
         }
         assert_eq!(seen.ids.len(), 200);
         assert_eq!(seen.set.as_ref().map(|set| set.len()), Some(200));
+    }
+
+    #[test]
+    fn the_oldest_ids_go_over_the_cap() {
+        let mut seen = Seen::default();
+        let ids = IDS_MAX as u64;
+        let mut dropped = 0;
+        for id in 0..ids + 10 {
+            dropped += seen.make_room();
+            assert!(seen.insert(id, 1_000));
+        }
+        assert_eq!((dropped, seen.ids.len()), (10, IDS_MAX));
+        assert_eq!(seen.set.as_ref().map(|set| set.len()), Some(IDS_MAX));
+        assert!(!seen.insert(10, 1_000) && !seen.insert(ids + 9, 1_000), "these are kept");
+        assert!(seen.insert(9, 1_000), "the oldest is not");
     }
 }

@@ -5,7 +5,7 @@ use crate::apply::{emit, is_paid_in_two};
 use crate::config::SESSIONS_MAX;
 use crate::shopper::Shopper;
 use crate::stream::Stream;
-use midsession_event::{Event, EventName, SessionId, SessionState};
+use midsession_event::{Event, EventName, SessionId, SessionState, ShopperId};
 use midsession_machine::{Cart, Effect, FactKind, Facts, Session};
 
 impl Stream {
@@ -45,7 +45,8 @@ impl Stream {
                     return None;
                 }
                 // It has opened one before: its visitor has been forgotten since, for want of room, and it came again.
-                let id = SessionId::opened_by(&event.source, &event.event_id);
+                let visitor = event.visitor_id.clone().map(ShopperId::Visitor);
+                let id = SessionId::opened_by(&event.source, &event.event_id, visitor.as_ref().unwrap_or(&shopper.id));
                 if shopper.sessions.iter().any(|session| session.id == id) {
                     return None;
                 }

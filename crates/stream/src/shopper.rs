@@ -275,6 +275,11 @@ impl Attachment {
     pub fn holds(&self, time_ms: i64) -> bool {
         self.from_ms <= time_ms && self.to_ms.is_none_or(|to_ms| time_ms <= to_ms)
     }
+
+    /// Ends it: by a clock that is behind not before it began.
+    pub fn ends(&mut self, time_ms: i64) {
+        self.to_ms = Some(time_ms.max(self.since_ms.unwrap_or(self.from_ms)));
+    }
 }
 
 #[cfg(test)]

@@ -352,6 +352,7 @@ impl Stream {
         let Some((_, state)) = &mut self.visitors[visitor as usize] else { return true };
         state.last_stamp_ms = now_ms;
         state.expire(now_ms, horizon_ms);
+        self.counters.event_ids_dropped += state.seen.make_room();
         let is_first = state.seen.insert(id, now_ms) || self.config.has(Defect::DedupeOff);
         self.counters.duplicates += u64::from(!is_first);
         is_first
@@ -407,8 +408,17 @@ impl Stream {
         // What the tracker reports by itself is nobody's doing.
         let is_hasty = !is_reaction(&event.name) && state.is_hasty(event.occurred_at_ms);
         event.bot |= is_hasty && !self.config.has(Defect::HasteUnseen);
+        let was_signed_in = state.open().is_some();
         match self.home_of(visitor, &key, &event, out) {
             Some(user) => {
+                let is_signed_in = self.visitors.get(visitor as usize).is_some_and(|(_, state)| state.open().is_some());
+                let ends_stay = event.name == EventName::Logout && was_signed_in && !is_signed_in;
+                // An older one may have been here before.
+                let since = self.now_ms - self.config.duplicate_horizon_ms..self.now_ms - self.config.gap_ms;
+                if ends_stay && since.contains(&event.occurred_at_ms) {
+                    // What it ends has gone on meanwhile, or the clock is behind: whoever is there next finds nobody's visit.
+                    event.occurred_at_ms = self.now_ms;
+                }
                 if let Some((_, state)) = self.visitors[visitor as usize].as_mut().filter(|_| is_word)
                     && let Some(said) = &mut state.consent
                 {

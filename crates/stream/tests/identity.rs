@@ -255,6 +255,46 @@ fn who_signs_in_over_somebody_ends_their_stay() {
 }
 
 #[test]
+fn a_logout_by_a_clock_that_is_behind_leaves_nothing_open() {
+    use midsession_event::SessionState::{Closed, Open};
+    // How far behind it is, and the last own act before it. min
+    for (behind, last) in [(60, 100), (40, 100), (5, 100), (20 * 60, 100), (0, 69)] {
+        let mut world = World::new();
+        let at = |minutes: i64| START + minutes * MINUTE;
+        world.does(("v1", Some("u1")), EventName::Login, at(0), at(0));
+        world.does(("v1", Some("u1")), EventName::AddToCart, at(last), at(last));
+        world.does(("v1", None), EventName::Logout, at(100 - behind), at(100));
+        world.does(("v1", None), EventName::PageView, at(101), at(101));
+        let states = |who: &ShopperId| {
+            let found = world.stream(who.as_str()).shoppers_from(0).find(|(_, shopper)| shopper.id == *who);
+            let sessions = found.map(|(_, shopper)| shopper.sessions.clone()).unwrap_or_default();
+            sessions.iter().map(|session| session.state).collect::<Vec<_>>()
+        };
+        let theirs = states(&user("u1"));
+        assert!(!theirs.is_empty() && theirs.iter().all(|state| *state == Closed), "{behind} min: {theirs:?}");
+        assert_eq!(states(&visitor("v1")), [Open], "{behind} min: who comes next");
+        let told = world.identity("v1").unwrap();
+        assert!(told.detached_at_ms >= told.attached_since_ms, "{behind} min: {told:?}");
+        assert!(world.stream("u1").counters().adds_up() && world.stream("v1").counters().adds_up());
+    }
+}
+
+#[test]
+fn one_event_id_of_two_visitors_is_two_sessions() {
+    let mut world = World::new();
+    let event = world.does(("v1", None), EventName::AddToCart, START, START);
+    let other = Event { visitor_id: Some("v2".into()), ..event.clone() };
+    world.sends(&other, START + 1);
+    let of = |who: &str| world.stream(who).view(&visitor(who), START + 2).and_then(|view| Some(view.session?.id));
+    let (one, two) = (of("v1").unwrap(), of("v2").unwrap());
+    assert_ne!(one, two);
+    for (who, id) in [("v1", one), ("v2", two)] {
+        let view = world.stream(who).session_view(id, START + 2).unwrap();
+        assert_eq!((view.shopper, view.session.unwrap().version), (&visitor(who), 1), "each has its own");
+    }
+}
+
+#[test]
 fn whom_a_visitor_is_taken_for_is_told_when_it_changes() {
     let mut world = World::new();
     let at = |minutes: i64| START + minutes * MINUTE;

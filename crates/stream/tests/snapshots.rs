@@ -147,12 +147,21 @@ fn readable(stream: &Stream) -> Vec<String> {
     lines
 }
 
+/// Without the ids of sessions, and of decisions in them: the first format's come of the event alone, not of the visitor.
+fn without_ids(line: &str) -> String {
+    let mut parts = line.split("SessionId(").flat_map(|part| part.split("DecisionId("));
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |line, part| line + "ID" + part.split_once(')').map_or(part, |(_, rest)| rest))
+}
+
 #[test]
 fn the_first_format_is_read() {
     let stream = told();
     let config = Config { partitions: 1, ..Config::default() };
     let restored = Stream::restore(PartitionId(0), config, FIXTURE).unwrap();
-    assert_eq!(readable(&restored), readable(&stream));
+    let masked = |stream: &Stream| readable(stream).iter().map(|line| without_ids(line)).collect::<Vec<_>>();
+    assert_eq!(masked(&restored), masked(&stream));
+    assert_ne!(readable(&restored), readable(&stream), "a session keeps the id that it was given then");
     assert!(readable(&restored).iter().all(|line| !line.is_empty()));
     assert_eq!((restored.pending().count(), restored.shown().count(), restored.len()), (1, 1, 4));
 }

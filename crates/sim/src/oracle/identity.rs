@@ -24,6 +24,8 @@ pub enum Whose {
     User(String),
     /// The user's, and with it the visitor signs in: what is theirs moves.
     SignsIn(String),
+    /// The user's, and with it the visitor's last stay ends, for the first time or anew.
+    SignsOut(String),
 }
 
 /// Decides whose an act at `time_ms` is, and keeps the stays. `forgotten_ms`: older than this changes nothing any more.
@@ -34,18 +36,23 @@ pub fn attribute(stays: &mut Vec<Stay>, act: &Act, time_ms: i64, forgotten_ms: i
         stays.iter().rposition(|stay| stay.from_ms <= time_ms && stay.to_ms.is_none_or(|to_ms| time_ms <= to_ms))
     };
     let is_logout = act.name == "logout";
+    // No stay ends before it has begun.
+    let ends = |stays: &mut Vec<Stay>, at: usize| {
+        stays[at].to_ms = Some(time_ms.max(stays[at].since_ms));
+        let user = stays[at].user.clone();
+        if at + 1 == stays.len() { Whose::SignsOut(user) } else { Whose::User(user) }
+    };
     let Some(user) = act.user.clone() else {
         let Some(at) = holding(stays) else { return Whose::Visitor };
-        if is_logout {
-            stays[at].to_ms = Some(time_ms);
-        }
-        return Whose::User(stays[at].user.clone());
+        return if is_logout { ends(stays, at) } else { Whose::User(stays[at].user.clone()) };
     };
     if is_logout {
-        if let Some(at) = holding(stays).filter(|at| stays[*at].user == user) {
-            stays[at].to_ms = Some(time_ms);
-        }
-        return Whose::User(user);
+        let held = holding(stays).filter(|at| stays[*at].user == user);
+        let last = stays.iter().rposition(|stay| stay.user == user && stay.to_ms.is_none());
+        return match held.or(last) {
+            Some(at) => ends(stays, at),
+            None => Whose::User(user),
+        };
     }
     let was_theirs = |stay: &Stay| stay.user == user && stay.to_ms.is_some_and(|to_ms| time_ms <= to_ms);
     let has_left = stays.iter().any(was_theirs);
@@ -63,13 +70,7 @@ pub fn attribute(stays: &mut Vec<Stay>, act: &Act, time_ms: i64, forgotten_ms: i
     Whose::SignsIn(user)
 }
 
-/// Whether the act changed whom the visitor is taken for: a login, or the logout of the last stay.
-pub fn is_told(whose: &Whose, act: &Act, stays: &[Stay], time_ms: i64) -> bool {
-    match whose {
-        Whose::SignsIn(_) => true,
-        Whose::User(user) if act.name == "logout" => stays
-            .last()
-            .is_some_and(|stay| stay.user == *user && stay.to_ms == Some(time_ms) && stay.from_ms <= time_ms),
-        _ => false,
-    }
+/// Whether the act changed whom the visitor is taken for.
+pub fn is_told(whose: &Whose) -> bool {
+    matches!(whose, Whose::SignsIn(_) | Whose::SignsOut(_))
 }

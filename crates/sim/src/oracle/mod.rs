@@ -202,16 +202,21 @@ impl Oracle {
             return Fate::Refused;
         }
         act.bot |= act.is_own() && visitor.pace.is_a_robots(act.time_ms);
-        let act = &act;
         let time_ms = act.time_ms.min(stamp_ms);
         let open = visitor.stays.last().filter(|stay| stay.to_ms.is_none());
         let before = open.map(|stay| stay.user.clone());
         let whose = match act.visitor {
-            Some(_) => identity::attribute(&mut visitor.stays, act, time_ms, forgotten_ms),
+            Some(_) => identity::attribute(&mut visitor.stays, &act, time_ms, forgotten_ms),
             None => Whose::Visitor,
         };
-        let is_told = identity::is_told(&whose, act, &visitor.stays, time_ms);
-        if let (Whose::User(user) | Whose::SignsIn(user), Some(said)) =
+        let is_told = identity::is_told(&whose);
+        let is_late = (forgotten_ms..stamp_ms - self.rules.gap_ms).contains(&act.time_ms);
+        if matches!(whose, Whose::SignsOut(_)) && before.is_some() && is_late {
+            // What it ends has gone on meanwhile: it ends now.
+            act.time_ms = stamp_ms;
+        }
+        let act = &act;
+        if let (Whose::User(user) | Whose::SignsIn(user) | Whose::SignsOut(user), Some(said)) =
             (&whose, visitor.said.as_mut().filter(|_| is_word))
         {
             said.by = Some(user.clone());
@@ -227,7 +232,7 @@ impl Oracle {
                     None => self.take((partition, offset), &key, None, stamp_ms, act),
                 };
             }
-            Whose::User(user) => (user, None),
+            Whose::User(user) | Whose::SignsOut(user) => (user, None),
             Whose::SignsIn(user) => {
                 if let (Some(left), Some(visitor)) = (before, &act.visitor) {
                     self.partings.insert((partition, offset), (left, visitor.clone()));

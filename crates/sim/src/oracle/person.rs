@@ -3,7 +3,7 @@
 use crate::oracle::visit::{Stand, Taken, Visit};
 use crate::oracle::{Act, Rules, may_be_shown};
 use crate::probe;
-use midsession_event::{DecisionId, SessionId};
+use midsession_event::{DecisionId, SessionId, ShopperId};
 use std::rc::Rc;
 
 /// A decision that counts, counted or waits.
@@ -153,10 +153,15 @@ impl Person {
         if is_opened || is_cart_changed || act.is_milestone() {
             follows.milestones.push(visit.id);
         }
+        let id = visit.id;
         if act.name == "logout" {
             visit.stand = Stand::LoggedOut;
+            // What was idle there is over, too.
+            let earlier = self.visits.iter_mut().filter(|other| {
+                other.stand == Stand::Live && other.device == act.visitor && other.span_ms().1 <= time_ms
+            });
+            earlier.for_each(|other| other.stand = Stand::Closed);
         }
-        let id = visit.id;
         if let Some(decision) = act.decision.filter(|_| act.is_about_shown()) {
             follows.reacted.push((decision, act.name.clone()));
             // What is on the page stays until it is answered, and whether it is on the page is not known for sure.
@@ -216,8 +221,13 @@ impl Person {
             return None;
         }
         let source = midsession_event::SourceId::from(act.key.0.as_str());
+        // By the device, where there is one, else by the person.
+        let who = match (device, user) {
+            (Some(device), _) => ShopperId::Visitor(device.as_str().into()),
+            (None, user) => ShopperId::User(user.unwrap_or_default().into()),
+        };
         self.visits.push(Visit {
-            id: SessionId::opened_by(&source, &act.key.1.as_str().into()).0,
+            id: SessionId::opened_by(&source, &act.key.1.as_str().into(), &who).0,
             device: device.clone(),
             user: user.map(ToString::to_string),
             source: act.key.0.clone(),
