@@ -203,6 +203,11 @@ impl Collector {
             self.refuse(row, request, fault, None, &mut collected);
             return collected;
         }
+        if envelope.pieces.iter().any(|piece| piece.is_rest) {
+            // As a whole: the sender has them all, and of what is over nobody could say afterwards what it was.
+            self.refuse(row, request, batch_too_long(limits), Some(prepared), &mut collected);
+            return collected;
+        }
         self.read_events(row, request, kind, &envelope, prepared, random, &mut collected);
         collected
     }
@@ -432,7 +437,7 @@ fn unknown_app_id(app_id: &str) -> Fault {
 
 fn batch_too_long(limits: &Limits) -> Fault {
     let message =
-        compact_str::format_compact!("more than {} events in one request; these are the rest", limits.batch_events);
+        compact_str::format_compact!("more than {} events in one request; none of them is taken", limits.batch_events);
     Fault::new("batch_too_long", message).hint("send smaller batches")
 }
 

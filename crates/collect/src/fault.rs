@@ -75,7 +75,7 @@ impl Fault {
     /// The HTTP status of a whole request refused for it.
     pub(crate) fn status(&self) -> u16 {
         match self.code {
-            "body_too_large" | "decoded_too_large" => 413,
+            "body_too_large" | "decoded_too_large" | "batch_too_long" => 413,
             "unsupported_encoding" => 415,
             "key_unknown" | "key_missing" | "app_id_unknown" => 401,
             "origin_not_allowed" => 403,
