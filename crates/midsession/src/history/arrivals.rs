@@ -3,6 +3,7 @@
 //! A file that is in order is read as it stands, several of them side by side. One that is not is sorted, by runs in a
 //! temporary file when it is larger than memory.
 
+use super::dataset::Place;
 use super::format::{Format, Message, Unreadable, tag_of};
 use super::progress::{Progress, Watched};
 use super::sort::{Item, Ordered, Sorter, merge};
@@ -10,9 +11,10 @@ use crate::cli::Failure;
 use flate2::read::MultiGzDecoder;
 use midsession_collect::Collector;
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -84,12 +86,17 @@ impl Arrivals {
         progress: &Progress,
     ) -> Result<Self, Failure> {
         let mut sources = Vec::new();
+        let mut given = HashSet::new();
         for path in paths {
             let unreadable = |error: io::Error| Failure::new(format!("{}: {error}", path.display()));
             let meta = std::fs::metadata(path).map_err(unreadable)?;
             if !meta.is_file() {
                 let hint = "give files; a folder's with a pattern like events/*.jsonl";
                 return Err(Failure::new(format!("{} is not a file", path.display())).hint(hint));
+            }
+            if !given.insert((meta.dev(), meta.ino())) {
+                let hint = "name each file once: a row without an id of its own would count as often as it is read";
+                return Err(Failure::usage(format!("{} is given twice", path.display())).hint(hint));
             }
             // Each is read twice: once to see whether it is in order.
             progress.add_length(2 * meta.len());
@@ -281,7 +288,8 @@ impl FileItems {
             let read = if self.lines.is_cut {
                 Err(Unreadable::new("line_too_long", format!("longer than {} MiB", LINE_BYTES >> 20)))
             } else {
-                self.source.format.messages(line, number, &self.collector, &mut messages)
+                let place = Place { file: self.number + 1, line: number };
+                self.source.format.messages(line, place, &self.collector, &mut messages)
             };
             match read {
                 Ok(()) => self.messages.extend(messages.drain(..)),

@@ -1,11 +1,27 @@
 //! Public data sets as history: each row in the words of a native event.
 //!
-//! None of them has receive stamps: what happened is taken to have arrived at once.
+//! None of them has receive stamps: what happened is taken to have arrived at once. None has ids of events either: each
+//! row is an event of its own, known by where it stands.
 
 use super::format::{Message, Unreadable};
 use midsession_collect::{Arrival, Basis};
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+/// Where a row stands: in which of the files, and on which of its lines, both from 1.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The file's number, in the order that they were given in.
+    pub file: usize,
+    /// The line's.
+    pub line: u64,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}-{}", self.file, self.line)
+    }
+}
 
 fn push(event: &Value, at_ms: i64, out: &mut Vec<Message>) {
     let arrival = Arrival { at_us: at_ms * 1000, basis: Basis::Assumed };
@@ -21,13 +37,13 @@ fn text(line: &[u8]) -> Result<&str, Unreadable> {
 }
 
 /// The bol.com sample: every row is the view of an item.
-pub(super) fn serenade(line: &[u8], number: u64, out: &mut Vec<Message>) -> Result<(), Unreadable> {
+pub(super) fn serenade(line: &[u8], place: Place, out: &mut Vec<Message>) -> Result<(), Unreadable> {
     let fields: Vec<&str> = text(line)?.split('\t').collect();
     let [session, item, time] = fields[..] else { return Err(wrong("a row has SessionId, ItemId and Time")) };
     let seconds: f64 = time.trim().parse().map_err(|_| wrong("Time is not a number of seconds"))?;
     let at_ms = (seconds * 1000.0).round() as i64;
     let event = json!({
-        "event_id": format!("bol-row-{number}"), "name": "product_view", "visitor_id": format!("bol-{session}"),
+        "event_id": format!("bol-{session}-row-{place}"), "name": "product_view", "visitor_id": format!("bol-{session}"),
         "occurred_at": at_ms, "products": [{"id": format!("bol-{item}")}],
     });
     push(&event, at_ms, out);
@@ -48,7 +64,7 @@ struct OttoEvent {
 }
 
 /// The OTTO data set: a session with all of its events on one line.
-pub(super) fn otto(line: &[u8], out: &mut Vec<Message>) -> Result<(), Unreadable> {
+pub(super) fn otto(line: &[u8], place: Place, out: &mut Vec<Message>) -> Result<(), Unreadable> {
     let row: OttoSession = serde_json::from_slice(line).map_err(|error| wrong(error.to_string()))?;
     for (number, event) in row.events.iter().enumerate() {
         let name = match event.r#type.as_str() {
@@ -59,7 +75,7 @@ pub(super) fn otto(line: &[u8], out: &mut Vec<Message>) -> Result<(), Unreadable
         };
         let session = row.session;
         let event_json = json!({
-            "event_id": format!("otto-{session}-{number}"), "name": name, "visitor_id": format!("otto-{session}"),
+            "event_id": format!("otto-{session}-row-{place}-{number}"), "name": name, "visitor_id": format!("otto-{session}"),
             "occurred_at": event.ts, "products": [{"id": format!("otto-{}", event.aid)}],
         });
         push(&event_json, event.ts, out);
@@ -68,7 +84,7 @@ pub(super) fn otto(line: &[u8], out: &mut Vec<Message>) -> Result<(), Unreadable
 }
 
 /// The retentioneering shop: pages and steps of known users; no products and no prices.
-pub(super) fn retentioneering(line: &[u8], number: u64, out: &mut Vec<Message>) -> Result<(), Unreadable> {
+pub(super) fn retentioneering(line: &[u8], place: Place, out: &mut Vec<Message>) -> Result<(), Unreadable> {
     // No field of this table is quoted.
     let fields: Vec<&str> = text(line)?.split(',').collect();
     let [user, session, event, time, platform, channel, ..] = fields[..] else {
@@ -90,7 +106,7 @@ pub(super) fn retentioneering(line: &[u8], number: u64, out: &mut Vec<Message>) 
         own => (own, None),
     };
     let event = json!({
-        "event_id": format!("row-{number}"), "name": name, "user_id": user, "session_id": session, "occurred_at": at_ms,
+        "event_id": format!("{user}-row-{place}"), "name": name, "user_id": user, "session_id": session, "occurred_at": at_ms,
         "step": step, "device": {"class": platform}, "campaign": {"source": channel, "name": channel},
         "properties": {"event": event},
     });

@@ -1,6 +1,6 @@
 //! The formats of history files: told apart by their content, and read line by line into messages with an arrival.
 
-use super::dataset;
+use super::dataset::{self, Place};
 use midsession_collect::{Arrival, Basis, Collected, Collector, Limits, Protocol, Request, arrival};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -149,11 +149,11 @@ impl Format {
         }
     }
 
-    /// The messages of a line, in its order. `number`: its number in the file, from 1.
+    /// The messages of a line, in its order.
     pub fn messages(
         self,
         line: &[u8],
-        number: u64,
+        place: Place,
         collector: &Collector,
         out: &mut Vec<Message>,
     ) -> Result<(), Unreadable> {
@@ -169,9 +169,9 @@ impl Format {
                 out.push(Message { arrival, bytes: line.to_vec() });
                 Ok(())
             }
-            Self::Serenade => dataset::serenade(line, number, out),
-            Self::Otto => dataset::otto(line, out),
-            Self::Retentioneering => dataset::retentioneering(line, number, out),
+            Self::Serenade => dataset::serenade(line, place, out),
+            Self::Otto => dataset::otto(line, place, out),
+            Self::Retentioneering => dataset::retentioneering(line, place, out),
         }
     }
 

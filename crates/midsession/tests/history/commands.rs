@@ -2,7 +2,7 @@
 
 use flate2::read::GzDecoder;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -69,6 +69,53 @@ fn the_samples_sessions_are_those_of_a_plain_count() {
     assert_eq!(told.len(), expected.len());
     assert_eq!(told, expected);
     assert!(found.iter().any(|row| row["state"] == "closed") && found.iter().any(|row| row["state"] == "open"));
+}
+
+/// None of the data sets has ids of events: rows of different files are different events.
+#[test]
+fn a_data_set_in_several_files_is_what_it_is_in_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut serenade = String::new();
+    GzDecoder::new(std::fs::File::open(sample("valid.txt.gz")).unwrap()).read_to_string(&mut serenade).unwrap();
+    let otto: String = (0..60)
+        .map(|number| {
+            let ts = 1_659_304_800_000_i64 + number / 6 * 1_000;
+            let event = |kind: &str| format!(r#"{{"aid":{number},"ts":{ts},"type":"{kind}"}}"#);
+            format!("{{\"session\":{},\"events\":[{},{}]}}\n", number % 3, event("clicks"), event("carts"))
+        })
+        .collect();
+    let ecom: String = (0..60)
+        .map(|number| {
+            format!("u{},s1,product_view,2024-03-13 10:{:02}:00,web,email,2024-01,new\n", number % 3, number / 6)
+        })
+        .collect();
+    let ecom = "user_id,session_id,event,timestamp,platform,acquisition_channel,user_cohort,user_lifecycle\n"
+        .to_owned()
+        + &ecom;
+    // A session's id is the first event's.
+    let sessions = |files: &[&str]| {
+        let mut found = rows(&[&["sessions", "--events"], files].concat(), folder.path());
+        let ids: BTreeSet<String> = found.iter_mut().map(|row| row["session_id"].take().to_string()).collect();
+        assert_eq!(ids.len(), found.len(), "{files:?}");
+        found.sort_by_key(Value::to_string);
+        found
+    };
+    for (name, text, has_header, events) in
+        [("serenade", serenade, true, 1_451), ("otto", otto, false, 120), ("ecom", ecom, true, 60)]
+    {
+        let mut lines = text.split_inclusive('\n');
+        let header = if has_header { lines.next().unwrap() } else { "" };
+        let mut halves = [header.to_owned(), header.to_owned()];
+        lines.enumerate().for_each(|(number, line)| halves[number % 2].push_str(line));
+        std::fs::write(folder.path().join("whole"), &text).unwrap();
+        std::fs::write(folder.path().join("odd"), &halves[0]).unwrap();
+        std::fs::write(folder.path().join("even"), &halves[1]).unwrap();
+        let whole = sessions(&["whole"]);
+        assert_eq!(whole.iter().map(|row| row["events"].as_i64().unwrap()).sum::<i64>(), events, "{name}");
+        assert_eq!(sessions(&["odd", "even"]), whole, "{name}");
+        let again = |_| rows(&["sessions", "--events", "odd", "even"], folder.path());
+        assert_eq!(again(1), again(2), "{name}: the same from run to run");
+    }
 }
 
 #[test]
@@ -217,6 +264,7 @@ fn what_goes_wrong_is_said() {
         (&["sessions"][..], 2, "--events"),
         (&["sessions", "--events", "missing"], 1, "missing: No such file"),
         (&["sessions", "--events", "."], 1, "is not a file"),
+        (&["sessions", "--events", "good", "./good"], 2, "./good is given twice"),
         (&["features"], 2, "<--events <FILE>...|--data <DIR>>"),
         (
             &["sessions", "--events", "nonsense", "--format", "native", "--output", "no/where.jsonl"],
