@@ -98,6 +98,7 @@ impl Assembly {
                 found.extend(interventions.rules[before..].iter().filter_map(|rule| never(config, rule, file, text)));
             };
             match listed.as_ref().and_then(|listed| listed.rules.as_ref()) {
+                None if config.is_without_rules => {}
                 None => files.iter().for_each(|(name, text)| add(&mut interventions, name, text, None)),
                 Some(rules) => {
                     for one in rules {

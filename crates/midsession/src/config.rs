@@ -82,6 +82,9 @@ pub struct Config {
     /// Its text.
     #[serde(skip)]
     pub text: String,
+    /// Nobody is asked: interventions are left out, wherever they stand.
+    #[serde(skip)]
+    pub is_without_rules: bool,
 }
 
 /// How sessions are cut.
@@ -217,6 +220,7 @@ impl Default for Config {
             caps: None,
             file: None,
             text: String::new(),
+            is_without_rules: false,
         }
     }
 }
@@ -268,6 +272,12 @@ impl Config {
     /// Features, interventions or caps stand in the configuration itself.
     pub fn has_definitions(&self) -> bool {
         !self.features.is_empty() || !self.rules.is_empty() || self.caps.is_some()
+    }
+
+    /// Leaves out what is defined beside the profiles.
+    pub fn leave_definitions(&mut self) {
+        (self.features, self.rules, self.caps) = Default::default();
+        self.definitions.clear();
     }
 
     /// What is wrong beyond the types, with a text of the file that stands where it is.

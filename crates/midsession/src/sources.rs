@@ -5,6 +5,7 @@ use crate::in_force::Listing;
 use midsession_event::{Str, hash64};
 use midsession_feature::{Diagnostic, Listed, features_of, tables_in};
 use midsession_machine::{Defined, Kind};
+use std::path::{Path, PathBuf};
 
 /// A definition file.
 #[derive(Clone, Debug)]
@@ -58,7 +59,7 @@ impl Sources {
     }
 
     fn rules(&self) -> impl Iterator<Item = (&Source, Str, Str)> {
-        self.files.iter().flat_map(|source| {
+        self.files.iter().filter(|_| !self.config.is_without_rules).flat_map(|source| {
             let found = tables_in(&source.text, Kind::Intervention.name()).into_iter();
             found.map(move |(name, text)| (source, name, text))
         })
@@ -121,6 +122,39 @@ fn files(config: &Config, demo: bool) -> Result<Vec<Source>, Vec<Diagnostic>> {
     Ok(files)
 }
 
+/// The configuration with another first profile, for looking back: one of its own, by the name that it is served under, or
+/// any other. The further ones are left without it; one of these is looked at as it is served, without what is defined beside
+/// the first. Interventions, which may look at features of the first, have no part in it.
+pub(crate) fn led_by(mut config: Config, wanted: &str) -> Config {
+    let own = std::iter::once(&config.profile).chain(&config.profiles);
+    let served = own.clone().find(|name| served_as(&config, name) == wanted).cloned();
+    // A file's name is meant from here, not from beside the configuration.
+    let here = std::path::absolute(wanted).ok().filter(|path| path.is_file());
+    config.profile = here.map(|path| path.display().to_string()).or(served).unwrap_or_else(|| wanted.to_owned());
+    let path = |name: &str| std::fs::canonicalize(beside(&config, name)).ok();
+    let (first, first_path) = (served_as(&config, &config.profile), path(&config.profile));
+    let is_first =
+        |name: &String| served_as(&config, name) == first || path(name).is_some_and(|path| Some(path) == first_path);
+    let (same, others): (Vec<String>, Vec<String>) = config.profiles.iter().cloned().partition(is_first);
+    if !same.is_empty() {
+        config.leave_definitions();
+    }
+    (config.profiles, config.is_without_rules) = (others, true);
+    config
+}
+
+/// What a profile is served under: what it calls itself, else what the configuration calls it.
+fn served_as(config: &Config, name: &str) -> String {
+    let root = file(config, name).ok().and_then(|source| source.text.parse::<toml::Table>().ok());
+    let own = root.as_ref().and_then(|root| root.get("profile")?.as_str());
+    own.unwrap_or(name).to_owned()
+}
+
+/// Where a file that the configuration names is.
+fn beside(config: &Config, name: &str) -> PathBuf {
+    config.file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).join(name)
+}
+
 /// A definition file by its name in the configuration: built in, or beside it.
 fn file(config: &Config, name: &str) -> Result<Source, Vec<Diagnostic>> {
     let built_in = match name {
@@ -133,8 +167,7 @@ fn file(config: &Config, name: &str) -> Result<Source, Vec<Diagnostic>> {
     if let Some((file, text)) = built_in {
         return Ok(Source { key, label: file.to_owned(), text: text.to_owned() });
     }
-    let beside = config.file.as_deref().and_then(std::path::Path::parent).unwrap_or(std::path::Path::new(""));
-    let path = beside.join(name);
+    let path = beside(config, name);
     match std::fs::read_to_string(&path) {
         Ok(text) => Ok(Source { key, label: path.display().to_string(), text }),
         Err(cause) => {

@@ -56,7 +56,8 @@ struct Input {
     /// say from when on it held (at). May be repeated
     #[arg(long, value_name = "KIND=FILE", conflicts_with = "data")]
     context: Vec<RowFile>,
-    /// The feature profile; without it the configured one, of a log the definitions that were in force
+    /// The feature profile: one of the configuration's by its name, a built-in one, or a file; without it the configured first
+    /// one, of a log the definitions that were in force
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
     /// Where rows go, by its name JSON lines (.jsonl) or Parquet (.parquet); without it JSON lines on stdout
@@ -121,12 +122,7 @@ impl Setup {
     fn load(global: &Global, input: &Input) -> Result<Self, Failure> {
         let mut config = global.load()?;
         if let Some(profile) = &input.profile {
-            // A file's name is meant from here, not from beside the configuration.
-            let path = Path::new(profile);
-            config.profile = match std::path::absolute(path) {
-                Ok(absolute) if path.exists() => absolute.display().to_string(),
-                _ => profile.clone(),
-            };
+            config = crate::sources::led_by(config, profile);
         }
         let assembly = Assembly::load(&config, false)?;
         Ok(Self { config, assembly, knows_definitions: true })

@@ -305,3 +305,65 @@ fn what_goes_wrong_is_said() {
     assert_eq!((&before[0]["known"], &before[0]["features"]), (&false.into(), &serde_json::json!({})));
     assert!(!folder.path().join("x.csv").exists());
 }
+
+/// The profile of the command line is the first one, whether the configuration has it already or not.
+#[test]
+fn a_profile_is_named_on_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let feature = |name: &str| {
+        let when = "event.name == \"product_view\"";
+        format!(
+            "[[feature]]\nname = \"{name}\"\nkey = \"user\"\nwhen = '{when}'\nfold = \"count\"\nwindows = [\"1h\"]\n"
+        )
+    };
+    write("mine.toml", &feature("mine"));
+    write("called.toml", &format!("profile = \"ours\"\n{}", feature("called")));
+    write("edited.toml", &format!("profile = \"ours\"\n{}", feature("edited")));
+    std::fs::create_dir(folder.path().join("else")).unwrap();
+    write("else/called.toml", &format!("profile = \"theirs\"\n{}", feature("elsewhere")));
+    write(
+        "m.toml",
+        "profile = \"native\"\nprofiles = [\"live-shopper\", \"mine.toml\", \"called.toml\"]\n\
+         definitions = [\"beside.toml\"]\n[[intervention]]\nname = \"stalled\"\n\
+         when = 'user.product_view_count_24h > 3 && user.own_1h > 1'\ntrigger = { idle = \"20s\" }\nslot = \"nudge\"\n\
+         payload = { title = \"Still thinking?\" }\n",
+    );
+    write("beside.toml", &feature("own"));
+    write(
+        "alone.toml",
+        "definitions = [\"beside.toml\"]\n[[intervention]]\nname = \"stalled\"\n\
+         when = 'user.product_view_count_24h > 3'\ntrigger = { idle = \"20s\" }\nslot = \"nudge\"\n\
+         payload = { title = \"Still thinking?\" }\n",
+    );
+    let event = r#"{"event_id":"1","name":"product_view","visitor_id":"v1","received_at":"2026-11-22T12:00:00Z","products":[{"id":"p1","price":20,"currency":"EUR"}]}"#;
+    write("events", event);
+    write("else/events", event);
+    let log = ["--config", "m.toml", "--events", "events"];
+    for (config, place, profile, has, lacks) in [
+        ("m.toml", ".", "native", "product_view_count_24h", "price_range_viewed_1h"),
+        ("m.toml", ".", "native", "own_1h", "mine_1h"),
+        ("m.toml", ".", "live-shopper", "price_range_viewed_1h", "product_view_count_24h"),
+        // A further profile is what it is served as, another one stands in the first one's place.
+        ("m.toml", ".", "live-shopper", "price_range_viewed_1h", "own_1h"),
+        ("alone.toml", ".", "live-shopper", "own_1h", "product_view_count_24h"),
+        ("m.toml", ".", "mine.toml", "mine_1h", "called_1h"),
+        ("m.toml", ".", "./mine.toml", "mine_1h", "called_1h"),
+        ("m.toml", ".", "called.toml", "called_1h", "mine_1h"),
+        ("m.toml", ".", "ours", "called_1h", "mine_1h"),
+        ("m.toml", ".", "edited.toml", "edited_1h", "called_1h"),
+        // A file is meant from here; what the configuration calls its own, from beside it.
+        ("../m.toml", "else", "called.toml", "elsewhere_1h", "called_1h"),
+        ("../m.toml", "else", "mine.toml", "mine_1h", "called_1h"),
+        ("alone.toml", ".", "live-shopper", "price_range_viewed_1h", "product_view_count_24h"),
+    ] {
+        let arguments = ["features", "--config", config, "--events", "events", "--profile", profile];
+        let found = rows(&arguments, &folder.path().join(place));
+        let features = found[0]["features"].as_object().unwrap();
+        assert!(features.contains_key(has) && !features.contains_key(lacks), "{place} {profile}: {features:?}");
+        let sessions = [&["sessions"], &arguments[1..]].concat();
+        assert_eq!(rows(&sessions, &folder.path().join(place)).len(), 1, "{place} {profile}");
+    }
+    let (_, text) = wrong(&[&["features"], &log[..], &["--profile", "elsewhere.toml"]].concat(), folder.path());
+    assert!(text.contains("elsewhere.toml can't be read"), "{text}");
+}
