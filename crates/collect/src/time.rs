@@ -13,6 +13,8 @@ const LATEST_MS: i64 = 7_258_118_400_000;
 pub(crate) enum Clock {
     /// `device` as said, corrected by `sent` where there is one.
     Device { device: Option<i64>, sent: Option<i64> },
+    /// As somebody before us has corrected it already; the device's own is not known.
+    Corrected { true_time: i64, sent: Option<i64> },
     /// Snowplow's derived timestamp: the true time if the tracker knows it, else `received − (sent − created)` when
     /// created before sent, else the receive time.
     Snowplow { created: Option<i64>, sent: Option<i64>, true_time: Option<i64> },
@@ -22,13 +24,14 @@ impl Clock {
     pub fn device_ms(self) -> Option<i64> {
         match self {
             Self::Device { device, .. } => device,
+            Self::Corrected { .. } => None,
             Self::Snowplow { created, true_time, .. } => created.or(true_time),
         }
     }
 
     pub fn sent_ms(self) -> Option<i64> {
         match self {
-            Self::Device { sent, .. } | Self::Snowplow { sent, .. } => sent,
+            Self::Device { sent, .. } | Self::Corrected { sent, .. } | Self::Snowplow { sent, .. } => sent,
         }
     }
 
@@ -41,7 +44,7 @@ impl Clock {
             Self::Device { device: Some(device), sent: Some(sent) } => age(device, sent),
             Self::Device { device: Some(device), sent: None } => device,
             Self::Device { device: None, .. } => received_ms,
-            Self::Snowplow { true_time: Some(time), .. } => time,
+            Self::Corrected { true_time: time, .. } | Self::Snowplow { true_time: Some(time), .. } => time,
             Self::Snowplow { created: Some(created), sent: Some(sent), .. } if created < sent => age(created, sent),
             Self::Snowplow { .. } => received_ms,
         };
@@ -99,6 +102,8 @@ mod tests {
             (device(Some(NOW + 7), None), NOW),
             (device(None, Some(NOW)), NOW),
             (device(None, None), NOW),
+            (Clock::Corrected { true_time: NOW - 7, sent: Some(NOW + 3_600_000) }, NOW - 7),
+            (Clock::Corrected { true_time: NOW + 7, sent: None }, NOW),
             (snowplow(Some(NOW + 1_000), Some(NOW + 3_000), None), NOW - 2_000),
             (snowplow(Some(NOW - 3_000), Some(NOW - 3_000), None), NOW),
             (snowplow(Some(NOW - 3_000), Some(NOW - 4_000), None), NOW),

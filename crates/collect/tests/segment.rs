@@ -242,3 +242,36 @@ fn clocks_are_corrected() {
     let body = r#"{"batch":[{"type":"track","event":"x","messageId":"1","anonymousId":"a","originalTimestamp":"2026-11-22T09:59:58Z","timestamp":"2020-01-01T00:00:00Z"}],"sentAt":"2026-11-22T10:00:00Z"}"#;
     assert_eq!(track("/v1/batch", body).events[0].occurred_at_ms, NOW_MS - 2_000);
 }
+
+/// Where Segment has corrected the time, that is the time; what an SDK sends is the device's.
+#[test]
+fn what_segment_has_corrected_is_corrected_once() {
+    let corrected = "2026-11-22T11:59:58Z";
+    // The device's clock is an hour ahead.
+    let (device, sent) = ("2026-11-22T12:59:58Z", "2026-11-22T13:00:00Z");
+    let received = "\"receivedAt\":\"2026-11-22T12:00:00Z\"";
+    for (times, expected) in [
+        (format!("\"timestamp\":\"{corrected}\",\"sentAt\":\"{sent}\",{received}"), NOW_MS - 2_000),
+        (format!("{received},\"sentAt\":\"{sent}\",\"timestamp\":\"{corrected}\""), NOW_MS - 2_000),
+        (format!("\"timestamp\":\"{corrected}\",{received}"), NOW_MS - 2_000),
+        (
+            format!(
+                "\"originalTimestamp\":\"{device}\",\"timestamp\":\"{corrected}\",\"sentAt\":\"{sent}\",{received}"
+            ),
+            NOW_MS - 2_000,
+        ),
+        (format!("\"originalTimestamp\":\"{device}\",\"sentAt\":\"{sent}\",{received}"), NOW_MS - 2_000),
+        // As an SDK sends it, also where a line of a file says when it came in.
+        (format!("\"timestamp\":\"{device}\",\"sentAt\":\"{sent}\""), NOW_MS - 2_000),
+        (format!("\"timestamp\":\"{device}\",\"sentAt\":\"{sent}\",\"receivedAt\":null"), NOW_MS - 2_000),
+        (
+            format!("\"timestamp\":\"{device}\",\"sentAt\":\"{sent}\",\"received_at\":\"2026-11-22T12:00:00Z\""),
+            NOW_MS - 2_000,
+        ),
+    ] {
+        let call = format!(r#"{{"type":"track","event":"x","messageId":"1","anonymousId":"a",{times}}}"#);
+        assert_eq!(track("/v1/track", &call).events[0].occurred_at_ms, expected, "{call}");
+        let batch = format!(r#"{{"batch":[{call}],"sentAt":"{sent}"}}"#);
+        assert_eq!(track("/v1/batch", &batch).events[0].occurred_at_ms, expected, "{batch}");
+    }
+}

@@ -96,7 +96,7 @@ fn event(reading: &Reading<'_>, envelope: &Envelope<'_>, piece: Piece<'_>, rando
     let clock = Clock::Device { device: None, sent: None };
     let mut draft = Draft::new(&reading.source.name, "".into(), EventName::PageView, clock);
     let event = &mut draft.event;
-    let (mut original, mut timestamp, mut sent) = (None, None, envelope.sent_at_ms);
+    let (mut original, mut timestamp, mut sent, mut is_corrected) = (None, None, envelope.sent_at_ms, false);
     for (key, value) in members {
         match key.as_ref() {
             "type" => call.kind = value.text(),
@@ -114,6 +114,8 @@ fn event(reading: &Reading<'_>, envelope: &Envelope<'_>, piece: Piece<'_>, rando
             "userId" => event.user_id = field::who(value, "userId", limits)?.map(Into::into),
             "originalTimestamp" => original = time::parse(value, "originalTimestamp")?,
             "timestamp" => timestamp = time::parse(value, "timestamp")?,
+            // No SDK sends that: Segment writes it, beside a timestamp that it has corrected by then.
+            "receivedAt" => is_corrected = !matches!(value, Json::Null),
             "sentAt" => sent = time::parse(value, "sentAt")?.or(sent),
             _ => {}
         }
@@ -121,7 +123,10 @@ fn event(reading: &Reading<'_>, envelope: &Envelope<'_>, piece: Piece<'_>, rando
     if event.event_id.as_str().is_empty() {
         event.event_id = format_compact!("{}", super::fresh_uuid(random)).into();
     }
-    draft.clock = Clock::Device { device: original.or(timestamp), sent };
+    draft.clock = match (original, timestamp) {
+        (None, Some(true_time)) if is_corrected => Clock::Corrected { true_time, sent },
+        _ => Clock::Device { device: original.or(timestamp), sent },
+    };
     context(&mut draft, reading, call.context, &envelope.shared)?;
     draft.by_server |= call.channel == Some("server");
     let kind = if reading.kind == "batch" { call.kind.unwrap_or_default() } else { reading.kind };

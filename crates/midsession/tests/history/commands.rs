@@ -242,6 +242,13 @@ fn each_format_is_told_and_read() {
     }
     let otto = &rows(&["sessions", "--events", "otto"], folder.path())[0];
     assert_eq!((&otto["product_views"], &otto["add_to_carts"], &otto["orders"]), (&1.into(), &1.into(), &1.into()));
+    // Segment has corrected it, the device was an hour ahead.
+    write(
+        "corrected",
+        r#"{"type":"page","messageId":"m1","anonymousId":"d1","timestamp":"2026-11-22T12:00:00Z","sentAt":"2026-11-22T13:00:01Z","receivedAt":"2026-11-22T12:00:01Z"}"#,
+    );
+    let corrected = &rows(&["sessions", "--events", "corrected"], folder.path())[0];
+    assert_eq!(corrected["started_at"], "2026-11-22T12:00:00Z");
     // Side by side they are one history.
     assert_eq!(rows(&["sessions", "--events", "tsv", "native", "otto"], folder.path()).len(), 2);
 }
