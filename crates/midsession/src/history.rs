@@ -9,6 +9,7 @@ pub mod format;
 pub mod intake;
 pub mod logged;
 pub mod machines;
+mod names;
 mod parquet;
 pub mod progress;
 pub mod sessions;

@@ -200,8 +200,8 @@ pub(super) fn features(global: &Global, options: FeaturesOptions) -> Result<(), 
         entities: None,
         leak: features::leaks(),
     };
-    question.check()?;
     question.entities = asked(&options, &question.fields())?;
+    question.check()?;
     if question.entities.as_ref().is_some_and(|entities| entities.as_of) && logged.is_none() {
         let hint = "give the data folder of the server that answered: --data DIR";
         return Err(Failure::usage("rows with as_of are answered from a log").hint(hint));

@@ -112,7 +112,7 @@ impl Entities {
         let wrong = |line: u64, what: String| {
             let fields: String = fields.iter().map(|field| format!(", {field}")).collect();
             let hint = format!(
-                "a row has one of user, session{fields}, and at (RFC 3339) or as_of {{partition, offset, now}}; by a field \
+                "a row has one of user, session{fields}, and at (RFC 3339, or epoch ms) or as_of {{partition, offset, now}}; by a field \
                  as_of is a list of them"
             );
             Failure::new(format!("{}:{line}: {what}", path.display())).hint(hint)
@@ -220,10 +220,20 @@ impl Sorting {
     }
 }
 
+/// 2000-01-01 to 2200-01-01: a number beyond is no epoch ms that anybody means, as with events.
+const EPOCH_MS: std::ops::Range<i64> = 946_684_800_000..7_258_118_400_000;
+
 /// A time as RFC 3339, or epoch ms. Epoch µs.
 fn micros(text: &str) -> Result<i64, String> {
     if let Ok(ms) = text.parse::<i64>() {
-        return ms.checked_mul(1000).ok_or_else(|| format!("`{text}` is no time"));
+        if EPOCH_MS.contains(&ms) {
+            return Ok(ms * 1000);
+        }
+        let units = [("seconds", ms.checked_mul(1000)), ("microseconds", Some(ms / 1000))];
+        let is_meant = |ms: Option<i64>| ms.is_some_and(|ms| EPOCH_MS.contains(&ms));
+        let meant = units.into_iter().find(|(_, ms)| is_meant(*ms));
+        let meant = meant.map(|(unit, _)| format!(": it looks like epoch {unit}")).unwrap_or_default();
+        return Err(format!("`{text}` is no epoch ms between the years 2000 and 2200{meant}"));
     }
     let time = text.parse::<jiff::Timestamp>();
     time.map(jiff::Timestamp::as_microsecond).map_err(|_| format!("`{text}` is not a time like 2026-11-22T12:00:00Z"))
@@ -372,7 +382,10 @@ mod tests {
                     Entity { as_of: Some((1, 5)), ..user("u", 9_000) },
                 ],
             ),
-            ("product,user,at\np,,2\n,u,1\n", vec![user("u", 1_000), product("p", 2_000)]),
+            (
+                "product,user,at\np,,1795348800002\n,u,1795348800001\n",
+                vec![user("u", noon + 1_000), product("p", noon + 2_000)],
+            ),
             (
                 "{\"product\":\"p\",\"as_of\":[{\"partition\":1,\"offset\":5,\"now\":9},{\"partition\":0,\"offset\":6,\"now\":8}]}",
                 vec![
@@ -392,6 +405,14 @@ mod tests {
             ("name,at\na,1\n", ":1: the header (name, at) lacks"),
             ("user\na\n", "lacks user or session, or at"),
             ("user,at\na,soon\n", ":2: `soon` is not a time"),
+            (
+                "user,at\na,1795348800000\na,1795348800\n",
+                ":3: `1795348800` is no epoch ms between the years 2000 and 2200: it looks like epoch seconds",
+            ),
+            ("{\"user\":\"a\",\"at\":1795348800}", ":1: `1795348800` is no epoch ms"),
+            ("user,at\na,1795348800000000\n", "2200: it looks like epoch microseconds"),
+            ("user,at\na,-9223372036854775808\n", ":2: `-9223372036854775808` is no epoch ms"),
+            ("user,at\na,7\n", ":2: `7` is no epoch ms between the years 2000 and 2200"),
             ("user,at\n,1795348800000\n", ":2: the row names neither"),
             ("user,session,at\na,b,1\n", ":2: the row names a user and a session"),
             ("user,product,at\na,b,1\n", ":2: the row names a user and a product"),
@@ -406,9 +427,9 @@ mod tests {
             ),
             ("{\"user\":\"a\",\"as_of\":[]}", ":1: as_of has no number partition"),
             ("{\"user\":\"a\"}\n", ":1: the row says no instant"),
-            ("{\"user\":\"a\",\"at\":1}\n{\n", ":2: not a JSON object"),
+            ("{\"user\":\"a\",\"at\":1795348800000}\n{\n", ":2: not a JSON object"),
             (
-                "{\"user\":\"a\",\"at\":1}\n{\"user\":\"a\",\"as_of\":{\"partition\":0,\"offset\":1,\"now\":1}}",
+                "{\"user\":\"a\",\"at\":1795348800000}\n{\"user\":\"a\",\"as_of\":{\"partition\":0,\"offset\":1,\"now\":1}}",
                 ":2: rows with as_of",
             ),
             ("{\"user\":\"a\",\"as_of\":{\"partition\":0}}", ":1: as_of has no number offset"),

@@ -6,6 +6,7 @@ use super::entities::{Entities, Entity, Whose};
 use super::intake::Intake;
 use super::logged::{Logged, PutInForce};
 use super::machines::{FeaturesAlone, Gathered, Machines, Serving, Values, read_session, read_shopper};
+use super::names::types;
 use super::table::{Cell, Kind, Row, Table};
 use crate::assemble::Assembly;
 use crate::cli::Failure;
@@ -154,8 +155,14 @@ pub fn time_text(at_us: i64) -> String {
 }
 
 impl Question<'_> {
+    /// Whose features are asked for.
+    pub(super) fn whose(&self) -> BTreeSet<Whose> {
+        let of_rows = || BTreeSet::from([Whose::from(self.key)]);
+        self.entities.as_ref().map_or_else(of_rows, |entities| entities.whose.clone())
+    }
+
     /// All that values are read by.
-    fn assemblies(&self) -> impl Iterator<Item = &Assembly> {
+    pub(super) fn assemblies(&self) -> impl Iterator<Item = &Assembly> {
         let configured = self.put_in_force.as_ref().is_none_or(|put| put.configured).then_some(self.assembly);
         let others = self.put_in_force.iter().flat_map(|put| &put.others);
         configured.into_iter().chain(others.map(Arc::as_ref))
@@ -173,11 +180,9 @@ impl Question<'_> {
 
     /// The features that are asked for, with what they hold.
     fn features(&self) -> Vec<(Str, Kind)> {
-        let of_rows = BTreeSet::from([Whose::from(self.key)]);
-        let whose = self.entities.as_ref().map_or(&of_rows, |entities| &entities.whose);
         let mut columns: Vec<(Str, Kind)> = Vec::new();
-        for whose in whose {
-            for (name, ty) in self.assemblies().flat_map(|assembly| types(assembly, whose)) {
+        for whose in self.whose() {
+            for (name, ty) in self.assemblies().flat_map(|assembly| types(assembly, &whose)) {
                 let wanted = self.names.is_empty() || self.names.contains(name);
                 if wanted && !columns.iter().any(|(known, _)| known == name) {
                     columns.push((name.clone(), kind_of(ty)));
@@ -191,27 +196,6 @@ impl Question<'_> {
     pub fn fields(&self) -> Vec<Str> {
         let all: BTreeSet<Str> = self.assemblies().flat_map(Assembly::field_keys).collect();
         all.into_iter().collect()
-    }
-
-    /// Refuses names that no feature has.
-    ///
-    /// # Errors
-    /// One of them is unknown.
-    pub fn check(&self) -> Result<(), Failure> {
-        let fields = self.fields();
-        let all = |assembly| {
-            let whose = fields.iter().cloned().map(Whose::Field).chain([Whose::User, Whose::Session]);
-            whose.flat_map(|whose| names(assembly, &whose)).collect::<Vec<Str>>()
-        };
-        let known: Vec<Str> = self.assemblies().flat_map(all).collect();
-        let Some(unknown) = self.names.iter().find(|name| !known.contains(name)) else { return Ok(()) };
-        if all(self.assembly).contains(unknown) {
-            let hint = "with --profile NAME all of the past is looked at by the definitions of the configuration";
-            return Err(Failure::usage(format!("`{unknown}` was never in force in this log")).hint(hint));
-        }
-        let nearest = midsession_feature::nearest(unknown, known.iter().map(|name| name.as_str()));
-        let hint = nearest.map_or("midsession check lists them".to_owned(), |name| format!("did you mean {name}?"));
-        Err(Failure::usage(format!("there is no feature `{unknown}`")).hint(hint))
     }
 
     fn row(&self, whose: Whose, id: Str, at_us: i64, read: Option<Values>, places: &Arc<Places>) -> Features {
@@ -454,19 +438,6 @@ impl Answer {
 fn of_other_partitions(row: u64, parts: u32, partitions: u32) -> Failure {
     let what = format!("row {row}: as_of names {parts} partitions, and the log has {partitions}");
     Failure::new(what).hint("by a field, give as_of as the live answer did; is this its data folder?")
-}
-
-/// The features of an assembly, with what they hold.
-fn types<'a>(assembly: &'a Assembly, whose: &'a Whose) -> Vec<(&'a Str, Type)> {
-    match whose {
-        Whose::User => assembly.feature_types(Key::User).collect(),
-        Whose::Session => assembly.feature_types(Key::Session).collect(),
-        Whose::Field(field) => assembly.field_types(field).collect(),
-    }
-}
-
-fn names(assembly: &Assembly, whose: &Whose) -> Vec<Str> {
-    types(assembly, whose).into_iter().map(|(name, _)| name.clone()).collect()
 }
 
 fn kind_of(ty: Type) -> Kind {

@@ -265,6 +265,10 @@ fn what_goes_wrong_is_said() {
         "{\"event_id\":\"e1\",\"name\":\"page_view\",\"visitor_id\":\"d1\",\"occurred_at\":1795348800000}\n{\"event_id\":\"e2\"}\n{\n",
     );
     write("bad", "{\"event_id\":\"e1\",\"name\":\"page_view\"}\n");
+    write("both.csv", "user,session,at\nd1,,1795348800000\n,d1,1795348800000\n");
+    write("nobody.csv", "user,at\n");
+    write("seconds.csv", "user,at\nd1,1795348800000\nd1,1795348800\n");
+    write("field.toml", "[[feature]]\nname = \"sold\"\nkey = \"product\"\nfold = \"count\"\nwindows = [\"1h\"]\n");
     write("who.csv", "name,at\na,1\n");
     write("as_of.jsonl", "{\"user\":\"a\",\"as_of\":{\"partition\":0,\"offset\":1,\"now\":1}}\n");
     for (arguments, code, said) in [
@@ -286,7 +290,79 @@ fn what_goes_wrong_is_said() {
         (&["sessions", "--events", "good", "--source", "none"], 2, "there is no source `none`"),
         (&["sessions", "--events", "good", "--data", "."], 2, "cannot be used with"),
         (&["sessions", "--data", "nowhere"], 1, "nowhere is not there"),
-        (&["features", "--events", "good", "--features", "product_view_count"], 0, ""),
+        (&["features", "--events", "good", "--features", "product_view_count", "--key", "session"], 0, ""),
+        (
+            &["features", "--events", "good", "--features", "order_value"],
+            2,
+            "no feature `order_value` of users\nhint: did you mean order_value_5m, order_value_1h or order_value_24h?",
+        ),
+        (
+            &[
+                "features",
+                "--events",
+                "good",
+                "--features",
+                "order_value",
+                "--user",
+                "d1",
+                "--at",
+                "2026-11-22T12:00:00Z",
+            ],
+            2,
+            "did you mean order_value_5m, order",
+        ),
+        (
+            &["features", "--events", "good", "--features", "page_count"],
+            2,
+            "no feature `page_count` of users\nhint: there is one of sessions: ask for theirs",
+        ),
+        (
+            &[
+                "features",
+                "--events",
+                "good",
+                "--features",
+                "order_value_1h",
+                "--session",
+                "d1",
+                "--at",
+                "2026-11-22T12:00:00Z",
+            ],
+            2,
+            "no feature `order_value_1h` of sessions\nhint: there is one of users: ask for theirs",
+        ),
+        (
+            &[
+                "features",
+                "--config",
+                "field.toml",
+                "--events",
+                "good",
+                "--features",
+                "sold",
+                "--field",
+                "product=p",
+                "--at",
+                "2026-11-22T12:00:00Z",
+            ],
+            2,
+            "no feature `sold` by product\nhint: did you mean sold_1h?",
+        ),
+        (
+            &["features", "--events", "good", "--entities", "both.csv", "--features", "order_value,order_value_1h"],
+            0,
+            "",
+        ),
+        (
+            &["features", "--events", "good", "--entities", "both.csv", "--features", "zzzzzzzz"],
+            2,
+            "no feature `zzzzzzzz` of users or of sessions\nhint: midsession check lists them",
+        ),
+        (
+            &["features", "--events", "good", "--entities", "seconds.csv"],
+            1,
+            "seconds.csv:3: `1795348800` is no epoch ms",
+        ),
         (
             &["features", "--events", "good", "--features", "product_veiw_count_5m"],
             2,
