@@ -159,17 +159,40 @@ pub(crate) fn pieces(
     }
 }
 
+/// Where in a row of CSV: quotes open a field that begins with them, and are text in any other (`5" screen`).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum InRow {
+    FieldStart,
+    Plain,
+    Quoted,
+    /// After a quote inside of quotes: the last one, unless another follows.
+    QuotedQuote,
+}
+
+impl InRow {
+    fn after(self, byte: u8) -> Self {
+        match (self, byte) {
+            (Self::Quoted, b'"') => Self::QuotedQuote,
+            (Self::Quoted, _) | (Self::FieldStart | Self::QuotedQuote, b'"') => Self::Quoted,
+            (_, b',' | b'\n' | b'\r') => Self::FieldStart,
+            _ => Self::Plain,
+        }
+    }
+}
+
 /// Reads one row and answers how many lines it has: in CSV a line break may stand in quotes.
 fn row(format: Format, file: &mut impl BufRead, before: u64, out: &mut Vec<u8>) -> Result<u64, Failure> {
-    let (start, mut lines, mut quotes) = (out.len(), 0, 0);
+    let (start, mut lines, mut place) = (out.len(), 0, InRow::FieldStart);
     while out.len() < start + LINE_BYTES_MAX {
         let (of_line, left) = (out.len(), start + LINE_BYTES_MAX - out.len());
         if file.by_ref().take(left as u64).read_until(b'\n', out).map_err(Failure::new)? == 0 {
             return Ok(lines);
         }
         lines += u64::from(out.ends_with(b"\n") || out.len() < start + LINE_BYTES_MAX);
-        quotes += out[of_line..].iter().filter(|byte| **byte == b'"').count();
-        if out.ends_with(b"\n") && (format == Format::Jsonl || quotes % 2 == 0) {
+        let line = &out[of_line..];
+        let line = line.strip_prefix(b"\xef\xbb\xbf").filter(|_| before + lines == 1).unwrap_or(line);
+        place = line.iter().fold(place, |place, byte| place.after(*byte));
+        if out.ends_with(b"\n") && (format == Format::Jsonl || place != InRow::Quoted) {
             return Ok(lines);
         }
     }
@@ -265,5 +288,42 @@ mod tests {
             let failed = pieces(format, file.as_slice(), &mut |_| Ok(())).expect_err("too long");
             assert!(failed.cause.contains(said), "{}", failed.cause);
         }
+    }
+
+    /// What is sent in pieces is read as the server's reader of CSV reads the whole, wherever quotes stand.
+    #[test]
+    fn rows_of_csv_end_where_its_reader_has_them_end() {
+        let read = |text: &[u8]| {
+            let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+            let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
+            reader.byte_records().map(|record| record.expect("a record")).collect::<Vec<_>>()
+        };
+        let (mut several_lines, mut bare_quotes) = (0, 0);
+        for seed in 0..6_000 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let bom = if random.u8(..4) == 0 { "\u{feff}" } else { "" };
+            let parts =
+                (0..random.usize(..24)).map(|_| ["\"", "\"", ",", "\n", "\r\n", "\r", "x", " "][random.usize(..8)]);
+            let text = bom.to_owned() + &parts.collect::<String>();
+            let (mut file, mut line, mut records) = (text.as_bytes(), 0, Vec::new());
+            loop {
+                let mut one = Vec::new();
+                let lines = row(Format::Csv, &mut file, line, &mut one).expect("a row");
+                if lines == 0 {
+                    break;
+                }
+                line += lines;
+                let of_row = read(&one);
+                let breaks = one.iter().filter(|byte| **byte == b'\r').count();
+                assert!(of_row.len() <= 1 + breaks, "seed {seed}: {text:?} has rows in {one:?}");
+                several_lines += u32::from(lines > 1);
+                bare_quotes += u32::from(of_row.iter().flatten().any(|field| field.starts_with(b"x\"")));
+                records.extend(of_row);
+            }
+            assert_eq!(records, read(text.as_bytes()), "seed {seed}: {text:?}");
+        }
+        assert!(several_lines > 300 && bare_quotes > 300, "{several_lines} {bare_quotes}");
+        let inches = [b"id,name\n1,5\" screen\n".as_slice(), &b"2,plain\n".repeat(LINE_BYTES_MAX / 4)].concat();
+        assert!(taken_apart(Format::Csv, &inches).len() > 4);
     }
 }
