@@ -189,6 +189,6 @@ fn accumulate(bencher: Bencher<'_, '_>, keys: &str) {
         number += 1;
         event.occurred_at_ms = NOW + number;
         event.products = vec![Product { id: format!("p{}", number % 1_000).into(), ..Product::default() }];
-        set.accumulate(black_box(&event), &id, NOW + number, &mut partials);
+        set.accumulate(black_box(&event), &id, None, NOW + number, &mut partials);
     });
 }

@@ -222,9 +222,17 @@ impl AmountOf {
 }
 
 impl FeatureSet {
-    /// Adds an event of a shopper at home to the partials of definitions by a field and over a lifetime.
-    pub fn accumulate(&self, event: &Event, shopper: &ShopperId, now_ms: i64, partials: &mut Partials) {
-        self.accumulate_where(&|_| true, event, shopper, now_ms, partials);
+    /// Adds an event of a shopper at home to the partials of definitions by a field and over a lifetime. With when they did
+    /// something before, if they did.
+    pub fn accumulate(
+        &self,
+        event: &Event,
+        shopper: &ShopperId,
+        acted_ms: Option<i64>,
+        now_ms: i64,
+        partials: &mut Partials,
+    ) {
+        self.accumulate_where(&|_| true, event, shopper, acted_ms, now_ms, partials);
     }
 
     /// Likewise under some slots alone.
@@ -233,6 +241,7 @@ impl FeatureSet {
         is_meant: &dyn Fn(u32) -> bool,
         event: &Event,
         shopper: &ShopperId,
+        acted_ms: Option<i64>,
         now_ms: i64,
         partials: &mut Partials,
     ) {
@@ -243,7 +252,7 @@ impl FeatureSet {
         for accumulator in self.accumulators.iter().filter(|known| !known.is_others && is_meant(known.slot)) {
             let (slot, start) = (accumulator.slot, accumulator.mergeable.start);
             if accumulator.is_lifetime() {
-                let life = partials.lifetimes.heard(shopper, event.visitor_id.as_ref(), now_ms);
+                let life = partials.lifetimes.heard(shopper, event.visitor_id.as_ref(), acted_ms, now_ms);
                 accumulator.pieces(event, time_ms, |_, piece| life.add(slot, start, piece));
             } else if event.consent.allows(Purpose::Analytics) {
                 // Counted over everybody: that is what this purpose is for.
@@ -363,4 +372,16 @@ pub(crate) fn lifetime_heard_ms(view: &View<'_>) -> Option<i64> {
 /// Since when a shopper's lifetime counts. Epoch ms.
 pub(crate) fn lifetime_since_ms(view: &View<'_>) -> Option<i64> {
     view.partials.lifetimes.of(view.shopper).iter().map(|life| life.since_ms).min()
+}
+
+/// Since when a definition counts that was put then, where the shopper did something that it has not counted; none where it has
+/// all that is known of. Epoch ms.
+pub(crate) fn lifetime_counts_since_ms(view: &View<'_>, put_ms: Option<i64>) -> Option<i64> {
+    let lives = view.partials.lifetimes.of(view.shopper);
+    let uncounted_ms = match lives {
+        [] => view.acted_ms(),
+        lives => lives.iter().filter_map(|life| life.uncounted_ms).max(),
+    };
+    let is_before = |put_ms: i64| lives.iter().any(|life| life.since_ms <= put_ms);
+    put_ms.filter(|put_ms| uncounted_ms.is_some() || is_before(*put_ms)).max(uncounted_ms)
 }

@@ -1,6 +1,6 @@
 //! Reading: the value of one feature, or of all, at an instant.
 
-use crate::added::{Served, lifetime_heard_ms, lifetime_since_ms};
+use crate::added::{Served, lifetime_counts_since_ms, lifetime_heard_ms, lifetime_since_ms};
 use crate::entry::{Entry, Feature, Source};
 use crate::expr::{Column, Env, Type};
 use crate::filter::{DERIVED, FactEnv, Of, Take, dense, revenue};
@@ -141,19 +141,21 @@ impl FeatureSet {
 
     /// Since when an entry counts, where that is not all that it is over. Epoch ms.
     fn counts_since_ms(&self, view: &View<'_>, entry: &Entry) -> Option<i64> {
-        if view.since.is_empty() && view.whole_after_ms == i64::MIN {
-            return None;
+        if let Source::Lifetime(_) = &entry.source {
+            return lifetime_counts_since_ms(view, self.since_ms(view.since, entry));
         }
         if let Source::Worked(program) = &entry.source {
             let of = program.features().filter_map(|(key, name)| self.entries.get(self.entry(key, name)?.0 as usize));
             return of.filter_map(|entry| self.counts_since_ms(view, entry)).max();
         }
+        if view.since.is_empty() && view.whole_after_ms == i64::MIN {
+            return None;
+        }
         let is_of_facts = matches!(entry.source, Source::Feature { .. });
         let whole_after_ms = Some(view.whole_after_ms).filter(|after_ms| is_of_facts && *after_ms > i64::MIN);
         let since_ms = self.since_ms(view.since, entry).max(whole_after_ms)?;
-        let over_ms = match (&entry.source, entry.key) {
-            (Source::Lifetime(_), _) => lifetime_since_ms(view)?,
-            (Source::Feature { span_ms: Some(span_ms), .. }, _) => view.now_ms.saturating_sub(*span_ms),
+        let over_ms = match &entry.source {
+            Source::Feature { span_ms: Some(span_ms), .. } => view.now_ms.saturating_sub(*span_ms),
             _ => view.session?.started_at_ms,
         };
         (since_ms > over_ms).then_some(since_ms)

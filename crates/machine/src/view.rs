@@ -29,3 +29,13 @@ pub struct View<'a> {
     /// The instant. Epoch ms.
     pub now_ms: i64,
 }
+
+impl View<'_> {
+    /// When the shopper last did something, as far as that is known. Epoch ms.
+    pub fn acted_ms(&self) -> Option<i64> {
+        let in_session_ms = self.session.map(|session| session.ended_at_ms);
+        let newest_ms = || self.facts.all().last().map(|fact| fact.time_ms);
+        let stamp_ms = || Some(self.last_stamp_ms).filter(|stamp_ms| *stamp_ms > i64::MIN);
+        in_session_ms.or_else(newest_ms).or_else(stamp_ms)
+    }
+}

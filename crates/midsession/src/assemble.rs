@@ -191,10 +191,13 @@ impl Assembly {
         is_meant: &dyn Fn(u32) -> bool,
         event: &Event,
         shopper: &ShopperId,
+        acted_ms: Option<i64>,
         now_ms: i64,
         partials: &mut Partials,
     ) {
-        self.profiles.iter().for_each(|(_, set)| set.accumulate_where(is_meant, event, shopper, now_ms, partials));
+        self.profiles
+            .iter()
+            .for_each(|(_, set)| set.accumulate_where(is_meant, event, shopper, acted_ms, now_ms, partials));
     }
 
     /// The numbers that sessions are cut by.
@@ -430,8 +433,15 @@ impl Definitions for Assembly {
         self.profiles.iter().for_each(|(_, set)| set.derive(event, out));
     }
 
-    fn accumulate(&self, event: &Event, shopper: &ShopperId, now_ms: i64, partials: &mut Partials) {
-        self.profiles.iter().for_each(|(_, set)| set.accumulate(event, shopper, now_ms, partials));
+    fn accumulate(
+        &self,
+        event: &Event,
+        shopper: &ShopperId,
+        acted_ms: Option<i64>,
+        now_ms: i64,
+        partials: &mut Partials,
+    ) {
+        self.profiles.iter().for_each(|(_, set)| set.accumulate(event, shopper, acted_ms, now_ms, partials));
     }
 
     fn caps_look_back_ms(&self) -> i64 {

@@ -44,9 +44,16 @@ impl Definitions for Probe {
         }
     }
 
-    fn accumulate(&self, event: &Event, shopper: &ShopperId, now_ms: i64, partials: &mut Partials) {
+    fn accumulate(
+        &self,
+        event: &Event,
+        shopper: &ShopperId,
+        acted_ms: Option<i64>,
+        now_ms: i64,
+        partials: &mut Partials,
+    ) {
         if let Some(assembly) = &self.assembly {
-            assembly.accumulate(event, shopper, now_ms, partials);
+            assembly.accumulate(event, shopper, acted_ms, now_ms, partials);
         }
     }
 

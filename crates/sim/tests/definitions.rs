@@ -121,6 +121,13 @@ key = "user"
 when = 'event.properties.on_sale == false'
 fold = "count"
 windows = ["1h"]
+
+[[feature]]
+name = "acts"
+key = "user"
+when = 'event.name == "product_view"'
+fold = "count"
+windows = ["lifetime"]
 "#;
 
 #[test]
@@ -135,7 +142,21 @@ fn a_definition_is_changed_while_running_and_kept() {
     let (code, out, err) = server.command(&["definition", "put", &file]);
     assert_eq!(code, Some(0), "{err}");
     assert!(out.contains("looks@2") && out.contains("user.looks@2_5m") && out.contains("bargains@1"), "{out}");
+    let (_, acts) = shop.admin("GET", "/v1/definitions/feature/acts", "");
+    let put_ms = acts["definitions"][0]["since_ms"].clone();
+    let lifetime = |shop: &Shop<'_>, visitor: &str| {
+        let (features, since) = shop.user(visitor);
+        (features["acts_lifetime"].clone(), since["acts_lifetime"].clone())
+    };
+    assert_eq!(
+        lifetime(&shop, "v1"),
+        (json!(0), put_ms.clone()),
+        "who was there before has done more than this: {acts}"
+    );
     shop.views("e3", "v1", false);
+    shop.views("e5", "v2", false);
+    assert_eq!(lifetime(&shop, "v1"), (json!(1), put_ms.clone()));
+    assert_eq!(lifetime(&shop, "v2"), (json!(1), Value::Null), "all that they did");
     let mut served = vec![shop.served("v1")];
     shop.counts_all("bargains");
     shop.counts_all("looks");
@@ -146,7 +167,7 @@ fn a_definition_is_changed_while_running_and_kept() {
         json!([3, 3, 3, 2]),
         "what facts hold is looked back on, for the rest the log is read again: {features}"
     );
-    assert!(since.is_null(), "{since}");
+    assert_eq!(since, json!({ "acts_lifetime": put_ms }));
     let names = ["looks", "bargains", "sale_views"];
     let waits = [
         "sale_views@1 live until_backfilled",
@@ -157,7 +178,7 @@ fn a_definition_is_changed_while_running_and_kept() {
     assert_eq!(shop.listed(&names), waits);
     let product = |shop: &Shop<'_>| shop.admin("GET", "/v1/features/product/p1", "").1;
     let of_product = product(&shop);
-    assert_eq!((&of_product["features"]["looks_1h"], &of_product["features"]["looks@2_1h"]), (&json!(3), &json!(3)));
+    assert_eq!((&of_product["features"]["looks_1h"], &of_product["features"]["looks@2_1h"]), (&json!(4), &json!(4)));
     assert!(of_product["since"].is_null(), "over all shoppers too, the past is counted in: {of_product}");
     assert_eq!(server.command(&["definition", "put", &file]).1.lines().next(), Some("it is so already"));
     server.kill();
@@ -172,7 +193,7 @@ fn a_definition_is_changed_while_running_and_kept() {
     let features = shop.user("v1").0;
     assert_eq!((&features["looks_5m"], &features["looks@2_5m"]), (&json!(3), &Value::Null), "{features}");
     let of_product = product(&shop)["features"].clone();
-    assert_eq!((&of_product["looks_5m"], &of_product["looks@2_5m"]), (&json!(3), &Value::Null));
+    assert_eq!((&of_product["looks_5m"], &of_product["looks@2_5m"]), (&json!(4), &Value::Null));
     let (code, _, err) = server.command(&["definition", "remove", "bargains"]);
     assert_eq!(code, Some(0), "{err}");
     assert_eq!(server.command(&["definition", "remove", "bargains"]).0, Some(1));

@@ -14,6 +14,7 @@ mod keystore;
 mod kill;
 mod known;
 mod length;
+mod lifetimes;
 mod load;
 mod merges;
 mod privacy;

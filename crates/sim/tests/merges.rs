@@ -81,7 +81,11 @@ impl Told {
         let mut all: Vec<String> = of_windows
             .map(|(name, value)| format!("{name} {value:?}"))
             .filter(|text| !is_nothing(text))
-            .chain(lives.map(|life| format!("{:?} since {}: {:?}", life.visitor, life.since_ms, life.partials)))
+            .chain(lives.map(|life| {
+                // It was there from the first record on.
+                assert_eq!(life.uncounted_ms, None, "{who}: {life:?}");
+                format!("{:?} since {}: {:?}", life.visitor, life.since_ms, life.partials)
+            }))
             .collect();
         all.sort();
         all

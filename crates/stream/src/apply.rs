@@ -20,6 +20,7 @@ impl Stream {
     ) -> Seam {
         let now_ms = self.now_ms;
         let time_ms = event.occurred_at_ms.min(now_ms);
+        let acted_ms = self.shoppers[index as usize].as_ref().and_then(Shopper::acted_ms);
         let position = self.place_in_session(index, event, time_ms, out);
         let Self {
             shoppers,
@@ -44,7 +45,7 @@ impl Stream {
         if position.is_some() || time_ms > now_ms - FACTS_KEPT_MS {
             write_facts(shopper, names, currencies, event, time_ms, number, definitions);
         }
-        definitions.accumulate(event, &shopper.id, now_ms, partials);
+        definitions.accumulate(event, &shopper.id, acted_ms, now_ms, partials);
         counters.facts_dropped += shopper.drop_facts();
         if !is_reaction(&event.name) {
             shopper.last_stamp_ms = now_ms;

@@ -213,10 +213,16 @@ impl Stream {
     /// Takes in what was handed over.
     pub(crate) fn move_in(&mut self, home: &ShopperId, handoff: Handoff, out: &mut Vec<Effect>) {
         let index = self.shopper_index(home, out);
-        if let Some(lifetimes) = &handoff.lifetimes {
-            self.partials.lifetimes.give(home, midsession_machine::partial::unpack(lifetimes));
-        }
         let Some(shopper) = self.shoppers[index as usize].as_mut() else { return };
+        let lives =
+            handoff.lifetimes.as_ref().map_or_else(Vec::new, |lives| midsession_machine::partial::unpack(lives));
+        let lifetimes = &mut self.partials.lifetimes;
+        let uncounted_ms = match (lives.is_empty(), lifetimes.of(home).is_empty()) {
+            (true, false) => acted_ms(&handoff),
+            (false, true) => shopper.acted_ms(),
+            _ => None,
+        };
+        lifetimes.give(home, lives, uncounted_ms);
         shopper.sessions.reserve_exact(handoff.sessions.len());
         shopper.pass_over_silences(self.now_ms, &self.idle_thresholds);
         let mut numbers = Vec::with_capacity(handoff.sessions.len());
@@ -312,6 +318,12 @@ impl Stream {
         }
         self.arm(index);
     }
+}
+
+/// When those last did something who are handed over. Epoch ms.
+fn acted_ms(handoff: &Handoff) -> Option<i64> {
+    let in_sessions_ms = handoff.sessions.iter().map(|session| session.update.ended_at_ms);
+    in_sessions_ms.chain(handoff.facts.iter().map(|fact| fact.time_ms)).max()
 }
 
 /// How a shopper's state leaves a partition.

@@ -175,7 +175,7 @@ proptest! {
         for (index, event) in events.iter().enumerate() {
             // A record's stamp is not before its event, and never goes back.
             let shopper = ShopperId::Visitor("v".into());
-            set.accumulate(event, &shopper, NOW, &mut partitions[(deal >> (index % 64) & 1) as usize]);
+            set.accumulate(event, &shopper, None, NOW, &mut partitions[(deal >> (index % 64) & 1) as usize]);
         }
         let mut sorted: Vec<&Event> = events.iter().collect();
         sorted.sort_by_key(|event| event.occurred_at_ms.min(NOW));
@@ -224,13 +224,13 @@ proptest! {
             let whose = if index < login { &visitor } else { &user };
             if index == login {
                 let lives = shopper.partials.lifetimes.take(&visitor);
-                shopper.partials.lifetimes.give(&user, lives);
+                shopper.partials.lifetimes.give(&user, lives, None);
             }
-            set.accumulate(event, whose, stamp_ms, &mut shopper.partials);
+            set.accumulate(event, whose, None, stamp_ms, &mut shopper.partials);
             stamps.push(stamp_ms);
         }
         let lives = shopper.partials.lifetimes.take(&visitor);
-        shopper.partials.lifetimes.give(&user, lives);
+        shopper.partials.lifetimes.give(&user, lives, None);
         let view = shopper.view(NOW + 1_000);
         let views: Vec<&Event> = events.iter().filter(|event| event.name.as_str() == "product_view").collect();
         prop_assert_eq!(set.read(&view, Key::User, "views_lifetime"), Some(Value::Int(views.len() as i64)));
@@ -251,7 +251,7 @@ fn without_such_definitions_nothing_is_added() {
     let mut partials = Partials::new(1 << 20, 100);
     let set = FeatureSet::native();
     let view = Event { products: vec![product("p", "Shoes", 1.0)], ..event("product_view", NOW) };
-    set.accumulate(&view, &ShopperId::Visitor("v".into()), NOW, &mut partials);
+    set.accumulate(&view, &ShopperId::Visitor("v".into()), None, NOW, &mut partials);
     assert_eq!(partials.fields.heap_bytes(), 0);
     assert!(partials.lifetimes.of(&ShopperId::Visitor("v".into())).is_empty());
     assert_eq!(set.field_keys().count(), 0);
@@ -264,7 +264,7 @@ fn who_allows_no_analytics_is_not_counted_over_everybody() {
     let mut view = Event { products: vec![product("p", "Shoes", 1.0)], ..event("product_view", NOW) };
     let shopper = ShopperId::Visitor("v1".into());
     let mut views = |event: &Event| {
-        set.accumulate(event, &shopper, NOW, &mut partials);
+        set.accumulate(event, &shopper, None, NOW, &mut partials);
         let parts = set.field_partials(&partials, "product", "p", NOW);
         let joined = set.join("product", parts, &["views_5m".into()], NOW, &[]);
         let mut reader = Shopper::new();
@@ -286,7 +286,7 @@ fn two_profiles_with_one_definition_add_it_once() {
     let view = Event { products: vec![product("p", "Shoes", 1.0)], ..event("product_view", NOW) };
     let shopper = ShopperId::Visitor("v1".into());
     for set in [&first, &second] {
-        set.accumulate(&view, &shopper, NOW, &mut partials);
+        set.accumulate(&view, &shopper, None, NOW, &mut partials);
     }
     for set in [&first, &second] {
         let joined =
@@ -308,7 +308,7 @@ fn amounts_in_two_currencies_do_not_mix_here_either() {
         let order = Order { revenue: Some(10.0), currency: Some(currency.into()), ..Order::default() };
         let campaign = Some(Campaign { name: Some("c".into()), ..Campaign::default() });
         let sale = Event { order: Some(order), campaign, ..event("transaction", NOW) };
-        set.accumulate(&sale, &ShopperId::Visitor("v".into()), NOW, &mut partials[index]);
+        set.accumulate(&sale, &ShopperId::Visitor("v".into()), None, NOW, &mut partials[index]);
     }
     let read = |partials: &[Partials]| {
         let parts = partials.iter().flat_map(|partials| set.field_partials(partials, "campaign", "c", NOW));

@@ -25,6 +25,9 @@ pub struct Life {
     pub since_ms: i64,
     /// Stamp of the last one. Epoch ms.
     pub last_ms: i64,
+    /// When the shopper last did something that is in none of their lives: before a definition was there to count it. Epoch ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncounted_ms: Option<i64>,
     /// By the slots of the definitions.
     pub partials: Vec<(u32, Partial)>,
 }
@@ -34,14 +37,28 @@ impl Lifetimes {
         Self { shoppers_max, ..Self::default() }
     }
 
-    /// The shopper was heard on this device; the life to add to.
-    pub fn heard(&mut self, shopper: &ShopperId, visitor: Option<&VisitorId>, now_ms: i64) -> &mut Life {
+    /// The shopper was heard on this device; the life to add to. With when they did something before, for whom nothing has been
+    /// counted so far.
+    pub fn heard(
+        &mut self,
+        shopper: &ShopperId,
+        visitor: Option<&VisitorId>,
+        acted_ms: Option<i64>,
+        now_ms: i64,
+    ) -> &mut Life {
         if self.table.get(shopper).is_none() {
             self.make_room();
         }
         let lives = self.table.entry(shopper, Vec::new);
         let at = lives.iter().position(|life| life.visitor.as_ref() == visitor).unwrap_or_else(|| {
-            lives.push(Life { visitor: visitor.cloned(), since_ms: now_ms, last_ms: now_ms, partials: Vec::new() });
+            let uncounted_ms = lives.first().map_or(acted_ms, |life| life.uncounted_ms);
+            lives.push(Life {
+                visitor: visitor.cloned(),
+                since_ms: now_ms,
+                last_ms: now_ms,
+                uncounted_ms,
+                partials: Vec::new(),
+            });
             join_stalest(lives);
             lives.iter().position(|life| life.visitor.as_ref() == visitor).unwrap_or(0)
         });
@@ -80,9 +97,9 @@ impl Lifetimes {
         }
     }
 
-    /// Gives lives to a shopper.
-    pub fn give(&mut self, shopper: &ShopperId, lives: Vec<Life>) {
-        if lives.is_empty() {
+    /// Gives lives to a shopper, and what is in none of them is theirs too.
+    pub fn give(&mut self, shopper: &ShopperId, lives: Vec<Life>, uncounted_ms: Option<i64>) {
+        if lives.is_empty() && self.of(shopper).is_empty() {
             return;
         }
         if self.table.get(shopper).is_none() {
@@ -96,6 +113,9 @@ impl Lifetimes {
             }
             join_stalest(known);
         }
+        // Each says it, whichever is taken out again.
+        let uncounted_ms = known.iter().filter_map(|life| life.uncounted_ms).chain(uncounted_ms).max();
+        known.iter_mut().for_each(|life| life.uncounted_ms = uncounted_ms);
     }
 
     pub(super) fn shared(&self) -> Shared<ShopperId, Vec<Life>> {
@@ -150,6 +170,7 @@ impl Life {
     fn join(&mut self, other: Self) {
         self.since_ms = self.since_ms.min(other.since_ms);
         self.last_ms = self.last_ms.max(other.last_ms);
+        self.uncounted_ms = self.uncounted_ms.max(other.uncounted_ms);
         for (slot, partial) in other.partials {
             match self.partials.iter_mut().find(|(known, _)| *known == slot) {
                 Some((_, own)) => own.merge(&partial),
@@ -180,7 +201,7 @@ mod tests {
 
     fn add(lifetimes: &mut Lifetimes, shopper: &ShopperId, visitor: &str, now_ms: i64) {
         let piece = Piece { time_ms: now_ms, number: f64::NAN, text: None, currency: None, second: false };
-        lifetimes.heard(shopper, Some(&visitor.into()), now_ms).add(1, || Partial::Count(0), &piece);
+        lifetimes.heard(shopper, Some(&visitor.into()), None, now_ms).add(1, || Partial::Count(0), &piece);
     }
 
     #[test]
@@ -191,14 +212,36 @@ mod tests {
         add(&mut lifetimes, &visitor, "v1", 6);
         add(&mut lifetimes, &user, "v2", 7);
         let lives = pack(lifetimes.take(&visitor)).expect("some");
-        lifetimes.give(&user, unpack(&lives));
+        lifetimes.give(&user, unpack(&lives), None);
         assert_eq!((pack(Vec::new()), unpack("{}")), (None, Vec::new()));
         add(&mut lifetimes, &user, "v1", 8);
         assert_eq!((count(&lifetimes, &user), count(&lifetimes, &visitor)), (4, 0));
         assert_eq!(lifetimes.of(&user).iter().map(|life| life.since_ms).min(), Some(5));
         let other = lifetimes.take_device(&user, &"v1".into()).expect("there");
-        lifetimes.give(&visitor, vec![other]);
+        lifetimes.give(&visitor, vec![other], None);
         assert_eq!((count(&lifetimes, &user), count(&lifetimes, &visitor)), (1, 3));
+    }
+
+    #[test]
+    fn what_was_not_counted_is_remembered_with_every_device() {
+        let mut lifetimes = Lifetimes::new(10);
+        let (visitor, user) = (ShopperId::Visitor("v1".into()), ShopperId::User("u1".into()));
+        let uncounted = |lifetimes: &Lifetimes, shopper: &ShopperId| -> Vec<Option<i64>> {
+            lifetimes.of(shopper).iter().map(|life| life.uncounted_ms).collect()
+        };
+        lifetimes.give(&user, Vec::new(), Some(3));
+        assert_eq!(uncounted(&lifetimes, &user), [], "who has no life has nothing to say it of");
+        lifetimes.heard(&user, Some(&"v1".into()), Some(3), 5);
+        lifetimes.heard(&user, Some(&"v2".into()), Some(5), 6);
+        assert_eq!(uncounted(&lifetimes, &user), [Some(3), Some(3)], "what was done at 5 is counted");
+        let left = lifetimes.take_device(&user, &"v1".into()).expect("there");
+        lifetimes.give(&visitor, unpack(&pack(vec![left]).expect("some")), None);
+        assert_eq!((uncounted(&lifetimes, &user), uncounted(&lifetimes, &visitor)), (vec![Some(3)], vec![Some(3)]));
+        lifetimes.give(&user, Vec::new(), Some(4));
+        add(&mut lifetimes, &user, "v3", 7);
+        assert_eq!(uncounted(&lifetimes, &user), [Some(4), Some(4)]);
+        let earlier = r#"[{"visitor":"v1","since_ms":1,"last_ms":1,"partials":[]}]"#;
+        assert_eq!(unpack(earlier).first().map(|life| life.uncounted_ms), Some(None), "as it was written before");
     }
 
     #[test]

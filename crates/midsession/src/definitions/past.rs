@@ -258,10 +258,17 @@ fn entries(log: &dyn Log, partition: u32, next: i64) -> Result<Vec<Entry>, LogEr
 }
 
 impl Definitions for Counting {
-    fn accumulate(&self, event: &Event, shopper: &ShopperId, now_ms: i64, partials: &mut Partials) {
+    fn accumulate(
+        &self,
+        event: &Event,
+        shopper: &ShopperId,
+        acted_ms: Option<i64>,
+        now_ms: i64,
+        partials: &mut Partials,
+    ) {
         if !self.open.is_empty() {
             let is_meant = |slot: u32| self.open.contains(&slot);
-            self.assembly.accumulate_where(&is_meant, event, shopper, now_ms, partials);
+            self.assembly.accumulate_where(&is_meant, event, shopper, acted_ms, now_ms, partials);
         }
     }
 }

@@ -36,8 +36,15 @@ impl Definitions for FeaturesAlone<'_> {
         self.0.derive(event, out);
     }
 
-    fn accumulate(&self, event: &Event, shopper: &ShopperId, now_ms: i64, partials: &mut Partials) {
-        self.0.accumulate(event, shopper, now_ms, partials);
+    fn accumulate(
+        &self,
+        event: &Event,
+        shopper: &ShopperId,
+        acted_ms: Option<i64>,
+        now_ms: i64,
+        partials: &mut Partials,
+    ) {
+        self.0.accumulate(event, shopper, acted_ms, now_ms, partials);
     }
 }
 

@@ -15,10 +15,18 @@ impl Definitions for Counts {
     fn slots(&self, defined: &Defined) -> Vec<u32> {
         defined.served().filter_map(|(_, version)| version.text.parse().ok()).collect()
     }
-    fn accumulate(&self, event: &Event, shopper: &ShopperId, now_ms: i64, partials: &mut Partials) {
+    fn accumulate(
+        &self,
+        event: &Event,
+        shopper: &ShopperId,
+        acted_ms: Option<i64>,
+        now_ms: i64,
+        partials: &mut Partials,
+    ) {
         let piece =
             Piece { time_ms: event.occurred_at_ms, number: f64::NAN, text: None, currency: None, second: false };
         partials.fields.add(self.0, "all", &[HOUR], || Partial::Count(0), &piece, now_ms);
-        partials.lifetimes.heard(shopper, event.visitor_id.as_ref(), now_ms).add(self.0, || Partial::Count(0), &piece);
+        let life = partials.lifetimes.heard(shopper, event.visitor_id.as_ref(), acted_ms, now_ms);
+        life.add(self.0, || Partial::Count(0), &piece);
     }
 }
