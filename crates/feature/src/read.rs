@@ -60,10 +60,10 @@ impl FeatureSet {
         let (facts, number) = reach(view, entry.key, window_ms)?;
         let begins_ms = self.visit_begins_ms(view, shape.visit);
         let mut running = Running::new(shape, view);
-        for fact in facts.iter().rev().take_while(|fact| fact.time_ms >= begins_ms) {
+        for (event, fact) in by_event(facts).take_while(|(_, fact)| fact.time_ms >= begins_ms) {
             let is_taken = shape.kinds >> dense(fact.kind) & 1 == 1;
             if is_taken && number.is_none_or(|number| fact.session == number) {
-                running.add(fact, view.names);
+                running.add(fact, event, view.names);
             }
         }
         Some((running, self.span_ms(view, shape, span_ms)))
@@ -191,7 +191,7 @@ impl FeatureSet {
         };
         if let Some((facts, number)) = reach {
             let mut open = layout.windows.as_slice();
-            for fact in facts.iter().rev() {
+            for (event, fact) in by_event(facts) {
                 // Newest first: a window is complete when the first fact before it comes.
                 while let [(window_ms, ends), rest @ ..] = open
                     && fact.time_ms <= view.now_ms.saturating_sub(*window_ms)
@@ -209,7 +209,7 @@ impl FeatureSet {
                         |visit: u32| visits.get(visit as usize).is_some_and(|begins_ms| fact.time_ms < *begins_ms);
                     if !shape.visit.is_some_and(is_before) {
                         let running = running[*feature as usize].get_or_insert_with(|| Running::new(shape, view));
-                        running.add(fact, view.names);
+                        running.add(fact, event, view.names);
                     }
                 }
             }
@@ -283,6 +283,16 @@ pub(crate) fn reach<'v>(view: &'v View<'_>, key: Key, window_ms: i64) -> Option<
     }
 }
 
+/// Facts from the newest to the oldest, each with a number that those of one event share.
+fn by_event(facts: &[Fact]) -> impl Iterator<Item = (u32, &Fact)> {
+    let mut begun: u32 = 0;
+    facts.iter().rev().map(move |fact| {
+        let event = begun;
+        begun = begun.wrapping_add(u32::from(fact.kind.begins_event()));
+        (event, fact)
+    })
+}
+
 fn asked<'a>(view: &View<'a>, span_ms: i64) -> Asked<'a> {
     Asked { names: view.names, now_ms: view.now_ms, span_ms }
 }
@@ -323,7 +333,7 @@ impl<'s> Running<'s> {
         Self { shape, folding: (shape.row.start)(&shape.options), currency: 0, is_mixed: false, since_ms }
     }
 
-    fn add(&mut self, fact: &Fact, names: &Names) {
+    fn add(&mut self, fact: &Fact, event: u32, names: &Names) {
         let kind = dense(fact.kind);
         let counts = |since_ms: i64| kind != DERIVED || fact.time_ms > since_ms;
         if let Some(take) = self.shape.takes[kind].as_ref().filter(|_| counts(self.since_ms[0])) {
@@ -334,7 +344,7 @@ impl<'s> Running<'s> {
                     self.is_mixed |= self.currency != 0 && self.currency != fact.currency;
                     self.currency = fact.currency;
                 }
-                self.folding.add(&item);
+                self.folding.add(&Item { event, ..item });
             }
         }
         let second = self.shape.seconds.as_ref().and_then(|seconds| seconds[kind].as_ref());
@@ -342,7 +352,7 @@ impl<'s> Running<'s> {
             .filter(|_| !fact.kind.is_continued() && counts(self.since_ms[1]))
             .and_then(|take| item_of(take, fact, names, true))
         {
-            self.folding.add(&item);
+            self.folding.add(&Item { event, ..item });
         }
     }
 
@@ -390,7 +400,7 @@ pub(crate) fn item_of(take: &Take, fact: &Fact, names: &Names, second: bool) -> 
     if !meets(take, fact, names) {
         return None;
     }
-    let mut item = Item { time_ms: fact.time_ms, number: f64::NAN, text: 0, second };
+    let mut item = Item { time_ms: fact.time_ms, event: 0, number: f64::NAN, text: 0, second };
     match &take.of {
         Of::Nothing => return Some(item),
         Of::Column(Column::Product) => item.text = fact.product,

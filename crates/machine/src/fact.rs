@@ -53,6 +53,11 @@ impl FactKind {
         self.0 & Self::CONTINUED != 0
     }
 
+    /// Whether it is the first fact of an event; the others of the same event stand behind it.
+    pub fn begins_event(self) -> bool {
+        !self.is_continued() && self != Self::CART && self != Self::DERIVED
+    }
+
     /// The kind without the mark.
     #[must_use]
     pub fn base(self) -> Self {
@@ -103,6 +108,15 @@ impl Facts {
             self.list.reserve_exact((self.list.len() / 2).max(4));
         }
         self.list.insert(at, fact);
+    }
+
+    /// Adds a further fact of an event that is here, known by one of its facts: behind those that it has.
+    pub fn insert_behind(&mut self, is_own: impl Fn(&Fact) -> bool, fact: Fact) {
+        let until = self.list.partition_point(|other| other.time_ms <= fact.time_ms);
+        let from = self.list.partition_point(|other| other.time_ms < fact.time_ms);
+        let own = self.list[from..until].iter().position(is_own).map_or(until, |own| from + own + 1);
+        let next = self.list[own..until].iter().position(|other| other.kind.begins_event());
+        self.list.insert(next.map_or(until, |next| own + next), fact);
     }
 
     /// All facts, oldest first.
@@ -268,5 +282,23 @@ mod tests {
         assert_eq!(order, [5, 1, 3, 4, 2]);
         assert_eq!(facts.between(10, 20).len(), 2, "the left edge is outside, the right edge inside");
         assert_eq!(facts.between(30, 10).len(), 0);
+    }
+
+    #[test]
+    fn a_further_fact_stands_with_its_event() {
+        let mut facts = Facts::default();
+        let search = FactKind::of(&EventName::Search);
+        for fact in
+            [at(10, 1), at(20, 2), Fact { kind: FactKind::CART, ..at(20, 3) }, Fact { kind: search, ..at(20, 4) }]
+        {
+            facts.insert(fact);
+        }
+        let derived = |time_ms, tag| Fact { kind: FactKind::DERIVED, ..at(time_ms, tag) };
+        facts.insert_behind(|fact| fact.kind == FactKind::CUSTOM, derived(20, 5));
+        facts.insert_behind(|fact| fact.kind == search, derived(20, 6));
+        facts.insert_behind(|fact| fact.kind == FactKind::CUSTOM, derived(20, 7));
+        facts.insert_behind(|_| false, derived(15, 8));
+        let order: Vec<_> = facts.all().iter().map(|fact| fact.quantity).collect();
+        assert_eq!(order, [1, 8, 2, 3, 5, 7, 4, 6]);
     }
 }

@@ -96,6 +96,7 @@ impl Stream {
             i32::from(fact.kind.0) == event.kind && device.is_none_or(|device| device == event.visitor_id.as_ref())
         };
         let Some(own) = at.iter().find(is_own).copied() else { return };
+        let is_own = |fact: &Fact| fact.kind == own.kind && fact.session == own.session;
         let mark = event.mark as u16;
         let is_there = |slot: u32| {
             at.iter().any(|fact| fact.kind == FactKind::DERIVED && fact.category == slot && fact.quantity == mark)
@@ -103,7 +104,7 @@ impl Stream {
         let new: Vec<_> =
             event.facts.iter().filter(|fact| !is_there(fact.slot as u32) || config.has(Defect::FilledTwice)).collect();
         for fact in new {
-            shopper.facts.insert(Fact {
+            let derived = Fact {
                 value: fact.value.unwrap_or(f64::NAN),
                 product: fact.text.as_ref().map_or(0, |text| names.number(text)),
                 category: fact.slot as u32,
@@ -111,7 +112,8 @@ impl Stream {
                 kind: FactKind::DERIVED,
                 currency: 0,
                 ..own
-            });
+            };
+            shopper.facts.insert_behind(is_own, derived);
         }
         counters.facts_dropped += shopper.drop_facts();
     }

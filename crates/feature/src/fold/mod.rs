@@ -36,6 +36,8 @@ use midsession_machine::partial::{Dated, Partial};
 pub struct Item {
     /// Event time. Epoch ms.
     pub time_ms: i64,
+    /// The same for items of one event, another one than that of the items next to it where they are another's.
+    pub event: u32,
     /// A number; NaN when there is none.
     pub number: f64,
     /// The number of a text in the partition's names; 0 when there is none.
@@ -304,6 +306,9 @@ pub(crate) mod testing {
         Both(i64, f64, &'static str),
         Event(i64),
         Second(i64),
+        /// It is of the event of the one before.
+        AlsoSecond(i64),
+        Also(i64),
     }
 
     impl Of {
@@ -312,8 +317,8 @@ pub(crate) mod testing {
                 Self::Number(time_ms, number) => (time_ms, number, None, false),
                 Self::Text(time_ms, text) => (time_ms, f64::NAN, Some(text), false),
                 Self::Both(time_ms, number, text) => (time_ms, number, Some(text), false),
-                Self::Event(time_ms) => (time_ms, f64::NAN, None, false),
-                Self::Second(time_ms) => (time_ms, f64::NAN, None, true),
+                Self::Event(time_ms) | Self::Also(time_ms) => (time_ms, f64::NAN, None, false),
+                Self::Second(time_ms) | Self::AlsoSecond(time_ms) => (time_ms, f64::NAN, None, true),
             }
         }
     }
@@ -331,13 +336,14 @@ pub(crate) mod testing {
         names.number("zebra");
         let mut folding = (row.start)(&options);
         let mut halves = row.mergeable.map(|mergeable| [(mergeable.start)(), (mergeable.start)()]);
-        let mut all = Vec::new();
+        let (mut all, mut event) = (Vec::new(), 0);
         for (index, item) in items.iter().enumerate() {
             let (time_ms, number, text, second) = item.parts();
             if let Some(halves) = &mut halves {
                 halves[index % 2].add(&Piece { time_ms, number, text, currency: None, second });
             }
-            all.push(Item { time_ms, number, text: text.map_or(0, |text| names.number(text)), second });
+            event += u32::from(!matches!(item, Of::Also(_) | Of::AlsoSecond(_)));
+            all.push(Item { time_ms, event, number, text: text.map_or(0, |text| names.number(text)), second });
         }
         for item in all.iter().rev() {
             folding.add(item);

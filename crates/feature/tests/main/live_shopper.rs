@@ -254,7 +254,18 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     let act = (at, 0u8..7, 0u8..4, prop::option::of(1u16..20_000), prop::option::of(0u16..20_000), 0u8..4);
     let act =
         act.prop_map(|(at_ms, kind, product, price, total, flag)| Act { at_ms, kind, product, price, total, flag });
-    prop::collection::vec(act, 0..40)
+    // Every third at the very millisecond of another one that arrived before it.
+    let tied = prop::option::weighted(0.33, any::<prop::sample::Index>());
+    prop::collection::vec((act, tied), 0..40).prop_map(|drawn| {
+        let mut acts: Vec<Act> = Vec::new();
+        for (mut act, tied) in drawn {
+            if let Some(other) = tied.filter(|_| !acts.is_empty()) {
+                act.at_ms = acts[other.index(acts.len())].at_ms;
+            }
+            acts.push(act);
+        }
+        acts
+    })
 }
 
 fn event_of(index: usize, act: &Act) -> Event {
@@ -364,20 +375,21 @@ fn expected_user(acts: &[(usize, &Act)], now_ms: i64) -> BTreeMap<String, Json> 
             out.insert(format!("cart_value_{label}"), json!(net));
         }
         if label == "24h" && alive(&[3, 4, 5]) {
-            // In hundredths; a step uses up what lies before it, not what happens at the same instant.
+            // In hundredths, sorted by time and stably: of one millisecond the one that arrived first comes first.
             let mut orders: Vec<i64> = Vec::new();
-            let lane: Vec<&Act> = of(&[3, 4, 5]).filter(within).collect();
-            let steps: BTreeSet<i64> =
-                lane.iter().filter(|act| act.kind == 5 && act.flag == 2).map(|act| act.at_ms).collect();
-            let mut before_ms = i64::MIN;
-            for step_ms in steps {
-                let mut carts =
-                    lane.iter().filter(|act| act.kind != 5 && act.at_ms >= before_ms && act.at_ms < step_ms);
-                if let Some(cart) = carts.next_back() {
-                    let price = i64::from(cart.price.unwrap_or(0));
-                    orders.push(i64::from(cart.total.unwrap_or(0)) + if cart.kind == 3 { price } else { -price });
+            let mut last_cart: Option<&Act> = None;
+            for act in of(&[3, 4, 5]).filter(within) {
+                match act.kind {
+                    5 if act.flag == 2 => {
+                        if let Some(cart) = last_cart.take() {
+                            let price = i64::from(cart.price.unwrap_or(0));
+                            let change = if cart.kind == 3 { price } else { -price };
+                            orders.push(i64::from(cart.total.unwrap_or(0)) + change);
+                        }
+                    }
+                    5 => {}
+                    _ => last_cart = Some(act),
                 }
-                before_ms = step_ms;
             }
             let sum: i64 = orders.iter().sum();
             out.insert("orders_count_24h".into(), json!(orders.len()));

@@ -311,13 +311,17 @@ fn more(
         let red = events.iter().filter(|event| is_red(event)).count();
         out.insert("red_share", Value::Float(red as f64 / native as f64));
     }
-    let carts: BTreeSet<i64> = named("add_to_cart").map(|event| event.occurred_at_ms).collect();
-    let (mut completed, mut before_ms) = (0, i64::MIN);
-    for cart_ms in carts {
-        let from_ms = before_ms.max(cart_ms - 600_000);
-        let is_followed = |event: &&&Event| event.occurred_at_ms >= from_ms && event.occurred_at_ms < cart_ms;
-        completed += i64::from(named("product_view").any(|event| is_followed(&event)));
-        before_ms = cart_ms;
+    // Sorted by time and stably: of one millisecond in the order of their arrival.
+    let (mut completed, mut view_ms) = (0, None);
+    for event in events {
+        match event.name.as_str() {
+            "product_view" => view_ms = Some(event.occurred_at_ms),
+            "add_to_cart" => {
+                let is_soon = |view_ms: i64| event.occurred_at_ms - view_ms <= 600_000;
+                completed += i64::from(view_ms.take().is_some_and(is_soon));
+            }
+            _ => {}
+        }
     }
     out.insert("view_to_cart", Value::Int(completed));
 }
