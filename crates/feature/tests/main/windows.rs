@@ -138,6 +138,14 @@ then = 'event.name == "add_to_cart"'
 within = "10m"
 windows = ["5m", "1h"]
 [[feature]]
+name = "view_to_red"
+key = ["user", "session"]
+when = 'event.name == "product_view"'
+fold = "sequence"
+then = 'event.properties.colour == "red"'
+within = "10m"
+windows = ["5m", "1h"]
+[[feature]]
 name = "busy"
 key = "user"
 value = "user.red_events_5m > 3 || user.returns >= 2"
@@ -313,7 +321,16 @@ fn more(
     }
     // Sorted by time and stably: of one millisecond in the order of their arrival.
     let (mut completed, mut view_ms) = (0, None);
+    let (mut reddened, mut seen_ms) = (0, None);
     for event in events {
+        // One that meets both ends one and begins the next.
+        if is_red(event) {
+            let is_soon = |view_ms: i64| event.occurred_at_ms - view_ms <= 600_000;
+            reddened += i64::from(seen_ms.take().is_some_and(is_soon));
+        }
+        if event.name.as_str() == "product_view" {
+            seen_ms = Some(event.occurred_at_ms);
+        }
         match event.name.as_str() {
             "product_view" => view_ms = Some(event.occurred_at_ms),
             "add_to_cart" => {
@@ -324,6 +341,7 @@ fn more(
         }
     }
     out.insert("view_to_cart", Value::Int(completed));
+    out.insert("view_to_red", Value::Int(reddened));
 }
 
 proptest! {
@@ -381,8 +399,8 @@ fn only_what_reads_beyond_the_columns_counts_from_now() {
         .filter(|entry| entry.looks_back == LookBack::FromNow)
         .map(|entry| entry.name.as_str())
         .collect();
-    let expected =
-        ["red_events", "brands", "red_share", "busy"].map(|name| [format!("{name}_5m"), format!("{name}_1h")]);
+    let expected = ["red_events", "brands", "red_share", "view_to_red", "busy"]
+        .map(|name| [format!("{name}_5m"), format!("{name}_1h")]);
     assert_eq!(from_now, expected.concat());
     let mut out = Vec::new();
     let red = |event: &mut Event| event.properties.insert("colour".into(), PropertyValue::Text("red".into()));
