@@ -149,7 +149,7 @@ impl Finisher<'_> {
         event.stamps.received_at_us = self.request.received_at_us;
         event.stamps.collected_at_us = self.request.received_at_us;
 
-        let policy = is_consent.then(|| policy_version(&event, &self.prepared.treatment)).flatten();
+        let policy = is_consent.then(|| policy_version(&mut event, &self.prepared.treatment)).flatten();
         if is_consent && !event.consent.allows(Purpose::Analytics) || is_tie && event.user_id.is_some() || is_leave {
             // A refusal is kept as a refusal and nothing else, but for the policy that it was an answer to; so is who
             // somebody is, where they have refused before, and that they have left.
@@ -256,7 +256,7 @@ impl Finisher<'_> {
     fn cut(&self, event: &mut Event, name_is_personal: bool, keeping: &mut Keeping<'_>) -> Result<(), Fault> {
         let Prepared { allow, treatment, .. } = self.prepared;
         if let EventName::Custom(name) = &mut event.name {
-            personal::scrub_contacts(name, treatment);
+            personal::scrub(name, treatment);
         }
         if let Some(page) = &mut event.page {
             if let Some(url) = &mut page.url {
@@ -264,7 +264,8 @@ impl Finisher<'_> {
                 *url = web::cut_url(url, allow, treatment);
             }
             if let Some(referrer) = &mut page.referrer {
-                *referrer = web::cut_url(referrer, allow, treatment);
+                let own_host = page.url.as_deref().and_then(web::host_of);
+                *referrer = web::cut_referrer(referrer, own_host, allow, treatment);
             }
             if let Some(title) = &mut page.title {
                 personal::scrub(title, treatment);
@@ -327,7 +328,7 @@ impl Finisher<'_> {
             let of_person =
                 matches!(value, PropertyValue::Text(_)) && (names.contains(&name) || person::is_name_of_person(&name));
             self.keep(&name, &value, of_person, keeping);
-            if !allow.property(&name) || personal::is_personal_id(&name) {
+            if !allow.property(&name) || personal::is_in_name(&name) {
                 continue;
             }
             // One NUL in a name has stopped whole pipelines.
@@ -365,7 +366,7 @@ impl Finisher<'_> {
     /// Keeps a property that is personal by its name, where the source wants that. The length of its name is bounded as
     /// it is for every other property.
     fn keep(&self, name: &Str, value: &PropertyValue, of_person: bool, keeping: &mut Keeping<'_>) {
-        if keeping.kinds.is_empty() || name.len() > self.limits.key_bytes || personal::is_personal_id(name) {
+        if keeping.kinds.is_empty() || name.len() > self.limits.key_bytes || personal::is_in_name(name) {
             return;
         }
         let kind = match of_person {
@@ -399,11 +400,10 @@ fn is_beside_contact(properties: &BTreeMap<Str, PropertyValue>, name: &str) -> b
 }
 
 /// The policy that a word on consent answers: kept whatever the source's allow-list says, for the evidence.
-fn policy_version(event: &Event, treatment: &Treatment) -> Option<(Str, PropertyValue)> {
+fn policy_version(event: &mut Event, treatment: &Treatment) -> Option<(Str, PropertyValue)> {
     const BYTES_MAX: usize = 64;
-    let PropertyValue::Text(version) = event.properties.get("policy_version")? else { return None };
-    let mut version = version.clone();
-    personal::scrub_emails(&mut version, treatment);
+    let PropertyValue::Text(mut version) = event.properties.remove("policy_version")? else { return None };
+    personal::scrub(&mut version, treatment);
     (version.len() <= BYTES_MAX).then(|| ("policy_version".into(), PropertyValue::Text(version)))
 }
 

@@ -2,7 +2,7 @@
 
 use crate::email::find_email;
 use crate::number::{find_ip, find_phone};
-use crate::{field_name, hidden};
+use crate::{digits_name, field_name, hidden};
 use compact_str::format_compact;
 use midsession_event::Str;
 use ring::hmac;
@@ -163,6 +163,11 @@ fn in_plain(text: &mut Str, scrub: impl Fn(&mut Str)) {
 /// Takes e-mail addresses and telephone numbers with `+` out of an id: digits with separators are an order's or an article's.
 pub(crate) fn scrub_id(id: &mut Str, treatment: &Treatment) {
     scrub_emails(id, treatment);
+    scrub_called(id, treatment);
+}
+
+/// Takes telephone numbers with `+` out.
+fn scrub_called(id: &mut Str, treatment: &Treatment) {
     if id.contains('+') {
         let find = |text: &str, from: usize| {
             let mut from = from;
@@ -236,20 +241,52 @@ pub(crate) fn is_personal_id(text: &str) -> bool {
         || text.parse::<std::net::IpAddr>().is_ok()
 }
 
-/// Takes telephone numbers out of the segments of a path: those that are one as a whole.
+/// Whether a name that somebody chose has an address or a number of theirs in it. Members of members are separated by points.
+pub(crate) fn is_in_name(name: &str) -> bool {
+    let is_mark = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'@' | b'%' | b':') || byte >= 0x80;
+    if is_personal_id(name) {
+        return true;
+    }
+    if !name.bytes().any(is_mark) {
+        return false;
+    }
+    let mut scrubbed = Str::from(name);
+    scrub(&mut scrubbed, &Treatment::Drop);
+    if scrubbed != name {
+        return true;
+    }
+    let segments: Vec<&str> = name.split('.').collect();
+    let is_ip = |address: String| find_ip(&address, 0).is_some();
+    let is_one = |segment: &&str| {
+        segment.starts_with('+') && find_phone(segment.as_bytes(), 0).is_some()
+            || segment.contains(':') && find_ip(segment, 0).is_some()
+    };
+    segments.iter().skip(1).any(is_one)
+        || !digits_name::is_version(segments[0]) && segments.windows(4).any(|four| is_ip(four.join(".")))
+}
+
+/// Takes e-mail addresses, telephone numbers with `+` and IP addresses out of a path: digits with separators are an order's
+/// or an article's.
 pub(crate) fn scrub_path(path: &mut Str, treatment: &Treatment) {
     scrub_emails(path, treatment);
-    let is_phone = |segment: &str| {
-        let plain = segment.strip_prefix("%2B").or(segment.strip_prefix("%2b")).or(segment.strip_prefix('+'));
-        plain.is_some_and(|digits| (8..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()))
-    };
-    if path.split('/').any(is_phone) {
-        let segments = path.split('/').map(|segment| match is_phone(segment) {
-            true => treatment.replace(segment).unwrap_or(Str::const_new("[phone]")),
-            false => segment.into(),
-        });
-        *path = segments.collect::<Vec<Str>>().join("/").into();
+    if !path.bytes().any(|byte| byte.is_ascii_digit()) {
+        return;
     }
+    let mut scrubbed = Str::with_capacity(path.len());
+    for (number, segment) in path.split('/').enumerate() {
+        if number > 0 {
+            scrubbed.push('/');
+        }
+        let mut kept = Str::from(percent_encoding::percent_decode_str(segment).decode_utf8_lossy());
+        let before = kept.clone();
+        in_plain(&mut kept, |text| {
+            scrub_called(text, treatment);
+            replace_each(text, find_ip, treatment, "[ip]");
+        });
+        // What was escaped and has nothing of the kind in it stays as it was written.
+        scrubbed.push_str(if kept == before { segment } else { &kept });
+    }
+    *path = scrubbed;
 }
 
 /// The visitor id of a cookieless event: a keyed hash over the day's salt. It can't outlive the salt.
@@ -386,6 +423,43 @@ mod tests {
             let mut scrubbed = Str::from(text);
             scrub(&mut scrubbed, &Treatment::Drop);
             assert_eq!(scrubbed, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_with_somebody_in_them() {
+        for name in [
+            "jane@example.com",
+            "of jane%40example.com",
+            "x +31612345678",
+            "called +31 6 12345678 twice",
+            "traits.+31612345678",
+            "030 1234 5678",
+            "192.0.2.7",
+            "from 192.0.2.7",
+            "seen.192.0.2.7.times",
+            "2001:db8::1",
+            "ａ＠ｂ．ｃｏｍ",
+        ] {
+            assert!(is_in_name(name), "{name}");
+        }
+        for name in [
+            "policy_version",
+            "colour",
+            "address line 2",
+            "step_2",
+            "2026-11-22",
+            "v1.2.3.4",
+            "app_version.1.2.3.4",
+            "layout.1.2.3",
+            "Chrome 120.0.0.0",
+            "$feature/new-checkout-2",
+            "utm:source",
+            "dimension12",
+            "order 114-3941689-8398626",
+            "größe",
+        ] {
+            assert!(!is_in_name(name), "{name}");
         }
     }
 

@@ -31,6 +31,26 @@ pub(crate) fn read_campaign(url: &str, campaign: &mut Option<Campaign>) {
     }
 }
 
+/// Where an address leads: the host, with its port.
+pub(crate) fn host_of(url: &str) -> Option<&str> {
+    let rest = url.split_once("://").map_or(url.strip_prefix("//"), |(_, rest)| Some(rest))?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    Some(authority.rsplit('@').next().unwrap_or(authority))
+}
+
+/// Cuts the address of where somebody came from: an IP address as its host stays where it is the shop's own.
+pub(crate) fn cut_referrer(referrer: &str, own_host: Option<&str>, allow: &Allow, treatment: &Treatment) -> Str {
+    let cut = cut_url(referrer, allow, treatment);
+    match host_of(&cut).filter(|host| Some(*host) != own_host) {
+        Some(host) => {
+            let mut hidden = Str::from(host);
+            personal::scrub(&mut hidden, treatment);
+            if hidden == host { cut } else { cut.replacen(host, &hidden, 1).into() }
+        }
+        None => cut,
+    }
+}
+
 /// Cuts user info, fragment (unless it is a route, `#/…`) and the query parameters that are not allowed or hold
 /// something personal; scrubs the path.
 pub(crate) fn cut_url(url: &str, allow: &Allow, treatment: &Treatment) -> Str {
@@ -38,17 +58,21 @@ pub(crate) fn cut_url(url: &str, allow: &Allow, treatment: &Treatment) -> Str {
     let (path, query) = before.split_once('?').unwrap_or((before, ""));
     let mut out = Str::with_capacity(path.len());
     // `https://user:password@host/…`
-    match path.split_once("://") {
+    let path = match path.split_once("://") {
         Some((scheme, rest)) => {
             let authority_ends = rest.find('/').unwrap_or(rest.len());
             let host_starts = rest[..authority_ends].rfind('@').map_or(0, |at| at + 1);
             out.push_str(scheme);
             out.push_str("://");
-            out.push_str(&rest[host_starts..]);
+            out.push_str(&rest[host_starts..authority_ends]);
+            personal::scrub_emails(&mut out, treatment);
+            &rest[authority_ends..]
         }
-        None => out.push_str(path),
-    }
-    personal::scrub_path(&mut out, treatment);
+        None => path,
+    };
+    let mut path = Str::from(path);
+    personal::scrub_path(&mut path, treatment);
+    out.push_str(&path);
     let mut separator = '?';
     let pairs = || query.split('&').filter(|pair| !pair.is_empty());
     let of_person = of_person(pairs());
@@ -90,7 +114,7 @@ fn path_of(key: &str) -> Cow<'_, str> {
 fn scrub_pair<'a>(pair: &'a str, of_person: bool, treatment: &Treatment, depth: usize) -> Option<Cow<'a, str>> {
     let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
     let (path, plain) = (path_of(key), unescape(value));
-    if property::is_personal(&path, &plain) || of_person && person::may_be_name(&path) {
+    if property::is_personal(&path, &plain) || personal::is_in_name(&path) || of_person && person::may_be_name(&path) {
         return None;
     }
     let scrubbed = property::scrub_within(&path, plain.as_ref().into(), treatment, depth)?;
@@ -189,8 +213,39 @@ mod tests {
             (&all, "not a url", "not a url"),
             (&all, "", ""),
             (&all, "?=&&", "?="),
+            (&all, "/p?jane%40example.com=1&b=2&%2B31612345678&192.0.2.7=x&v=1.2.3", "/p?b=2&v=1.2.3"),
+            (&open, "https://shop.example/u/192.0.2.7/orders", "https://shop.example/u/[ip]/orders"),
+            (&open, "https://shop.example/u/192%2E0%2E2%2E7", "https://shop.example/u/[ip]"),
+            (&open, "https://shop.example/u/2001:db8::1#/from/192.0.2.7", "https://shop.example/u/[ip]#/from/[ip]"),
+            (&open, "https://shop.example/call/+31-6-12345678/x", "https://shop.example/call/[phone]/x"),
+            (
+                &open,
+                "http://127.0.0.1:8080/v1.2.3.4/a%20b/1.2.3/2026-11-22",
+                "http://127.0.0.1:8080/v1.2.3.4/a%20b/1.2.3/2026-11-22",
+            ),
+            (
+                &open,
+                "https://shop.example/o/114-3941689-8398626/chrome-120.0.0.0",
+                "https://shop.example/o/114-3941689-8398626/chrome-120.0.0.0",
+            ),
         ] {
             assert_eq!(cut_url(url, allow, &Treatment::Drop), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn referrers() {
+        let open = Allow::new(None);
+        for (referrer, own_host, expected) in [
+            ("https://search.example/a", Some("shop.example"), "https://search.example/a"),
+            ("http://192.0.2.7/a?q=b", Some("shop.example"), "http://[ip]/a?q=b"),
+            ("http://192.0.2.7:8080", None, "http://[ip]:8080"),
+            ("http://jane@[2001:db8::1]/a", None, "http://[[ip]]/a"),
+            ("http://192.0.2.7:8080/a", Some("192.0.2.7:8080"), "http://192.0.2.7:8080/a"),
+            ("android-app://com.example/", None, "android-app://com.example/"),
+            ("192.0.2.7", None, "[ip]"),
+        ] {
+            assert_eq!(cut_referrer(referrer, own_host, &open, &Treatment::Drop), expected, "{referrer}");
         }
     }
 

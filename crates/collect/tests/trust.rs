@@ -2,7 +2,7 @@
 
 use crate::help::{Call, KEY, codes, collector_of, one, source};
 use midsession_collect::Source;
-use midsession_event::{Consent, Purpose};
+use midsession_event::{Consent, PropertyValue, Purpose};
 
 fn native(body: &str) -> Call {
     Call::post(&format!("/v1/events?key={KEY}"), body)
@@ -206,7 +206,38 @@ fn a_word_on_consent_names_its_policy_and_nothing_else() {
         r#"{{"event_id":"c","name":"consent","visitor_id":"v1","consent":"none","properties":{{"policy_version":"{}"}}}}"#,
         "x".repeat(65)
     );
-    assert!(one(&native(&long).send()).properties.is_empty());
+    for consent in ["none", "full"] {
+        assert!(one(&native(&long.replace("none", consent)).send()).properties.is_empty(), "{consent}");
+    }
+}
+
+/// Whatever tells who somebody is, wherever an event has room for text of the sender's.
+#[test]
+fn no_place_keeps_what_reaches_somebody() {
+    let places = [
+        r#"{"event_id":"e","name":"consent","visitor_id":"v1","consent":"CONSENT","properties":{"policy_version":"as of WHO"}}"#,
+        r#"{"event_id":"e","name":"sign_up","visitor_id":"v1","properties":{"asked WHO":1,"seen":{"WHO":"twice"},"note":"by WHO, once"}}"#,
+        r#"{"event_id":"e","name":"page_view","visitor_id":"v1","page":{"url":"https://shop.example/of/WHO/x?q=for+WHO&WHO=1#/to/WHO",
+            "referrer":"https://search.example/of/WHO?q=WHO","title":"Of WHO"}}"#,
+        r#"{"event_id":"e","name":"called WHO","visitor_id":"v1","query":"of WHO"}"#,
+        r#"{"event_id":"e","name":"page_view","visitor_id":"v1","page":{"url":"https://shop.example/","referrer":"http://WHO/x"}}"#,
+    ];
+    let open = || Source { allowed_properties: Some(vec!["*".into()]), ..source() };
+    for who in ["jane@example.com", "+31612345678", "192.0.2.7", "2001:db8::7"] {
+        for place in places {
+            for consent in ["none", "full"] {
+                let body = place.replace("WHO", who).replace("CONSENT", consent);
+                let collected = native(&body).to(&collector_of(vec![open()]));
+                let text = serde_json::to_string(one(&collected)).expect("JSON");
+                assert!(!text.contains(&who[1..]), "{who} in {place}: {text}");
+            }
+        }
+    }
+    for version in ["2026-11-01", "1.2.3", "v1.2.3.4", "2026.11", "version 1.2.3.4"] {
+        let body = places[0].replace("as of WHO", version).replace("CONSENT", "full");
+        let kept = native(&body).to(&collector_of(vec![open()]));
+        assert_eq!(one(&kept).properties.get("policy_version"), Some(&PropertyValue::Text(version.into())));
+    }
 }
 
 #[test]
