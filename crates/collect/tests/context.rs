@@ -115,6 +115,15 @@ fn a_price_comes_with_its_currency_or_not_at_all() {
         (vec![(Price, "p", 0, eur), (Catalogue, "p", 0, usd)], priced(None, None), (Some(10.0), Some("EUR"))),
         (vec![(Price, "p", 0, eur), (Catalogue, "p", 0, usd)], priced(None, Some("USD")), (Some(12.0), Some("USD"))),
         (vec![(Price, "p", 5_000, eur), (Catalogue, "p", 0, usd)], priced(None, None), (Some(12.0), Some("USD"))),
+        (vec![(Price, "p", 5_000, eur), (Catalogue, "p", 5_000, usd)], priced(None, None), (None, None)),
+        (vec![(Price, "p", 5_000, eur), (Catalogue, "p", 6_000, usd)], priced(None, None), (None, None)),
+        (vec![(Price, "p", 5_000, eur), (Catalogue, "p", 6_000, eur)], priced(None, Some("EUR")), (None, Some("EUR"))),
+        (
+            vec![(Price, "p", 500, eur), (Catalogue, "p", 6_000, usd)],
+            priced(None, Some("USD")),
+            (Some(12.0), Some("USD")),
+        ),
+        (vec![(Price, "q", 5_000, eur), (Catalogue, "p", 6_000, usd)], priced(None, None), (Some(12.0), Some("USD"))),
         (vec![(Price, "p", 5_000, eur)], priced(None, None), (None, None)),
     ] {
         let mut event = event(std::slice::from_ref(&own));
@@ -241,7 +250,11 @@ proptest! {
         prop_assert_eq!(event.context.len() + tally.misses.len(), tally.misses.len() + ids.iter().map(|id| (0..3).filter(|kind| plain.contains_key(&(*kind, id.clone()))).count()).sum::<usize>());
         for (product, (id, own)) in event.products.iter().zip(&named) {
             let of = |kind: usize| plain.get(&(kind, format!("p{id}"))).copied();
-            let price = of(1).filter(|(_, age_ms, _)| *age_ms <= 1_000).or_else(|| of(0)).map(|(_, _, number)| number);
+            let price = match (of(1), of(0)) {
+                (Some((_, 0..=1_000, number)), _) | (None, Some((_, _, number))) => Some(number),
+                (Some((_, too_old_ms, _)), Some((_, age_ms, number))) if age_ms < too_old_ms => Some(number),
+                _ => None,
+            };
             prop_assert_eq!(product.price, own.or(price).map(|price| price as f64));
         }
     }

@@ -148,14 +148,18 @@ impl Join<'_> {
 
     /// What a product leaves out comes from its rows. A price comes with its currency, or not at all.
     fn fill(&mut self, product: &mut Product) {
-        let row = |kind| self.rows.iter().find(|row| row.kind == kind && row.id == product.id.0 && !row.stale);
+        let any = |kind| self.rows.iter().find(|row| row.kind == kind && row.id == product.id.0);
+        let row = |kind| any(kind).filter(|row| !row.stale);
         if let Some(row) = row(ContextKind::Product) {
             let text = |own: Option<Str>, name: &str| own.or_else(|| row.values.text(name).cloned());
             product.name = text(product.name.take(), "name");
             product.category = text(product.category.take(), "category");
             product.brand = text(product.brand.take(), "brand");
         }
-        for row in [row(ContextKind::Price), row(ContextKind::Product)].into_iter().flatten() {
+        // A price that is too old tells that one loaded still earlier is none any more.
+        let too_old = any(ContextKind::Price).filter(|price| price.stale);
+        let of_product = row(ContextKind::Product).filter(|row| too_old.is_none_or(|price| row.at_ms > price.at_ms));
+        for row in [row(ContextKind::Price), of_product].into_iter().flatten() {
             let Some(price) = row.values.number("price").filter(|_| product.price.is_none()) else { continue };
             let currency = row.values.text("currency");
             if product.currency.is_none() || currency.is_none() || product.currency.as_ref() == currency {
