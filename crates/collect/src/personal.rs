@@ -255,14 +255,17 @@ pub(crate) fn is_in_name(name: &str) -> bool {
     if scrubbed != name {
         return true;
     }
-    let segments: Vec<&str> = name.split('.').collect();
-    let is_ip = |address: String| find_ip(&address, 0).is_some();
-    let is_one = |segment: &&str| {
+    let is_one = |segment: &str| {
         segment.starts_with('+') && find_phone(segment.as_bytes(), 0).is_some()
             || segment.contains(':') && find_ip(segment, 0).is_some()
     };
-    segments.iter().skip(1).any(is_one)
-        || !digits_name::is_version(segments[0]) && segments.windows(4).any(|four| is_ip(four.join(".")))
+    // `seen.192.0.2.7`: any four members of members, one after the other.
+    let begins: Vec<usize> =
+        [0].into_iter().chain(memchr::memchr_iter(b'.', name.as_bytes()).map(|dot| dot + 1)).collect();
+    let ends = begins.iter().skip(4).map(|next| next - 1).chain([name.len()]);
+    let is_ip = |(begin, end): (&usize, usize)| find_ip(&name[*begin..end], 0).is_some();
+    let is_version = || digits_name::is_version(name.split('.').next().unwrap_or(name));
+    name.split('.').skip(1).any(is_one) || begins.len() >= 4 && !is_version() && begins.iter().zip(ends).any(is_ip)
 }
 
 /// Takes e-mail addresses, telephone numbers with `+` and IP addresses out of a path: digits with separators are an order's
