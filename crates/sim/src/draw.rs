@@ -6,6 +6,7 @@ use midsession_event::{
     Campaign, Cart, Consent, Device, Event, EventName, Order, Page, Product, PropertyValue, Purpose, Record, Unmerge,
     VisitorId,
 };
+use std::collections::BTreeMap;
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
@@ -379,6 +380,15 @@ pub fn unmerges(rng: &mut Rng, arrivals: &[Arrival]) -> Vec<(i64, Unmerge)> {
     }
     all.sort_by_key(|(at_ms, _)| std::cmp::Reverse(*at_ms));
     all
+}
+
+/// Of an event that several visitors sent, leaves what one of them did: known as one person they would have sent it twice.
+pub fn of_one_visitor(arrivals: &mut Vec<Arrival>) {
+    let mut whose = BTreeMap::new();
+    arrivals.retain(|(_, event)| {
+        let first = whose.entry((event.source.clone(), event.event_id.clone()));
+        *first.or_insert_with(|| event.visitor_id.clone()) == event.visitor_id
+    });
 }
 
 /// What is sent enters where its shopper's device does.

@@ -208,6 +208,8 @@ impl Storm {
             self.now_ms = self.now_ms.max(next_ms);
             self.set_clock();
             let mut failure = self.step(&mut house).err();
+            // A process that a failpoint has ended can read nothing more.
+            self.fired();
             if let Some(cause) = house.spill_failure().filter(|_| failure.is_some() && !self.dying) {
                 return Err(format!("I2: {cause}"));
             }
@@ -257,7 +259,11 @@ impl Storm {
         audit.restarted();
         self.reruns = Reruns::begin(&house);
         self.shapes.restarted();
-        audit.collect(&house)?;
+        match audit.collect(&house) {
+            // A failpoint has ended it on its way up.
+            Err(_) if self.dying => return Ok(house),
+            read => read?,
+        }
         self.audience.begin(&house, audit)?;
         Ok(house)
     }

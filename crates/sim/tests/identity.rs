@@ -1,7 +1,7 @@
 //! Who signs in during a visit ends as one who was known from the start.
 
 use midsession_event::{Consent, Event, EventName, Record, ShopperId, partition_of};
-use midsession_sim::draw::Shoppers;
+use midsession_sim::draw::{Shoppers, of_one_visitor};
 use midsession_sim::rng::Rng;
 use midsession_sim::world::{Ticks, Ways, World};
 use midsession_stream::Config;
@@ -77,6 +77,7 @@ fn login_in_mid_session_loses_nothing() {
     for seed in 0..600 {
         let mut rng = Rng::new(seed);
         let mut events = Shoppers::draw(Rng::new(rng.bits()), START_MS, 3 + (seed % 40) as usize);
+        of_one_visitor(&mut events);
         // No one else, nobody signed in, nobody leaves or withdraws (who has is not signed in); every visitor signs in at
         // the end.
         let leaves = |event: &Event| matches!(event.name, EventName::Logout | EventName::Consent);

@@ -3,7 +3,7 @@
 use midsession::assemble::Assembly;
 use midsession_event::{Consent, Event, EventName, Record, SessionId, ShopperId, Unmerge, partition_of};
 use midsession_machine::Effect;
-use midsession_sim::draw::Shoppers;
+use midsession_sim::draw::{Shoppers, of_one_visitor};
 use midsession_sim::rng::Rng;
 use midsession_sim::world::{Ticks, Ways, World};
 use midsession_stream::{Config, Defect, Stream};
@@ -131,6 +131,7 @@ impl Told {
 /// Events of some visitors, without anybody signed in, and without words on consent: what is refused is gone for good.
 fn anonymous(rng: &mut Rng, steps: usize) -> Arrivals {
     let mut events = Shoppers::draw(Rng::new(rng.bits()), START_MS, steps);
+    of_one_visitor(&mut events);
     events.retain(|(_, event)| event.visitor_id.is_some() && event.name != EventName::Consent);
     for (_, event) in &mut events {
         (event.user_id, event.consent, event.consent_said) = (None, Consent::FULL, false);
