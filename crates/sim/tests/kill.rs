@@ -100,8 +100,9 @@ fn held(data: &Path, server: &Server, load: &Arc<Load>) -> Result<String, String
     while began.elapsed() < Duration::from_secs(60) {
         let logs = verify::behavior(data)?;
         verify::acknowledged(&logs, &journal)?;
-        verify::counted_once(data, &logs)?;
+        // First what was routed twice: it may count twice, too.
         verify::routed_once(&logs)?;
+        verify::counted_once(data, &logs)?;
         let oracle = verify::oracle(&logs, &journal);
         if let Ok(oracle) = oracle
             && verify::sessions(data, &oracle).is_ok_and(|over| over)
