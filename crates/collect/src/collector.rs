@@ -203,11 +203,6 @@ impl Collector {
             self.refuse(row, request, fault, None, &mut collected);
             return collected;
         }
-        if envelope.pieces.iter().any(|piece| piece.is_rest) {
-            // As a whole: the sender has them all, and of what is over nobody could say afterwards what it was.
-            self.refuse(row, request, batch_too_long(limits), Some(prepared), &mut collected);
-            return collected;
-        }
         self.read_events(row, request, kind, &envelope, prepared, random, &mut collected);
         collected
     }
@@ -247,6 +242,10 @@ impl Collector {
         collected: &mut Collected,
     ) {
         let limits = &self.settings.limits;
+        if envelope.pieces.iter().any(|piece| piece.is_rest) {
+            // As a whole: the sender has them all, and of what is over nobody could say afterwards what it was.
+            return self.refuse(row, request, batch_too_long(limits), Some(prepared), collected);
+        }
         let source = &prepared.source;
         let begun = (row.begin)(request, source, random);
         let reading = Reading { request, source, limits, schemas: &self.schemas, kind, begun };
@@ -271,8 +270,6 @@ impl Collector {
             let result = if opted_out {
                 // Nothing is read, so that nothing of it can end among the dead letters.
                 Ok(Finished::Dropped(DropRule::OptedOut))
-            } else if piece.is_rest {
-                Err(batch_too_long(limits))
             } else if piece.bytes.len() > event_bytes {
                 let message = compact_str::format_compact!("the event is larger than {event_bytes} bytes");
                 Err(Fault::new("event_too_large", message).hint("send fewer or shorter fields"))
