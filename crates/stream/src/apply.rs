@@ -1,6 +1,7 @@
 //! What one event does to the shopper at home: facts, session, rules.
 
 use crate::Defect;
+use crate::counters::Counters;
 use crate::defined::mark_of_event;
 use crate::shopper::Shopper;
 use crate::stream::{Seam, Stream};
@@ -127,9 +128,7 @@ impl Stream {
                 other.is_live() && other.visitor == event.visitor_id && other.ended_at_ms <= time_ms
             };
             for other in shopper.sessions.iter_mut().filter(idle) {
-                other.state = SessionState::Closed;
-                counters.sessions_closed += 1;
-                emit(other, currencies, now_ms, out);
+                close(other, counters, currencies, now_ms, out);
             }
         }
         self.watch_session(index, session_id, event);
@@ -284,6 +283,19 @@ pub(crate) fn emit(session: &mut Session, currencies: &Names, now_ms: i64, out: 
     session.emitted_at_ms = now_ms;
     session.dirty = false;
     out.push(Effect::Session(Box::new(session.update(currencies))));
+}
+
+/// Ends a session, and says so.
+pub(crate) fn close(
+    session: &mut Session,
+    counters: &mut Counters,
+    currencies: &Names,
+    now_ms: i64,
+    out: &mut Vec<Effect>,
+) {
+    session.state = SessionState::Closed;
+    counters.sessions_closed += 1;
+    emit(session, currencies, now_ms, out);
 }
 
 fn facts_of(

@@ -4,12 +4,12 @@
 //! of each attached visitor from the record on that tells it there. Whoever attaches later is told then.
 
 use crate::Defect;
-use crate::apply::emit;
+use crate::apply::close;
 use crate::shopper::{Attachment, Said, Visitor};
 use crate::stream::Stream;
 use midsession_event::{
-    Consent, Event, EventId, EventName, Evidence, OutputId, PropertyValue, Purpose, SessionState, ShopperId, SourceId,
-    Str, Told, UserId, VisitorId, hash64,
+    Consent, Event, EventId, EventName, Evidence, OutputId, PropertyValue, Purpose, ShopperId, SourceId, Str, Told,
+    UserId, VisitorId, hash64,
 };
 use midsession_machine::{Effect, FactKind};
 use serde::{Deserialize, Serialize};
@@ -206,12 +206,10 @@ impl Stream {
         let Some(shopper) = shoppers[index as usize].as_mut() else { return };
         let mut over = Vec::new();
         for session in shopper.sessions.iter_mut().filter(|s| s.is_live() && s.visitor.as_ref() == visitor) {
-            session.state = SessionState::Closed;
             // Nothing of theirs joins it any more, as after a logout.
             session.last_kind = FactKind::of(&EventName::Logout);
-            counters.sessions_closed += 1;
             over.push(session.id);
-            emit(session, currencies, *now_ms, out);
+            close(session, counters, currencies, *now_ms, out);
         }
         shopper.take_back(out, |shown, _| !over.contains(&shown.session_id));
         self.arm(index);

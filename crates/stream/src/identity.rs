@@ -32,13 +32,9 @@ impl Stream {
         let holding = attachments.iter().rposition(|attachment| attachment.holds(time_ms) && is_known(attachment));
         let Some(user) = &event.user_id else {
             let position = holding?;
-            let attachment = &mut attachments[position];
-            let user = attachment.user.clone();
+            let user = attachments[position].user.clone();
             if event.name == EventName::Logout {
-                attachment.ends(time_ms);
-                if position + 1 == attachments.len() {
-                    out.push(self.identity_of(visitor_id));
-                }
+                self.ends_stay(visitor, visitor_id, position, time_ms, out);
             }
             return Some(user);
         };
@@ -47,10 +43,7 @@ impl Stream {
             let is_theirs = |at: &usize| attachments[*at].user == *user;
             let last = attachments.len().checked_sub(1).filter(|last| attachments[*last].to_ms.is_none());
             if let Some(position) = holding.filter(is_theirs).or(last.filter(is_theirs)) {
-                attachments[position].ends(time_ms);
-                if position + 1 == attachments.len() {
-                    out.push(self.identity_of(visitor_id));
-                }
+                self.ends_stay(visitor, visitor_id, position, time_ms, out);
             }
             return Some(user.clone());
         }
@@ -86,6 +79,15 @@ impl Stream {
             out.push(Effect::Handoff(Box::new(handoff)));
         }
         Some(user.clone())
+    }
+
+    /// A logout ends this stay; the last one is told.
+    fn ends_stay(&mut self, visitor: u32, id: &VisitorId, position: usize, time_ms: i64, out: &mut Vec<Effect>) {
+        let Some((_, state)) = self.visitors[visitor as usize].as_mut() else { return };
+        state.attachments[position].ends(time_ms);
+        if position + 1 == state.attachments.len() {
+            out.push(self.identity_of(id));
+        }
     }
 
     /// Whom a visitor is taken for now; none of one who is not known.

@@ -1,10 +1,10 @@
 //! Room for one more: over the most shoppers or visitors, the one that is missed least makes it.
 
-use crate::apply::emit;
+use crate::apply::close;
 use crate::shopper::{Shopper, Visitor};
 use crate::slots::Slots;
 use crate::stream::Stream;
-use midsession_event::{SessionState, ShopperId};
+use midsession_event::ShopperId;
 use midsession_machine::Effect;
 use serde::{Deserialize, Serialize};
 
@@ -75,9 +75,7 @@ impl Stream {
         self.counters.shoppers_dropped += 1;
         for session in &mut shopper.sessions {
             if session.is_live() {
-                session.state = SessionState::Closed;
-                self.counters.sessions_closed += 1;
-                emit(session, &self.currencies, self.now_ms, out);
+                close(session, &mut self.counters, &self.currencies, self.now_ms, out);
             }
             self.forget_session(session);
         }

@@ -1,7 +1,7 @@
 //! Which session an event belongs to: opens, extends, bridges.
 
 use crate::Defect;
-use crate::apply::{emit, is_paid_in_two};
+use crate::apply::{close, emit, is_paid_in_two};
 use crate::config::SESSIONS_MAX;
 use crate::shopper::Shopper;
 use crate::stream::Stream;
@@ -73,9 +73,7 @@ impl Stream {
         let Some(mut session) = first.map(|position| shopper.sessions.remove(position)) else { return };
         counters.sessions_dropped += 1;
         if session.is_live() {
-            session.state = SessionState::Closed;
-            counters.sessions_closed += 1;
-            emit(&mut session, currencies, *now_ms, out);
+            close(&mut session, counters, currencies, *now_ms, out);
         }
         shopper.loosen(&session);
         self.forget_session(&session);

@@ -1,7 +1,7 @@
 //! What happens to a shopper by the mere passing of time: updates due, silence, idle, close.
 
 use crate::Defect;
-use crate::apply::{emit, view_in};
+use crate::apply::{close, emit, view_in};
 use crate::stream::Stream;
 use midsession_event::SessionState;
 use midsession_machine::{Definitions, Effect};
@@ -64,9 +64,7 @@ impl Stream {
         }
         for session in shopper.sessions.iter_mut().filter(|session| session.is_live()) {
             if session.ended_at_ms + gap_ms + grace_ms <= now_ms {
-                session.state = SessionState::Closed;
-                counters.sessions_closed += 1;
-                emit(session, currencies, now_ms, out);
+                close(session, counters, currencies, now_ms, out);
             } else if session.ended_at_ms + gap_ms <= now_ms && session.state == SessionState::Open {
                 session.state = SessionState::Idle;
                 emit(session, currencies, now_ms, out);

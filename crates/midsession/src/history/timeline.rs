@@ -95,7 +95,7 @@ pub fn timeline<D: Definitions>(
     let mut own = Vec::from(own);
     own.sort_by_key(|own| (own.stamp_ms, own.owner, own.offset));
     let ids = ids_of(whose.session, &own, &owners, config, definitions);
-    let tracer = |from: Option<usize>| Tracer {
+    let tracer = |from: usize| Tracer {
         whose,
         owners: &owners,
         read,
@@ -107,9 +107,9 @@ pub fn timeline<D: Definitions>(
         stream: 0,
         streams: fresh(&owners, config),
     };
-    let noted = walk(tracer(None), own.iter().cloned(), &[], definitions).1;
+    let noted = walk(tracer(usize::MAX), own.iter().cloned(), &[], definitions).1;
     let from = noted.last().copied().unwrap_or_default().saturating_sub(ENTRIES_MAX);
-    let (entries, _) = walk(tracer(Some(from)), own.into_iter(), &noted, definitions);
+    let (entries, _) = walk(tracer(from), own.into_iter(), &noted, definitions);
     Ok(json!({"timeline": entries, "truncated": left_out || from > 0}))
 }
 
@@ -135,7 +135,7 @@ fn walk<D: Definitions>(
         };
         tracer.stream = owner;
         let soon = noted.get(index + LEAD).or(noted.last());
-        if tracer.from.is_some_and(|from| soon.is_some_and(|noted| *noted > from)) {
+        if soon.is_some_and(|noted| *noted > tracer.from) {
             tracer.before = tracer.features(stamp_ms).unwrap_or_else(|| std::mem::take(&mut tracer.before));
         }
         let partition = tracer.streams[owner].partition();
@@ -185,8 +185,8 @@ struct Tracer<'a> {
     read: ReadFeatures<'a>,
     /// Sessions that are this one in the end.
     ids: &'a [SessionId],
-    /// The first entry that is shown; without it they are counted alone.
-    from: Option<usize>,
+    /// The number of the first entry that is shown; those before it are counted alone.
+    from: usize,
     /// Entries so far.
     noted: usize,
     entries: Vec<Value>,
@@ -322,7 +322,7 @@ impl Tracer<'_> {
 
     fn push(&mut self, place: OutputId, stamp_ms: i64, said: Said<'_>) {
         self.noted += 1;
-        if self.from.is_none_or(|from| self.noted <= from) {
+        if self.noted <= self.from {
             return;
         }
         let Said { kind, name, summary, detail, is_late, joined, is_due } = said;
