@@ -139,7 +139,11 @@ impl<D: Definitions> Audit<D> {
         let mut found = Vec::new();
         match is_same(&mut self.stream, &mut saved) {
             Ok(true) => {}
-            Ok(false) => found.push((Invariant::Rerun, first_difference(&self.stream, &saved))),
+            Ok(false) => {
+                let first = self.stream.first_difference(&saved);
+                let first = first.unwrap_or_else(|| "what stands beside all that is compared by name".to_owned());
+                found.push((Invariant::Rerun, format!("another one: {first}")));
+            }
             Err(cause) => return Audited::GivenUp(cause.to_string()),
         }
         if let Err(cause) = self.stream.recount() {
@@ -179,23 +183,6 @@ fn is_same(one: &mut Stream, other: &mut Stream) -> Result<bool, SnapshotError> 
             }
             _ => return Ok(false),
         }
-    }
-}
-
-/// Where two states part, without saying who it is about.
-fn first_difference(again: &Stream, saved: &Stream) -> String {
-    if again.as_of() != saved.as_of() {
-        return format!("it is as of {:?}, and was saved as of {:?}", again.as_of(), saved.as_of());
-    }
-    let shown = |stream: &Stream| -> Vec<(usize, String)> {
-        stream.shoppers_from(0).map(|(slot, shopper)| (slot, format!("{shopper:?}"))).collect()
-    };
-    let (again, saved) = (shown(again), shown(saved));
-    let parts = again.iter().zip(&saved).find(|(again, saved)| again != saved);
-    match parts {
-        Some(((slot, _), _)) => format!("the shopper in slot {slot} is another one"),
-        None if again.len() != saved.len() => format!("{} shoppers, and {} were saved", again.len(), saved.len()),
-        None => "what is kept beside the shoppers is something else".to_owned(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use midsession::assemble::Assembly;
 use midsession_event::{Event, EventName, SessionId, ShopperId};
+use midsession_machine::partial::{FieldWindow, Partial, Piece};
 use midsession_machine::{Ask, Definitions, Derived, Partials, View};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -30,6 +31,20 @@ pub struct Probe {
     pub assembly: Option<Arc<Assembly>>,
 }
 
+/// Sketches over all shoppers and of each: a machine that goes on from a snapshot must have the same, byte by byte.
+fn add_up(event: &Event, shopper: &ShopperId, acted_ms: Option<i64>, now_ms: i64, partials: &mut Partials) {
+    let text = event.visitor_id.as_ref().map(|visitor| visitor.as_str());
+    let (time_ms, number) = (event.occurred_at_ms.min(now_ms), (event.occurred_at_ms % 1_009) as f64 / 7.0);
+    let piece = Piece { time_ms, number, text, currency: None, second: false };
+    let starts: [fn() -> Partial; 2] =
+        [|| Partial::Digest(Default::default()), || Partial::Distinct(Default::default())];
+    for (slot, start) in (0..).zip(starts) {
+        partials.fields.add(slot, event.name.as_str(), &[FieldWindow::of(3_600_000)], start, &piece, now_ms);
+    }
+    let life = partials.lifetimes.heard(shopper, event.visitor_id.as_ref(), acted_ms, now_ms);
+    (0..).zip(starts).for_each(|(slot, start)| life.add(slot, start, &piece));
+}
+
 impl Probe {
     fn wants(view: &View<'_>) -> bool {
         view.session
@@ -52,8 +67,9 @@ impl Definitions for Probe {
         now_ms: i64,
         partials: &mut Partials,
     ) {
-        if let Some(assembly) = &self.assembly {
-            assembly.accumulate(event, shopper, acted_ms, now_ms, partials);
+        match &self.assembly {
+            Some(assembly) => assembly.accumulate(event, shopper, acted_ms, now_ms, partials),
+            None => add_up(event, shopper, acted_ms, now_ms, partials),
         }
     }
 

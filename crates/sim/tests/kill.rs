@@ -3,7 +3,7 @@
 use crate::features::features;
 use crate::http::Connection;
 use crate::journal;
-use crate::length::Length;
+use crate::length::{Length, number};
 use crate::load::{Load, Running, WATCHED, listen, visitor_id};
 use crate::server::{ADMIN_TOKEN, Server};
 use crate::verify;
@@ -19,19 +19,45 @@ const SENDERS: u64 = 3;
 /// Acknowledged since the start before a kill.
 const LEAST_ACKED: u64 = 1_000;
 
-/// Kills the server so many times, then holds everything against the oracle. An error says what is wrong.
-fn kills(length: Length, defect: Option<&str>) -> Result<String, String> {
-    let seed =
-        std::env::var("MIDSESSION_SIM_SEED").ok().map_or_else(|| crate::load::now_ms() as u64, |s| s.parse().unwrap());
+/// Kills over one folder at most. Sessions are short here: with more, somebody has more of them than are kept.
+const KILLS_OF_A_FOLDER: u64 = 150;
+/// Fewer undo no merge and decide nothing.
+const LEAST_KILLS: u64 = 5;
+
+/// Kills the server so many times, and holds everything against the oracle. An error says what is wrong.
+fn kills(length: Length, defect: Option<&str>) -> Result<(), String> {
+    let seed = number("MIDSESSION_SIM_SEED").unwrap_or_else(|| crate::load::now_ms() as u64);
     println!("MIDSESSION_SIM_SEED={seed}");
-    let mut rng = Rng::new(seed);
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
+    let (mut rng, mut done) = (Rng::new(seed), 0);
+    while length.goes_on(done) {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let is_begun = |kills| done > 0 && kills < LEAST_KILLS;
+        let goes_on = |kills| kills < KILLS_OF_A_FOLDER && (is_begun(kills) || length.goes_on(done + kills));
+        let outcome = killed(&data, seed.wrapping_add(done), &mut rng, goes_on, defect);
+        if outcome.is_err() && defect.is_none() {
+            println!("kept: {}", folder.keep().display());
+        }
+        let (kills, outcome) = outcome?;
+        done += kills;
+        println!("kill -9: {outcome}");
+    }
+    Ok(())
+}
+
+/// Over one folder: how many, and what it came to.
+fn killed(
+    data: &Path,
+    seed: u64,
+    rng: &mut Rng,
+    goes_on: impl Fn(u64) -> bool,
+    defect: Option<&str>,
+) -> Result<(u64, String), String> {
     let load = Arc::new(Load::default());
     let (mut in_flight, mut missed, mut kills) = (0, 0, 0);
-    while length.goes_on(kills) {
+    while goes_on(kills) {
         let cycle = kills + missed;
-        let server = Server::start(&data, defect);
+        let server = Server::start(data, defect);
         let listeners: Vec<_> =
             (0..WATCHED).map(|number| listen(&load, &server.collector, visitor_id(number), cycle)).collect();
         let unmerges = crate::unmerge::now_and_then(&load, &server.admin, seed ^ cycle);
@@ -58,16 +84,16 @@ fn kills(length: Length, defect: Option<&str>) -> Result<String, String> {
         unmerges.join().unwrap();
         listeners.into_iter().for_each(|listener| listener.join().unwrap());
         if cycle % 10 == 9 {
-            let logs = verify::behavior(&data)?;
+            let logs = verify::behavior(data)?;
             verify::acknowledged(&logs, &load.journal.lock().unwrap())?;
             verify::routed_once(&logs)?;
             journal::unaltered(&logs, &load.journal.lock().unwrap())?;
         }
     }
-    let server = Server::start(&data, defect);
-    let acked = held(&data, &server, &load)?;
+    let server = Server::start(data, defect);
+    let acked = held(data, &server, &load)?;
     server.kill();
-    Ok(format!("{kills} kills, {in_flight} requests in flight at them, {acked}"))
+    Ok((kills, format!("{kills} kills, {in_flight} requests in flight at them, {acked}")))
 }
 
 /// The server has seen nothing of itself that must not be.
@@ -149,8 +175,8 @@ fn held(data: &Path, server: &Server, load: &Arc<Load>) -> Result<String, String
 
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_happens_twice() {
-    let outcome = kills(Length::of("MIDSESSION_KILL_CYCLES", 50).at_least(5), None);
-    println!("kill -9: {}", outcome.unwrap_or_else(|cause| panic!("{cause}")));
+    let outcome = kills(Length::of("MIDSESSION_KILL_CYCLES", 50).at_least(LEAST_KILLS), None);
+    outcome.unwrap_or_else(|cause| panic!("{cause}"));
 }
 
 /// The first line of the cause is what the defect brings about; any other trouble is no proof.

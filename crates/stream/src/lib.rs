@@ -9,6 +9,7 @@ mod config;
 mod counters;
 mod decisions;
 mod defined;
+mod difference;
 mod household;
 mod identity;
 mod recount;

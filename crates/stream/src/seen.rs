@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Hashes of the event ids of one visitor, in order of arrival, with the second they arrived in.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Seen {
     ids: VecDeque<Arrival>,
     /// From [`SET_FROM`] ids on: a set beside the list, so that a busy client costs the same per event.
@@ -29,6 +29,13 @@ const SET_FROM: usize = 64;
 
 /// Ids kept of one visitor: two for each fact that is kept of a person.
 pub const IDS_MAX: usize = 131_072;
+
+/// The set says nothing that the list does not.
+impl std::fmt::Debug for Seen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Seen").field("ids", &self.ids).finish_non_exhaustive()
+    }
+}
 
 impl Seen {
     /// Forgets the oldest over the cap, so that there is room for one more; how many.

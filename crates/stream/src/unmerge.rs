@@ -24,14 +24,14 @@ pub(crate) struct Unmerged {
 }
 
 /// A visitor whose state is on its way back, as it stands in a snapshot.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Away {
     visitor: VisitorId,
     returns: u32,
 }
 
 /// A merge that was undone, as it stands in a snapshot.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Undone {
     visitor: VisitorId,
     user: UserId,

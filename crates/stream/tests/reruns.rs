@@ -95,7 +95,8 @@ fn the_same_log_gives_the_same_state_past_every_cap() {
         if step % 500 == 499 {
             for (number, pair) in pairs.iter_mut().enumerate() {
                 let (one, other) = (saved(&mut pair.stream), saved(&mut pair.again));
-                assert!(one == other, "step {step}: partition {number} goes on otherwise from a snapshot");
+                let first = pair.stream.first_difference(&pair.again);
+                assert!(one == other, "step {step}: partition {number} goes on otherwise from a snapshot: {first:?}");
                 pair.again = Stream::restore(PartitionId(number as u32), config, one.as_slice()).expect("restores");
             }
             dropped = pairs.iter().map(|pair| pair.stream.counters().sessions_dropped).sum();

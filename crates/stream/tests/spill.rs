@@ -243,3 +243,26 @@ fn a_state_that_is_taken_up_is_under_the_budget_at_once() {
     assert!(store.entries() > 250, "{}", store.entries());
     assert_eq!(taken_up.whole(), bytes);
 }
+
+#[test]
+fn what_is_elsewhere_is_no_difference_and_another_event_is_named() {
+    let store = Store::default();
+    let [mut rich, mut poor, mut other] =
+        [Partition::new(None), Partition::with(&store, 0), Partition::with(&store, 0)];
+    for (partition, last) in [(&mut rich, "p1"), (&mut poor, "p1"), (&mut other, "p0")] {
+        for number in 0..9 {
+            partition.view(&format!("v{}", number % 3), START_MS + number, &format!("p{number}"), false);
+        }
+        partition.view("v2", START_MS + 10, last, false);
+    }
+    assert!(store.entries() > 0);
+    assert_eq!(rich.stream.first_difference(&poor.stream), None);
+    assert_eq!(
+        poor.stream.first_difference(&other.stream),
+        Some("the facts of the shopper in slot 2".to_owned()),
+        "each has the names of nine products, and another one last"
+    );
+    poor.tick(START_MS + 20);
+    let first = poor.stream.first_difference(&rich.stream).expect("one is ahead");
+    assert!(first.starts_with("it is as of"), "{first}");
+}

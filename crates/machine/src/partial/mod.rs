@@ -240,6 +240,7 @@ mod tests {
             Partial::Ratio { over: 0.0, under: 0 },
             Partial::Distinct(Distinct::default()),
             Partial::Counts(Counts::default()),
+            Partial::Digest(Digest::default()),
         ];
         let texts = ["a", "b", "c", "a", "b", "a"];
         let pieces: Vec<Piece<'_>> = texts
@@ -263,6 +264,72 @@ mod tests {
                 let text = serde_json::to_string(&left).expect("serializes");
                 assert_eq!(serde_json::from_str::<Partial>(&text).expect("reads back"), left, "{text}");
             }
+        }
+    }
+
+    /// Whether it was written down and read back on the way, a partial comes to the same, byte by byte.
+    #[test]
+    fn what_was_read_back_goes_on_as_if_it_had_not_been() {
+        let starts = [
+            Partial::Numbers(Numbers::default()),
+            Partial::Last(None),
+            Partial::Ratio { over: 0.0, under: 0 },
+            Partial::Distinct(Distinct::default()),
+            Partial::Counts(Counts::default()),
+            Partial::Digest(Digest::default()),
+        ];
+        let text = |partial: &Partial| serde_json::to_string(partial).expect("serializes");
+        let saved = |partial: &Partial| serde_json::from_str::<Partial>(&text(partial)).expect("reads back");
+        for start in starts {
+            let (mut whole, mut state) = (start.clone(), 7_u64);
+            let mut again = [7, 100, 1_000].map(|every| (every, start.clone()));
+            let mut other = (start.clone(), start.clone());
+            for index in 0..4_000_i64 {
+                // Knuth's MMIX generator; the high bits are the good ones.
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                // Many digits, some numbers more often than others.
+                let number = ((state >> 33) % 3_000) as f64 / 7.0;
+                let name = number.to_string();
+                let piece = Piece { second: index % 5 == 0, ..piece(index, number, (index % 2 == 0).then_some(&name)) };
+                if index % 700 < 200 {
+                    // These come by another partial, as at a login.
+                    other.0.add(&piece);
+                    other.1.add(&piece);
+                    other.1 = saved(&other.1);
+                } else {
+                    whole.add(&piece);
+                    again.iter_mut().for_each(|(_, partial)| partial.add(&piece));
+                }
+                if index % 700 == 200 {
+                    whole.merge(&other.0);
+                    again.iter_mut().for_each(|(_, partial)| partial.merge(&other.1));
+                    other = (start.clone(), start.clone());
+                }
+                for (every, partial) in &mut again {
+                    if index % *every == 0 {
+                        *partial = saved(partial);
+                        assert_eq!(text(partial), text(&whole), "{index}, written down every {every}");
+                        assert_eq!(partial.heap_bytes(), whole.heap_bytes(), "{index}, written down every {every}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sketches_as_they_were_written_before_are_read() {
+        let distinct = r#"{"Distinct":"AgEHDAMIAwA0ea4O4PZPCN0PnQg="}"#;
+        let digest = r#"{"Digest":"AgEUyAAEAAADAAAAAAAAAAAAAAAAAPA/AAAAAAAACEAAAAAAAADwPwEAAAAAAAAAAAAAAAAAAEABAAAAAAAAAAAAAAAAAAhAAQAAAAAAAAA="}"#;
+        match serde_json::from_str(distinct).expect("reads") {
+            Partial::Distinct(distinct) => assert_eq!(distinct.count(), 3),
+            other => panic!("{other:?}"),
+        }
+        match serde_json::from_str(digest).expect("reads") {
+            Partial::Digest(digest) => assert_eq!(digest.quantile(0.5), Some(2.0)),
+            other => panic!("{other:?}"),
+        }
+        for wrong in [r#"{"Digest":"A"}"#, r#"{"Distinct":".AAAA"}"#, r#"{"Distinct":"AAAA."}"#] {
+            serde_json::from_str::<Partial>(wrong).expect_err(wrong);
         }
     }
 

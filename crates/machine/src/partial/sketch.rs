@@ -14,43 +14,72 @@ const REGISTERS_LOG2: u8 = 12;
 const COMPRESSION: u16 = 200;
 /// Values of which the number of occurrences is kept.
 const COUNTED_MAX: usize = 1_000;
+/// Values that wait to be taken into a sketch together.
+const NEW_MAX: usize = 128;
+/// Centroids that a digest of this compression has at most, once all is taken in, and what each takes. Bytes.
+const CENTROIDS: (u64, usize) = (2 * COMPRESSION as u64 + 10, 16);
 
 /// How many different values there were: exact for some hundred, then an estimate.
-#[derive(Clone, PartialEq)]
-pub struct Distinct(HllSketch);
-
-impl Default for Distinct {
-    fn default() -> Self {
-        // Invariant: the number of registers is one that the sketch takes.
-        Self(HllSketch::new(REGISTERS_LOG2, HllType::Hll4).expect("invariant: 4 to 21"))
-    }
+///
+/// A sketch that goes on from its bytes arranges them otherwise than one that was never written down, though both count the
+/// same. So the bytes are what is kept, and what is new stands beside them: from a snapshot on all is as it would have been.
+#[derive(Clone, PartialEq, Default)]
+pub struct Distinct {
+    /// None before there is a sketch.
+    sketch: Box<[u8]>,
+    /// Hashes that are not in the sketch yet, ascending.
+    new: Vec<u64>,
 }
 
 impl Distinct {
     pub(super) fn add(&mut self, text: &str) {
-        self.0.update(midsession_event::hash64(&[text]));
+        self.add_hash(midsession_event::hash64(&[text]));
     }
 
     pub(super) fn add_number(&mut self, number: f64) {
         // Adding zero gives zero one sign.
-        self.0.update((number + 0.0).to_bits());
+        self.add_hash((number + 0.0).to_bits());
+    }
+
+    fn add_hash(&mut self, hash: u64) {
+        if let Err(at) = self.new.binary_search(&hash) {
+            self.new.insert(at, hash);
+            if self.new.len() == NEW_MAX {
+                self.sketch = self.whole().serialize().into();
+                self.new = Vec::new();
+            }
+        }
+    }
+
+    /// With what is new.
+    fn whole(&self) -> HllSketch {
+        // Invariant: the number of registers is one that the sketch takes; the bytes are a sketch's own.
+        let empty = || HllSketch::new(REGISTERS_LOG2, HllType::Hll4).expect("invariant: 4 to 21");
+        let read = |bytes| HllSketch::deserialize(bytes).expect("invariant: a sketch");
+        let mut sketch = if self.sketch.is_empty() { empty() } else { read(&self.sketch) };
+        self.new.iter().for_each(|hash| sketch.update(hash));
+        sketch
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
-        // Invariant: as above.
-        let mut union = HllUnion::new(REGISTERS_LOG2).expect("invariant: 4 to 21");
-        union.update(&self.0);
-        union.update(&other.0);
-        self.0 = union.to_sketch(HllType::Hll4);
+        if !other.sketch.is_empty() {
+            // Invariant: as above.
+            let mut union = HllUnion::new(REGISTERS_LOG2).expect("invariant: 4 to 21");
+            union.update(&self.whole());
+            union.update(&other.whole());
+            *self = Self { sketch: union.to_sketch(HllType::Hll4).serialize().into(), new: Vec::new() };
+        } else {
+            other.new.iter().for_each(|hash| self.add_hash(*hash));
+        }
     }
 
     /// How many.
     pub fn count(&self) -> u64 {
-        self.0.estimate().round() as u64
+        self.whole().estimate().round() as u64
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        self.0.estimated_size()
+        self.sketch.len() + size_of_val(&*self.new)
     }
 }
 
@@ -62,19 +91,37 @@ impl std::fmt::Debug for Distinct {
 
 impl Serialize for Distinct {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&BASE64.encode(&self.0.serialize()))
+        written(&self.sketch, &self.new, serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Distinct {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        HllSketch::deserialize(&bytes(deserializer)?).map(Self).map_err(D::Error::custom)
+        let (sketch, new) = read(deserializer)?;
+        if !sketch.is_empty() {
+            HllSketch::deserialize(&sketch).map_err(D::Error::custom)?;
+        }
+        Ok(Self { sketch: sketch.into(), new })
     }
 }
 
-/// A sketch's own bytes, from the text that they are written as.
-fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-    BASE64.decode(Str::deserialize(deserializer)?.as_bytes()).map_err(D::Error::custom)
+/// A sketch's own bytes and what is not in it yet, in base64 with a dot between them. Before there was anything beside a
+/// sketch, it was written without one.
+fn written<S: Serializer>(sketch: &[u8], new: &[u64], serializer: S) -> Result<S::Ok, S::Error> {
+    let new: Vec<u8> = new.iter().flat_map(|value| value.to_le_bytes()).collect();
+    serializer.collect_str(&format_args!("{}.{}", BASE64.encode_display(sketch), BASE64.encode_display(&new)))
+}
+
+fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(Vec<u8>, Vec<u64>), D::Error> {
+    let text = Str::deserialize(deserializer)?;
+    let (sketch, new) = text.split_once('.').unwrap_or((&text, ""));
+    let bytes = |text: &str| BASE64.decode(text.as_bytes()).map_err(D::Error::custom);
+    let new = bytes(new)?;
+    let (values, rest) = new.as_chunks::<8>();
+    if !rest.is_empty() || values.len() >= NEW_MAX {
+        return Err(D::Error::custom("values of 8 bytes that were not taken into the sketch"));
+    }
+    Ok((bytes(sketch)?, values.iter().map(|value| u64::from_le_bytes(*value)).collect()))
 }
 
 /// How often each value came: exact for a thousand of them; over that the rarest are forgotten.
@@ -121,56 +168,86 @@ impl Counts {
 }
 
 /// The distribution of numbers, for quantiles.
+///
+/// What a digest comes to depends on when it takes in what is new, and writing it down makes it do so. So what is new stands
+/// beside it: from a snapshot on all is as it would have been.
 #[derive(Clone, Debug)]
-pub struct Digest(TDigestMut);
+pub struct Digest {
+    digest: TDigestMut,
+    /// Not in the digest yet, ascending.
+    new: Vec<f64>,
+}
 
 impl Default for Digest {
     fn default() -> Self {
         // Invariant: the compression is one that the digest takes.
-        Self(TDigestMut::new(COMPRESSION).expect("invariant: at least 10"))
+        Self { digest: TDigestMut::new(COMPRESSION).expect("invariant: at least 10"), new: Vec::new() }
     }
 }
 
 impl Digest {
     pub(super) fn add(&mut self, number: f64) {
         if number.is_finite() {
-            self.0.update(number);
+            let at = self.new.partition_point(|known| known.total_cmp(&number).is_le());
+            self.new.insert(at, number);
+            if self.new.len() == NEW_MAX {
+                *self = Self { digest: self.whole().freeze().unfreeze(), new: Vec::new() };
+            }
         }
     }
 
+    /// With what is new.
+    fn whole(&self) -> TDigestMut {
+        let mut digest = self.digest.clone();
+        self.new.iter().for_each(|number| digest.update(*number));
+        digest
+    }
+
     pub(super) fn merge(&mut self, other: &Self) {
-        self.0.merge(&other.0);
+        self.digest.merge(&other.digest);
+        other.new.iter().for_each(|number| self.add(*number));
     }
 
     /// The number below which this share of them lies; none of none.
     pub fn quantile(&self, share: f64) -> Option<f64> {
-        self.0.clone().quantile(share).ok().flatten()
+        self.whole().quantile(share).ok().flatten()
     }
 
+    /// By what it holds: how much room a digest has beside that is no part of the state.
     pub(super) fn heap_bytes(&self) -> usize {
-        self.0.estimated_size()
+        let (most, each) = CENTROIDS;
+        self.digest.total_weight().min(most) as usize * each + size_of_val(&*self.new)
     }
 
-    fn bytes(&self) -> Vec<u8> {
-        self.0.clone().serialize()
+    fn parts(&self) -> (Vec<u8>, Vec<u64>) {
+        let is_empty = self.digest.is_empty();
+        let digest = if is_empty { Vec::new() } else { self.digest.clone().serialize() };
+        (digest, self.new.iter().map(|number| number.to_bits()).collect())
     }
 }
 
 impl PartialEq for Digest {
     fn eq(&self, other: &Self) -> bool {
-        self.bytes() == other.bytes()
+        self.parts() == other.parts()
     }
 }
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&BASE64.encode(&self.bytes()))
+        let (digest, new) = self.parts();
+        written(&digest, &new, serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        TDigestMut::deserialize(&bytes(deserializer)?).map(Self).map_err(D::Error::custom)
+        let (bytes, new) = read(deserializer)?;
+        let mut digest = Self::default();
+        if !bytes.is_empty() {
+            digest.digest = TDigestMut::deserialize(&bytes).map_err(D::Error::custom)?;
+        }
+        digest.new = new.into_iter().map(f64::from_bits).collect();
+        Ok(digest)
     }
 }
 
