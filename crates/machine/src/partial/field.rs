@@ -261,11 +261,8 @@ impl FieldPartials {
     pub fn read(&self, slot: u32, id: &str, index: usize, window: FieldWindow, now_ms: i64) -> Option<Partial> {
         let series = self.table.get(&(slot, id.into()))?;
         let first = window.first(now_ms);
-        let mut reached =
-            series.windows.get(index)?.iter().filter(|(step, _)| *step >= first).map(|(_, partial)| partial);
-        let mut whole = reached.next()?.clone();
-        reached.for_each(|partial| whole.merge(partial));
-        Some(whole)
+        let reached = series.windows.get(index)?.iter().filter(|(step, _)| *step >= first);
+        Partial::merged(reached.map(|(_, partial)| partial))
     }
 
     /// Every value of a field that some window of these definitions reaches at this instant.

@@ -140,6 +140,20 @@ impl Partial {
         }
     }
 
+    /// All of these, of one kind, as one; none of none.
+    pub fn merged<'a>(all: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
+        let mut all = all.into_iter();
+        let mut whole = match all.next()? {
+            Self::Distinct(first) => {
+                let others = all.filter_map(|one| if let Self::Distinct(one) = one { Some(one) } else { None });
+                return Some(Self::Distinct(Distinct::merged(std::iter::once(first).chain(others))));
+            }
+            first => first.clone(),
+        };
+        all.for_each(|one| whole.merge(one));
+        Some(whole)
+    }
+
     /// Takes another of the same kind in; one of another kind changes nothing.
     pub fn merge(&mut self, other: &Self) {
         match (self, other) {

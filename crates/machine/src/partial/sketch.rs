@@ -53,24 +53,36 @@ impl Distinct {
 
     /// With what is new.
     fn whole(&self) -> HllSketch {
-        // Invariant: the number of registers is one that the sketch takes; the bytes are a sketch's own.
+        // Invariant: the number of registers is one that the sketch takes.
         let empty = || HllSketch::new(REGISTERS_LOG2, HllType::Hll4).expect("invariant: 4 to 21");
-        let read = |bytes| HllSketch::deserialize(bytes).expect("invariant: a sketch");
-        let mut sketch = if self.sketch.is_empty() { empty() } else { read(&self.sketch) };
+        let mut sketch = self.read().unwrap_or_else(empty);
         self.new.iter().for_each(|hash| sketch.update(hash));
         sketch
     }
 
-    pub(super) fn merge(&mut self, other: &Self) {
-        if !other.sketch.is_empty() {
-            // Invariant: as above.
-            let mut union = HllUnion::new(REGISTERS_LOG2).expect("invariant: 4 to 21");
-            union.update(&self.whole());
-            union.update(&other.whole());
-            *self = Self { sketch: union.to_sketch(HllType::Hll4).serialize().into(), new: Vec::new() };
-        } else {
-            other.new.iter().for_each(|hash| self.add_hash(*hash));
+    fn read(&self) -> Option<HllSketch> {
+        // Invariant: a sketch's own bytes, or read as one before.
+        (!self.sketch.is_empty()).then(|| HllSketch::deserialize(&self.sketch).expect("invariant: a sketch"))
+    }
+
+    /// All of these as one. One union for all of them: each costs as much as a sketch has registers.
+    pub(super) fn merged<'a>(all: impl IntoIterator<Item = &'a Self>) -> Self {
+        // Invariant: as above.
+        let empty = || HllUnion::new(REGISTERS_LOG2).expect("invariant: 4 to 21");
+        let (mut union, mut merged) = (None, Self::default());
+        for one in all {
+            one.read().iter().for_each(|sketch| union.get_or_insert_with(empty).update(sketch));
+            one.new.iter().for_each(|hash| merged.add_hash(*hash));
         }
+        if let Some(mut union) = union {
+            merged.read().iter().for_each(|sketch| union.update(sketch));
+            merged.sketch = union.to_sketch(HllType::Hll4).serialize().into();
+        }
+        merged
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        *self = Self::merged([&*self, other]);
     }
 
     /// How many.
