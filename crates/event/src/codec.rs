@@ -190,14 +190,15 @@ schemas! {
     25 "dead-letter" 2 "reject.avsc";
     26 "behavior-definition" 2 "change.avsc";
     27 "behavior-filled" 2 "filled.avsc";
-    28 "behavior-handoff" 4 "handoff.avsc";
+    28 "behavior-handoff" 4 "handoff-4.avsc";
+    29 "behavior-handoff" 5 "handoff.avsc";
 }
 
 types! {
     Event = by_order 1 10;
     Tick = by_name 2;
     Decision = by_name 3 12;
-    Handoff = by_name 4 15 19 28;
+    Handoff = by_name 4 15 19 28 29;
     Forward = by_order 5 11;
     SessionUpdate = by_order 6;
     Reject = by_name 7 25;

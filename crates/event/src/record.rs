@@ -219,6 +219,9 @@ pub struct CarriedSession {
     /// Time of the event that its campaign is of. Epoch ms.
     #[serde(default)]
     pub campaign_at_ms: Option<i64>,
+    /// Ids of its tracker beside the one in `update` that lead to it.
+    #[serde(default)]
+    pub other_tracker_ids: Vec<Str>,
 }
 
 /// One intervention decided for a shopper, kept for the caps.

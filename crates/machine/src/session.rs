@@ -24,8 +24,12 @@ pub struct Session {
     pub visitor: Option<VisitorId>,
     /// The person, once known.
     pub user: Option<UserId>,
-    /// The tracker's own id.
+    /// The tracker's own id, of the latest event that has one.
     pub tracker_session_id: Option<Str>,
+    /// Others that its events came under and that lead here, too: a tracker may begin a new one where we don't. The one heard
+    /// of last stands last.
+    #[serde(default)]
+    pub other_tracker_ids: Box<[Str]>,
     /// Source of the opening event.
     pub source: Str,
     /// Where in its life.
@@ -77,6 +81,11 @@ pub struct Session {
 }
 
 impl Session {
+    /// Every id of its tracker that leads here.
+    pub fn tracker_ids(&self) -> impl Iterator<Item = &Str> {
+        self.tracker_session_id.iter().chain(&self.other_tracker_ids)
+    }
+
     /// Open or idle: events still join.
     pub fn is_live(&self) -> bool {
         matches!(self.state, SessionState::Open | SessionState::Idle)

@@ -61,7 +61,8 @@ impl Inner {
         self.driver
             .find(move |Seen { stream, now_ms, .. }| {
                 // Who has withdrawn that is nobody, to whoever asks.
-                let view = stream.session_view(find::session(stream, &id)?, now_ms)?;
+                let (rank, session) = find::session(stream, &id, now_ms)?;
+                let view = stream.session_view(session, now_ms)?;
                 let view = Some(view).filter(|view| stream.may_read(view.shopper))?;
                 let session = view.session?;
                 let whose = Whose {
@@ -70,8 +71,7 @@ impl Inner {
                     visitor: session.visitor.clone(),
                     started_at_ms: session.started_at_ms,
                 };
-                // The same id of a tracker may be known in several partitions: the one that it was heard of last.
-                Some((session.last_stamp_ms, (whose, row(&view, now_ms)?)))
+                Some((rank, (whose, row(&view, now_ms)?)))
             })
             .await
     }

@@ -90,11 +90,10 @@ impl Inner {
     async fn session_features(&self, id: Str, wanted: Wanted) -> Result<Option<Features>, Unreadable> {
         self.driver
             .find(move |Seen { stream, definitions, now_ms, .. }| {
-                let session = find::session(stream, &id)?;
+                let (rank, session) = find::session(stream, &id, now_ms)?;
                 let view = stream.session_view(session, now_ms).filter(|view| stream.may_read(view.shopper))?;
-                let (id, heard_ms) = (view.session?.id.to_string().into(), view.session?.last_stamp_ms);
-                // The same id of a tracker may be known in several partitions: the one that it was heard of last.
-                Some((heard_ms, wanted.of(definitions, &view, Key::Session, as_of(stream, now_ms), id)?))
+                let id = view.session?.id.to_string().into();
+                Some((rank, wanted.of(definitions, &view, Key::Session, as_of(stream, now_ms), id)?))
             })
             .await
     }

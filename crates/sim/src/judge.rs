@@ -31,10 +31,10 @@ pub fn partition(oracle: &Oracle, stream: &Stream, partition: u32, all_told: Opt
         stream.shoppers_from(0).map(|(_, shopper)| (shopper.id.to_string(), shopper)).collect();
     let carrying = |tracker: &Str| -> BTreeSet<SessionId> {
         let all = at_home.values().flat_map(|shopper| &shopper.sessions);
-        all.filter(|session| session.tracker_session_id.as_ref() == Some(tracker)).map(|session| session.id).collect()
+        all.filter(|session| session.tracker_ids().any(|id| id == tracker)).map(|session| session.id).collect()
     };
     for (who, shopper) in &at_home {
-        for tracker in shopper.sessions.iter().filter_map(|session| session.tracker_session_id.as_ref()) {
+        for tracker in shopper.sessions.iter().flat_map(Session::tracker_ids) {
             let (found, all) = (stream.resolve_tracker_session(tracker), carrying(tracker));
             if !found.is_some_and(|found| all.contains(&found)) {
                 return Err(format!("{tracker} leads to {found:?}, and is carried by {all:?}"));

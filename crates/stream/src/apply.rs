@@ -92,14 +92,8 @@ impl Stream {
         }
         let opened = session.version == 0;
         let session_id = session.id;
-        if let Some(tracker) = &event.tracker_session_id
-            && session.tracker_session_id.as_ref() != Some(tracker)
-        {
-            // The latest one resolves: one per session, so that a client that makes up ids costs nothing.
-            if let Some(before) = session.tracker_session_id.replace(tracker.clone()) {
-                tracker_sessions.remove(&before, session_id);
-            }
-            tracker_sessions.add(tracker, session_id);
+        if let Some(tracker) = &event.tracker_session_id {
+            tracker_sessions.heard(session, tracker, in_order);
         }
         if event.user_id.is_some() && session.user.is_none() {
             session.user.clone_from(&event.user_id);

@@ -176,6 +176,7 @@ impl Stream {
                 idle_fired_ms,
                 device_class_at_ms: session.device_class.as_ref().map(|said| said.time_ms),
                 campaign_at_ms: session.campaign.as_ref().map(|said| said.time_ms),
+                other_tracker_ids: session.other_tracker_ids.to_vec(),
             })
             .collect();
         let pending = shopper.pending.into_iter().map(carried).collect();
@@ -248,9 +249,7 @@ impl Stream {
                 shopper.idle_fired_ms = carried.idle_fired_ms;
             }
             self.sessions.insert(session.id, index);
-            if let Some(tracker) = &session.tracker_session_id {
-                self.tracker_sessions.add(tracker, session.id);
-            }
+            session.tracker_ids().for_each(|tracker| _ = self.tracker_sessions.add(tracker, session.id));
             shopper.sessions.push(session);
         }
         for fact in &handoff.facts {
@@ -413,6 +412,7 @@ fn session_of(carried: &CarriedSession, number: u32, handoff: &Handoff) -> Sessi
             known => known.clone(),
         },
         tracker_session_id: update.tracker_session_id.clone(),
+        other_tracker_ids: carried.other_tracker_ids.as_slice().into(),
         source: update.source.clone(),
         state: update.state,
         merged_into: update.merged_into,

@@ -98,6 +98,7 @@ mod tests {
             visitor: None,
             user: None,
             tracker_session_id: None,
+            other_tracker_ids: Box::default(),
             source: "web".into(),
             state: SessionState::Open,
             merged_into: None,

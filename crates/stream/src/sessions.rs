@@ -127,7 +127,12 @@ impl Stream {
         shopper.shown.iter_mut().filter(|shown| shown.session_id == lost.id).for_each(|s| s.session_id = merged_into);
         let session = &mut shopper.sessions[kept];
         add_counts(session, &lost);
-        if lost.ended_at_ms > session.ended_at_ms {
+        let is_later = lost.ended_at_ms > session.ended_at_ms;
+        lost.other_tracker_ids.iter().for_each(|tracker| tracker_sessions.heard(session, tracker, false));
+        if let Some(tracker) = &lost.tracker_session_id {
+            tracker_sessions.heard(session, tracker, is_later);
+        }
+        if is_later {
             session.ended_at_ms = lost.ended_at_ms;
             session.consent = lost.consent;
             session.state = lost.state;
@@ -138,12 +143,6 @@ impl Stream {
         session.last_stamp_ms = session.last_stamp_ms.max(lost.last_stamp_ms);
         session.cart_version += lost.cart_version;
         session.user = session.user.take().or(lost.user);
-        if session.tracker_session_id.is_none()
-            && let Some(tracker) = lost.tracker_session_id
-        {
-            tracker_sessions.add(&tracker, merged_into);
-            session.tracker_session_id = Some(tracker);
-        }
         for (slot, value) in [(&mut session.device_class, lost.device_class), (&mut session.campaign, lost.campaign)] {
             if let Some(value) = value
                 && slot.as_ref().is_none_or(|known| (value.time_ms < known.time_ms) != takes_later)
@@ -196,6 +195,7 @@ fn opened(id: SessionId, event: &Event, time_ms: i64, number: u32, shopper: &mid
             midsession_event::ShopperId::Visitor(_) => None,
         },
         tracker_session_id: None,
+        other_tracker_ids: Box::default(),
         source: event.source.0.clone(),
         state: SessionState::Open,
         merged_into: None,

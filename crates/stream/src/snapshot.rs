@@ -454,6 +454,8 @@ impl Stream {
             if let Some(tracker) = session.tracker_session_id.as_ref().filter(|_| resolves.contains(&session.id)) {
                 self.tracker_sessions.add(tracker, session.id);
             }
+            // They all lead here: else they are not kept.
+            session.other_tracker_ids.iter().for_each(|tracker| _ = self.tracker_sessions.add(tracker, session.id));
         }
         if let Some(armed_ms) = shopper.armed_ms
             && !self.config.has(Defect::TimersForgotten)

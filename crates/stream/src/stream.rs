@@ -234,10 +234,14 @@ impl Stream {
         Some(self.view_of(shopper, Some(session), now_ms))
     }
 
-    /// Our id of a tracker's session id: of several sessions that carry it, the one that was heard of last.
+    /// Our id of a tracker's session id: of several sessions that have carried it, the one that still does and was heard of
+    /// last.
     pub fn resolve_tracker_session(&self, tracker_session_id: &str) -> Option<SessionId> {
-        let heard_ms = |id| self.session_view(id, self.now_ms)?.session.map(|session| session.last_stamp_ms);
-        self.tracker_sessions.of(tracker_session_id).max_by_key(|id| (heard_ms(*id), *id))
+        let rank = |id| {
+            let session = self.session_view(id, self.now_ms)?.session?;
+            Some((session.tracker_session_id.as_deref() == Some(tracker_session_id), session.last_stamp_ms))
+        };
+        self.tracker_sessions.of(tracker_session_id).max_by_key(|id| (rank(*id), *id))
     }
 
     /// Who a visitor is now: the user while signed in.

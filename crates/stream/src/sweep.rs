@@ -114,9 +114,7 @@ impl Stream {
     /// Forgets the ids that lead to a session.
     pub(crate) fn forget_session(&mut self, session: &Session) {
         self.sessions.remove(&session.id);
-        if let Some(tracker) = &session.tracker_session_id {
-            self.tracker_sessions.remove(tracker, session.id);
-        }
+        session.tracker_ids().for_each(|tracker| self.tracker_sessions.remove(tracker, session.id));
     }
 
     /// Forgets the names that no fact has any more. It looks at every fact, so it waits until the names have doubled:

@@ -1,10 +1,13 @@
 //! Session ids of trackers: which of our sessions carry one. More than one does, if a link or a backup was copied.
 
 use midsession_event::{SessionId, Str};
-use midsession_machine::Map;
+use midsession_machine::{Map, Session};
 
 /// Sessions that the same id may lead to at once: a tracker that gives everybody the same one costs nothing.
 const SESSIONS_MAX: usize = 64;
+
+/// Ids beside the latest that lead to one session: a client that makes them up costs no more.
+const IDS_MAX: usize = 7;
 
 /// The sessions that carry an id of a tracker.
 #[derive(Debug, Default)]
@@ -15,16 +18,38 @@ pub(crate) struct TrackerSessions {
 }
 
 impl TrackerSessions {
-    /// A session carries this id from now on.
-    pub(crate) fn add(&mut self, tracker: &Str, session: SessionId) {
+    /// A session carries this id from now on; false if it leads to too many already.
+    pub(crate) fn add(&mut self, tracker: &Str, session: SessionId) -> bool {
         let one = *self.one.entry(tracker.clone()).or_insert(session);
         if one == session {
-            return;
+            return true;
         }
         let others = self.others.entry(tracker.clone()).or_default();
-        if others.len() < SESSIONS_MAX - 1 && !others.contains(&session) {
+        let is_known = others.contains(&session);
+        if !is_known && others.len() < SESSIONS_MAX - 1 {
             others.push(session);
+            return true;
         }
+        is_known
+    }
+
+    /// An event of a session came under this id, its last or one of before.
+    pub(crate) fn heard(&mut self, session: &mut Session, tracker: &Str, is_last: bool) {
+        let Session { id, tracker_session_id, other_tracker_ids, .. } = session;
+        if tracker_session_id.as_ref() == Some(tracker) || !is_last && other_tracker_ids.contains(tracker) {
+            return;
+        }
+        let mut others = std::mem::take(other_tracker_ids).into_vec();
+        if tracker_session_id.is_none() || is_last {
+            others.retain(|other| other != tracker);
+            others.extend(tracker_session_id.replace(tracker.clone()).filter(|before| self.leads_to(before, *id)));
+            self.add(tracker, *id);
+        } else if self.add(tracker, *id) {
+            others.insert(0, tracker.clone());
+        }
+        let over = others.len().saturating_sub(IDS_MAX);
+        others.drain(..over).for_each(|gone| self.remove(&gone, *id));
+        *other_tracker_ids = others.into();
     }
 
     /// A session does not carry this id any more.
@@ -67,7 +92,7 @@ mod tests {
             of
         };
         for session in [1, 2, 3, 2, 1] {
-            known.add(&id, SessionId(session));
+            assert!(known.add(&id, SessionId(session)));
         }
         assert_eq!(of(&known), [1, 2, 3]);
         known.remove(&id, SessionId(1));
@@ -78,7 +103,8 @@ mod tests {
         assert!(known.leads_to(&id, SessionId(3)) && !known.leads_to(&id, SessionId(2)));
         known.remove(&id, SessionId(3));
         assert!(of(&known).is_empty() && known.one.is_empty() && known.others.is_empty());
-        (0..10_000).for_each(|session| known.add(&id, SessionId(session)));
+        let added = (0..10_000).filter(|session| known.add(&id, SessionId(*session))).count();
+        assert_eq!(added, SESSIONS_MAX);
         assert_eq!(of(&known).len(), SESSIONS_MAX);
         (0..10_000).for_each(|session| known.remove(&id, SessionId(session)));
         assert!(known.one.is_empty() && known.others.is_empty());

@@ -80,7 +80,37 @@ fn of_several_it_leads_to_the_one_that_was_heard_of_last() {
     world.sends(("v2", None, Some("t2")), 4, 4);
     assert_eq!((world.found("t"), world.found("t2")), (Some(one), Some(other)), "the other one takes another id");
     world.sends(("v1", None, Some("t3")), 5, 5);
-    assert_eq!((world.found("t"), world.found("t2")), (None, Some(other)));
+    assert_eq!(
+        (world.found("t"), world.found("t2")),
+        (Some(one), Some(other)),
+        "nobody carries it, this one was heard last"
+    );
+}
+
+#[test]
+fn a_tracker_that_begins_another_one_is_found_by_both() {
+    let mut world = World::new(0);
+    let session = world.sends(("v1", None, Some("a")), 0, 0);
+    world.sends(("v1", None, Some("b")), 2, 2);
+    world.sends(("v1", None, Some("a")), 1, 3);
+    world.sends(("v1", None, Some("late")), 1, 3);
+    let now = |world: &World| {
+        let view = world.stream.session_view(session, START + 3 * MINUTE).expect("there");
+        view.session.expect("there").tracker_session_id.clone()
+    };
+    assert_eq!(now(&world).as_deref(), Some("b"), "of the event that is its last");
+    for tracker in ["a", "b", "late"] {
+        assert_eq!(world.found(tracker), Some(session), "{tracker}");
+    }
+    assert_eq!(world.sends(("v1", Some("u1"), None), 3, 3), session);
+    for tracker in ["a", "b", "late"] {
+        assert_eq!(world.found(tracker), Some(session), "{tracker} goes along to the user");
+    }
+    for number in 0..100 {
+        world.sends(("v1", None, Some(&format!("made up {number}"))), 4, 4);
+    }
+    let found = (0..100).filter(|number| world.found(&format!("made up {number}")) == Some(session)).count();
+    assert_eq!((found, world.found("made up 99"), world.found("b")), (8, Some(session), None));
 }
 
 #[test]

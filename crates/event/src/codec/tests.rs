@@ -79,6 +79,7 @@ fn every_record_round_trips() {
             idle_fired_ms: 0,
             device_class_at_ms: Some(3),
             campaign_at_ms: None,
+            other_tracker_ids: vec!["t0".into()],
         }],
         facts: vec![CarriedFact {
             time_ms: 1,
@@ -385,9 +386,14 @@ fn an_older_handoff_is_read() {
         idle_fired_ms,
         device_class_at_ms,
         campaign_at_ms,
+        other_tracker_ids: Vec::new(),
     }];
     let mut bytes = encode(&third).expect("encodes");
-    assert_eq!(bytes.split_off(bytes.len() - 2), [0, 0], "all that follows on them is empty, null or false");
+    assert_eq!(bytes.split_off(bytes.len() - 1), [0], "all that follows is empty, null or false");
+    // The fourth knew one id of a session's tracker.
+    bytes[4] = 28;
+    assert_eq!(decode::<Handoff>(&bytes).expect("reads"), third);
+    assert_eq!(bytes.split_off(bytes.len() - 2), [0, 0], "likewise");
     bytes[4] = 19;
     assert_eq!(decode::<Handoff>(&bytes).expect("reads"), third);
     let second = decode::<Handoff>(include_bytes!("../../fixtures/handoff-2.avro")).expect("reads");

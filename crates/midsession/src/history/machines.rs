@@ -238,13 +238,9 @@ impl<D: Definitions + Serving> Machines<'_, D> {
     /// The features of a user, visitor or session at an instant; timers that are due by then fire first if `ticks`.
     pub fn read(&mut self, key: Key, id: &str, names: &[Str], now_ms: i64, ticks: bool) -> Option<Values> {
         if key == Key::Session {
-            // The same id of a tracker may be known in several partitions: the one that it was heard of last.
-            let heard_ms = |partition: &PartitionId| {
-                let stream = self.stream(*partition)?;
-                Some(stream.session_view(find::session(stream, id)?, now_ms)?.session?.last_stamp_ms)
-            };
-            let known = (0..self.partitions()).map(PartitionId).filter(|partition| heard_ms(partition).is_some());
-            let partition = known.rev().max_by_key(heard_ms)?;
+            let rank = |partition: &PartitionId| Some(find::session(self.stream(*partition)?, id, now_ms)?.0);
+            let known = (0..self.partitions()).map(PartitionId).filter(|partition| rank(partition).is_some());
+            let partition = known.rev().max_by_key(rank)?;
             if ticks {
                 self.advance(partition, now_ms);
             }
@@ -327,7 +323,8 @@ pub fn read_shopper(
 
 /// A session's features in this partition.
 pub fn read_session(stream: &Stream, assembly: &Assembly, id: &str, names: &[Str], now_ms: i64) -> Option<Values> {
-    let view = stream.session_view(find::session(stream, id)?, now_ms).filter(|view| stream.may_read(view.shopper))?;
+    let (_, session) = find::session(stream, id, now_ms)?;
+    let view = stream.session_view(session, now_ms).filter(|view| stream.may_read(view.shopper))?;
     let id = view.session?.id.to_string().into();
     Some(Values { id, values: values(assembly, &view, Key::Session, names) })
 }
