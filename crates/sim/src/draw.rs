@@ -310,7 +310,14 @@ impl Shoppers {
     }
 
     fn sign_out(&mut self, visitor: u64) {
-        let event = self.event(EventName::Logout, Some(visitor), self.now_ms);
+        let mut event = self.event(EventName::Logout, Some(visitor), self.now_ms);
+        // Mostly nobody is named, or who is there; now and then somebody else.
+        let user = match self.rng.below(8) {
+            0 => Some(self.rng.below(self.users)),
+            1 | 2 => self.signed_in[visitor as usize],
+            _ => None,
+        };
+        event.user_id = user.map(|user| format!("u{user}").into());
         let late_ms = if self.rng.chance(25) { self.lateness_ms() } else { 0 };
         self.send(self.now_ms + late_ms, event);
         self.signed_in[visitor as usize] = None;

@@ -93,6 +93,11 @@ fn sessions(
             visit.consent,
         );
         differ(&format!("session {}", session.id), &told(session, stream), &expected)?;
+        // More than eight are not kept.
+        let (known, trackers) = (session.tracker_ids().map(Str::as_str).collect::<BTreeSet<_>>(), visit.trackers());
+        if trackers.len() <= 8 || !known.is_subset(&trackers) {
+            differ(&format!("ids of trackers of session {}", session.id), &known, &trackers)?;
+        }
         let said = [&session.campaign, &session.device_class].map(|said| said.as_ref().map(|said| said.text.as_str()));
         let by_act = [visit.earliest(|act| act.campaign.as_ref()), visit.earliest(|act| act.device_class.as_ref())];
         if said.iter().zip(&by_act).any(|(said, all)| said.map_or(!all.is_empty(), |said| !all.contains(said))) {

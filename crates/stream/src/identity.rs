@@ -39,13 +39,17 @@ impl Stream {
             return Some(user);
         };
         if event.name == EventName::Logout {
-            // A late logout ends the stay that it belongs to, not the one that came after; one of no known stay, this one.
+            // A late logout ends the stay that it belongs to, not the one that came after; one of no known stay, this one. Where
+            // somebody else is signed in it was they who have left before: it goes on as a login that is over at once.
             let is_theirs = |at: &usize| attachments[*at].user == *user;
             let last = attachments.len().checked_sub(1).filter(|last| attachments[*last].to_ms.is_none());
             if let Some(position) = holding.filter(is_theirs).or(last.filter(is_theirs)) {
                 self.ends_stay(visitor, visitor_id, position, time_ms, out);
+                return Some(user.clone());
             }
-            return Some(user.clone());
+            if last.is_none() {
+                return Some(user.clone());
+            }
         }
         let has_left = time_ms <= oldest_ms
             || attachments.iter().any(|a| a.user == *user && a.to_ms.is_some_and(|to_ms| time_ms <= to_ms));
@@ -70,7 +74,8 @@ impl Stream {
         // there.
         let from_ms = floor_ms(attachments, oldest_ms);
         attachments.reserve_exact(1);
-        attachments.push(Attachment { user: user.clone(), from_ms, to_ms: None, since_ms: Some(time_ms) });
+        let to_ms = (event.name == EventName::Logout).then_some(time_ms);
+        attachments.push(Attachment { user: user.clone(), from_ms, to_ms, since_ms: Some(time_ms) });
         if attachments.len() > 16 {
             attachments.remove(0);
         }
@@ -124,9 +129,15 @@ impl Stream {
         login: Option<&Event>,
         visitor_id: &VisitorId,
     ) -> Option<Handoff> {
-        let index = self.shoppers.find(key)?;
-        self.wake(index);
-        let shopper = self.take_out(index)?;
+        let shopper = match self.shoppers.find(key) {
+            Some(index) => {
+                self.wake(index);
+                self.take_out(index)?
+            }
+            // Silent for so long that all but what is over a lifetime was forgotten.
+            None if !self.partials.lifetimes.of(key).is_empty() => Shopper::new(key.clone()),
+            None => return None,
+        };
         for session in &shopper.sessions {
             self.forget_session(session);
         }

@@ -128,10 +128,10 @@ impl Stream {
         let session = &mut shopper.sessions[kept];
         add_counts(session, &lost);
         let is_later = lost.ended_at_ms > session.ended_at_ms;
-        lost.other_tracker_ids.iter().for_each(|tracker| tracker_sessions.heard(session, tracker, false));
         if let Some(tracker) = &lost.tracker_session_id {
             tracker_sessions.heard(session, tracker, is_later);
         }
+        lost.other_tracker_ids.iter().for_each(|tracker| tracker_sessions.heard(session, tracker, false));
         if is_later {
             session.ended_at_ms = lost.ended_at_ms;
             session.consent = lost.consent;

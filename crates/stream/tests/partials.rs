@@ -93,3 +93,27 @@ fn a_snapshot_has_them_as_of_its_beginning() {
         }
     }
 }
+
+#[test]
+fn a_lifetime_is_taken_along_by_whoever_was_silent_for_days() {
+    let (visitor, user) = (ShopperId::Visitor("v1".into()), ShopperId::User("u1".into()));
+    let (mut visitors, mut home) =
+        (Stream::new(PartitionId(0), Config::default()), Stream::new(PartitionId(1), Config::default()));
+    let mut out = Vec::new();
+    for number in 0..300 {
+        let at_ms = BEGIN_MS + number * 1_000_000;
+        let mut event = Event::new("shop".into(), format!("e{number}").into(), EventName::Search, at_ms);
+        let is_theirs = number == 0 || number == 299;
+        event.visitor_id = Some(if is_theirs { "v1" } else { "v2" }.into());
+        event.user_id = (number == 299).then(|| "u1".into());
+        if number == 299 {
+            assert!(visitors.view(&visitor, at_ms).is_none(), "all else of them is forgotten");
+        }
+        visitors.on_record(number, at_ms, Record::Event(Box::new(event)), &COUNTS, &mut out);
+    }
+    for (offset, record) in (0..).zip(sent(&mut out)) {
+        home.on_record(offset, BEGIN_MS + 299_000_000, record, &COUNTS, &mut Vec::new());
+    }
+    let (_, lifetime, since_ms) = counted(&home, &user);
+    assert_eq!((lifetime, since_ms), (2, Some(BEGIN_MS)));
+}

@@ -49,10 +49,12 @@ pub fn attribute(stays: &mut Vec<Stay>, act: &Act, time_ms: i64, forgotten_ms: i
     if is_logout {
         let held = holding(stays).filter(|at| stays[*at].user == user);
         let last = stays.iter().rposition(|stay| stay.user == user && stay.to_ms.is_none());
-        return match held.or(last) {
-            Some(at) => ends(stays, at),
-            None => Whose::User(user),
-        };
+        if let Some(at) = held.or(last) {
+            return ends(stays, at);
+        }
+        if stays.last().is_none_or(|stay| stay.to_ms.is_some()) {
+            return Whose::User(user);
+        }
     }
     let was_theirs = |stay: &Stay| stay.user == user && stay.to_ms.is_some_and(|to_ms| time_ms <= to_ms);
     let has_left = stays.iter().any(was_theirs);
@@ -66,7 +68,8 @@ pub fn attribute(stays: &mut Vec<Stay>, act: &Act, time_ms: i64, forgotten_ms: i
     }
     // All that was done there since somebody else has left is theirs.
     let from_ms = stays.last().and_then(|stay| stay.to_ms).map_or(forgotten_ms, |to_ms| to_ms.max(forgotten_ms)) + 1;
-    stays.push(Stay { user: user.clone(), from_ms, to_ms: None, since_ms: time_ms });
+    // Who is said to leave where somebody else seemed to be has been there.
+    stays.push(Stay { user: user.clone(), from_ms, to_ms: is_logout.then_some(time_ms), since_ms: time_ms });
     Whose::SignsIn(user)
 }
 

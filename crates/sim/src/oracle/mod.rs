@@ -211,7 +211,8 @@ impl Oracle {
         };
         let is_told = identity::is_told(&whose);
         let is_late = (forgotten_ms..stamp_ms - self.rules.gap_ms).contains(&act.time_ms);
-        if matches!(whose, Whose::SignsOut(_)) && before.is_some() && is_late {
+        let ends = matches!(whose, Whose::SignsOut(_)) || act.name == "logout" && matches!(whose, Whose::SignsIn(_));
+        if ends && before.is_some() && is_late {
             // What it ends has gone on meanwhile: it ends now.
             act.time_ms = stamp_ms;
         }

@@ -137,7 +137,8 @@ impl Person {
         };
         let visit = &mut self.visits[at];
         let before = visit.basket();
-        if time_ms >= visit.span_ms().1 || act.name == "consent" {
+        let is_last = visit.taken.is_empty() || time_ms >= visit.span_ms().1;
+        if is_last || act.name == "consent" {
             visit.consent = if act.consent_said { act.consent } else { visit.consent & act.consent };
         }
         let is_opened = visit.taken.is_empty();
@@ -145,7 +146,11 @@ impl Person {
         if act.is_own() {
             visit.heard_ms = Some(stamp_ms);
         }
-        visit.tracker = act.tracker.clone().or(visit.tracker.take());
+        visit.tracker = if is_last {
+            act.tracker.clone().or(visit.tracker.take())
+        } else {
+            visit.tracker.take().or(act.tracker.clone())
+        };
         let is_cart_changed = act.is_about_cart() && (act.name == "add_to_cart" || visit.basket() != before);
         if is_cart_changed {
             visit.cart_version += 1;
@@ -250,14 +255,15 @@ impl Person {
         let tracker = lost.tracker.clone();
         let (lost_until_ms, lost_consent, lost_heard_ms) = (lost.span_ms().1, lost.consent, lost.heard_ms);
         if let Some(visit) = self.visits.iter_mut().find(|visit| visit.id == kept) {
-            if lost_until_ms > visit.span_ms().1 {
+            let is_later = lost_until_ms > visit.span_ms().1;
+            if is_later {
                 visit.consent = lost_consent;
             }
+            visit.tracker = if is_later { tracker.or(visit.tracker.take()) } else { visit.tracker.take().or(tracker) };
             visit.taken.extend(taken);
             visit.heard_ms = visit.heard_ms.max(lost_heard_ms);
             visit.cart_version += version;
             visit.user = visit.user.take().or(user);
-            visit.tracker = visit.tracker.take().or(tracker);
         }
         self.caps.iter_mut().filter(|cap| cap.visit == gone).for_each(|cap| cap.visit = kept);
         self.shown.iter_mut().filter(|shown| shown.visit == gone).for_each(|shown| shown.visit = kept);

@@ -39,7 +39,7 @@ pub struct Visit {
     pub user: Option<String>,
     /// Where the act that opened it came from.
     pub source: String,
-    /// The tracker's own session, as it was last said; of two visits that become one, the survivor's.
+    /// The tracker's own session, as its last act says; of two visits that become one, that of the one that goes on longer.
     pub tracker: Option<String>,
     /// What happened.
     pub taken: Vec<Taken>,
@@ -67,6 +67,11 @@ pub struct Basket {
 }
 
 impl Visit {
+    /// Every id of the tracker that its acts came under.
+    pub fn trackers(&self) -> BTreeSet<&str> {
+        self.taken.iter().filter_map(|taken| taken.act.tracker.as_deref()).collect()
+    }
+
     /// Times of the first and the last act.
     pub fn span_ms(&self) -> (i64, i64) {
         let times = || self.taken.iter().map(|taken| taken.time_ms);
