@@ -28,7 +28,7 @@ pub use diagnostic::{Diagnostic, Document, nearest};
 pub use duration::{duration_text, parse_duration_ms};
 pub use entry::{Entry, Key, LookBack};
 pub use listed::{Listed, Made, features_in, tables_in};
-pub use repeated::features_of;
+pub use repeated::{features_of, named_twice};
 pub use served::Serving;
 pub use set::{FeatureSet, check};
 pub use text::TextForm;

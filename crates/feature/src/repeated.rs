@@ -1,6 +1,7 @@
 //! Definitions that stand in two files alike: a shop that writes down what the profile has says nothing new.
 
 use crate::definition::Definition;
+use crate::{Diagnostic, Document};
 use midsession_event::Str;
 use serde::Deserialize;
 
@@ -17,6 +18,11 @@ impl Repeated {
         self.known.append(&mut self.of_file);
     }
 
+    /// Whether something of this name is defined.
+    fn has(&self, name: &str) -> bool {
+        self.known.iter().chain(&self.of_file).any(|known| known.name.get_ref() == name)
+    }
+
     /// Whether an earlier file says all that this says. Twice in one file it is a mistake.
     pub fn is_said(&mut self, definition: &Definition) -> bool {
         let is_said = self.known.iter().any(|known| says(known, definition));
@@ -25,6 +31,28 @@ impl Repeated {
         }
         is_said
     }
+}
+
+/// Names that these files define again, as something else: versions go by the name, so that of two the later one would be in
+/// force alone.
+pub fn named_twice(files: &[(&str, &str)]) -> Vec<Diagnostic> {
+    let (mut repeated, mut found) = (Repeated::default(), Vec::new());
+    for (file, text) in files {
+        let mut document = Document::new(file, text);
+        let root = document.parse();
+        repeated.next_file();
+        for definition in document.tables::<Definition>(&root, "feature") {
+            let (name, is_named) = (&definition.get_ref().name, repeated.has(definition.get_ref().name.get_ref()));
+            if !repeated.is_said(definition.get_ref()) && is_named {
+                let message = format!("`{}` is defined twice", name.get_ref());
+                let hint = "give it another name, or put all of its keys and windows into one definition; two files may \
+                            say the same, none more than the first";
+                document.fault(name.span(), message, Some(hint.to_owned()));
+            }
+        }
+        found.extend(document.into_found());
+    }
+    found
 }
 
 /// Whether the first one makes the same of the same events, for the keys and windows of the second one at least.

@@ -6,7 +6,7 @@ use crate::sources::{Sources, misnamed};
 use midsession_decide::{Definitions as Interventions, Rule, Rules};
 use midsession_event::{Event, PropertyValue, SessionId, ShopperId, Str};
 use midsession_feature::expr::Type;
-use midsession_feature::{Diagnostic, FeatureSet, Key, LookBack, Made, Served, TextForm};
+use midsession_feature::{Diagnostic, FeatureSet, Key, LookBack, Made, Served, TextForm, named_twice};
 use midsession_machine::partial::Partial;
 use midsession_machine::{Ask, Defined, Definitions, Derived, Kind, Partials, View};
 use serde_json::{Value, json};
@@ -67,6 +67,15 @@ impl Assembly {
             sources.files.iter().map(|source| (source.label.as_str(), source.text.as_str())).collect();
         let (features, mut found) =
             FeatureSet::load_some(&files, listed.as_ref().map(|listed| listed.features.as_slice()));
+        if listed.is_none() {
+            let is_told = |fault: &Diagnostic| {
+                found
+                    .iter()
+                    .any(|known| (&known.file, known.line, known.column) == (&fault.file, fault.line, fault.column))
+            };
+            let twice: Vec<_> = named_twice(&files).into_iter().filter(|fault| !is_told(fault)).collect();
+            found.extend(twice);
+        }
         let name = features.profile().cloned().unwrap_or_else(|| config.profile.as_str().into());
         let features = Arc::new(features);
         let mut profiles = vec![(name, Arc::clone(&features))];

@@ -115,6 +115,7 @@ pub fn session(number: u32, started_at_ms: i64, ended_at_ms: i64) -> Session {
         visitor: Some("v1".into()),
         user: None,
         tracker_session_id: None,
+        other_tracker_ids: Box::default(),
         source: "shop".into(),
         state: SessionState::Open,
         merged_into: None,

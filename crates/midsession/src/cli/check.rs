@@ -186,6 +186,13 @@ enabled = true              # and a dry run: what it would have reached in the l
             let error = compiled(&EXAMPLE.replacen(what, other, 1)).expect_err("says something else");
             assert!(error.starts_with("x.toml:3:8: `user.product_view_count_5m` is defined twice"), "{error}");
         }
+        // What versions go by is the name alone.
+        for more in ["key = \"user\"\nwindows = [\"15m\"]", "key = \"product\"\nwindows = [\"5m\"]"] {
+            let when = "when = 'event.name == \"product_view\"'\nfold = \"count\"";
+            let error = compiled(&format!("[[feature]]\nname = \"product_view_count\"\n{when}\n{more}\n"));
+            let error = error.expect_err("another one of the name");
+            assert!(error.starts_with("x.toml:2:8: `product_view_count` is defined twice"), "{error}");
+        }
         let twice = EXAMPLE.replacen("name = \"product_view_count\"", "name = \"views\"", 1);
         let (before, after) = twice.split_once("[[intervention]]").expect("two halves");
         let feature = before.split_once('\n').expect("the profile's line").1;
