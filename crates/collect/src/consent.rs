@@ -5,7 +5,28 @@ use crate::{Fault, field, quote};
 use compact_str::format_compact;
 use midsession_event::{Consent, Purpose};
 
-/// The native field: `none`, `cookieless`, `full`, or purposes with true and false; a purpose not named keeps the default.
+/// A word that says something of some purposes: the others keep the default, and are marked as left as they were.
+struct Partly {
+    consent: Consent,
+    left: Consent,
+}
+
+impl Partly {
+    fn of(default: Consent) -> Self {
+        Self { consent: default, left: Consent::FULL }
+    }
+
+    fn set(&mut self, purpose: Purpose, allowed: bool) {
+        (self.consent, self.left) = (self.consent.with(purpose, allowed), self.left.with(purpose, false));
+    }
+
+    /// None where nothing was said.
+    fn said(self) -> Option<Consent> {
+        (self.left != Consent::FULL).then(|| self.consent.leaving(self.left))
+    }
+}
+
+/// The native field: `none`, `cookieless`, `full`, or purposes with true and false.
 pub(crate) fn native(value: &Json<'_>, default: Consent) -> Result<Option<Consent>, Fault> {
     let wrong = || {
         Fault::new("consent_invalid", "consent is none, cookieless, full, or an object of purposes")
@@ -21,14 +42,15 @@ pub(crate) fn native(value: &Json<'_>, default: Consent) -> Result<Option<Consen
             _ => Err(wrong()),
         },
         Json::Object(members) => {
-            let mut consent = default;
+            let mut partly = Partly::of(default);
             for (name, value) in members {
                 // Read past, a refusal spelled in another way would be taken for the default: for leave.
                 let purpose = Purpose::ALL.iter().find(|(_, known)| known == name).ok_or_else(|| unknown(name))?;
                 let Json::Bool(allowed) = value else { return Err(wrong()) };
-                consent = consent.with(purpose.0, *allowed);
+                partly.set(purpose.0, *allowed);
             }
-            Ok(Some(consent))
+            // Of none is said something, too: nothing new.
+            Ok(Some(partly.consent.leaving(partly.left)))
         }
         _ => Err(wrong()),
     }
@@ -66,10 +88,10 @@ pub(crate) fn categories(context: &Json<'_>, default: Consent) -> Option<Consent
             _ => None,
         }
     };
-    let mut found = None;
+    let mut partly = Partly::of(default);
     let mut set = |category: &str, allowed: bool| {
         if let Some(purpose) = purpose(category) {
-            found = Some(found.unwrap_or(default).with(purpose, allowed));
+            partly.set(purpose, allowed);
         }
     };
     if let Some(preferences) = context.get("consent").and_then(|consent| consent.get("categoryPreferences")) {
@@ -86,7 +108,7 @@ pub(crate) fn categories(context: &Json<'_>, default: Consent) -> Option<Consent
             }
         }
     }
-    found
+    partly.said()
 }
 
 /// GA4's `consent {ad_user_data, ad_personalization}`: a refusal of either ends marketing, of the second also
@@ -94,14 +116,15 @@ pub(crate) fn categories(context: &Json<'_>, default: Consent) -> Option<Consent
 pub(crate) fn ga4(value: &Json<'_>, default: Consent) -> Option<Consent> {
     let denied =
         |name: &str| value.get(name).and_then(Json::text).is_some_and(|word| word.eq_ignore_ascii_case("denied"));
-    let mut consent = default;
+    let mut partly = Partly::of(default);
     if denied("ad_user_data") {
-        consent = consent.with(Purpose::Marketing, false);
+        partly.set(Purpose::Marketing, false);
     }
     if denied("ad_personalization") {
-        consent = consent.with(Purpose::Marketing, false).with(Purpose::Personalization, false);
+        partly.set(Purpose::Marketing, false);
+        partly.set(Purpose::Personalization, false);
     }
-    (consent != default).then_some(consent)
+    partly.said()
 }
 
 #[cfg(test)]
@@ -118,8 +141,14 @@ mod tests {
         for (text, default, expected) in [
             (r#""none""#, Consent::FULL, Ok(Some(Consent::NONE))),
             (r#""cookieless""#, Consent::FULL, Ok(Some(Consent::COOKIELESS))),
-            (r#"{"marketing":false}"#, Consent::FULL, Ok(Some(Consent(7)))),
-            (r#"{"analytics":true}"#, Consent::NONE, Ok(Some(Consent(1)))),
+            (r#"{"marketing":false}"#, Consent::FULL, Ok(Some(Consent(7).leaving(Consent(7))))),
+            (r#"{"analytics":true}"#, Consent::NONE, Ok(Some(Consent(1).leaving(Consent(14))))),
+            ("{}", Consent::FULL, Ok(Some(Consent::FULL.leaving(Consent::FULL)))),
+            (
+                r#"{"analytics":true,"personalization":false,"experiments":true,"marketing":true}"#,
+                Consent::FULL,
+                Ok(Some(Consent(13))),
+            ),
             (r#"{"telepathy":true}"#, Consent::NONE, Err("consent_invalid")),
             (r#"{"personalisation":false}"#, Consent::FULL, Err("consent_invalid")),
             (r#"{"analytics":false,"foo":true}"#, Consent::FULL, Err("consent_invalid")),
@@ -143,11 +172,14 @@ mod tests {
             assert_eq!(refuses(&parse(text)), expected, "{text}");
         }
         let segment = parse(r#"{"consent":{"categoryPreferences":{"Advertising":false,"Analytics":true,"X":true}}}"#);
-        assert_eq!(categories(&segment, Consent::FULL), Some(Consent(7)));
+        assert_eq!(categories(&segment, Consent::FULL), Some(Consent(7).leaving(Consent(6))));
         let rudder = parse(r#"{"consentManagement":{"deniedConsentIds":["marketing"],"allowedConsentIds":["c1"]}}"#);
-        assert_eq!(categories(&rudder, Consent::FULL), Some(Consent(7)));
+        assert_eq!(categories(&rudder, Consent::FULL), Some(Consent(7).leaving(Consent(7))));
         assert_eq!(categories(&parse("{}"), Consent::FULL), None);
-        assert_eq!(ga4(&parse(r#"{"ad_personalization":"DENIED"}"#), Consent::FULL), Some(Consent(5)));
+        assert_eq!(
+            ga4(&parse(r#"{"ad_personalization":"DENIED"}"#), Consent::FULL),
+            Some(Consent(5).leaving(Consent(5)))
+        );
         assert_eq!(ga4(&parse(r#"{"ad_user_data":"GRANTED"}"#), Consent::FULL), None);
     }
 }

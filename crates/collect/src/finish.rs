@@ -99,13 +99,21 @@ impl Finisher<'_> {
         let by_server = by_server || self.request.header("user-agent").is_some_and(is_http_library);
         let address = address.or(self.request.peer_ip.filter(|_| !by_server));
 
-        event.consent = self.consent(consent, anonymous);
+        let word = self.consent(consent, anonymous);
+        event.consent = word.over(None);
         event.consent_said = consent.is_some() || anonymous;
         let is_consent = event.name == EventName::Consent;
         if is_consent && !event.consent_said {
             return Err(Fault::new("field_missing", "a consent event says what is allowed")
                 .at("consent")
                 .hint("none, cookieless, full, or an object of purposes"));
+        }
+        if is_consent {
+            // It does not give back what was withdrawn before of that which it says nothing of: it may be that this is not
+            // known here yet, so that it is said again where it is.
+            let known = self.in_force.filter(|known| !known.is_empty());
+            let before = known.map(|known| self.before(known, &event).consent.and(event.consent));
+            event.consent = word.over(before).leaving(word.left());
         }
         let (mut is_tie, mut is_leave) = (false, false);
         if let Some(known) = self.in_force.filter(|known| !is_consent && !known.is_empty()) {

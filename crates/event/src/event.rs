@@ -299,6 +299,26 @@ impl Consent {
         !self.allows(Purpose::Analytics) && !self.allows(Purpose::Personalization)
     }
 
+    /// A word that says nothing of these purposes. It travels with an event `consent` until it is known what was said before.
+    #[must_use]
+    pub fn leaving(self, purposes: Self) -> Self {
+        Self(self.0 | (purposes.0 & Self::FULL.0) << Self::FULL.0.count_ones())
+    }
+
+    /// The purposes that a word says nothing of.
+    #[must_use]
+    pub fn left(self) -> Self {
+        Self(self.0 >> Self::FULL.0.count_ones() & Self::FULL.0)
+    }
+
+    /// What holds after this word: of the purposes that it says nothing of what held before; where nothing was said before,
+    /// its source's default, which it has of them.
+    #[must_use]
+    pub fn over(self, before: Option<Self>) -> Self {
+        let (said, left) = (self.and(Self::FULL), self.left());
+        before.map_or(said, |before| Self(said.0 & !left.0 | before.0 & left.0))
+    }
+
     /// With this purpose set or cleared.
     #[must_use]
     pub fn with(self, purpose: Purpose, allowed: bool) -> Self {

@@ -122,6 +122,19 @@ impl Visitor {
         }
     }
 
+    /// Something is said on consent on this device; false where a later word has overtaken it: that one goes on to hold.
+    pub(crate) fn says(&mut self, event: &mut Event) -> bool {
+        if let Some(later) = self.consent.filter(|said| said.time_ms > event.occurred_at_ms) {
+            event.consent = later.consent;
+            return false;
+        }
+        let consent = event.consent.over(self.word(event.user_id.as_ref()));
+        self.consent = Some(Said { consent, time_ms: event.occurred_at_ms, by: 0 });
+        // At the user's home something else may have been said before.
+        event.consent = consent.leaving(event.consent.left());
+        true
+    }
+
     /// Whether a word restricts what may be made of them.
     pub(crate) fn is_restricted(&self) -> bool {
         let household = self.household.as_ref().and_then(|household| household.word.as_ref());
@@ -249,6 +262,7 @@ impl Stream {
             event.consent = said.consent;
             return;
         }
+        event.consent = event.consent.over(before.map(|said| said.consent));
         let said = Said { consent: event.consent, time_ms: event.occurred_at_ms, by: mark_of(user) };
         let word = Word {
             said,
@@ -330,9 +344,10 @@ impl Stream {
         out.push(Effect::Evidence(Box::new(evidence)));
     }
 
-    /// Evidence of what a shopper said, as they said it.
-    pub(crate) fn evidence_of(&self, event: &Event) -> Effect {
-        let mut evidence = self.evidence("consent", event.consent);
+    /// Evidence of what a shopper said at this slot of theirs, with what it leaves of what was said there before.
+    pub(crate) fn evidence_of(&self, visitor: u32, event: &Event) -> Effect {
+        let before = self.visitors[visitor as usize].as_ref().and_then(|(_, state)| state.word(event.user_id.as_ref()));
+        let mut evidence = self.evidence("consent", event.consent.over(before));
         evidence.visitor_id.clone_from(&event.visitor_id);
         evidence.user_id.clone_from(&event.user_id);
         evidence.said_by.clone_from(&event.visitor_id);

@@ -4,7 +4,7 @@ use crate::apply::is_reaction;
 use crate::counters::Counters;
 use crate::household::mark_of;
 use crate::room::Room;
-use crate::shopper::{Said, Shopper, Tally, Visitor};
+use crate::shopper::{Shopper, Tally, Visitor};
 use crate::slots::Slots;
 use crate::snapshot::Snapshot;
 use crate::spill::Spilling;
@@ -382,19 +382,12 @@ impl Stream {
             event.user_id = None;
         }
         if event.name == EventName::Consent {
-            out.push(self.evidence_of(&event));
+            out.push(self.evidence_of(visitor, &event));
         }
         let Some((_, state)) = &mut self.visitors[visitor as usize] else { return Seam::Keyless };
         let mut is_word = false;
         if event.name == EventName::Consent {
-            match state.consent {
-                // A later word has overtaken it: that one goes on to hold.
-                Some(said) if said.time_ms > event.occurred_at_ms => event.consent = said.consent,
-                _ => {
-                    state.consent = Some(Said { consent: event.consent, time_ms: event.occurred_at_ms, by: 0 });
-                    is_word = true;
-                }
-            }
+            is_word = state.says(&mut event);
         } else if let Some(word) = state.word(event.user_id.as_ref()) {
             // Another tab, a server, a source's default: none of them brings back what was withdrawn.
             event.consent = event.consent.and(word);
@@ -440,6 +433,7 @@ impl Stream {
             None => match key {
                 ShopperId::User(user) => self.apply_at_home(visitor, user, &mut event, definitions, out),
                 visitor => {
+                    event.consent = event.consent.over(None);
                     let shopper = self.shopper_index(&visitor, out);
                     self.apply_event(shopper, &event, definitions, out)
                 }

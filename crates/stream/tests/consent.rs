@@ -314,3 +314,40 @@ fn a_withdrawal_is_kept_longer_than_the_silence_that_it_brings() {
         assert_eq!(known(&world), expected, "after {day} days");
     }
 }
+
+/// A word of some purposes alone, on this device, on another one of the same user, and by somebody who is nobody.
+#[test]
+fn a_word_of_one_purpose_leaves_the_others_as_they_were() {
+    let of = |purpose: Purpose, allowed: bool| {
+        Consent::FULL.with(purpose, allowed).leaving(Consent::FULL.with(purpose, false))
+    };
+    let mut world = at_home();
+    let none = world.says(Some("phone"), None, Consent::NONE, START_MS + 10);
+    world.send(none);
+    for (step, visitor, word, may_read) in [
+        (20, Some("phone"), of(Purpose::Marketing, false), false),
+        (30, Some("laptop"), of(Purpose::Marketing, true), false),
+        (40, None, Consent::FULL.leaving(Consent::FULL), false),
+        (50, Some("laptop"), of(Purpose::Personalization, true), true),
+        (60, Some("phone"), of(Purpose::Marketing, false), true),
+        (70, Some("phone"), of(Purpose::Personalization, false), false),
+        (80, Some("laptop"), of(Purpose::Analytics, false), false),
+    ] {
+        let word = world.says(visitor, visitor.is_none().then_some("u1"), word, START_MS + step);
+        world.send(word);
+        assert_eq!(world.may_read("u1"), may_read, "after {step}");
+    }
+    let last = world.evidence.iter().rev().find(|evidence| evidence.kind == "consent").expect("said");
+    assert_eq!(last.purposes, Vec::<midsession_event::Str>::new(), "as it stands after the word");
+    let somebody = ShopperId::Visitor("somebody".into());
+    for (step, word, expected) in [
+        (90, of(Purpose::Personalization, false), false),
+        (91, of(Purpose::Marketing, false), false),
+        (92, of(Purpose::Personalization, true), true),
+    ] {
+        let word = world.says(Some("somebody"), None, word, START_MS + step);
+        world.send(word);
+        let stream = &world.streams[partition_of("somebody", PARTITIONS).0 as usize];
+        assert_eq!(stream.may_read(&somebody), expected, "after {step}");
+    }
+}

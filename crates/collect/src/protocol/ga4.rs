@@ -120,7 +120,10 @@ fn event_id(event: &Event, micros: Option<i64>, piece: Piece<'_>, earlier: usize
 fn said_consent(shared: &Json<'_>, default: Consent) -> Option<Consent> {
     let said = shared.get("consent").and_then(|value| consent::ga4(value, default));
     if matches!(shared.get("non_personalized_ads"), Some(Json::Bool(true))) {
-        return Some(said.unwrap_or(default).with(Purpose::Marketing, false));
+        let said = said.unwrap_or_else(|| default.leaving(Consent::FULL));
+        return Some(
+            said.over(None).with(Purpose::Marketing, false).leaving(said.left().with(Purpose::Marketing, false)),
+        );
     }
     said
 }

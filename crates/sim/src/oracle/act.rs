@@ -58,6 +58,8 @@ pub struct Act {
     pub bot: bool,
     /// Purposes allowed, as bits.
     pub consent: i32,
+    /// Of which a word on consent says nothing, as bits.
+    pub unsaid: i32,
     /// The shopper said so; else it is a default.
     pub consent_said: bool,
     /// The decision that it is about.
@@ -98,7 +100,8 @@ impl From<&Event> for Act {
             device_class: event.device.as_ref().and_then(|device| text(device.class.as_ref())),
             tracker: text(event.tracker_session_id.as_ref()),
             bot: event.bot,
-            consent: event.consent.0,
+            consent: event.consent.0 & 15,
+            unsaid: event.consent.0 >> 4,
             consent_said: event.consent_said,
             decision: event.decision_id.as_ref().and_then(|id| Some(id.parse::<DecisionId>().ok()?.0)),
             pieces,

@@ -108,12 +108,13 @@ impl House {
         user: &str,
         said_by: Option<&str>,
         at_ms: i64,
-        consent: i32,
+        (consent, unsaid): (i32, i32),
         tells: &mut Vec<Telling>,
     ) -> (i32, bool) {
         if let Some(word) = self.word.as_ref().filter(|word| word.at_ms > at_ms) {
             return (word.consent, false);
         }
+        let consent = mixed(consent, unsaid, self.word());
         let before = match &self.word {
             Some(word) if word.by.as_deref() == said_by => word.before,
             Some(word) => word.consent,
@@ -135,9 +136,23 @@ pub fn allowed(
     named: Option<&str>,
     consent: i32,
 ) -> i32 {
+    word(own, told, open, named).map_or(consent, |word| word & consent)
+}
+
+/// What a word comes to that says nothing of some purposes: of them what was said before.
+pub fn mixed(consent: i32, unsaid: i32, before: Option<i32>) -> i32 {
+    let of = |purpose: i32| match before {
+        Some(before) if unsaid & purpose != 0 => before & purpose,
+        _ => consent & purpose,
+    };
+    [1, 2, 4, 8].into_iter().map(of).sum()
+}
+
+/// What was said before, on this device and for whom it is.
+pub fn word(own: Option<&Said>, told: Option<&Telling>, open: Option<&str>, named: Option<&str>) -> Option<i32> {
     let told = told.filter(|told| open == Some(&told.user) && named.is_none_or(|named| named == told.user));
     let word = match (own, told) {
-        (None, None) => return consent,
+        (None, None) => return None,
         (Some(own), None) => own.consent,
         (None, Some(told)) => told.consent,
         // Two words of the same person: the later one.
@@ -150,5 +165,5 @@ pub fn allowed(
         }
         (Some(own), Some(told)) => own.consent & told.consent,
     };
-    word & consent
+    Some(word)
 }

@@ -183,9 +183,14 @@ impl Oracle {
         }
         let mut is_word = false;
         match &visitor.said {
-            Some(said) if act.name == "consent" && said.at_ms > act.time_ms => act.consent = said.consent,
-            _ if act.name == "consent" => {
+            Some(said) if act.name == "consent" && said.at_ms > act.time_ms => {
+                (act.consent, act.unsaid) = (said.consent, 0);
+            }
+            own if act.name == "consent" => {
                 is_word = true;
+                let open = visitor.stays.last().filter(|stay| stay.to_ms.is_none()).map(|stay| stay.user.as_str());
+                let before = household::word(own.as_ref(), visitor.told.as_ref(), open, act.user.as_deref());
+                act.consent = household::mixed(act.consent, act.unsaid, before);
                 visitor.said = Some(Said { at_ms: act.time_ms, consent: act.consent, by: None });
             }
             // Nothing but another word on consent widens it.
@@ -354,7 +359,8 @@ impl Oracle {
             None => {}
         }
         if act.name == "consent" {
-            let (holds, is_word) = house.says(user, act.visitor.as_deref(), act.time_ms, act.consent, &mut tells);
+            let (holds, is_word) =
+                house.says(user, act.visitor.as_deref(), act.time_ms, (act.consent, act.unsaid), &mut tells);
             act.consent = holds;
             if let Some(person) = self.people.get_mut(&format!("user:{user}")).filter(|_| is_word) {
                 person.narrow(holds, &mut self.retracted);
