@@ -33,7 +33,8 @@ pub struct DefinitionEdit {
     pub filed: i64,
     /// Filled: since when it counts; 0 is as far back as anything is kept. Epoch ms.
     pub since_ms: i64,
-    /// Filled: slots of which what was put aside is added to what was added up since.
+    /// Filled: slots of which what was put aside is added to what was added up since. Filed, of further profiles: all of their
+    /// slots.
     #[serde(default)]
     pub added: Vec<i64>,
 }
@@ -55,6 +56,11 @@ pub enum EditKind {
 }
 
 impl DefinitionEdit {
+    /// The slots that it is about.
+    pub fn slots(&self) -> Vec<u32> {
+        self.added.iter().map(|slot| *slot as u32).collect()
+    }
+
     /// An edit of a feature, with nothing but what it is about.
     pub fn feature(what: EditKind, name: &str, version: i64) -> Self {
         Self::of("feature", what, name, version)

@@ -108,6 +108,11 @@ impl FeatureSet {
         self.fields.iter().map(|field| field.entries.len()).collect()
     }
 
+    /// What every definition comes to.
+    pub fn all_made(&self) -> impl Iterator<Item = Made> {
+        self.made.iter().filter_map(|range| self.made(&range.name))
+    }
+
     /// What a definition comes to, by the name that it answers to.
     pub fn made(&self, name: &str) -> Option<Made> {
         let range = self.made.iter().find(|range| range.name == name)?;

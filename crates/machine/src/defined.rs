@@ -17,7 +17,13 @@ pub struct Defined {
     /// Since when what is written for definitions has been written, by slot, ascending; what is not in it always was.
     /// Epoch ms.
     pub since: Vec<(u32, i64)>,
+    /// The slots of further profiles, whose files have no versions; none: it has not been said which they are.
+    #[serde(default)]
+    pub apart: Option<Vec<u32>>,
 }
+
+/// What changes further profiles in a record, as `kind` of its edits: they are known by their slots alone.
+pub const PROFILES: &str = "profiles";
 
 /// What a definition is of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -154,8 +160,21 @@ impl Defined {
             if let Some(kind) = Kind::parse(&edit.kind) {
                 self.has_rules |= kind == Kind::Intervention;
                 self.edit(kind, edit, stamp_ms);
+            } else if edit.kind == PROFILES && edit.what == EditKind::Filed {
+                self.file_apart(edit.slots(), stamp_ms);
             }
         }
+    }
+
+    /// Further profiles write under these slots from now on. Where it had not been said which they are, they always did.
+    fn file_apart(&mut self, slots: Vec<u32>, stamp_ms: i64) {
+        if let Some(before) = &self.apart {
+            let is_new = |slot: &&u32| !before.contains(slot) && since_of(&self.since, **slot).is_none();
+            let new: Vec<(u32, i64)> = slots.iter().filter(is_new).map(|slot| (*slot, stamp_ms)).collect();
+            self.since.extend(new);
+            self.since.sort_unstable();
+        }
+        self.apart = Some(slots);
     }
 
     fn edit(&mut self, kind: Kind, edit: &DefinitionEdit, stamp_ms: i64) {

@@ -14,7 +14,7 @@ mod timer;
 mod view;
 
 pub use cart::Cart;
-pub use defined::{Defined, Kind, Known, Version, since_of};
+pub use defined::{Defined, Kind, Known, PROFILES, Version, since_of};
 pub use effect::{Ask, Candidate, Definitions, Derived, Effect};
 pub use fact::{Fact, FactKind, Facts};
 pub use invariant::{Invariant, Violations};

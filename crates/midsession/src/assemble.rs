@@ -1,5 +1,7 @@
 //! Features and interventions composed: what the configuration adds to the machine.
 
+mod lines;
+
 use crate::config::Config;
 use crate::in_force::{InForce, Listing, is_same};
 use crate::sources::{Sources, misnamed};
@@ -140,7 +142,16 @@ impl Assembly {
 
     /// What the files of this start define, as what there is before any change.
     pub fn filed(&self) -> Defined {
-        self.sources.initial()
+        let (_, further) = self.profiles.split_at(1);
+        let mut apart: Vec<u32> = further.iter().flat_map(|(_, set)| set.slots()).collect();
+        apart.sort_unstable();
+        apart.dedup();
+        Defined { apart: Some(apart), ..self.sources.initial() }
+    }
+
+    /// What the definitions of further profiles come to.
+    pub(crate) fn made_apart(&self) -> impl Iterator<Item = Made> {
+        self.profiles.iter().skip(1).flat_map(|(_, set)| set.all_made())
     }
 
     /// What a data folder was begun with, where that is something else than the files of this start.
@@ -325,36 +336,6 @@ impl Assembly {
     /// Likewise of those by a field.
     pub fn field_types<'a>(&'a self, field: &'a str) -> impl Iterator<Item = (&'a Str, Type)> {
         self.set(None).into_iter().flat_map(|set| set.field_entries(field)).map(|entry| (&entry.name, entry.ty))
-    }
-
-    /// How many features are served, windows counted apart.
-    pub fn feature_count(&self) -> usize {
-        self.feature_lines().len()
-    }
-
-    /// Which definitions look back exactly, and which count from now on.
-    pub fn feature_lines(&self) -> Vec<String> {
-        let look_back = |looks_back: LookBack| match looks_back {
-            LookBack::Exactly => "looks back exactly",
-            LookBack::FromNow => "counts from now until backfilled",
-            LookBack::FirstSeen => "counts from the shopper's first event on",
-        };
-        let mut lines = Vec::new();
-        for (number, (name, set)) in self.profiles.iter().enumerate() {
-            let prefix = if number == 0 { String::new() } else { format!("{name}:") };
-            let mut line = |key: &str, name: &str, said: &str| {
-                lines.push(format!("{:<8} {name:<40} {said}", format!("{prefix}{key}")));
-            };
-            for key in KEYS {
-                for entry in set.entries(key).filter(|entry| !entry.is_hidden) {
-                    line(key.name(), &entry.name, look_back(entry.looks_back));
-                }
-            }
-            for key in set.field_keys() {
-                set.field_entries(key).for_each(|entry| line(key, &entry.name, look_back(LookBack::FromNow)));
-            }
-        }
-        lines
     }
 
     /// Whether this version of a rule is the one in force, and not off; `switched`: by the switch at run time, if it was.

@@ -386,3 +386,56 @@ fn each_instant_is_looked_at_by_the_definitions_that_were_in_force_then() {
         ]
     );
 }
+
+/// What a profile that is added at a start writes for itself has no past in the snapshots: it says so, until the log has been
+/// read.
+#[test]
+fn a_further_profile_counts_the_past_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Server::start_with_one_profile(&data);
+    let shop = Shop::of(&server);
+    let send = |id: &str, event: Value| {
+        let mut event = event;
+        (event["event_id"], event["visitor_id"]) = (id.into(), "v1".into());
+        let mut http = Connection::open(&server.collector).unwrap();
+        let key = format!("Bearer {WRITE_KEY}");
+        let answer = http.ask("POST", "/v1/events", &[("authorization", &key)], &event.to_string()).unwrap();
+        assert_eq!(answer.0, 200, "{}", answer.1);
+    };
+    let product = json!([{ "id": "p1", "price": 10.25, "currency": "EUR" }]);
+    send(
+        "e1",
+        json!({ "name": "add_to_cart", "products": product, "cart": { "total_value": 0.75, "currency": "EUR" } }),
+    );
+    send("e2", json!({ "name": "checkout_step", "step": 2 }));
+    // Until the partition has a snapshot with these in it.
+    let snapshots = |data: &Path| {
+        let all = LocalSnapshots::open(Arc::new(RealDisk), data).unwrap();
+        all.list(PartitionId(partition_of("v1", 4).0)).unwrap().len()
+    };
+    for number in 0.. {
+        assert!(number < 200, "no snapshot");
+        send(&format!("more{number}"), json!({ "name": "page_view" }));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        if number > 40 && snapshots(&data) > 1 {
+            break;
+        }
+    }
+    drop(shop);
+    server.kill();
+    let server = Server::start_with(&data, None, "");
+    let shop = Shop::of(&server);
+    let path = "/v1/features/user/v1?profile=live-shopper&names=orders_count_24h,order_value_24h";
+    for _ in 0..500 {
+        let (status, answer) = shop.admin("GET", path, "");
+        assert_eq!(status, 200, "{answer}");
+        let values = (&answer["features"]["orders_count_24h"], &answer["features"]["order_value_24h"]);
+        if values == (&json!(1), &json!(11.0)) {
+            return server.kill();
+        }
+        assert!(!answer["since"].is_null(), "it says that it is not whole: {answer}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    panic!("the past was not counted in: {:?}", shop.admin("GET", path, ""));
+}

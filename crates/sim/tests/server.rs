@@ -129,6 +129,11 @@ impl Server {
         Self::start_by(data, defect, &format!("{CONFIG}{more}"))
     }
 
+    /// Starts it without the second profile.
+    pub fn start_with_one_profile(data: &Path) -> Self {
+        Self::start_by(data, None, &CONFIG.replace("profiles = [\"live-shopper\"]\n", ""))
+    }
+
     /// Starts it with sessions as long as they usually are: none ends while a test runs.
     pub fn start_for_long(data: &Path) -> Self {
         Self::start_by(data, None, &CONFIG.replace("gap_s = 3\ngrace_s = 1\n", ""))

@@ -3,7 +3,7 @@
 use crate::Defect;
 use crate::stream::Stream;
 use midsession_event::{DefinitionChange, DefinitionEdit, EditKind, Event, Filled, FilledEvent, ShopperId, hash64};
-use midsession_machine::{Defined, Definitions, Fact, FactKind, Invariant, since_of};
+use midsession_machine::{Defined, Definitions, Fact, FactKind, Invariant, PROFILES, since_of};
 
 impl Stream {
     /// What the log has put in force so far.
@@ -29,7 +29,7 @@ impl Stream {
             // Other partitions have one that this one has not.
             self.watch.saw(Invariant::Changes);
         }
-        let before = definitions.slots(&self.defined);
+        let (before, known) = (definitions.slots(&self.defined), self.defined.since.clone());
         if self.config.has(Defect::RemovedRuleStays) {
             let stays = |edit: &DefinitionEdit| edit.kind == "intervention" && edit.what == EditKind::Remove;
             let edits = change.edits.iter().filter(|edit| !stays(edit)).cloned().collect();
@@ -40,11 +40,22 @@ impl Stream {
         let after = definitions.slots(&self.defined);
         let since = if self.config.has(Defect::SinceForgotten) { i64::MIN } else { self.now_ms };
         self.defined.wrote(&before, &after, since);
+        if change.edits.iter().any(|edit| edit.kind == PROFILES && edit.what == EditKind::Filed) {
+            // What they have added up since the start, or in its replay, is for those that count the past in.
+            let new = self.defined.since.iter().filter(|begun| !known.contains(begun)).map(|(slot, _)| *slot);
+            self.partials.forget(&new.collect::<Vec<_>>());
+        }
         for edit in change.edits.iter().filter(|edit| edit.what == EditKind::Filled) {
+            if edit.kind == PROFILES {
+                let slots = edit.slots();
+                slots.iter().for_each(|slot| self.partials.fields.count_in(*slot));
+                self.defined.filled(&slots, edit.since_ms);
+                continue;
+            }
             let mut slots = definitions.derived_slots(&self.defined, &edit.name, edit.version);
             let known = self.defined.feature(&edit.name);
             if known.is_some_and(|known| known.versions.iter().any(|known| known.version == edit.version)) {
-                let added = edit.added.iter().map(|slot| *slot as u32);
+                let added = edit.slots().into_iter();
                 let added = added.filter(|slot| since_of(&self.defined.since, *slot).is_some());
                 let added: Vec<u32> = added.collect();
                 added.iter().for_each(|slot| self.partials.fields.count_in(*slot));

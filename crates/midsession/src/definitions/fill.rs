@@ -9,7 +9,7 @@ use midsession_event::{
     DefinitionEdit, EditKind, Event, Filled, FilledEvent, FilledFact, Handoff, PartitionId, Record, Str, Topic, UserId,
     VisitorId, encode, partition_of,
 };
-use midsession_machine::{Defined, Definitions as _, FACTS_KEPT_MS, FactKind, since_of};
+use midsession_machine::{Defined, Definitions as _, FACTS_KEPT_MS, FactKind, PROFILES, since_of};
 use midsession_ports::{Append, Entry, Log, LogError, Unit};
 use midsession_stream::mark_of_event;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -105,23 +105,28 @@ pub fn wanted(
     given_up: &[(Str, i64)],
 ) -> Result<Option<Fill>, LogError> {
     let partitions = log.partitions(Topic::Behavior);
-    for (known, version) in defined.served() {
-        if given_up.iter().any(|(name, number)| *name == known.name && *number == version.version) {
+    let features = defined.served().filter_map(|(known, version)| {
+        let made = assembly.made_of(defined, &known.name, version.version)?;
+        Some(((known.name.clone(), version.version), made.derived, made.by_field))
+    });
+    // All that is new in further profiles at once.
+    let (derived, by_field): (Vec<_>, Vec<_>) = assembly.made_apart().map(|made| (made.derived, made.by_field)).unzip();
+    let apart = ((PROFILES.into(), 0), derived.concat(), by_field.concat());
+    for (of, derived, by_field) in features.chain([apart]) {
+        if given_up.contains(&of) {
             continue;
         }
-        let Some(made) = assembly.made_of(defined, &known.name, version.version) else { continue };
         let since = |slot: &u32| since_of(&defined.since, *slot);
-        let Some(since_ms) = made.derived.iter().chain(&made.by_field).filter_map(since).max() else { continue };
+        let Some(since_ms) = derived.iter().chain(&by_field).filter_map(since).max() else { continue };
         let begins_ms = (0..partitions).map(|partition| begins(log, PartitionId(partition)));
         let begins_ms = begins_ms.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().max();
         // What the log has lost is lost: it was filled from there before, or there is nothing.
         if begins_ms.is_some_and(|begins_ms| begins_ms >= since_ms) {
             continue;
         }
-        let mut slots = made.derived;
+        let mut slots = derived;
         slots.retain(|slot| since(slot).is_some());
-        let by_field: Vec<(u32, i64)> =
-            made.by_field.into_iter().filter_map(|slot| Some((slot, since(&slot)?))).collect();
+        let by_field: Vec<(u32, i64)> = by_field.into_iter().filter_map(|slot| Some((slot, since(&slot)?))).collect();
         let ends = ends(log, partitions)?;
         let total = (0..partitions)
             .map(|partition| Ok(log.extent(Topic::Behavior, PartitionId(partition))?.bytes))
@@ -133,8 +138,8 @@ pub fn wanted(
         let stage = if of_facts > 0 { Stage::Logins { partition: 0, ends } } else { Stage::Over };
         return Ok(Some(Fill {
             assembly,
-            name: known.name.clone(),
-            version: version.version,
+            name: of.0,
+            version: of.1,
             slots,
             since_ms,
             partitions,
@@ -234,9 +239,12 @@ impl Fill {
     }
 
     fn done(&self) -> Next {
-        let mut edit = DefinitionEdit::feature(EditKind::Filled, &self.name, self.version);
+        let is_apart = self.version == 0;
+        let kind = if is_apart { PROFILES } else { "feature" };
+        let mut edit = DefinitionEdit::of(kind, EditKind::Filled, &self.name, self.version);
         let begins_ms = self.begins_ms.max(self.past.as_ref().and_then(Past::begins_ms));
-        edit.added = self.past.iter().flat_map(Past::slots).map(i64::from).collect();
+        let by_facts = self.slots.iter().copied().filter(|_| is_apart);
+        edit.added = self.past.iter().flat_map(Past::slots).chain(by_facts).map(i64::from).collect();
         let oldest_ms = self.since_ms.saturating_sub(FACTS_KEPT_MS);
         let since_ms = begins_ms.filter(|begins_ms| *begins_ms > oldest_ms).unwrap_or(0);
         Next::Done(DefinitionEdit { since_ms, ..edit })

@@ -7,9 +7,10 @@ use super::fill::{Next, READ_BYTES, begins, ends};
 use crate::assemble::Assembly;
 use bytes::Bytes;
 use midsession_event::{
-    DefinitionChange, EditKind, Event, Filled, FilledSeries, Forward, PartitionId, Record, ShopperId, Topic, encode,
+    DefinitionChange, DefinitionEdit, EditKind, Event, Filled, FilledSeries, Forward, PartitionId, Record, ShopperId,
+    Topic, encode,
 };
-use midsession_machine::{Defined, Definitions, Partials};
+use midsession_machine::{Defined, Definitions, PROFILES, Partials};
 use midsession_ports::{Append, Entry, Log, LogError, Unit};
 use midsession_stream::{Config, Stream};
 use std::collections::{BTreeSet, VecDeque};
@@ -216,7 +217,10 @@ impl Past {
     fn put(&self, change: &DefinitionChange) -> Vec<u32> {
         let puts = change.edits.iter().filter(|edit| edit.what == EditKind::Put && edit.kind == "feature");
         let put = Defined::initial(puts.map(|edit| (edit.name.clone(), edit.text.clone(), edit.file.clone(), 0)));
-        self.assembly.slots_alone(&put)
+        let apart = change.edits.iter().filter(|edit| edit.kind == PROFILES && edit.what == EditKind::Filed);
+        let mut slots = self.assembly.slots_alone(&put);
+        slots.extend(apart.flat_map(DefinitionEdit::slots));
+        slots
     }
 
     /// What a partition is offered: first that it is from the beginning.

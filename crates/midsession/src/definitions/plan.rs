@@ -5,7 +5,7 @@ use bytes::Bytes;
 use midsession_event::{
     CodecError, Definition, DefinitionChange, DefinitionEdit, EditKind, PartitionId, Record, Str, Topic, encode,
 };
-use midsession_machine::{Defined, Kind, Known};
+use midsession_machine::{Defined, Kind, Known, PROFILES};
 use midsession_ports::{Append, Unit};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -189,6 +189,15 @@ pub fn taken_up(defined: &Defined, filed: &Defined, label: impl Fn(&str) -> Str)
                 plan.said.push(format!("{of} `{name}` is in no file: version {version}, put while running, stays"));
             }
             None => {}
+        }
+    }
+    // Folders of earlier versions say nothing of them: there they have written all along.
+    if filed.apart.is_some() && filed.apart.as_deref() != Some(defined.apart.as_deref().unwrap_or_default()) {
+        let slots = filed.apart.iter().flatten().map(|slot| i64::from(*slot)).collect();
+        let edit = DefinitionEdit::of(PROFILES, EditKind::Filed, "", 0);
+        plan.edits.push(DefinitionEdit { added: slots, ..edit });
+        if defined.apart.is_some() {
+            plan.said.push("further profiles are others than before: what is new in them counts from now on, and the past is counted in".into());
         }
     }
     plan
