@@ -28,6 +28,7 @@ impl Inner {
             (Metric::ShoppersDropped, now.shoppers_dropped, before.shoppers_dropped),
             (Metric::DevicesDropped, now.devices_dropped, before.devices_dropped),
             (Metric::EventIdsDropped, now.event_ids_dropped, before.event_ids_dropped),
+            (Metric::StaysDropped, now.stays_dropped, before.stays_dropped),
             (Metric::Unmerges, now.unmerged, before.unmerged),
             (Metric::VisitorsDropped, now.visitors_dropped, before.visitors_dropped),
             (Metric::FieldValuesDropped, now.fields_dropped, before.fields_dropped),

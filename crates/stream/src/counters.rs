@@ -62,6 +62,8 @@ pub struct Counters {
     pub devices_dropped: u64,
     /// Event ids forgotten early because their visitor has too many.
     pub event_ids_dropped: u64,
+    /// Stays on a device forgotten early because it has too many.
+    pub stays_dropped: u64,
     /// Merges undone.
     pub unmerged: u64,
     /// What the machine saw of itself that must not be, since the start.
@@ -100,6 +102,7 @@ impl Counters {
             definition_changes: self.definition_changes + other.definition_changes,
             devices_dropped: self.devices_dropped + other.devices_dropped,
             event_ids_dropped: self.event_ids_dropped + other.event_ids_dropped,
+            stays_dropped: self.stays_dropped + other.stays_dropped,
             unmerged: self.unmerged + other.unmerged,
             violations: self.violations.plus(&other.violations),
         }

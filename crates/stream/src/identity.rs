@@ -12,6 +12,10 @@ use midsession_event::{
 use midsession_machine::partial::Life;
 use midsession_machine::{Candidate, Cart, Earliest, Effect, Fact, FactKind, Invariant, Session};
 
+/// Stays on one device within the time that late events reach back: a terminal in a store has hundreds a day. What comes late of
+/// one that went over it is taken for nobody's.
+const STAYS_MAX: usize = 512;
+
 impl Stream {
     /// The user whose home this event belongs to; `None` while it stays with the visitor here. At a login the
     /// visitor's state is handed over first.
@@ -76,8 +80,9 @@ impl Stream {
         attachments.reserve_exact(1);
         let to_ms = (event.name == EventName::Logout).then_some(time_ms);
         attachments.push(Attachment { user: user.clone(), from_ms, to_ms, since_ms: Some(time_ms) });
-        if attachments.len() > 16 {
+        if attachments.len() > STAYS_MAX {
             attachments.remove(0);
+            self.counters.stays_dropped += 1;
         }
         out.push(self.identity_of(visitor_id));
         if let Some(handoff) = self.hand_over(key, user.clone(), Some(event), visitor_id) {

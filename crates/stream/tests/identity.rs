@@ -457,3 +457,44 @@ fn the_earliest_campaign_stays_the_earliest_across_a_login() {
         assert_eq!((told.events, told.campaign.as_deref()), (5, Some(expected)), "late at {late_at}");
     }
 }
+
+/// A terminal in a store: what comes late of each of those who were there is theirs, and nothing is the next one's.
+#[test]
+fn a_device_remembers_hundreds_of_stays() {
+    let mut world = World::new();
+    let (people, at) = (100, |number: i64| START + number * 5 * MINUTE);
+    for number in 0..people {
+        let who = format!("u{number}");
+        world.does(("kiosk", Some(&who)), EventName::ProductView, at(number), at(number));
+        world.does(("kiosk", None), EventName::Logout, at(number) + MINUTE, at(number) + MINUTE);
+    }
+    for number in 0..people {
+        let event = world.does(("kiosk", None), EventName::ProductView, at(number) + 1_000, at(people));
+        assert!(world.products(&user(&format!("u{number}"))).contains(&event.event_id.to_string()), "{number}");
+    }
+    assert_eq!(world.stream("kiosk").counters().stays_dropped, 0);
+    for number in people..700 {
+        let (who, at_ms) = (format!("u{number}"), at(people) + number);
+        world.does(("kiosk", Some(&who)), EventName::Login, at_ms, at_ms);
+        world.does(("kiosk", None), EventName::Logout, at_ms, at_ms);
+    }
+    assert_eq!(world.stream("kiosk").counters().stays_dropped, 700 - 512);
+}
+
+/// Somebody logs out where somebody else seemed to be signed in: both are gone, and what comes next is nobody's.
+#[test]
+fn a_logout_that_names_somebody_else_leaves_nobody_signed_in() {
+    let mut world = World::new();
+    world.does(("v1", Some("u1")), EventName::ProductView, START, START);
+    world.does(("v1", Some("u2")), EventName::Logout, START + MINUTE, START + MINUTE);
+    let next = world.does(("v1", None), EventName::ProductView, START + 2 * MINUTE, START + 2 * MINUTE);
+    assert_eq!(world.whose(&next), ["visitor:v1"]);
+    assert_eq!(world.stream("u1").devices_of(&"u1".into()), []);
+    let late = world.does(("v1", None), EventName::ProductView, START + 1_000, START + 3 * MINUTE);
+    assert_eq!(world.whose(&late), ["user:u1"], "it was done before");
+    // One from before the other signed in is of a stay that was over then: it ends nothing.
+    world.does(("v2", Some("u1")), EventName::ProductView, START + 10 * MINUTE, START + 10 * MINUTE);
+    world.does(("v2", Some("u2")), EventName::Logout, START + 9 * MINUTE, START + 11 * MINUTE);
+    let goes_on = world.does(("v2", None), EventName::ProductView, START + 12 * MINUTE, START + 12 * MINUTE);
+    assert_eq!(world.whose(&goes_on), ["user:u1"]);
+}
