@@ -132,4 +132,7 @@ pub struct FilledFact {
     pub value: Option<f64>,
     /// Text folded, if any.
     pub text: Option<Str>,
+    /// What the number is an amount of.
+    #[serde(default)]
+    pub currency: Option<Str>,
 }

@@ -189,9 +189,10 @@ schemas! {
     24 "behavior-filled" 1 "filled-1.avsc";
     25 "dead-letter" 2 "reject.avsc";
     26 "behavior-definition" 2 "change.avsc";
-    27 "behavior-filled" 2 "filled.avsc";
+    27 "behavior-filled" 2 "filled-2.avsc";
     28 "behavior-handoff" 4 "handoff-4.avsc";
     29 "behavior-handoff" 5 "handoff.avsc";
+    30 "behavior-filled" 3 "filled.avsc";
 }
 
 types! {
@@ -213,7 +214,7 @@ types! {
     Recall = by_name 21;
     Identity = by_name 22;
     DefinitionChange = by_name 23 26;
-    Filled = by_name 24 27;
+    Filled = by_name 24 27 30;
 }
 
 /// The schema behind an id.

@@ -1,5 +1,6 @@
 //! What is added up beside the facts: features by a field of the event, and over a shopper's lifetime.
 
+use crate::amount::AmountOf;
 use crate::define::Parts;
 use crate::definition::Definition;
 use crate::expr::{EventEnv, Program, Type};
@@ -33,14 +34,6 @@ pub(crate) struct Accumulator {
     /// Each product of an event is looked at.
     per_product: bool,
     amount_of: Option<AmountOf>,
-}
-
-/// Whose currency an amount is in.
-#[derive(Clone, Copy, Debug)]
-enum AmountOf {
-    Product,
-    Order,
-    Cart,
 }
 
 /// The features by one field.
@@ -115,13 +108,6 @@ fn accumulator(parts: &Parts<'_>, whose: &str, key: Option<&Program>, windows: V
         programs.iter().flatten().flat_map(|program| program.paths()).any(|path| path.starts_with(prefix))
     };
     let of_program = parts.of.as_ref();
-    let amount_of = if reads("event.product", &[of_program]) {
-        Some(AmountOf::Product)
-    } else if reads("event.order.", &[of_program]) {
-        Some(AmountOf::Order)
-    } else {
-        reads("event.cart.", &[of_program]).then_some(AmountOf::Cart)
-    };
     // As for facts: without something to fold, an event counts once, for its first product.
     let of_each = key.is_some() || of_program.is_some();
     let per_product = of_each && reads("event.product.", &[parts.when.as_ref(), of_program, key]);
@@ -138,7 +124,7 @@ fn accumulator(parts: &Parts<'_>, whose: &str, key: Option<&Program>, windows: V
         key: key.cloned(),
         windows,
         per_product,
-        amount_of: amount_of.filter(|_| parts.row.needs.is_number()),
+        amount_of: of_program.and_then(AmountOf::of).filter(|_| parts.row.needs.is_number()),
     }
 }
 
@@ -190,7 +176,7 @@ impl Accumulator {
                     if piece.number.is_nan() && text.is_none() {
                         continue;
                     }
-                    piece.currency = self.amount_of.and_then(|of| of.currency(event, product));
+                    piece.currency = self.amount_of.and_then(|of| of.currency(event, product)).map(Str::as_str);
                 }
                 piece.text = text.as_deref();
                 each(&id, &piece);
@@ -204,19 +190,8 @@ impl Accumulator {
         let value = (self.mergeable.value)(partial, Merged { options: &self.options, now_ms, span_ms });
         match (value, self.result) {
             (Some(Value::Float(float)), Type::Int) => Some(Value::Int(float as i64)),
-            (None, _) if !matches!(partial, Partial::Numbers(numbers) if numbers.is_mixed) => self.empty.clone(),
+            (None, _) if !partial.is_mixed() => self.empty.clone(),
             (value, _) => value,
-        }
-    }
-}
-
-impl AmountOf {
-    fn currency(self, event: &Event, product: usize) -> Option<&str> {
-        let of_product = || event.products.get(product).and_then(|product| product.currency.as_deref());
-        match self {
-            Self::Product => of_product(),
-            Self::Order => event.order.as_ref().and_then(|order| order.currency.as_deref()),
-            Self::Cart => event.cart.as_ref().and_then(|cart| cart.currency.as_deref()).or_else(of_product),
         }
     }
 }

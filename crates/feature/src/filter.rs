@@ -1,5 +1,6 @@
 //! Predicates over facts: a condition on the event, worked out for each kind of fact ahead of time.
 
+use crate::amount::AmountOf;
 use crate::entry::Takes;
 use crate::expr::{Column, Compare, Env, EventEnv, Field, Node, Program, Type, Which};
 use crate::{Val, Value};
@@ -114,6 +115,7 @@ pub(crate) struct Derive {
     by: Option<Program>,
     arrival: bool,
     per_product: bool,
+    amount_of: Option<AmountOf>,
 }
 
 /// How a condition and what it folds are had from facts.
@@ -151,7 +153,8 @@ pub(crate) fn plan(asked: Asked<'_>) -> Plan {
                 Some(_) => Of::Column(Column::Product),
             };
             let by = asked.by.is_some();
-            let take = Take { kind: DERIVED, test: None, of, money: false, slot: derive.slot, by, first_only: false };
+            let money = derive.amount_of.is_some();
+            let take = Take { kind: DERIVED, test: None, of, money, slot: derive.slot, by, first_only: false };
             Plan::Derived(Box::new(derive), take)
         }
     }
@@ -283,7 +286,9 @@ impl Derive {
         let per_product =
             of.is_some() && asked.programs().flat_map(Program::paths).any(|path| path.starts_with("event.product."));
         // 0 means «none» in a fact.
-        Self { slot: slot.max(1), when: when.cloned(), of: of.cloned(), by: by.cloned(), arrival, per_product }
+        let slot = slot.max(1);
+        let amount_of = of.and_then(AmountOf::of);
+        Self { slot, when: when.cloned(), of: of.cloned(), by: by.cloned(), arrival, per_product, amount_of }
     }
 
     /// Writes what there is for this event.
@@ -311,7 +316,8 @@ impl Derive {
                     None => continue,
                 },
             };
-            out.push(Derived { slot: self.slot, value, text });
+            let currency = self.amount_of.and_then(|of| of.currency(event, product)).cloned();
+            out.push(Derived { slot: self.slot, value, text, currency });
         }
     }
 }

@@ -5,6 +5,7 @@
 //! clock, a file or a socket.
 
 mod added;
+mod amount;
 mod define;
 pub mod definition;
 mod diagnostic;

@@ -95,6 +95,8 @@ pub struct Derived {
     pub value: Option<f64>,
     /// Text folded, if any.
     pub text: Option<Str>,
+    /// What the number is an amount of.
+    pub currency: Option<Str>,
 }
 
 /// What the configuration adds to the machine: derived facts and rules. Pure functions of what they are given. What is left out is

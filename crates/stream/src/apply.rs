@@ -408,6 +408,7 @@ fn write_facts<D: Definitions>(
             category: derived.slot,
             quantity: mark_of_event(event),
             kind: FactKind::DERIVED,
+            currency: currency_number(derived.currency.as_ref()),
             ..fact
         });
     }

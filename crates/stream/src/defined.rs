@@ -1,6 +1,7 @@
 //! Definitions that change at a record: what is in force from there on, and since when what is written for it counts.
 
 use crate::Defect;
+use crate::apply::currency_number;
 use crate::stream::Stream;
 use midsession_event::{DefinitionChange, DefinitionEdit, EditKind, Event, Filled, FilledEvent, ShopperId, hash64};
 use midsession_machine::{Defined, Definitions, Fact, FactKind, Invariant, PROFILES, since_of};
@@ -99,7 +100,7 @@ impl Stream {
     }
 
     fn fill(&mut self, index: u32, event: &FilledEvent) {
-        let Self { shoppers, names, counters, config, .. } = self;
+        let Self { shoppers, names, currencies, counters, config, .. } = self;
         let Some(shopper) = shoppers[index as usize].as_mut() else { return };
         let at = shopper.facts.between(event.time_ms - 1, event.time_ms);
         let is_own = |fact: &&Fact| {
@@ -121,7 +122,7 @@ impl Stream {
                 category: fact.slot as u32,
                 quantity: mark,
                 kind: FactKind::DERIVED,
-                currency: 0,
+                currency: fact.currency.as_ref().map_or(0, |currency| currency_number(currencies, currency)),
                 ..own
             };
             shopper.facts.insert_behind(is_own, derived);

@@ -112,7 +112,7 @@ fn the_past_goes_where_its_events_are_and_once() {
         time_ms,
         kind: i32::from(FactKind::of(&EventName::PageView).0),
         mark,
-        facts: vec![FilledFact { slot: 9, value: Some(2.5), text: Some("shoes".into()) }],
+        facts: vec![FilledFact { slot: 9, value: Some(2.5), text: Some("shoes".into()), currency: Some("EUR".into()) }],
         ..FilledEvent::default()
     };
     let events = vec![
@@ -131,6 +131,7 @@ fn the_past_goes_where_its_events_are_and_once() {
     assert_eq!(filled.len(), 1, "one event is here, and it was offered more than once: {filled:?}");
     assert_eq!((filled[0].category, filled[0].value, filled[0].session), (9, 2.5, view.facts.all()[0].session));
     assert_eq!(view.names.name(filled[0].product).map(|name| name.as_str()), Some("shoes"));
+    assert_eq!(view.currencies.name(u32::from(filled[0].currency)).map(|name| name.as_str()), Some("EUR"));
 }
 
 /// Two devices of one user, at the same millisecond.
@@ -156,7 +157,7 @@ fn the_past_of_a_device_stays_with_it() {
         time_ms: BEGIN_MS,
         kind: i32::from(FactKind::of(&EventName::PageView).0),
         mark,
-        facts: vec![FilledFact { slot: 9, value: None, text: None }],
+        facts: vec![FilledFact { slot: 9, value: None, text: None, currency: None }],
     };
     let events = vec![offered("v2", 2), offered("v1", 1)];
     partition.read(Record::Filled(Box::new(Filled { events, ..Filled::default() })));

@@ -3,6 +3,7 @@
 mod support;
 
 use midsession_event::{Event, EventName, Order, PartitionId, Record, ShopperId};
+use midsession_machine::{Definitions, Derived, FactKind};
 use midsession_stream::{Config, Stream};
 use support::Nothing;
 
@@ -31,4 +32,30 @@ fn euros_and_yen_are_not_added() {
     assert_eq!(after(&[(90.0, "EUR"), (1.0, "")]), 91.0, "an order without a currency is in the other's");
     assert!(after(&[(90.0, "EUR"), (9_000.0, "JPY")]).is_nan());
     assert!(after(&[(90.0, "EUR"), (9_000.0, "JPY"), (1.0, "EUR")]).is_nan());
+}
+
+struct OfRevenue;
+
+impl Definitions for OfRevenue {
+    fn derive(&self, event: &Event, out: &mut Vec<Derived>) {
+        let order = event.order.as_ref();
+        let (value, currency) = (order.and_then(|order| order.revenue), order.and_then(|order| order.currency.clone()));
+        out.push(Derived { slot: 9, value, text: None, currency });
+    }
+}
+
+#[test]
+fn what_is_written_for_a_definition_has_the_currency_of_its_amount() {
+    let mut stream = Stream::new(PartitionId(0), Config::default());
+    for (number, currency) in [(0, Some("EUR")), (1, Some("JPY")), (2, None)] {
+        let mut event = Event::new("shop".into(), format!("e{number}").into(), EventName::Transaction, 1_000 + number);
+        event.visitor_id = Some("v".into());
+        event.order = Some(Order { revenue: Some(9.0), currency: currency.map(Into::into), ..Order::default() });
+        stream.on_record(number, 1_000 + number, Record::Event(Box::new(event)), &OfRevenue, &mut Vec::new());
+    }
+    let view = stream.view(&ShopperId::Visitor("v".into()), 2_000).expect("a shopper");
+    let derived = view.facts.all().iter().filter(|fact| fact.kind == FactKind::DERIVED);
+    let currencies: Vec<_> =
+        derived.map(|fact| view.currencies.name(u32::from(fact.currency)).map(|name| name.as_str())).collect();
+    assert_eq!(currencies, [Some("EUR"), Some("JPY"), None]);
 }

@@ -159,7 +159,7 @@ fn every_record_round_trips() {
         Record::Filled(Box::new(Filled {
             events: vec![FilledEvent {
                 visitor_id: Some("v1".into()),
-                facts: vec![FilledFact { slot: 7, value: Some(0.5), text: None }],
+                facts: vec![FilledFact { slot: 7, value: Some(0.5), text: None, currency: Some("EUR".into()) }],
                 ..FilledEvent::default()
             }],
             begins: vec![7],
@@ -179,7 +179,7 @@ fn every_record_round_trips() {
     assert_eq!(decode::<DefinitionChange>(&bytes).expect("decodes"), change);
     let filled = Filled { events: vec![FilledEvent { kind: 3, ..FilledEvent::default() }], ..Filled::default() };
     let mut bytes = encode(&filled).expect("encodes");
-    assert_eq!((bytes.pop(), bytes.pop(), bytes[4]), (Some(0), Some(0), 27));
+    assert_eq!((bytes.pop(), bytes.pop(), bytes[4]), (Some(0), Some(0), 30));
     bytes[4] = 24;
     assert_eq!(decode::<Filled>(&bytes).expect("decodes"), filled);
     let reject = Reject {

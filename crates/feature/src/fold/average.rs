@@ -50,7 +50,7 @@ impl Fold for Average {
 pub(super) const MERGEABLE: Option<Mergeable> = Some(Mergeable {
     start: || Partial::Numbers(Default::default()),
     value: |partial, _| match partial {
-        Partial::Numbers(numbers) if numbers.count > 0 && !numbers.is_mixed => {
+        Partial::Numbers(numbers) if numbers.count > 0 && !numbers.amounts.is_mixed => {
             Some(Value::Float(numbers.sum / numbers.count as f64))
         }
         _ => None,

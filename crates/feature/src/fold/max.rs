@@ -24,7 +24,7 @@ impl Fold for Max {
 pub(super) const MERGEABLE: Option<Mergeable> = Some(Mergeable {
     start: || Partial::Numbers(Default::default()),
     value: |partial, _| match partial {
-        Partial::Numbers(numbers) if !numbers.is_mixed => numbers.extremes.map(|(_, most)| Value::Float(most)),
+        Partial::Numbers(numbers) if !numbers.amounts.is_mixed => numbers.extremes.map(|(_, most)| Value::Float(most)),
         _ => None,
     },
 });

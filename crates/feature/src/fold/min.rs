@@ -24,7 +24,9 @@ impl Fold for Min {
 pub(super) const MERGEABLE: Option<Mergeable> = Some(Mergeable {
     start: || Partial::Numbers(Default::default()),
     value: |partial, _| match partial {
-        Partial::Numbers(numbers) if !numbers.is_mixed => numbers.extremes.map(|(least, _)| Value::Float(least)),
+        Partial::Numbers(numbers) if !numbers.amounts.is_mixed => {
+            numbers.extremes.map(|(least, _)| Value::Float(least))
+        }
         _ => None,
     },
 });

@@ -27,7 +27,7 @@ impl Fold for MinMax {
 pub(super) const MERGEABLE: Option<Mergeable> = Some(Mergeable {
     start: || Partial::Numbers(Default::default()),
     value: |partial, _| match partial {
-        Partial::Numbers(numbers) if !numbers.is_mixed => {
+        Partial::Numbers(numbers) if !numbers.amounts.is_mixed => {
             numbers.extremes.map(|(least, most)| Value::Range(least, most))
         }
         _ => None,

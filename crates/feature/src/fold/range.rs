@@ -25,7 +25,7 @@ impl Fold for Range {
 pub(super) const MERGEABLE: Option<Mergeable> = Some(Mergeable {
     start: || Partial::Numbers(Default::default()),
     value: |partial, _| match partial {
-        Partial::Numbers(numbers) if !numbers.is_mixed => {
+        Partial::Numbers(numbers) if !numbers.amounts.is_mixed => {
             numbers.extremes.map(|(least, most)| Value::Float(most - least))
         }
         _ => None,

@@ -27,9 +27,11 @@ impl Fold for Ratio {
 
 /// As a partial.
 pub(super) const MERGEABLE: Option<Mergeable> = Some(Mergeable {
-    start: || Partial::Ratio { over: 0.0, under: 0 },
+    start: || Partial::Ratio { over: 0.0, under: 0, amounts: Default::default() },
     value: |partial, _| match partial {
-        Partial::Ratio { over, under } if *under > 0 => Some(Value::Float(over / *under as f64)),
+        Partial::Ratio { over, under, amounts } if *under > 0 && !amounts.is_mixed => {
+            Some(Value::Float(over / *under as f64))
+        }
         _ => None,
     },
 });

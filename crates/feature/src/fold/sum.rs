@@ -24,7 +24,9 @@ impl Fold for Sum {
 pub(super) const MERGEABLE: Option<Mergeable> = Some(Mergeable {
     start: || Partial::Numbers(Default::default()),
     value: |partial, _| match partial {
-        Partial::Numbers(numbers) if !numbers.is_mixed => (numbers.count > 0).then_some(Value::Float(numbers.sum)),
+        Partial::Numbers(numbers) if !numbers.amounts.is_mixed => {
+            (numbers.count > 0).then_some(Value::Float(numbers.sum))
+        }
         _ => None,
     },
 });

@@ -317,3 +317,74 @@ fn amounts_in_two_currencies_do_not_mix_here_either() {
     assert_eq!(read(&partials[..1])[0].value, Value::Float(10.0));
     assert!(read(&partials).is_empty(), "mixed");
 }
+
+/// Over facts of any kind, over a lifetime and by a field: what is of one currency has a value, what is of two has none.
+#[test]
+fn amounts_in_two_currencies_have_no_value_wherever_they_are_kept() {
+    let conditions = ["true", "event.name == \"transaction\"", "event.properties.on_sale == true"];
+    let amounts = ["product.price", "products[1].price", "order.revenue", "order.tax * 2.0", "cart.total_value"];
+    let folds = ["sum", "average", "min", "max", "range", "min_max", "quantile", "ratio"];
+    let sale = |at_ms: i64, currency: &str, number: f64| {
+        let currency: Option<midsession_event::Str> = Some(currency.into());
+        let of = |id| midsession_event::Product { currency: currency.clone(), ..product(id, "", number) };
+        let mut sale = Event { products: vec![of("p"), of("q")], ..event("transaction", at_ms) };
+        let (revenue, tax) = (Some(number), Some(number));
+        sale.order = Some(Order { revenue, tax, currency: currency.clone(), ..Order::default() });
+        sale.cart = Some(midsession_event::Cart { total_value: Some(number), currency: currency.clone(), id: None });
+        sale.campaign = Some(Campaign { name: Some("c".into()), ..Campaign::default() });
+        sale.properties.insert("on_sale".into(), midsession_event::PropertyValue::Bool(true));
+        sale
+    };
+    for (when, of) in conditions.iter().flat_map(|when| amounts.map(|of| (when, of))) {
+        let define = |fold: &str, of: &str, key: &str, windows: &str| {
+            let setting = match fold {
+                "quantile" => "quantile = 0.5",
+                "ratio" => "over = 'event.name == \"transaction\"'",
+                _ => "",
+            };
+            format!(
+                "[[feature]]\nname = \"{key}_{fold}\"\nwhen = '{when}'\nof = \"{of}\"\nfold = \"{fold}\"\n{setting}\nkey = \"{key}\"\nwindows = [{windows}]\n"
+            )
+        };
+        let mut text: String = folds.map(|fold| define(fold, of, "user", "\"5m\", \"lifetime\"")).concat();
+        text += &folds.map(|fold| define(fold, of, "campaign", "\"5m\"")).concat();
+        let set = FeatureSet::load(&[("f.toml", &text)]).unwrap_or_else(|found| panic!("{found:?}"));
+        for (currency, is_there) in [("EUR", true), ("JPY", false)] {
+            let mut shopper = Shopper::new();
+            for event in [sale(NOW - 1, "EUR", 10.0), sale(NOW, currency, 1_000.0)] {
+                shopper.take(&event, 1, &set);
+                set.accumulate(&event, &shopper.id, None, NOW, &mut shopper.partials);
+            }
+            let view = shopper.view(NOW);
+            let parts = set.field_partials(&shopper.partials, "campaign", "c", NOW);
+            let by_field = set.join("campaign", parts, &[], NOW, &[]).expect("known");
+            let read = |name: &str| match by_field.iter().find(|served| served.name == name) {
+                Some(_) => true,
+                None => set.read(&view, Key::User, name).is_some(),
+            };
+            for fold in folds {
+                for name in ["user_{}_5m", "user_{}_lifetime", "campaign_{}_5m"].map(|name| name.replace("{}", fold)) {
+                    assert_eq!(read(&name), is_there, "{name} of {of} when {when}, EUR and {currency}");
+                }
+            }
+        }
+    }
+}
+
+/// How many pieces there were is no amount, whatever they cost.
+#[test]
+fn a_number_that_is_no_money_has_a_value_in_any_currencies() {
+    let text = "[[feature]]\nname = \"pieces\"\nfold = \"sum\"\nof = \"product.quantity\"\nkey = \"user\"\nwindows = [\"5m\", \"lifetime\"]";
+    let set = FeatureSet::load(&[("f.toml", text)]).unwrap_or_else(|found| panic!("{found:?}"));
+    let mut shopper = Shopper::new();
+    for (back_ms, currency) in [(1, "EUR"), (0, "JPY")] {
+        let mut view = event("product_view", NOW - back_ms);
+        view.products = vec![midsession_event::Product { currency: Some(currency.into()), ..product("p", "", 1.0) }];
+        shopper.take(&view, 1, &set);
+        set.accumulate(&view, &shopper.id, None, NOW, &mut shopper.partials);
+    }
+    for name in ["pieces_5m", "pieces_lifetime"] {
+        let pieces = set.read(&shopper.view(NOW), Key::User, name);
+        assert!(matches!(pieces, Some(Value::Int(2) | Value::Float(2.0))), "{name}: {pieces:?}");
+    }
+}

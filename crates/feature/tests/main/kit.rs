@@ -63,7 +63,10 @@ impl Shopper {
             });
         }
         if let Some(value) = event.cart.as_ref().and_then(|cart| cart.total_value) {
-            self.facts.insert(Fact { value, kind: FactKind::CART, ..blank });
+            let of_cart = event.cart.as_ref().and_then(|cart| cart.currency.clone());
+            let of_first = || event.products.first().and_then(|product| product.currency.clone());
+            let currency = currency(&mut self.currencies, &of_cart.or_else(of_first));
+            self.facts.insert(Fact { value, kind: FactKind::CART, currency, ..blank });
         }
         let mut derived = Vec::new();
         set.derive(event, &mut derived);
@@ -73,6 +76,7 @@ impl Shopper {
                 product: derived.text.as_ref().map_or(0, |text| self.names.number(text)),
                 category: derived.slot,
                 kind: FactKind::DERIVED,
+                currency: currency(&mut self.currencies, &derived.currency),
                 ..blank
             });
         }

@@ -1,12 +1,14 @@
 //! Partials: what definitions by a field, and over a lifetime, have added up in one partition. They merge, so that what
 //! several partitions have of one product is one value when it is read.
 
+mod amounts;
 mod bounded;
 mod field;
 mod lifetime;
 mod piece;
 mod sketch;
 
+pub use amounts::Amounts;
 pub use field::{FieldPartials, FieldWindow};
 pub use lifetime::{Life, Lifetimes, pack, unpack};
 pub use piece::Pieces;
@@ -73,6 +75,9 @@ pub enum Partial {
         over: f64,
         /// How many of the second kind.
         under: u64,
+        /// What is divided, where it is a sum of amounts.
+        #[serde(default, skip_serializing_if = "Amounts::is_unknown")]
+        amounts: Amounts,
     },
     /// Different values.
     Distinct(Distinct),
@@ -92,9 +97,8 @@ pub struct Numbers {
     /// The smallest and the largest.
     pub extremes: Option<(f64, f64)>,
     /// What they are amounts of.
-    pub currency: Option<Str>,
-    /// They are amounts of different things.
-    pub is_mixed: bool,
+    #[serde(flatten)]
+    pub amounts: Amounts,
 }
 
 /// A value with its event time.
@@ -130,13 +134,16 @@ impl Partial {
                 }
             }
             Self::Ratio { under, .. } if piece.second => *under += 1,
-            Self::Ratio { over, .. } => *over = sum(*over, if piece.number.is_nan() { 1.0 } else { piece.number }),
+            Self::Ratio { over, amounts, .. } => {
+                *over = sum(*over, if piece.number.is_nan() { 1.0 } else { piece.number });
+                amounts.add(piece.currency);
+            }
             Self::Distinct(distinct) => match piece.text {
                 Some(text) => distinct.add(text),
                 None => distinct.add_number(piece.number),
             },
             Self::Counts(counts) => counts.add(piece.text.unwrap_or_default(), 1),
-            Self::Digest(digest) => digest.add(piece.number),
+            Self::Digest(digest) => digest.add(piece.number, piece.currency),
         }
     }
 
@@ -169,14 +176,24 @@ impl Partial {
             {
                 *last = Some(more.clone());
             }
-            (Self::Ratio { over, under }, Self::Ratio { over: more, under: by }) => {
+            (Self::Ratio { over, under, amounts }, Self::Ratio { over: more, under: by, amounts: others }) => {
                 *over = sum(*over, *more);
                 *under += by;
+                amounts.merge(others);
             }
             (Self::Distinct(distinct), Self::Distinct(more)) => distinct.merge(more),
             (Self::Counts(counts), Self::Counts(more)) => counts.merge(more),
             (Self::Digest(digest), Self::Digest(more)) => digest.merge(more),
             _ => {}
+        }
+    }
+
+    /// Whether it is of amounts in two currencies.
+    pub fn is_mixed(&self) -> bool {
+        match self {
+            Self::Numbers(Numbers { amounts, .. }) | Self::Ratio { amounts, .. } => amounts.is_mixed,
+            Self::Digest(digest) => digest.amounts.is_mixed,
+            _ => false,
         }
     }
 
@@ -204,7 +221,7 @@ impl Numbers {
         self.sum = sum(self.sum, number);
         let (least, most) = self.extremes.unwrap_or((number, number));
         self.extremes = Some((least.min(number), most.max(number)));
-        self.is_amount_of(currency);
+        self.amounts.add(currency);
     }
 
     fn merge(&mut self, other: &Self) {
@@ -217,16 +234,7 @@ impl Numbers {
             (own, None) => own,
             (None, other) => other,
         };
-        self.is_mixed |= other.is_mixed;
-        self.is_amount_of(other.currency.as_deref());
-    }
-
-    fn is_amount_of(&mut self, currency: Option<&str>) {
-        match (&self.currency, currency) {
-            (Some(known), Some(currency)) => self.is_mixed |= known != currency,
-            (None, Some(currency)) => self.currency = Some(currency.into()),
-            (_, None) => {}
-        }
+        self.amounts.merge(&other.amounts);
     }
 }
 
@@ -251,7 +259,7 @@ mod tests {
             Partial::Numbers(Numbers::default()),
             Partial::First(None),
             Partial::Last(None),
-            Partial::Ratio { over: 0.0, under: 0 },
+            Partial::Ratio { over: 0.0, under: 0, amounts: Amounts::default() },
             Partial::Distinct(Distinct::default()),
             Partial::Counts(Counts::default()),
             Partial::Digest(Digest::default()),
@@ -287,7 +295,7 @@ mod tests {
         let starts = [
             Partial::Numbers(Numbers::default()),
             Partial::Last(None),
-            Partial::Ratio { over: 0.0, under: 0 },
+            Partial::Ratio { over: 0.0, under: 0, amounts: Amounts::default() },
             Partial::Distinct(Distinct::default()),
             Partial::Counts(Counts::default()),
             Partial::Digest(Digest::default()),
@@ -349,16 +357,30 @@ mod tests {
 
     #[test]
     fn two_currencies_are_noticed_wherever_they_meet() {
-        let mut euros = Numbers::default();
-        euros.add(1.0, Some("EUR"));
-        euros.add(1.0, None);
-        assert!(!euros.is_mixed);
-        let mut francs = Numbers::default();
-        francs.add(1.0, Some("CHF"));
-        let mut both = euros.clone();
-        both.merge(&francs);
-        assert!(both.is_mixed);
-        euros.add(2.0, Some("CHF"));
-        assert!(euros.is_mixed);
+        let amount = |currency| Piece { currency, ..piece(1, 1.0, None) };
+        let text = |partial: &Partial| serde_json::to_string(partial).expect("serializes");
+        let saved = |partial: &Partial| serde_json::from_str::<Partial>(&text(partial)).expect("reads back");
+        for start in [
+            Partial::Numbers(Numbers::default()),
+            Partial::Ratio { over: 0.0, under: 0, amounts: Amounts::default() },
+            Partial::Digest(Digest::default()),
+        ] {
+            let mut euros = start.clone();
+            euros.add(&amount(Some("EUR")));
+            euros = saved(&euros);
+            euros.add(&amount(None));
+            assert!(!euros.is_mixed(), "{euros:?}");
+            let mut francs = start;
+            francs.add(&amount(Some("CHF")));
+            let mut both = euros.clone();
+            both.merge(&saved(&francs));
+            assert!(both.is_mixed() && saved(&both) == both, "{both:?}");
+            francs.merge(&both);
+            assert!(francs.is_mixed(), "{francs:?}");
+            euros.add(&amount(Some("CHF")));
+            assert!(euros.is_mixed(), "{euros:?}");
+        }
+        let earlier = r#"{"Ratio":{"over":1.0,"under":2}}"#;
+        assert_eq!(text(&serde_json::from_str(earlier).expect("reads")), earlier, "as it was written before");
     }
 }

@@ -1,5 +1,6 @@
 //! What is kept of many values in bounded memory: how many different ones, how often each, how they are distributed.
 
+use super::Amounts;
 use data_encoding::BASE64;
 use datasketches::hll::{HllSketch, HllType, HllUnion};
 use datasketches::tdigest::TDigestMut;
@@ -103,13 +104,13 @@ impl std::fmt::Debug for Distinct {
 
 impl Serialize for Distinct {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        written(&self.sketch, &self.new, serializer)
+        written(&self.sketch, &self.new, "", serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Distinct {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (sketch, new) = read(deserializer)?;
+        let (sketch, new, _) = read(deserializer)?;
         if !sketch.is_empty() {
             HllSketch::deserialize(&sketch).map_err(D::Error::custom)?;
         }
@@ -118,22 +119,26 @@ impl<'de> Deserialize<'de> for Distinct {
 }
 
 /// A sketch's own bytes and what is not in it yet, in base64 with a dot between them. Before there was anything beside a
-/// sketch, it was written without one.
-fn written<S: Serializer>(sketch: &[u8], new: &[u64], serializer: S) -> Result<S::Ok, S::Error> {
+/// sketch, it was written without one. What follows another dot is given back as it was.
+fn written<S: Serializer>(sketch: &[u8], new: &[u64], rest: &str, serializer: S) -> Result<S::Ok, S::Error> {
     let new: Vec<u8> = new.iter().flat_map(|value| value.to_le_bytes()).collect();
-    serializer.collect_str(&format_args!("{}.{}", BASE64.encode_display(sketch), BASE64.encode_display(&new)))
+    serializer.collect_str(&format_args!("{}.{}{rest}", BASE64.encode_display(sketch), BASE64.encode_display(&new)))
 }
 
-fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(Vec<u8>, Vec<u64>), D::Error> {
+/// A sketch's own bytes, what is not in it yet, and the rest.
+type Read = (Vec<u8>, Vec<u64>, Option<Str>);
+
+fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Read, D::Error> {
     let text = Str::deserialize(deserializer)?;
-    let (sketch, new) = text.split_once('.').unwrap_or((&text, ""));
+    let mut parts = text.splitn(3, '.');
+    let (sketch, new) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let bytes = |text: &str| BASE64.decode(text.as_bytes()).map_err(D::Error::custom);
     let new = bytes(new)?;
     let (values, rest) = new.as_chunks::<8>();
     if !rest.is_empty() || values.len() >= NEW_MAX {
         return Err(D::Error::custom("values of 8 bytes that were not taken into the sketch"));
     }
-    Ok((bytes(sketch)?, values.iter().map(|value| u64::from_le_bytes(*value)).collect()))
+    Ok((bytes(sketch)?, values.iter().map(|value| u64::from_le_bytes(*value)).collect(), parts.next().map(Into::into)))
 }
 
 /// How often each value came: exact for a thousand of them; over that the rarest are forgotten.
@@ -188,22 +193,27 @@ pub struct Digest {
     digest: TDigestMut,
     /// Not in the digest yet, ascending.
     new: Vec<f64>,
+    /// What they are amounts of.
+    pub amounts: Amounts,
 }
 
 impl Default for Digest {
     fn default() -> Self {
         // Invariant: the compression is one that the digest takes.
-        Self { digest: TDigestMut::new(COMPRESSION).expect("invariant: at least 10"), new: Vec::new() }
+        let digest = TDigestMut::new(COMPRESSION).expect("invariant: at least 10");
+        Self { digest, new: Vec::new(), amounts: Amounts::default() }
     }
 }
 
 impl Digest {
-    pub(super) fn add(&mut self, number: f64) {
+    pub(super) fn add(&mut self, number: f64, currency: Option<&str>) {
         if number.is_finite() {
+            self.amounts.add(currency);
             let at = self.new.partition_point(|known| known.total_cmp(&number).is_le());
             self.new.insert(at, number);
             if self.new.len() == NEW_MAX {
-                *self = Self { digest: self.whole().freeze().unfreeze(), new: Vec::new() };
+                self.digest = self.whole().freeze().unfreeze();
+                self.new = Vec::new();
             }
         }
     }
@@ -217,11 +227,15 @@ impl Digest {
 
     pub(super) fn merge(&mut self, other: &Self) {
         self.digest.merge(&other.digest);
-        other.new.iter().for_each(|number| self.add(*number));
+        other.new.iter().for_each(|number| self.add(*number, None));
+        self.amounts.merge(&other.amounts);
     }
 
-    /// The number below which this share of them lies; none of none.
+    /// The number below which this share of them lies; none of none, and of amounts in two currencies.
     pub fn quantile(&self, share: f64) -> Option<f64> {
+        if self.amounts.is_mixed {
+            return None;
+        }
         self.whole().quantile(share).ok().flatten()
     }
 
@@ -240,21 +254,29 @@ impl Digest {
 
 impl PartialEq for Digest {
     fn eq(&self, other: &Self) -> bool {
-        self.parts() == other.parts()
+        self.parts() == other.parts() && self.amounts == other.amounts
     }
 }
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (digest, new) = self.parts();
-        written(&digest, &new, serializer)
+        // After the second dot stands the currency; nothing where there were two.
+        let amounts = match &self.amounts {
+            Amounts { is_mixed: true, .. } => ".".to_owned(),
+            Amounts { currency, .. } => currency.as_ref().map_or_else(String::new, |currency| format!(".{currency}")),
+        };
+        written(&digest, &new, &amounts, serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (bytes, new) = read(deserializer)?;
+        let (bytes, new, currency) = read(deserializer)?;
+        let currency = currency.as_deref();
         let mut digest = Self::default();
+        digest.amounts.is_mixed = currency == Some("");
+        digest.amounts.add(currency);
         if !bytes.is_empty() {
             digest.digest = TDigestMut::deserialize(&bytes).map_err(D::Error::custom)?;
         }
@@ -300,7 +322,7 @@ mod tests {
     fn quantiles_are_near() {
         let (mut left, mut right) = (Digest::default(), Digest::default());
         for number in 0..20_000 {
-            if number % 7 < 3 { left.add(f64::from(number)) } else { right.add(f64::from(number)) }
+            if number % 7 < 3 { left.add(f64::from(number), None) } else { right.add(f64::from(number), None) }
         }
         left.merge(&right);
         let text = serde_json::to_string(&left).expect("serializes");

@@ -386,6 +386,7 @@ impl Fill {
             slot: i64::from(derived.slot),
             value: derived.value,
             text: derived.text,
+            currency: derived.currency,
         };
         offered.entry(partition_of(home, self.partitions).0).or_default().push(FilledEvent {
             visitor_id: event.visitor_id.clone(),
