@@ -1,6 +1,7 @@
 //! Predicates over facts: a condition on the event, worked out for each kind of fact ahead of time.
 
 use crate::amount::AmountOf;
+use crate::decimal::nearest_to;
 use crate::entry::Takes;
 use crate::expr::{Column, Compare, Env, EventEnv, Field, Node, Program, Type, Which};
 use crate::{Val, Value};
@@ -52,6 +53,8 @@ pub(crate) struct Asked<'p> {
     pub by: Option<&'p Program>,
     /// Texts are ordered by their arrival.
     pub arrival: bool,
+    /// Numbers are worked out in decimals.
+    pub decimals: bool,
 }
 
 impl<'p> Asked<'p> {
@@ -104,6 +107,8 @@ pub(crate) enum Of {
     Arrival,
     /// A number worked out from columns.
     Number(Node),
+    /// Likewise in decimals; none is a derived number, with how many decimals it has as its text.
+    Decimal(Option<Node>),
 }
 
 /// A predicate over more than a fact's columns: worked out at write time.
@@ -114,6 +119,7 @@ pub(crate) struct Derive {
     of: Option<Program>,
     by: Option<Program>,
     arrival: bool,
+    decimals: bool,
     per_product: bool,
     amount_of: Option<AmountOf>,
 }
@@ -148,6 +154,7 @@ pub(crate) fn plan(asked: Asked<'_>) -> Plan {
             let derive = Derive::new(asked);
             let of = match asked.of.map(Program::ty) {
                 None => Of::Nothing,
+                Some(Type::Int | Type::Float) if asked.decimals => Of::Decimal(None),
                 Some(Type::Int | Type::Float) => Of::Column(Column::Value),
                 Some(_) if asked.arrival => Of::Arrival,
                 Some(_) => Of::Column(Column::Product),
@@ -207,6 +214,7 @@ fn take(kind: usize, asked: Asked<'_>) -> Result<Option<Take>, NotThere> {
         Some(of) => match of.node.map(&mut leaf)? {
             Node::Const(None) => return Ok(None),
             Node::Column(column) => Of::Column(column),
+            node if matches!(of.ty(), Type::Int | Type::Float) && asked.decimals => Of::Decimal(Some(node)),
             node if matches!(of.ty(), Type::Int | Type::Float) => Of::Number(node),
             _ => return Err(NotThere),
         },
@@ -223,9 +231,9 @@ fn take(kind: usize, asked: Asked<'_>) -> Result<Option<Take>, NotThere> {
         return Err(NotThere);
     }
     let money = match &of {
-        Of::Nothing | Of::Arrival => false,
+        Of::Nothing | Of::Arrival | Of::Decimal(None) => false,
         Of::Column(column) => is_money(&Node::Column(*column)),
-        Of::Number(node) => is_money(node),
+        Of::Number(node) | Of::Decimal(Some(node)) => is_money(node),
     };
     Ok(Some(Take { kind, test, of, money, slot: 0, by, first_only: of_first }))
 }
@@ -276,11 +284,12 @@ fn on_kind(kind: usize, field: &Field) -> Result<Node, NotThere> {
 
 impl Derive {
     fn new(asked: Asked<'_>) -> Self {
-        let Asked { when, of, by, arrival } = asked;
+        let Asked { when, of, by, arrival, decimals } = asked;
         let text = |program: Option<&Program>| program.map_or("", Program::source).to_owned();
         let mut parts = vec!["derived".to_owned(), text(when), text(of)];
         parts.extend(by.map(|by| by.source().to_owned()));
         parts.extend(arrival.then(|| "arrival".to_owned()));
+        parts.extend(decimals.then(|| "decimals".to_owned()));
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let slot = hash64(&parts) as u32;
         let per_product =
@@ -288,7 +297,8 @@ impl Derive {
         // 0 means «none» in a fact.
         let slot = slot.max(1);
         let amount_of = of.and_then(AmountOf::of);
-        Self { slot, when: when.cloned(), of: of.cloned(), by: by.cloned(), arrival, per_product, amount_of }
+        let (when, of, by) = (when.cloned(), of.cloned(), by.cloned());
+        Self { slot, when, of, by, arrival, decimals, per_product, amount_of }
     }
 
     /// Writes what there is for this event.
@@ -307,6 +317,11 @@ impl Derive {
                     // A property of no known type is folded as text.
                     _ => (None, text_of(val)),
                 },
+            };
+            let decimal = self.of.as_ref().filter(|_| self.decimals).and_then(|of| of.node.decimal(&env, 0));
+            let (value, text) = match decimal {
+                Some(decimal) => (nearest_to(decimal), Some(decimal.scale().to_string().into())),
+                None => (value, text),
             };
             let (value, text) = match &self.by {
                 _ if self.arrival => (Some(event.stamps.received_at_us as f64), text),

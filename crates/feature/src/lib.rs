@@ -6,6 +6,7 @@
 
 mod added;
 mod amount;
+mod decimal;
 mod define;
 pub mod definition;
 mod diagnostic;

@@ -1,6 +1,7 @@
 //! Reading: the value of one feature, or of all, at an instant.
 
 use crate::added::{Served, lifetime_counts_since_ms, lifetime_heard_ms, lifetime_since_ms};
+use crate::decimal::nearest_to;
 use crate::entry::{Entry, Feature, Source};
 use crate::expr::{Column, Env, Type};
 use crate::filter::{DERIVED, FactEnv, Of, Take, dense, revenue};
@@ -400,7 +401,7 @@ pub(crate) fn item_of(take: &Take, fact: &Fact, names: &Names, second: bool) -> 
     if !meets(take, fact, names) {
         return None;
     }
-    let mut item = Item { time_ms: fact.time_ms, event: 0, number: f64::NAN, text: 0, second };
+    let mut item = Item { time_ms: fact.time_ms, event: 0, number: f64::NAN, decimals: 0, text: 0, second };
     match &take.of {
         Of::Nothing => return Some(item),
         Of::Column(Column::Product) => item.text = fact.product,
@@ -409,6 +410,18 @@ pub(crate) fn item_of(take: &Take, fact: &Fact, names: &Names, second: bool) -> 
         Of::Column(Column::Revenue) => item.number = revenue(fact),
         Of::Column(Column::Quantity) if fact.product == 0 => return None,
         Of::Column(Column::Quantity) => item.number = f64::from(fact.quantity),
+        Of::Decimal(Some(node)) => {
+            let env = FactEnv { fact, names };
+            // What is too large for decimals is a number all the same: the fold says what comes of it.
+            match node.decimal(&env, 0).and_then(|decimal| Some((nearest_to(decimal)?, decimal.scale()))) {
+                Some(decimal) => (item.number, item.decimals) = decimal,
+                None => item.number = node.eval(&env, 0).as_f64().unwrap_or(f64::NAN),
+            }
+        }
+        Of::Decimal(None) => {
+            let decimals = names.name(fact.product).and_then(|decimals| decimals.parse().ok());
+            (item.number, item.decimals) = (fact.value, decimals.unwrap_or(0));
+        }
         Of::Arrival => (item.number, item.text) = (fact.value, fact.product),
         Of::Number(node) => item.number = node.eval(&FactEnv { fact, names }, 0).as_f64().unwrap_or(f64::NAN),
     }

@@ -6,6 +6,7 @@ use crate::definition::{Definition, Served};
 use crate::entry::{Entry, Feature, Key, Layout, LookBack, Source, Takes};
 use crate::expr::{Program, Scope, Type};
 use crate::filter::{Asked, Derive, Plan, by_kind, plan};
+use crate::fold::Needs;
 use crate::listed::{Listed, Range};
 use crate::repeated::Repeated;
 use crate::served::{self, Manner, Serving, Visit};
@@ -309,8 +310,9 @@ impl FeatureSet {
 
     /// What of facts meets the conditions; what is not in their columns is derived from now on.
     fn takes(&mut self, parts: &Parts<'_>, manner: Manner) -> (Takes, Option<Box<Takes>>, LookBack) {
-        let arrival = parts.row.needs == crate::fold::Needs::Arrival;
-        let first = Asked { when: parts.when.as_ref(), of: parts.of.as_ref(), by: parts.by.as_ref(), arrival };
+        let (arrival, decimals) = (parts.row.needs == Needs::Arrival, parts.row.needs == Needs::Decimal);
+        let (when, of, by) = (parts.when.as_ref(), parts.of.as_ref(), parts.by.as_ref());
+        let first = Asked { when, of, by, arrival, decimals };
         let second = parts.second.as_ref().map(|second| Asked { when: Some(second), ..Asked::default() });
         let mut looks_back = LookBack::Exactly;
         let mut dealt = |asked: Asked<'_>| {

@@ -40,6 +40,8 @@ pub struct Item {
     pub event: u32,
     /// A number; NaN when there is none.
     pub number: f64,
+    /// How many decimals the number has, where it was worked out in decimals: 11.00 has two.
+    pub decimals: u32,
     /// The number of a text in the partition's names; 0 when there is none.
     pub text: u32,
     /// It matched the second condition: `over` of a ratio, `then` of a sequence.
@@ -150,6 +152,8 @@ pub enum Needs {
     Nothing,
     /// Numbers.
     Number,
+    /// Numbers, worked out and folded in decimals.
+    Decimal,
     /// Numbers, or events as such.
     NumberOrNothing,
     /// Texts.
@@ -163,7 +167,7 @@ pub enum Needs {
 impl Needs {
     /// Whether it is folded from numbers, so that amounts must be of one currency.
     pub fn is_number(self) -> bool {
-        matches!(self, Self::Number | Self::NumberOrNothing)
+        matches!(self, Self::Number | Self::Decimal | Self::NumberOrNothing)
     }
 }
 
@@ -274,8 +278,8 @@ folds! {
     "rate" rate::Rate, Nothing, [Per] [] => |_| Type::Float;
     "ratio" ratio::Ratio, NumberOrNothing, [Over] [] => |_| Type::Float;
     "sequence" sequence::Sequence, Nothing, [Then Within] [] => |_| Type::Int;
-    "sequence_sum" sequence_sum::SequenceSum, Number, [Then Within] [] => |_| Type::Float;
-    "sequence_average" sequence_average::SequenceAverage, Number, [Then Within] [] => |_| Type::Float;
+    "sequence_sum" sequence_sum::SequenceSum, Decimal, [Then Within] [] => |_| Type::Float;
+    "sequence_average" sequence_average::SequenceAverage, Decimal, [Then Within] [] => |_| Type::Float;
 }
 
 /// The fold of this name.
@@ -343,7 +347,8 @@ pub(crate) mod testing {
                 halves[index % 2].add(&Piece { time_ms, number, text, currency: None, second });
             }
             event += u32::from(!matches!(item, Of::Also(_) | Of::AlsoSecond(_)));
-            all.push(Item { time_ms, event, number, text: text.map_or(0, |text| names.number(text)), second });
+            let text = text.map_or(0, |text| names.number(text));
+            all.push(Item { time_ms, event, number, decimals: 0, text, second });
         }
         for item in all.iter().rev() {
             folding.add(item);

@@ -4,7 +4,7 @@
 use super::sequence_sum::SequenceSum;
 use super::{Asked, Fold, Item, Mergeable, Options};
 use crate::Val;
-use rust_decimal::prelude::ToPrimitive;
+use crate::decimal::nearest_to;
 use rust_decimal::{Decimal, RoundingStrategy};
 
 /// `sequence_average`: `sequence_sum` by the number of sequences.
@@ -27,7 +27,7 @@ impl Fold for SequenceAverage {
         let average = self.0.sum.and_then(|sum| {
             let average = sum.checked_div(Decimal::from(self.0.completed))?;
             // A number without decimals has one all the same, as in the text of any other.
-            rounded(rounded(average, sum.scale().max(1)), 2).to_f64()
+            nearest_to(rounded(rounded(average, sum.scale().max(1)), 2))
         });
         average.map_or(Val::Absent, Val::number)
     }

@@ -4,8 +4,8 @@
 use super::sequence::Pairs;
 use super::{Asked, Fold, Item, Mergeable, Options};
 use crate::Val;
+use crate::decimal::{decimal, nearest_to};
 use rust_decimal::Decimal;
-use rust_decimal::prelude::ToPrimitive;
 
 /// `sequence_sum`: the sum of the numbers of those events that were followed.
 #[derive(Clone, Debug, Default)]
@@ -25,14 +25,13 @@ impl Fold for SequenceSum {
     fn add(&mut self, item: &Item) {
         if self.pairs.is_completed_by(item) {
             self.completed += 1;
-            // As it was written: 42.99, not the binary number that is nearest to it.
-            let number = item.number.to_string().parse::<Decimal>().ok();
+            let number = decimal(item.number, item.decimals);
             self.sum = self.sum.zip(number).and_then(|(sum, number)| sum.checked_add(number));
         }
     }
 
     fn value<'a>(&self, _asked: Asked<'a>) -> Val<'a> {
-        let sum = self.sum.filter(|_| self.completed > 0).and_then(|sum| sum.to_f64());
+        let sum = self.sum.filter(|_| self.completed > 0).and_then(nearest_to);
         sum.map_or(Val::Absent, Val::number)
     }
 }

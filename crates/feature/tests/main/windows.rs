@@ -452,3 +452,32 @@ fn the_cart_total_is_folded_from_its_own_facts() {
     }
     assert_eq!(set.read(&shopper.view(3), Key::User, "f_5m"), Some(Value::Float(90.0)));
 }
+
+#[test]
+fn sequences_are_worked_out_in_decimals_from_columns_and_from_facts_of_their_own() {
+    let red =
+        |event: Event| Event { properties: [("colour".into(), PropertyValue::Text("red".into()))].into(), ..event };
+    for condition in ["event.name == \"product_view\"", "event.properties.colour == \"red\""] {
+        for (fold, of, prices, expected) in [
+            ("sequence_sum", "product.price * 3.0", [10.1, 20.2, 0.0], Some(90.9)),
+            // 11.00, 11.00 and 10.00: a total of two decimals.
+            ("sequence_average", "product.price + 0.75", [10.25, 10.25, 9.25], Some(10.67)),
+            ("sequence_average", "product.price - 0.25", [0.25, 0.25, 0.27], Some(0.01)),
+            ("sequence_sum", "product.price * 3.0", [1e300, 1.0, 1.0], None),
+        ] {
+            let then = "then = 'event.name == \"search\"'\nwithin = \"1m\"\nwindows = [\"5m\"]";
+            let text = format!(
+                "[[feature]]\nname = \"f\"\nkey = \"user\"\nwhen = '{condition}'\nfold = \"{fold}\"\nof = \"{of}\"\n{then}"
+            );
+            let set = FeatureSet::load(&[("f.toml", &text)]).unwrap_or_else(|found| panic!("{found:?}"));
+            let mut shopper = Shopper::new();
+            for (at_ms, price) in (1..).zip(prices) {
+                let view = Event { products: vec![product("p", "", price)], ..event("product_view", at_ms * 10) };
+                shopper.take(&red(view), 1, &set);
+                shopper.take(&event("search", at_ms * 10 + 1), 1, &set);
+            }
+            let found = set.read(&shopper.view(100), Key::User, "f_5m");
+            assert_eq!(found, expected.map(Value::Float), "{fold} of {of} when {condition}");
+        }
+    }
+}
