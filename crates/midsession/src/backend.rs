@@ -9,7 +9,8 @@ use midsession_edge::{
     LiveRow, Reads, Refusal, Sender, SessionsQuery, Shop, Undefined, UnmergeAsk, Unreadable, WrittenFile,
 };
 use midsession_event::{
-    DecisionId, EventName, PartitionId, Reaction, SessionState, SessionUpdate, Str, Topic, decode, partition_of,
+    DecisionId, EventName, PartitionId, Reaction, SessionState, SessionUpdate, ShopperId, Str, Topic, VisitorId,
+    decode, partition_of,
 };
 use midsession_feature::Key;
 use midsession_machine::View;
@@ -305,6 +306,7 @@ impl Console for AppBackend {
 
     fn decision(&self, id: Str) -> Answer<'_, Result<Option<Value>, Unreadable>> {
         Box::pin(async move {
+            self.0.replayed()?;
             let Ok(id) = id.parse::<DecisionId>() else { return Ok(None) };
             if let Some(row) = self.0.world.decision(id) {
                 return Ok(Some(row));
@@ -323,7 +325,10 @@ impl Console for AppBackend {
                         Some(value) if decode::<Reaction>(value).is_ok() => {
                             reactions.extend(midsession_event::to_json(value).map(|(_, value)| value));
                         }
-                        Some(value) => row = midsession_event::to_json(value).ok().map(|(_, value)| value),
+                        Some(value) => {
+                            let may = decode(value).is_ok_and(|decision| inner.world.may_read(&decision));
+                            row = midsession_event::to_json(value).ok().map(|(_, value)| value).filter(|_| may);
+                        }
                         None => {}
                     }
                 })?;
@@ -379,11 +384,13 @@ impl Interventions for AppBackend {
     fn dry_run(&self, name: Str) -> Answer<'_, Result<Value, Refusal>> {
         Box::pin(async move {
             let alone = self.0.latest().alone(&name).ok_or_else(|| unknown(&name))?;
+            self.0.replayed().map_err(not_now)?;
             let inner = Arc::clone(&self.0);
             let to_ms = inner.now_ms();
             let from_ms = to_ms - 3_600_000;
             let counted = tokio::task::spawn_blocking(move || {
-                history::dry_run(inner.log.as_ref(), inner.stream_config, &alone, from_ms, to_ms)
+                let may_read = |shopper: &ShopperId, at_ms| inner.world.withdrawn.may_read(shopper, at_ms);
+                history::dry_run(inner.log.as_ref(), inner.stream_config, &alone, [from_ms, to_ms], &may_read)
             });
             match counted.await {
                 Ok(Ok((shoppers, fired))) => {
@@ -401,7 +408,12 @@ impl Interventions for AppBackend {
                 return Err(Refusal::new(400, "visitor_id_missing", "visitor_id: your browser's id is needed"));
             }
             let frame = self.0.preview_frame(&name).ok_or_else(|| unknown(&name))?;
-            let visitor = visitor_id.as_str().into();
+            let visitor: VisitorId = visitor_id.as_str().into();
+            let may = self.0.may_keep_of((Some(visitor.clone()), None)).await.map_err(not_now)?;
+            if !may {
+                let why = "visitor_id: `personalization` was withdrawn there, nothing is shown; give consent on that page first";
+                return Err(Refusal::new(409, "consent_withdrawn", why));
+            }
             self.0.hub.push(&visitor, frame);
             Ok(self.0.hub.connections_of(&visitor))
         })
@@ -429,6 +441,15 @@ impl Define for AppBackend {
     fn remove_definition(&self, of: DefinitionOf) -> Answer<'_, Result<Value, Undefined>> {
         Box::pin(self.0.remove_definition(of))
     }
+}
+
+fn not_now(cause: Unreadable) -> Refusal {
+    let code = match cause {
+        Unreadable::Busy => "busy",
+        Unreadable::Loading => "loading",
+        Unreadable::Stopped(_) => "stopped",
+    };
+    Refusal::new(503, code, cause.to_string())
 }
 
 fn unknown(name: &str) -> Refusal {

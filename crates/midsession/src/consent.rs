@@ -24,7 +24,7 @@ impl Inner {
         futures_util::future::try_join_all(whose.into_iter().map(|sender| self.may_keep_of(sender))).await
     }
 
-    async fn may_keep_of(&self, (visitor, user): Sender) -> Result<bool, Unreadable> {
+    pub(crate) async fn may_keep_of(&self, (visitor, user): Sender) -> Result<bool, Unreadable> {
         let mut user = user;
         if let Some(visitor) = visitor {
             let entered = partition_of(visitor.as_str(), self.driver.partitions());

@@ -48,13 +48,13 @@ pub fn for_each(
 }
 
 /// What a rule would have reached: asked in [`from_ms`, `to_ms`], replayed from a day earlier so that windows are
-/// full. (distinct shoppers, times asked)
+/// full; of whom it may be read now, by what they had done by an instant. (distinct shoppers, times asked)
 pub fn dry_run<D: Definitions>(
     log: &dyn Log,
     config: Config,
     definitions: &D,
-    from_ms: i64,
-    to_ms: i64,
+    [from_ms, to_ms]: [i64; 2],
+    may_read: &dyn Fn(&ShopperId, i64) -> bool,
 ) -> Result<(usize, usize), LogError> {
     let mut asked: Vec<ShopperId> = Vec::new();
     for partition in (0..config.partitions).map(PartitionId) {
@@ -66,6 +66,7 @@ pub fn dry_run<D: Definitions>(
                 if let Effect::Candidate(candidate) = effect
                     && (from_ms..=to_ms).contains(&candidate.asked_at_ms)
                     && candidate.consented
+                    && may_read(&candidate.shopper, candidate.asked_at_ms)
                 {
                     asked.push(candidate.shopper);
                 }

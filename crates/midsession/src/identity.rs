@@ -13,12 +13,14 @@ use std::time::Duration;
 const WITHIN: Duration = Duration::from_secs(5);
 
 impl Inner {
-    /// Whom a visitor is taken for.
+    /// Whom a visitor is taken for; nobody, where one of the two has withdrawn that.
     pub(crate) async fn identity_of(&self, visitor: Str) -> Result<Option<Value>, Unreadable> {
         let partition = partition_of(&visitor, self.driver.partitions());
         let id = ShopperId::Visitor(visitor.into());
         let told = self.driver.read(partition, move |seen| seen.stream.identity(&id)).await?;
-        Ok(told.map(|told| {
+        let Some(told) = told else { return Ok(None) };
+        let may = self.may_keep_of((Some(told.visitor_id.clone()), told.user_id.clone())).await?;
+        Ok(may.then(|| {
             json!({
                 "visitor_id": told.visitor_id, "user_id": told.user_id,
                 "attached_since_ms": told.attached_since_ms, "detached_at_ms": told.detached_at_ms,

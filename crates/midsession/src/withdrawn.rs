@@ -1,5 +1,5 @@
-//! Who has withdrawn something, for those who take events in: told by the partitions' owners as it takes effect, and anew
-//! after a start.
+//! Who has withdrawn something, for those who take events in and those who show what was kept: told by the partitions'
+//! owners as it takes effect, and anew after a start.
 //!
 //! It holds whom the partitions hold as such, and is bounded with them.
 
@@ -40,6 +40,17 @@ impl Withdrawn {
         if before.is_some() {
             self.count.fetch_sub(1, Ordering::Release);
         }
+    }
+
+    /// Whether what a shopper had done by then may be shown: not once they have withdrawn `personalization`, nor what a
+    /// device had done before it turned out to be theirs.
+    pub fn may_read(&self, shopper: &ShopperId, at_ms: i64) -> bool {
+        let map = match shopper {
+            ShopperId::Visitor(_) => &self.visitors,
+            ShopperId::User(_) => &self.users,
+        };
+        let map = map.read();
+        map.get(shopper.as_str()).is_none_or(|words| words.of_past(at_ms).allows(Purpose::Personalization))
     }
 
     /// How many have.
@@ -95,7 +106,8 @@ mod tests {
         let visitor = |id: &str| ShopperId::Visitor(id.into());
         let words = |own, attached: Option<(&str, Consent)>, home| {
             let is_attached = attached.is_some();
-            Some(Words { own, attached: attached.map(|(user, consent)| (user.into(), consent)), home, is_attached })
+            let attached = attached.map(|(user, consent)| (user.into(), consent));
+            Some(Words { own, attached, home, is_attached, left: None })
         };
         const FULL: Consent = Consent::FULL;
         const NONE: Consent = Consent::NONE;
@@ -127,6 +139,26 @@ mod tests {
             let is_attached = visitor == Some("laptop");
             assert_eq!(in_force, InForce { consent, is_tie, is_attached }, "{visitor:?} {user:?}");
         }
+        // u1, who had withdrawn, has left the tablet: what was done there by then is theirs.
+        withdrawn.told(
+            &visitor("tablet"),
+            Some(Words { own: FULL, attached: None, home: FULL, is_attached: false, left: Some((NONE, 5)) }),
+        );
+        let user = |id: &str| ShopperId::User(id.into());
+        for (who, at_ms, may) in [
+            (visitor("phone"), 9, false),
+            (visitor("laptop"), 9, false),
+            (visitor("other"), 9, true),
+            (visitor("tablet"), 5, false),
+            (visitor("tablet"), 6, true),
+            (user("u1"), 9, false),
+            (user("u2"), 9, false),
+            (user("u3"), 9, false),
+            (user("u9"), 9, true),
+        ] {
+            assert_eq!(withdrawn.may_read(&who, at_ms), may, "{who:?} {at_ms}");
+        }
+        withdrawn.told(&visitor("tablet"), None);
         for who in [visitor("phone"), visitor("phone"), visitor("laptop")] {
             withdrawn.told(&who, None);
         }

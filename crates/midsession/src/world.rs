@@ -115,15 +115,22 @@ impl World {
         self.live.subscribe()
     }
 
-    /// Newest first.
+    /// Newest first, of whom they may be read.
     pub fn decisions(&self, limit: usize) -> Vec<Value> {
         let decisions = self.decisions.lock();
-        decisions.order.iter().rev().take(limit).filter_map(|id| Some(decisions.by_id.get(id)?.row())).collect()
+        let newest = decisions.order.iter().rev().filter_map(|id| decisions.by_id.get(id));
+        newest.filter(|seen| self.may_read(&seen.decision)).take(limit).map(Seen::row).collect()
     }
 
-    /// One of the recent ones.
+    /// One of the recent ones, likewise.
     pub fn decision(&self, id: DecisionId) -> Option<Value> {
-        Some(self.decisions.lock().by_id.get(&id)?.row())
+        let decisions = self.decisions.lock();
+        decisions.by_id.get(&id).filter(|seen| self.may_read(&seen.decision)).map(Seen::row)
+    }
+
+    /// Whether its shopper has not withdrawn what it was made from.
+    pub fn may_read(&self, decision: &Decision) -> bool {
+        self.withdrawn.may_read(&decision.shopper, decision.asked_at_ms)
     }
 
     /// Newest first.
@@ -177,7 +184,7 @@ impl World {
                 decisions.order.push_back(decision.decision_id);
             }
         }
-        self.tell(|| LiveRow::Decision(Arc::new(row.row())));
+        self.tell_of(&row);
     }
 
     /// Shows it, if it is to be shown; or keeps it until the log has been caught up with, as the record that it was painted
@@ -230,7 +237,13 @@ impl World {
         at.get_or_insert(reaction.occurred_at_ms);
         let row = seen.clone();
         drop(decisions);
-        self.tell(|| LiveRow::Decision(Arc::new(row.row())));
+        self.tell_of(&row);
+    }
+
+    fn tell_of(&self, seen: &Seen) {
+        if self.may_read(&seen.decision) {
+            self.tell(|| LiveRow::Decision(Arc::new(seen.row())));
+        }
     }
 
     fn tell(&self, row: impl FnOnce() -> LiveRow) {
@@ -289,7 +302,11 @@ impl Sink for World {
         if self.tracker_ids.opened(update) {
             self.observe.metrics.add(Metric::TrackerIdsShared, 1);
         }
-        self.tell(|| LiveRow::Session(Arc::new(crate::backend::session_row(update))));
+        let visitor = update.visitor_id.clone().map(ShopperId::Visitor);
+        let shopper = update.user_id.clone().map(ShopperId::User).or(visitor);
+        if shopper.is_none_or(|shopper| self.withdrawn.may_read(&shopper, update.started_at_ms)) {
+            self.tell(|| LiveRow::Session(Arc::new(crate::backend::session_row(update))));
+        }
     }
 
     fn decided(&self, decision: &Decision, durable_us: i64) {

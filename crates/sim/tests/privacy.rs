@@ -230,6 +230,71 @@ fn consent_withdrawn_on_the_phone_holds_for_the_laptop_when_it_is_answered() {
     shop.send(json!({"event_id": "c1", "name": "consent", "visitor_id": "phone", "consent": "none"}));
 }
 
+#[test]
+fn what_was_decided_of_who_has_withdrawn_is_read_by_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut shop = Shop::open(&data);
+    let cart = |visitor: &str| {
+        json!({"name": "add_to_cart", "visitor_id": visitor, "products": [{"id": "p1"}],
+        "cart": {"total_value": 90.0, "currency": "EUR"}})
+    };
+    // On the phone before they sign in there, on the laptop as themselves; somebody else besides.
+    shop.send(cart("phone"));
+    shop.send(cart("other"));
+    shop.send(json!({"name": "login", "visitor_id": "laptop", "user_id": "u1"}));
+    shop.send(cart("laptop"));
+    let decided = |shop: &Shop| -> Vec<(String, String)> {
+        let rows = shop.server.ask_admin("GET", "/v1/decisions", "").1;
+        let rows = rows["decisions"].as_array().unwrap().iter().filter(|row| row["rule"] == "big_cart");
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let mut rows: Vec<_> = rows.map(|row| (text(&row["visitor_id"]), text(&row["decision_id"]))).collect();
+        rows.sort();
+        rows
+    };
+    let mut before = decided(&shop);
+    for _ in 0..500 {
+        if before.len() == 3 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        before = decided(&shop);
+    }
+    assert_eq!(before.iter().map(|(of, _)| of.as_str()).collect::<Vec<_>>(), ["laptop", "other", "phone"]);
+    shop.send(json!({"name": "login", "visitor_id": "phone", "user_id": "u1"}));
+    let ask = |shop: &Shop, method: &str, path: &str, body: &str| shop.server.ask_admin(method, path, body);
+    let reached = |shop: &Shop| ask(shop, "POST", "/v1/interventions/big_cart/dry-run", "").1["shoppers"].clone();
+    let preview = |shop: &Shop, visitor: &str| {
+        let body = json!({"visitor_id": visitor}).to_string();
+        ask(shop, "POST", "/v1/interventions/big_cart/preview", &body)
+    };
+    assert!(reached(&shop).as_i64() > Some(1));
+    assert_eq!((preview(&shop, "phone").0, ask(&shop, "GET", "/v1/identity/phone", "").0), (202, 200));
+    shop.send(json!({"name": "consent", "visitor_id": "laptop", "consent": "none"}));
+    let nothing_is_read = |shop: &Shop| {
+        assert_eq!(decided(shop), before[1..2]);
+        for (of, id) in &before {
+            let status = ask(shop, "GET", &format!("/v1/decisions/{id}"), "").0;
+            assert_eq!(status == 200, of == "other", "{of}: {status}");
+        }
+        assert_eq!(reached(shop), 1);
+        for device in ["phone", "laptop"] {
+            assert_eq!(ask(shop, "GET", &format!("/v1/identity/{device}"), "").0, 404, "{device}");
+        }
+        assert_eq!(preview(shop, "other").0, 202);
+    };
+    nothing_is_read(&shop);
+    for device in ["phone", "laptop"] {
+        let (status, refused) = preview(&shop, device);
+        assert_eq!((status, &refused["code"]), (409, &json!("consent_withdrawn")), "{device}");
+    }
+    // Whoever has the phone next is not them; what was decided there before goes on to be.
+    shop.send(json!({"name": "logout", "visitor_id": "phone", "user_id": "u1"}));
+    nothing_is_read(&shop);
+    shop.server.kill();
+    nothing_is_read(&Shop::open(&data));
+}
+
 /// Events on `behavior`, by id, with the consent they stand there with.
 fn on_the_log(data: &Path) -> Vec<(String, i64)> {
     let lines = Server::log_read("behavior", data).into_iter();

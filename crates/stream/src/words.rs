@@ -15,6 +15,8 @@ pub struct Words {
     pub home: Consent,
     /// Somebody is signed in on the device.
     pub is_attached: bool,
+    /// Of a device whose person has left: what they allow, and until when it was theirs. Epoch ms.
+    pub left: Option<(Consent, i64)>,
 }
 
 impl Words {
@@ -26,12 +28,18 @@ impl Words {
         let attached = state.heard.as_deref().map(|heard| &heard.user);
         let open = state.open();
         let attached = attached.filter(|user| open.is_some_and(|open| open.user == **user));
+        let left = state.heard.as_deref().filter(|_| attached.is_none()).map(|heard| {
+            let stay = state.attachments.iter().rev().find(|stay| stay.user == heard.user);
+            // Of a stay that is not known any more nobody can say which part was not theirs.
+            (heard.said.consent, stay.and_then(|stay| stay.to_ms).unwrap_or(i64::MAX))
+        });
         let home = state.household.as_ref().and_then(|household| household.word.as_ref());
         Some(Self {
             own: state.consent.map_or(Consent::FULL, |said| said.consent),
             attached: attached.map(|user| (user.clone(), state.word(Some(user)).unwrap_or(Consent::FULL))),
             home: home.map_or(Consent::FULL, |word| word.said.consent),
             is_attached: open.is_some(),
+            left,
         })
     }
 
@@ -40,6 +48,14 @@ impl Words {
         match &self.attached {
             Some((attached, consent)) if user.is_none_or(|user| user == attached) => *consent,
             _ => self.own,
+        }
+    }
+
+    /// For what the device or person had done by then.
+    pub fn of_past(&self, at_ms: i64) -> Consent {
+        match self.left {
+            Some((consent, until_ms)) if at_ms <= until_ms => self.own.and(consent),
+            _ => self.allow(None).and(self.home),
         }
     }
 }
