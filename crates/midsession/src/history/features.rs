@@ -13,7 +13,7 @@ use crate::cli::Failure;
 use midsession_edge::AsOf;
 use midsession_event::{PropertyValue, SessionId, ShopperId, Str};
 use midsession_feature::expr::Type;
-use midsession_feature::{Key, Value};
+use midsession_feature::{Key, Served};
 use midsession_machine::Definitions;
 use midsession_stream::{Config, Seam};
 use serde::ser::{SerializeMap, Serializer};
@@ -55,7 +55,7 @@ pub struct Features {
     is_assumed: bool,
     is_incomplete: bool,
     is_known: bool,
-    values: Vec<(Str, Value)>,
+    values: Vec<Served>,
     places: Arc<Places>,
 }
 
@@ -68,12 +68,13 @@ pub struct Places {
 }
 
 /// The columns before the features, and after whose they are.
-const FIXED: [(&str, Kind); 8] = [
+const FIXED: [(&str, Kind); 9] = [
     ("at", Kind::Time),
     ("event_id", Kind::Text),
     ("arrival", Kind::Text),
     ("known", Kind::Bool),
     ("incomplete", Kind::Bool),
+    ("since", Kind::Text),
     ("as_of_partition", Kind::Int),
     ("as_of_offset", Kind::Int),
     ("as_of_now", Kind::Int),
@@ -101,16 +102,27 @@ impl serde::Serialize for Features {
         if self.is_incomplete {
             map.serialize_entry("incomplete", &true)?;
         }
+        if let Some(since) = self.since() {
+            map.serialize_entry("since", &since)?;
+        }
         map.serialize_entry("features", &ByName(&self.values))?;
         map.end()
     }
 }
 
-struct ByName<'a>(&'a [(Str, Value)]);
+impl Features {
+    /// Since when the values count that are not whole, as a live answer says it; none where all are. Epoch ms.
+    fn since(&self) -> Option<BTreeMap<&str, i64>> {
+        let since = self.values.iter().filter_map(|served| Some((served.name.as_str(), served.since_ms?)));
+        Some(since.collect()).filter(|since: &BTreeMap<_, _>| !since.is_empty())
+    }
+}
+
+struct ByName<'a>(&'a [Served]);
 
 impl serde::Serialize for ByName<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+        serializer.collect_map(self.0.iter().map(|served| (&served.name, &served.value)))
     }
 }
 
@@ -130,6 +142,7 @@ impl Row for Features {
             self.is_assumed.then(|| "assumed".into()).into(),
             Cell::Bool(self.is_known),
             Cell::Bool(self.is_incomplete),
+            self.since().and_then(|since| serde_json::to_string(&since).ok()).map(Str::from).into(),
             as_of(|as_of| i64::from(as_of.partition)),
             as_of(|as_of| as_of.offset),
             as_of(|as_of| as_of.now),
@@ -137,12 +150,10 @@ impl Row for Features {
         let mut values = self.values.iter().peekable();
         for place in &self.places.features {
             // Both are in the order of definition, or of the question.
-            match values.next_if(|(name, _)| name == place) {
-                Some((_, value)) => cells.push((&PropertyValue::from(value.clone())).into()),
-                None => match self.values.iter().find(|(name, _)| name == place) {
-                    Some((_, value)) => cells.push((&PropertyValue::from(value.clone())).into()),
-                    None => cells.push(Cell::Null),
-                },
+            let next = values.next_if(|served| served.name == *place);
+            match next.or_else(|| self.values.iter().find(|served| served.name == *place)) {
+                Some(served) => cells.push((&PropertyValue::from(served.value.clone())).into()),
+                None => cells.push(Cell::Null),
             }
         }
         cells

@@ -4,7 +4,7 @@
 use crate::assemble::Assembly;
 use crate::find::{self, Found};
 use midsession_event::{Event, PartitionId, Record, SessionState, SessionUpdate, ShopperId, Str, Tick, partition_of};
-use midsession_feature::{Key, Value};
+use midsession_feature::{Key, Served};
 use midsession_machine::{Definitions, Derived, Effect, Partials, View, partial::Partial};
 use midsession_stream::{Config, Counters, Seam, Stream};
 use std::collections::VecDeque;
@@ -62,8 +62,8 @@ pub struct Took {
 pub struct Values {
     /// The user, visitor or session that the question resolved to.
     pub id: Str,
-    /// Present values by name.
-    pub values: Vec<(Str, Value)>,
+    /// Present values.
+    pub values: Vec<Served>,
 }
 
 /// All partitions of a history.
@@ -297,8 +297,8 @@ impl Gathered {
 
     /// The values of all of it, by the definitions of the last partition; none where nobody has anything.
     pub fn values(self, last: &Stream, assembly: &Assembly, key: &str, id: &str, names: &[Str]) -> Option<Values> {
-        let (_, served) = assembly.join(None, key, self.parts, names, self.now_ms, &last.defined().since)?;
-        Some(Values { id: id.into(), values: served.into_iter().map(|served| (served.name, served.value)).collect() })
+        let (_, values) = assembly.join(None, key, self.parts, names, self.now_ms, &last.defined().since)?;
+        Some(Values { id: id.into(), values })
     }
 }
 
@@ -330,7 +330,6 @@ pub fn read_session(stream: &Stream, assembly: &Assembly, id: &str, names: &[Str
 }
 
 /// Values as the first profile serves them.
-fn values(assembly: &Assembly, view: &View<'_>, key: Key, names: &[Str]) -> Vec<(Str, Value)> {
-    let served = assembly.served(None, view, key, names).map(|(_, served)| served).unwrap_or_default();
-    served.into_iter().map(|served| (served.name, served.value)).collect()
+fn values(assembly: &Assembly, view: &View<'_>, key: Key, names: &[Str]) -> Vec<Served> {
+    assembly.served(None, view, key, names).map(|(_, served)| served).unwrap_or_default()
 }

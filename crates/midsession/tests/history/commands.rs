@@ -181,6 +181,38 @@ fn parquet_holds_what_json_lines_hold() {
     }
 }
 
+/// Of whom more was done in a day than is kept, a row says it as a live answer does.
+#[test]
+fn a_value_that_is_not_whole_says_since_when_it_counts() {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    let folder = tempfile::tempdir().unwrap();
+    let begins_ms = 1_795_305_600_000_i64;
+    let view = |number: i64| {
+        let at_ms = begins_ms + number * 60_000;
+        let products: Vec<Value> = (0..100).map(|id| serde_json::json!({"id": format!("{number}-{id}")})).collect();
+        serde_json::json!({"event_id": number.to_string(), "name": "product_view", "visitor_id": "v",
+            "occurred_at": at_ms, "products": products})
+    };
+    let lines: Vec<String> = (0..700).map(|number| view(number).to_string()).collect();
+    std::fs::write(folder.path().join("events.jsonl"), lines.join("\n")).unwrap();
+    let names = "distinct_products_24h,distinct_products_5m";
+    let asked = ["features", "--events", "events.jsonl", "--user", "v", "--features", names, "--at"];
+    let at = |at: &'static str, more: &[&str]| rows(&[&asked[..], &[at], more].concat(), folder.path());
+    let before = at("2026-11-22T04:00:00Z", &[]).remove(0);
+    assert_eq!((&before["features"]["distinct_products_24h"], &before["since"]), (&24_100.into(), &Value::Null));
+    let row = at("2026-11-22T11:39:00Z", &[]).remove(0);
+    let count = row["features"]["distinct_products_24h"].as_i64().unwrap();
+    assert!((49_000..65_537).contains(&count), "a quarter has gone: {row}");
+    let since_ms = row["since"]["distinct_products_24h"].as_i64().unwrap();
+    assert!((begins_ms..begins_ms + 699 * 60_000).contains(&since_ms), "{row}");
+    assert_eq!(row["since"].as_object().unwrap().len(), 1, "five minutes are whole: {row}");
+    at("2026-11-22T11:39:00Z", &["--output", "rows.parquet", "--json"]);
+    let reader = SerializedFileReader::new(std::fs::File::open(folder.path().join("rows.parquet")).unwrap()).unwrap();
+    let whole = reader.get_row_iter(None).unwrap().next().unwrap().unwrap();
+    let since = whole.get_column_iter().find(|(name, _)| *name == "since").unwrap().1.to_string();
+    assert_eq!(since, format!("\"{}\"", row["since"]));
+}
+
 #[test]
 fn each_format_is_told_and_read() {
     let folder = tempfile::tempdir().unwrap();
