@@ -29,6 +29,11 @@ pub(crate) fn is_card(path: &str, text: &str) -> bool {
         && crate::number::has_card(text)
 }
 
+/// Whether a field of this name holds the number of an article or an order.
+pub(crate) fn is_article(name: &str) -> bool {
+    Words::of(name).is_some_and(|words| words.any(&ARTICLE))
+}
+
 /// Whether a field of this name holds a version, which may look like an IP address.
 pub(crate) fn is_version(path: &str) -> bool {
     if memchr::memmem::find(path.as_bytes(), b"ersion").is_none() && !path.contains("ERSION") {

@@ -4,11 +4,12 @@ use crate::field_name::{Words, is_in};
 use crate::{PersonalKind, personal};
 
 /// Whose name it is. Sorted.
-const PEOPLE: [&str; 14] = [
+const PEOPLE: [&str; 15] = [
     "buyer",
     "client",
     "contact",
     "customer",
+    "driver",
     "guest",
     "klant",
     "kunde",

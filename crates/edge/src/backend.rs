@@ -7,6 +7,7 @@ use midsession_collect::context::RowLimits;
 use midsession_event::{ContextKind, EnrichmentMiss, Event, Str, UserId, VisitorId};
 pub use midsession_feature::{Served, TextForm, Value as FeatureValue};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -314,6 +315,9 @@ pub trait Context: Send + Sync + 'static {
 
     /// Bounds of a row that is put.
     fn row_limits(&self) -> RowLimits;
+
+    /// Takes out of rows what is personal: the names of the columns that were left out.
+    fn leave_out(&self, rows: &mut [midsession_event::Context]) -> BTreeSet<Str>;
 
     /// Puts rows in force, durably. For each its version; none where its table is full.
     fn put(&self, rows: Vec<midsession_event::Context>) -> Answer<'_, Result<Vec<Option<i64>>, Refusal>>;

@@ -90,6 +90,26 @@ async fn a_bad_line_costs_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_column_that_is_personal_is_left_out_and_named() {
+    let server = start().await;
+    let admin = server.running.admin;
+    let csv = "id,brand,seller_email,note\na,Lumi,ada@example.org,tall\nb,Lumi,,ask bob@example.org\n";
+    let told = ask(admin, "POST", "/v1/context/product", &[BEARER, CSV], csv.as_bytes()).await.json();
+    assert_eq!((&told["loaded"], &told["refused"]), (&json!(2), &json!(0)), "{told}");
+    assert_eq!(told["left_out"], json!(["note", "seller_email"]));
+    for (id, values) in [("a", json!({"brand": "Lumi", "note": "tall"})), ("b", json!({"brand": "Lumi"}))] {
+        let row = ask(admin, "GET", &format!("/v1/context/product/{id}"), &[BEARER], b"").await.json();
+        assert_eq!(row["values"], values, "{id}");
+    }
+    let lines = "{\"id\":\"a\",\"days\":3,\"driver_name\":\"Ada\"}\n";
+    let told = ask(admin, "POST", "/v1/context/delivery", &[BEARER], lines.as_bytes()).await.json();
+    assert_eq!((&told["loaded"], &told["left_out"]), (&json!(1), &json!(["driver_name"])));
+    let put = ask(admin, "PUT", "/v1/context/delivery/b", &[BEARER], br#"{"days":3,"phone":491701234567}"#).await;
+    assert_eq!((put.status, put.json()["left_out"].clone()), (200, json!(["phone"])));
+    assert_eq!(put.json()["values"], json!({"days": 3}));
+}
+
+#[tokio::test]
 async fn a_log_that_says_no_is_asked_again_later() {
     let server = start().await;
     *server.rows.context_refusal.lock().expect("lock") = Some(Refusal::new(503, "log_unavailable", "the disk is full"));

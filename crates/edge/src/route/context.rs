@@ -11,6 +11,7 @@ use midsession_collect::context::{Bulk, LineFault, RowFormat, read_row, read_row
 use midsession_event::ContextKind;
 use midsession_observe::Metric;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Body of one row. Bytes.
 const ROW_BYTES_MAX: usize = 128 * 1024;
@@ -59,21 +60,29 @@ fn kind(call: &Call) -> Result<ContextKind, Box<Response>> {
 async fn put(call: &Call, body: Incoming) -> Answered {
     let (kind, backend) = (kind(call)?, &call.app.backend);
     let bytes = read(call, body, ROW_BYTES_MAX).await?;
-    let row = read_row(kind, &call.param(1), &bytes, backend.row_limits()).map_err(|fault| {
+    let mut row = read_row(kind, &call.param(1), &bytes, backend.row_limits()).map_err(|fault| {
         call.app.observe.metrics.add_by(Metric::ContextRefused, fault.code, 1);
         Box::new(problem(StatusCode::BAD_REQUEST, &fault))
     })?;
+    let left_out = backend.leave_out(std::slice::from_mut(&mut row));
     let versions = backend.put(vec![row]).await.map_err(refused)?;
     if versions.first().copied().flatten().is_none() {
         call.app.observe.metrics.add_by(Metric::ContextRefused, "table_full", 1);
         return Err(Box::new(problem(StatusCode::INSUFFICIENT_STORAGE, &Fault::table_full())));
     }
-    get(call)
+    let mut told = row_of(call)?;
+    if !left_out.is_empty() {
+        told["left_out"] = json!(left_out);
+    }
+    Ok(reply::json(StatusCode::OK, &told))
 }
 
 fn get(call: &Call) -> Answered {
-    let row = call.app.backend.row(kind(call)?, &call.param(1)).ok_or_else(not_found)?;
-    Ok(reply::json(StatusCode::OK, &row))
+    Ok(reply::json(StatusCode::OK, &row_of(call)?))
+}
+
+fn row_of(call: &Call) -> Result<Value, Box<Response>> {
+    call.app.backend.row(kind(call)?, &call.param(1)).ok_or_else(not_found)
 }
 
 async fn delete(call: &Call) -> Answered {
@@ -101,15 +110,19 @@ async fn bulk(call: &Call, body: Incoming) -> Answered {
     };
     let bytes = read(call, body, BULK_BYTES_MAX).await?;
     let limits = app.backend.row_limits();
-    let read = tokio::task::spawn_blocking(move || read_rows(kind, format, &bytes, limits)).await;
-    let Ok(read) = read else {
+    let backend = Arc::clone(&app.backend);
+    let read = tokio::task::spawn_blocking(move || {
+        let Bulk { rows, faults, refused } = read_rows(kind, format, &bytes, limits)?;
+        let (lines, mut rows): (Vec<u64>, Vec<_>) = rows.into_iter().unzip();
+        let left_out = backend.leave_out(&mut rows);
+        Ok::<_, Fault>((lines, rows, left_out, Bulk { rows: Vec::new(), faults, refused }))
+    });
+    let Ok(read) = read.await else {
         let title = "the rows could not be read; the server's log says why";
         return Err(Box::new(reply::problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", title)));
     };
-    let Bulk { rows, faults, refused: bad } =
+    let (lines, rows, left_out, mut left): (_, _, _, Bulk) =
         read.map_err(|fault| Box::new(problem(StatusCode::BAD_REQUEST, &fault)))?;
-    let (lines, rows): (Vec<u64>, Vec<_>) = rows.into_iter().unzip();
-    let mut left: Bulk = Bulk { rows: Vec::new(), faults, refused: bad };
     let versions = app.backend.put(rows).await.map_err(refused)?;
     let mut loaded = 0u64;
     for (line, version) in lines.into_iter().zip(versions) {
@@ -132,7 +145,9 @@ async fn bulk(call: &Call, body: Incoming) -> Answered {
             json!({ "line": line, "code": fault.code, "field": fault.field, "message": fault.message, "hint": fault.hint })
         })
         .collect();
-    let told = json!({ "kind": kind, "loaded": loaded, "refused": left.refused, "faults": faults });
+    let told = json!({
+        "kind": kind, "loaded": loaded, "refused": left.refused, "faults": faults, "left_out": left_out,
+    });
     Ok(reply::json(StatusCode::OK, &told))
 }
 

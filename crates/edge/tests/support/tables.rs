@@ -27,6 +27,10 @@ impl Context for Rows {
     fn row_limits(&self) -> RowLimits {
         RowLimits { row_bytes: 100 }
     }
+    fn leave_out(&self, rows: &mut [midsession_event::Context]) -> std::collections::BTreeSet<Str> {
+        let mut columns = midsession_collect::context::Columns::default();
+        rows.iter_mut().flat_map(|row| columns.leave_out(row)).map(|left| left.name).collect()
+    }
     fn put(&self, rows: Vec<midsession_event::Context>) -> Answer<'_, Result<Vec<Option<i64>>, Refusal>> {
         Box::pin(async move {
             if let Some(refusal) = self.context_refusal.lock().expect("lock").clone() {

@@ -7,6 +7,7 @@ use clap::{Subcommand, ValueEnum};
 use midsession_event::ContextKind;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -78,6 +79,8 @@ struct Told {
     loaded: u64,
     refused: u64,
     faults: Vec<LineFault>,
+    #[serde(default)]
+    left_out: BTreeSet<String>,
 }
 
 #[derive(Deserialize)]
@@ -94,13 +97,14 @@ fn load(global: &Global, kind: ContextKind, path: &Path, format: Format, mut adm
     let bar = indicatif::ProgressBar::new(file.metadata().map_or(0, |data| data.len()));
     let content_type = if format == Format::Csv { "text/csv" } else { "application/x-ndjson" };
     let route = format!("/v1/context/{}", kind.as_str());
-    let (mut loaded, mut refused) = (0, 0);
+    let (mut loaded, mut refused, mut left_out) = (0, 0, BTreeSet::new());
     let mut send = |piece: Piece| {
         let (read, before) = (piece.body.len() as u64, piece.before);
         let told = admin.ask("POST", &route, content_type, piece.body.into())?;
         let told: Told = serde_json::from_value(told).map_err(Failure::new)?;
         loaded += told.loaded;
         refused += told.refused;
+        left_out.extend(told.left_out);
         for fault in &told.faults {
             let line = before + fault.line;
             let field = fault.field.as_ref().map(|field| format!("{field}: ")).unwrap_or_default();
@@ -114,8 +118,12 @@ fn load(global: &Global, kind: ContextKind, path: &Path, format: Format, mut adm
         .map_err(|failure| Failure { cause: format!("{}: {}", path.display(), failure.cause), ..failure })?;
     bar.finish_and_clear();
     if global.json {
-        out(&json!({ "kind": kind, "file": path, "loaded": loaded, "refused": refused }).to_string());
+        let told = json!({ "kind": kind, "file": path, "loaded": loaded, "refused": refused, "left_out": left_out });
+        out(&told.to_string());
     } else {
+        for column in left_out {
+            eprintln!("left out: the column {column} is personal");
+        }
         out(&format!("{loaded} rows loaded into {}, {refused} refused", kind.as_str()));
     }
     if refused > 0 {

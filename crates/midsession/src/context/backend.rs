@@ -5,6 +5,7 @@ use midsession_collect::context::RowLimits;
 use midsession_edge::{Answer, Context, Refusal};
 use midsession_event::{ContextKind, EnrichmentMiss, Event, Str};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 impl Context for AppBackend {
     fn enrich(&self, events: &mut [Event], now_ms: i64) -> Vec<EnrichmentMiss> {
@@ -13,6 +14,10 @@ impl Context for AppBackend {
 
     fn row_limits(&self) -> RowLimits {
         self.0.context.limits()
+    }
+
+    fn leave_out(&self, rows: &mut [midsession_event::Context]) -> BTreeSet<Str> {
+        self.0.context.leave_out(rows)
     }
 
     fn put(&self, rows: Vec<midsession_event::Context>) -> Answer<'_, Result<Vec<Option<i64>>, Refusal>> {

@@ -6,7 +6,7 @@ mod config;
 pub use config::ContextConfig;
 
 use bytes::Bytes;
-use midsession_collect::context::{MissBook, PerKind, Put, Row, RowLimits, Tables, Tally, enrich};
+use midsession_collect::context::{Columns, MissBook, PerKind, Put, Row, RowLimits, Tables, Tally, enrich};
 use midsession_edge::Refusal;
 use midsession_event::{Context, ContextKind, EnrichmentMiss, Event, Joined, PartitionId, Str, Topic, decode, encode};
 use midsession_observe::{Metric, Observe};
@@ -34,6 +34,7 @@ pub struct ContextTables {
     /// The next record of `context` to be read. Held while records take effect, so that they do so in order.
     next: Mutex<i64>,
     misses: Mutex<MissBook>,
+    columns: Mutex<Columns>,
     recent: Mutex<VecDeque<EnrichmentMiss>>,
 }
 
@@ -49,6 +50,7 @@ impl ContextTables {
             observe,
             next: Mutex::new(0),
             misses: Mutex::default(),
+            columns: Mutex::default(),
             recent: Mutex::default(),
         }
     }
@@ -74,7 +76,10 @@ impl ContextTables {
             };
             match entry.value.as_deref().map(decode::<Context>) {
                 None => self.tables.remove(kind, id, entry.offset),
-                Some(Ok(context)) => {
+                Some(Ok(mut context)) => {
+                    // Not every record went through the API, or through this version's.
+                    context.kind = kind;
+                    self.leave_out(std::slice::from_mut(&mut context));
                     let row = Row { version: entry.offset, at_ms: entry.stamp_ms, values: context.values };
                     if self.tables.put(kind, id.into(), row) == Put::Full {
                         self.observe.metrics.add_by(Metric::ContextRefused, "table_full", 1);
@@ -97,6 +102,22 @@ impl ContextTables {
     fn unreadable(&self, offset: i64, cause: &str) {
         tracing::error!(offset, cause, "unreadable record on context");
         self.observe.metrics.add_by(Metric::ContextRefused, "unreadable", 1);
+    }
+
+    /// Takes out of rows what is personal, as it would stand on events; each column is told once. The names of those that were
+    /// left out.
+    pub fn leave_out(&self, rows: &mut [Context]) -> BTreeSet<Str> {
+        let mut all = BTreeSet::new();
+        let mut columns = self.columns.lock();
+        for row in rows {
+            for left in columns.leave_out(row) {
+                if left.is_new {
+                    tracing::warn!(table = row.kind.as_str(), column = %left.name, "personal: left out of its table");
+                }
+                all.insert(left.name);
+            }
+        }
+        all
     }
 
     /// Joins events, and answers the misses that are to be told.

@@ -87,6 +87,24 @@ async fn what_was_put_is_in_force_at_once_and_after_a_restart() {
     assert_eq!(tables.put(vec![stock("d", 1)]).await.expect("durable"), [Some(6)], "versions go on");
 }
 
+/// Whoever put the record there.
+#[tokio::test]
+async fn what_is_personal_in_a_row_of_the_topic_stands_on_no_event() {
+    let rig = Rig::new();
+    let text = |text: &str| PropertyValue::Text(text.into());
+    let values = [("brand", text("Lumi")), ("seller_email", text("h_1")), ("note", text("ask ada@example.org"))];
+    let lamp = row(ContextKind::Product, "lamp", &values);
+    let append = record(lamp.kind, &lamp.id, Some(encode(&lamp).expect("encodes").into()));
+    rig.open().append(vec![append]).await.expect("appends");
+    let tables = rig.open();
+    let mut events = [view("lamp")];
+    tables.enrich(&mut events, NOW_MS);
+    let joined: Vec<_> = events[0].context[0].values.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!((joined, events[0].products[0].brand.as_deref()), (vec!["brand"], Some("Lumi")));
+    let overwritten = row(ContextKind::Product, "lamp", &values[..2]);
+    assert_eq!(tables.leave_out(&mut [overwritten]), BTreeSet::from(["seller_email".into()]));
+}
+
 #[tokio::test]
 async fn rows_age_and_the_event_tells() {
     let rig = Rig::new();

@@ -7,7 +7,7 @@ use crate::cli::context::{Format, Piece, pieces};
 use crate::context::ContextConfig;
 use midsession_collect::Fault;
 use midsession_collect::context::{
-    Bulk, PastRow, PerKind, Put, Row, RowFormat, RowLimits, Tables, Tally, enrich, read_past_rows,
+    Bulk, Columns, PastRow, PerKind, Put, Row, RowFormat, RowLimits, Tables, Tally, enrich, read_past_rows,
 };
 use midsession_event::{Context, ContextKind, Event, Str, decode, encode};
 use serde_json::{Value, json};
@@ -71,6 +71,9 @@ pub struct PastContext {
     came: PerKind<Came>,
     refused: u64,
     shown: Vec<String>,
+    columns: Columns,
+    /// Columns that were left out, as they are told.
+    left_out: Vec<String>,
 }
 
 impl PastContext {
@@ -91,6 +94,8 @@ impl PastContext {
             came: PerKind::of(|_| Came::default()),
             refused: 0,
             shown: Vec::new(),
+            columns: Columns::default(),
+            left_out: Vec::new(),
         };
         let limits = RowLimits { row_bytes: config.row_bytes_max as usize };
         let mut sorter = Sorter::new(memory_bytes);
@@ -121,7 +126,10 @@ impl PastContext {
             faults.iter().for_each(|fault| self.refuse(number, before + fault.line, &fault.fault));
             for (line, row) in rows {
                 let place = (number as u64) << LINE_BITS | (before + line);
-                let PastRow { row, is_removed, at_ms, version } = row;
+                let PastRow { mut row, is_removed, at_ms, version } = row;
+                let left = self.columns.leave_out(&mut row);
+                let new = left.into_iter().filter(|left| left.is_new);
+                self.left_out.extend(new.map(|left| format!("{}.{}", row.kind.as_str(), left.name)));
                 let Some(at_ms) = at_ms else {
                     self.put(place, ALL_ALONG_MS, row, version);
                     continue;
@@ -220,6 +228,7 @@ impl PastContext {
         if self.refused as usize > self.shown.len() {
             lines.push(format!("refused: {} rows of context more", self.refused as usize - self.shown.len()));
         }
+        lines.extend(self.left_out.iter().map(|column| format!("left out: {column} is personal")));
         for (kind, came) in self.came.iter().filter(|(_, came)| came.misses > 0) {
             let of = if came.missed.is_empty() { String::new() } else { format!(", like {}", came.missed.join(", ")) };
             let (kind_name, misses, joined, owner) = (kind.as_str(), came.misses, came.joined, &self.owners[kind]);
