@@ -217,8 +217,17 @@ impl Server {
 
     /// What `midsession features` prints of a folder, by its configuration: a row for each event.
     pub fn rows_of(data: &Path, more: &[&str]) -> Vec<Value> {
+        Self::printed("features", data, more)
+    }
+
+    /// What `midsession sessions` prints of a folder, likewise.
+    pub fn sessions_of(data: &Path) -> Vec<Value> {
+        Self::printed("sessions", data, &[])
+    }
+
+    fn printed(what: &str, data: &Path, more: &[&str]) -> Vec<Value> {
         let mut command = Command::new(binary());
-        command.arg("features").arg("--config").arg(data.with_extension("toml")).arg("--data").arg(data).args(more);
+        command.arg(what).arg("--config").arg(data.with_extension("toml")).arg("--data").arg(data).args(more);
         let output = command.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).unwrap();

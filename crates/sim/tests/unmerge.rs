@@ -57,6 +57,11 @@ fn a_wrong_merge_is_undone_over_http() {
     send(json!({"name": "login", "visitor_id": "v1", "user_id": "u1"}));
     send(json!({"name": "login", "visitor_id": "v2", "user_id": "u1"}));
     send(view("v2"));
+    // A visit of somebody else's that is over before anything is undone.
+    send(
+        json!({"name": "transaction", "visitor_id": "v4", "user_id": "u4", "order": {"id": "o1", "revenue": 50.0, "currency": "EUR"}}),
+    );
+    send(json!({"name": "logout", "visitor_id": "v4", "user_id": "u4"}));
     let mut features = |id: &str| {
         let answer = admin.json(&format!("/v1/features/user/{id}"), &headers).unwrap().unwrap();
         let names = ["product_view_count_24h", "act_count_lifetime"];
@@ -91,6 +96,29 @@ fn a_wrong_merge_is_undone_over_http() {
     let evidence: Vec<&Value> =
         evidence.iter().map(|line| &line["value"]).filter(|it| it["kind"] == "unmerged").collect();
     assert_eq!((evidence.len(), &evidence[0]["detail"]), (1, &json!("a friend's phone")));
+    // What had ended goes back, too, and is told once.
+    let ended = |user: Value| {
+        let theirs = Server::log_read("session", &data).into_iter().map(|line| line["value"].clone());
+        let mut theirs = theirs.filter(|it| it["visitor_id"] == "v4" && it["state"] == "closed");
+        theirs.any(|it| it["user_id"] == user)
+    };
+    let waits = |user: Value| {
+        for _ in 0..1_000 {
+            if ended(user.clone()) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("{user}: {:?}", Server::log_read("session", &data));
+    };
+    waits(json!("u4"));
+    let body = json!({"visitor_id": "v4", "user_id": "u4"}).to_string();
+    assert_eq!(other.ask("POST", PATH, &headers, &body).unwrap().0, 200);
+    waits(Value::Null);
+    let told = Server::sessions_of(&data);
+    let told: Vec<&Value> = told.iter().filter(|row| row["visitor_id"] == "v4").collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((&told[0]["user_id"], &told[0]["revenue"]), (&Value::Null, &json!(50.0)));
     // After a restart it is as it was.
     server.kill();
     let server = Server::start(&data, None);

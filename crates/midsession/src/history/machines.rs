@@ -3,7 +3,9 @@
 
 use crate::assemble::Assembly;
 use crate::find::{self, Found};
-use midsession_event::{Event, PartitionId, Record, SessionState, SessionUpdate, ShopperId, Str, Tick, partition_of};
+use midsession_event::{
+    Event, PartitionId, Record, SessionId, SessionState, SessionUpdate, ShopperId, Str, Tick, partition_of,
+};
 use midsession_feature::{Key, Served};
 use midsession_machine::{Definitions, Derived, Effect, Partials, View, partial::Partial};
 use midsession_stream::{Config, Counters, Seam, Stream};
@@ -75,7 +77,7 @@ pub struct Machines<'d, D> {
     in_force: Option<Vec<Option<Arc<D>>>>,
     effects: Vec<Effect>,
     routed: VecDeque<(PartitionId, Record)>,
-    /// Sessions that have ended, to be taken; where somebody wants them.
+    /// Sessions that have ended, or have become part of another, to be taken; where somebody wants them.
     closed: Option<Vec<SessionUpdate>>,
 }
 
@@ -179,7 +181,9 @@ impl<'d, D: Definitions> Machines<'d, D> {
         let seam = stream.on_record(offset, stamp_ms, record, others.unwrap_or(self.definitions), &mut self.effects);
         if let Some(closed) = &mut self.closed {
             closed.extend(self.effects.iter().filter_map(|effect| match effect {
-                Effect::Session(update) if update.state == SessionState::Closed => Some(update.as_ref().clone()),
+                Effect::Session(update) if matches!(update.state, SessionState::Closed | SessionState::Merged) => {
+                    Some(update.as_ref().clone())
+                }
                 _ => None,
             }));
         }
@@ -209,7 +213,12 @@ impl<'d, D: Definitions> Machines<'d, D> {
         self.streams.get(partition.0 as usize)
     }
 
-    /// Sessions that have ended since this was asked last.
+    /// Whether a session is remembered: what is not changes no more.
+    pub fn knows(&self, session: SessionId) -> bool {
+        self.streams.iter().any(|stream| stream.session_view(session, i64::MIN).is_some())
+    }
+
+    /// Sessions that have ended since this was asked last, or changed after they had, or have become part of another.
     pub fn take_closed(&mut self) -> Vec<SessionUpdate> {
         self.closed.as_mut().map(std::mem::take).unwrap_or_default()
     }

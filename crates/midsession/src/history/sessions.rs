@@ -12,6 +12,10 @@ use midsession_event::{SessionId, SessionState, SessionUpdate, Str};
 use midsession_machine::Definitions;
 use midsession_stream::Config;
 use serde::Serialize;
+use std::collections::{BTreeMap, HashMap};
+
+/// As many sessions that have ended wait in any case.
+const WAITING: usize = 1 << 16;
 
 /// A session as it is told.
 #[derive(Clone, Debug, Serialize)]
@@ -42,6 +46,8 @@ pub struct SessionRow {
     arrival: Option<&'static str>,
     #[serde(skip)]
     from_to_ms: (i64, i64),
+    #[serde(skip)]
+    version: i64,
 }
 
 /// The columns of a session, in the order of [`SessionRow`]'s cells.
@@ -103,6 +109,7 @@ fn row(update: SessionUpdate, is_assumed: bool) -> SessionRow {
         campaign: update.campaign,
         arrival: is_assumed.then_some("assumed"),
         from_to_ms: (update.started_at_ms, update.ended_at_ms),
+        version: update.version,
     }
 }
 
@@ -157,16 +164,17 @@ pub fn of_files(
     let definitions = FeaturesAlone(assembly);
     let mut machines = Machines::new(config, &definitions).keeping_closed();
     let (mut is_assumed, mut last_us) = (false, i64::MIN);
+    let mut ended = Ended::default();
     while let Some(item) = arrivals.next_item()? {
         is_assumed |= item.tag == 2;
         last_us = item.at_us;
         for event in intake.events(&item, arrivals)? {
             machines.event(event, item.at_us.div_euclid(1000));
-            ended(&mut machines, is_assumed, table)?;
+            ended.take(&mut machines, is_assumed, table)?;
         }
     }
     machines.advance_all(last_us.div_euclid(1000));
-    rest(machines, is_assumed, table)
+    ended.rest(machines, is_assumed, table)
 }
 
 /// The sessions of a data folder's log.
@@ -175,21 +183,116 @@ pub fn of_files(
 /// The log can't be read, or the output not written.
 pub fn of_log(log: &Logged<'_>, assembly: &Assembly, config: Config, table: &mut Table) -> Result<(), Failure> {
     let mut machines = Machines::new(config, assembly).keeping_closed();
+    let mut ended = Ended::default();
     let mut records = log.records()?;
     while let Some((partition, entry)) = records.next_record()? {
         if let Some(record) = log.decode(&entry) {
             machines.logged(partition, entry.offset, entry.stamp_ms, record);
-            ended(&mut machines, false, table)?;
+            ended.take(&mut machines, false, table)?;
         }
     }
-    rest(machines, false, table)
+    ended.rest(machines, false, table)
 }
 
-fn ended<D: Definitions>(machines: &mut Machines<'_, D>, is_assumed: bool, table: &mut Table) -> Result<(), Failure> {
-    machines.take_closed().into_iter().try_for_each(|update| table.row(&row(update, is_assumed)))
+/// Sessions that have ended, in that order, for as long as they may change: an unmerge says of one long after whose it was.
+#[derive(Default)]
+struct Ended {
+    waiting: BTreeMap<u64, SessionRow>,
+    places: HashMap<SessionId, u64>,
+    next: u64,
+    /// When as many wait, those are told that the machines have forgotten.
+    until: usize,
 }
 
-fn rest<D: Definitions>(mut machines: Machines<'_, D>, is_assumed: bool, table: &mut Table) -> Result<(), Failure> {
-    ended(&mut machines, is_assumed, table)?;
-    machines.live().try_for_each(|update| table.row(&row(update, is_assumed)))
+impl Ended {
+    fn take<D: Definitions>(
+        &mut self,
+        machines: &mut Machines<'_, D>,
+        is_assumed: bool,
+        table: &mut Table,
+    ) -> Result<(), Failure> {
+        machines.take_closed().into_iter().for_each(|update| self.hear(update, is_assumed));
+        if self.waiting.len() <= self.until.max(WAITING) {
+            return Ok(());
+        }
+        let over: Vec<u64> =
+            self.waiting.iter().filter(|(_, row)| !machines.knows(row.session_id)).map(|(place, _)| *place).collect();
+        for row in over.into_iter().filter_map(|place| self.waiting.remove(&place)) {
+            self.places.remove(&row.session_id);
+            table.row(&row)?;
+        }
+        self.until = 2 * self.waiting.len();
+        Ok(())
+    }
+
+    /// Of several versions of a session the last holds; one that has become part of another is none.
+    fn hear(&mut self, update: SessionUpdate, is_assumed: bool) {
+        let id = update.session_id;
+        if update.state == SessionState::Merged {
+            if let Some(place) = self.places.remove(&id) {
+                self.waiting.remove(&place);
+            }
+            return;
+        }
+        let place = *self.places.entry(id).or_insert(self.next);
+        self.next += 1;
+        if self.waiting.get(&place).is_none_or(|known| known.version < update.version) {
+            self.waiting.insert(place, row(update, is_assumed));
+        }
+    }
+
+    fn rest<D: Definitions>(
+        mut self,
+        mut machines: Machines<'_, D>,
+        is_assumed: bool,
+        table: &mut Table,
+    ) -> Result<(), Failure> {
+        machines.take_closed().into_iter().for_each(|update| self.hear(update, is_assumed));
+        self.waiting.values().try_for_each(|row| table.row(row))?;
+        machines.live().try_for_each(|update| table.row(&row(update, is_assumed)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use midsession_event::PartitionId;
+    use midsession_machine::Definitions;
+
+    struct Nothing;
+    impl Definitions for Nothing {}
+
+    fn update(id: u128, version: i64, state: SessionState, user: Option<&str>) -> SessionUpdate {
+        let mut machines = Machines::new(Config::default(), &Nothing);
+        let mut event = midsession_event::Event::new(
+            "shop".into(),
+            "e1".into(),
+            midsession_event::EventName::PageView,
+            1_700_000_000_000,
+        );
+        event.visitor_id = Some("v1".into());
+        machines.event(event, 1_700_000_000_000);
+        let opened = machines.live().next().expect("a session");
+        SessionUpdate { session_id: SessionId(id), version, state, user_id: user.map(Into::into), ..opened }
+    }
+
+    #[test]
+    fn the_last_version_of_a_session_that_had_ended_holds() {
+        let mut ended = Ended::default();
+        let closed = SessionState::Closed;
+        for (id, version, state, user) in [
+            (1, 3, closed, Some("u1")),
+            (2, 2, closed, Some("u1")),
+            (3, 2, closed, None),
+            (1, 4, closed, None),
+            (1, 3, closed, Some("u1")),
+            (3, 3, SessionState::Merged, None),
+        ] {
+            ended.hear(update(id, version, state, user), false);
+        }
+        let told: Vec<_> = ended.waiting.values().map(|row| (row.session_id.0, row.user_id.as_deref())).collect();
+        assert_eq!(told, [(1, None), (2, Some("u1"))], "each once, in the order of their ends");
+        let nobody = Machines::new(Config::default(), &Nothing);
+        assert!(!nobody.knows(SessionId(1)) && nobody.stream(PartitionId(0)).is_some());
+    }
 }
