@@ -329,8 +329,9 @@ impl Shoppers {
         event.consent =
             self.rng.pick(&[Consent::FULL, Consent::FULL, Consent::NONE, Consent::COOKIELESS, COUNTED_ONLY]);
         if self.rng.chance(30) {
-            // Of some purposes alone.
-            event.consent = event.consent.leaving(Consent(self.rng.between(0, 15) as i32));
+            // Of some purposes alone; of the others its source's default, which allows them.
+            let left = Consent(self.rng.between(0, 15) as i32);
+            event.consent = Consent(event.consent.0 | left.0).leaving(left);
         }
         event.consent_said = true;
         let late_ms = self.rng.pick(&[0, 0, 0, 1, 50, 8_000, 31 * MINUTE_MS]);
