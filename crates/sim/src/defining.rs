@@ -351,9 +351,9 @@ fn by_product(house: &House, oracle: &Oracle, of_partition: &[Versions]) -> Resu
                 Some(PropertyValue::Int(found)) => *found,
                 _ => 0,
             };
-            // What came before the log begins may be known by its repeats; what was said then on consent is not.
+            // What came before the log begins may be known by its repeats.
             let is_open = expected[name].2.lost_ms.is_some();
-            if found < least && !(is_open && oracle.said_partly) || found > least && !is_open {
+            if found < least || found > least && !is_open {
                 return Err(format!("I14: {name} of {id} at {now_ms} is {found}, not {least}: {:?}", expected[name].2));
             }
         }

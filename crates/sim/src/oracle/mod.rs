@@ -84,8 +84,6 @@ struct Flight {
 /// The whole of it, over all partitions.
 #[derive(Debug, Default)]
 pub struct Oracle {
-    /// Somebody has said something of some purposes alone: what it came to is known to who knows what was said before.
-    pub said_partly: bool,
     /// The numbers.
     pub rules: Rules,
     /// Everybody, by `visitor:ID` or `user:ID`.
@@ -190,7 +188,6 @@ impl Oracle {
             }
             own if act.name == "consent" => {
                 is_word = true;
-                self.said_partly |= act.unsaid != 0;
                 let open = visitor.stays.last().filter(|stay| stay.to_ms.is_none()).map(|stay| stay.user.as_str());
                 let before = household::word(own.as_ref(), visitor.told.as_ref(), open, act.user.as_deref());
                 act.consent = household::mixed(act.consent, act.unsaid, before);
