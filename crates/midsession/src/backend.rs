@@ -1,6 +1,7 @@
 //! What the listeners read through: features from the partitions' owners, the console's pages, the switches.
 
 use crate::app::Inner;
+use crate::definitions::unreadable;
 use crate::driver::Seen;
 use crate::find;
 use crate::history::{self, Whose};
@@ -384,7 +385,7 @@ impl Interventions for AppBackend {
     fn dry_run(&self, name: Str) -> Answer<'_, Result<Value, Refusal>> {
         Box::pin(async move {
             let alone = self.0.latest().alone(&name).ok_or_else(|| unknown(&name))?;
-            self.0.replayed().map_err(not_now)?;
+            self.0.replayed().map_err(unreadable)?;
             let inner = Arc::clone(&self.0);
             let to_ms = inner.now_ms();
             let from_ms = to_ms - 3_600_000;
@@ -409,7 +410,7 @@ impl Interventions for AppBackend {
             }
             let frame = self.0.preview_frame(&name).ok_or_else(|| unknown(&name))?;
             let visitor: VisitorId = visitor_id.as_str().into();
-            let may = self.0.may_keep_of((Some(visitor.clone()), None)).await.map_err(not_now)?;
+            let may = self.0.may_keep_of((Some(visitor.clone()), None)).await.map_err(unreadable)?;
             if !may {
                 let why = "visitor_id: `personalization` was withdrawn there, nothing is shown; give consent on that page first";
                 return Err(Refusal::new(409, "consent_withdrawn", why));
@@ -441,15 +442,6 @@ impl Define for AppBackend {
     fn remove_definition(&self, of: DefinitionOf) -> Answer<'_, Result<Value, Undefined>> {
         Box::pin(self.0.remove_definition(of))
     }
-}
-
-fn not_now(cause: Unreadable) -> Refusal {
-    let code = match cause {
-        Unreadable::Busy => "busy",
-        Unreadable::Loading => "loading",
-        Unreadable::Stopped(_) => "stopped",
-    };
-    Refusal::new(503, code, cause.to_string())
 }
 
 fn unknown(name: &str) -> Refusal {

@@ -337,7 +337,8 @@ fn by_product(house: &House, oracle: &Oracle, of_partition: &[Versions]) -> Resu
         for (name, (wording, window_ms, _)) in expected {
             let begins_ms = FieldWindow::of(*window_ms).begins_ms(now_ms);
             let is_meant = |took: &&Took| {
-                wording.counts.contains(&took.act.name.as_str())
+                took.act.may_count()
+                    && wording.counts.contains(&took.act.name.as_str())
                     && took.time_ms >= begins_ms
                     && took.act.pieces.iter().any(|piece| piece.id == id)
             };

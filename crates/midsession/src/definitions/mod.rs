@@ -279,7 +279,8 @@ struct Named {
     name: toml::Spanned<String>,
 }
 
-fn unreadable(cause: midsession_edge::Unreadable) -> Refusal {
+/// A read that is to be tried again, as an answer to who wants to change something.
+pub(crate) fn unreadable(cause: midsession_edge::Unreadable) -> Refusal {
     let code = match cause {
         midsession_edge::Unreadable::Busy => "busy",
         midsession_edge::Unreadable::Loading => "loading",

@@ -125,6 +125,11 @@ impl Act {
         self.name != "consent" && self.consent & (COUNTING | SHOWING) == 0
     }
 
+    /// It may count over everybody.
+    pub fn may_count(&self) -> bool {
+        self.consent & COUNTING != 0
+    }
+
     /// What it does to a visit is told at once.
     pub fn is_milestone(&self) -> bool {
         ["login", "logout", "checkout_step", "transaction", "refund"].contains(&self.name.as_str())
