@@ -394,7 +394,6 @@ fn a_further_profile_counts_the_past_in() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let server = Server::start_with_one_profile(&data);
-    let shop = Shop::of(&server);
     let send = |id: &str, event: Value| {
         let mut event = event;
         (event["event_id"], event["visitor_id"]) = (id.into(), "v1".into());
@@ -422,7 +421,6 @@ fn a_further_profile_counts_the_past_in() {
             break;
         }
     }
-    drop(shop);
     server.kill();
     let server = Server::start_with(&data, None, "");
     let shop = Shop::of(&server);

@@ -32,6 +32,7 @@ impl Shopper {
                 visitor: Some("v1".into()),
                 user: None,
                 tracker_session_id: None,
+                other_tracker_ids: Box::default(),
                 source: "shop".into(),
                 state: SessionState::Open,
                 merged_into: None,
