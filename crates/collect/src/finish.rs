@@ -167,12 +167,6 @@ impl Finisher<'_> {
                 (bare.user_id, bare.tracker_session_id) = (None, None);
             }
             bare.consent_said = is_tie && event.consent_said;
-            if is_tie {
-                // Whoever it names has withdrawn this: no row of theirs is joined, though the device has not been told yet. It is
-                // no refusal, else nobody would hear of it.
-                let narrowed = bare.consent.with(Purpose::Personalization, false);
-                bare.consent = if narrowed.is_refusal() { Consent::COOKIELESS } else { narrowed };
-            }
             bare.properties.extend(policy);
             events.push(bare);
             return Ok(Finished::Kept);
