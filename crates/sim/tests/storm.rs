@@ -11,7 +11,7 @@ fn steps(seed: u64) -> usize {
 /// Simulated hours: 2,000 unless `MIDSESSION_SIM_HOURS` says otherwise; `MIDSESSION_SIM_SEED` replays one storm.
 #[test]
 fn the_assembly_weathers_every_storm() {
-    let (replay, length) = (number("MIDSESSION_SIM_SEED"), Length::of("MIDSESSION_SIM_HOURS", 2_000));
+    let (replay, length) = (number("MIDSESSION_SIM_SEED"), Length::of("MIDSESSION_SIM_HOURS", 2_400));
     let began = std::time::Instant::now();
     let mut total = Weathered::default();
     for seed in replay.unwrap_or(0).. {
@@ -48,6 +48,8 @@ fn the_assembly_weathers_every_storm() {
     let counted = [
         crashes, reruns, decisions, shortened, snapshots, rotten, named, written, retracted, resumed, redefined, filled,
     ];
-    let counted = counted.into_iter().chain([spilled, spills_refused, ruled.decisions, ruled.by_silence]);
-    assert!(replay.is_some() || counted.min() >= Some(10), "too calm: {total:?}");
+    let counted = counted.into_iter().chain([spilled, ruled.decisions, ruled.by_silence]);
+    // A full spill file is rare.
+    let is_calm = counted.min() < Some(10) || spills_refused < 5;
+    assert!(replay.is_some() || !is_calm, "too calm: {total:?}");
 }
