@@ -111,13 +111,13 @@ pub(crate) fn categories(context: &Json<'_>, default: Consent) -> Option<Consent
     partly.said()
 }
 
-/// GA4's `consent {ad_user_data, ad_personalization}`: a refusal of either ends marketing, of the second also
-/// personalization; counting goes on.
-pub(crate) fn ga4(value: &Json<'_>, default: Consent) -> Option<Consent> {
-    let denied =
-        |name: &str| value.get(name).and_then(Json::text).is_some_and(|word| word.eq_ignore_ascii_case("denied"));
+/// GA4's `consent {ad_user_data, ad_personalization}` and `non_personalized_ads`: a refusal of any ends marketing, of the second
+/// also personalization; counting goes on.
+pub(crate) fn ga4(shared: &Json<'_>, default: Consent) -> Option<Consent> {
+    let word = |name: &str| shared.get("consent")?.get(name)?.text();
+    let denied = |name: &str| word(name).is_some_and(|word| word.eq_ignore_ascii_case("denied"));
     let mut partly = Partly::of(default);
-    if denied("ad_user_data") {
+    if denied("ad_user_data") || matches!(shared.get("non_personalized_ads"), Some(Json::Bool(true))) {
         partly.set(Purpose::Marketing, false);
     }
     if denied("ad_personalization") {
@@ -177,9 +177,13 @@ mod tests {
         assert_eq!(categories(&rudder, Consent::FULL), Some(Consent(7).leaving(Consent(7))));
         assert_eq!(categories(&parse("{}"), Consent::FULL), None);
         assert_eq!(
-            ga4(&parse(r#"{"ad_personalization":"DENIED"}"#), Consent::FULL),
+            ga4(&parse(r#"{"consent":{"ad_personalization":"DENIED"}}"#), Consent::FULL),
             Some(Consent(5).leaving(Consent(5)))
         );
-        assert_eq!(ga4(&parse(r#"{"ad_user_data":"GRANTED"}"#), Consent::FULL), None);
+        assert_eq!(ga4(&parse(r#"{"consent":{"ad_user_data":"GRANTED"}}"#), Consent::FULL), None);
+        assert_eq!(
+            ga4(&parse(r#"{"non_personalized_ads":true}"#), Consent::FULL),
+            Some(Consent(7).leaving(Consent(7)))
+        );
     }
 }

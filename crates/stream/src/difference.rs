@@ -32,8 +32,7 @@ impl Stream {
             Some(format!("the visitor in slot {slot}"))
         };
         let of_the_rest = || {
-            let rest = [self, other].map(Self::rest);
-            let [one, two] = rest;
+            let [one, two] = [self, other].map(Self::rest);
             let (name, _) = one.into_iter().zip(two).find(|(one, two)| one != two)?.0;
             Some(name.to_owned())
         };

@@ -8,9 +8,7 @@ use crate::scan::{self, Piece};
 use crate::time::Clock;
 use crate::{Fault, Limits, Reply, Request, consent, whole_cart};
 use compact_str::format_compact;
-use midsession_event::{
-    Cart, Consent, Dialect, Event, EventName, Order, Page, Promotion, Purpose, Str, canonical_name, hash128,
-};
+use midsession_event::{Cart, Dialect, Event, EventName, Order, Page, Promotion, Str, canonical_name, hash128};
 
 pub(super) const ROW: Row = Row {
     protocol: Protocol::Ga4,
@@ -96,7 +94,7 @@ fn event(reading: &Reading<'_>, envelope: &Envelope<'_>, piece: Piece<'_>, rando
     draft.agent = text("user_agent").map(|agent| field::cut(agent, 512));
     draft.address = text("ip_override").and_then(|address| address.parse().ok());
     draft.by_server = reading.request.header("origin").is_none();
-    draft.consent = said_consent(shared, reading.source.consent_default.purposes());
+    draft.consent = consent::ga4(shared, reading.source.consent_default.purposes());
     Ok(draft)
 }
 
@@ -115,17 +113,6 @@ fn event_id(event: &Event, micros: Option<i64>, piece: Piece<'_>, earlier: usize
         }
         None => format_compact!("{}", super::fresh_uuid(random)),
     }
-}
-
-fn said_consent(shared: &Json<'_>, default: Consent) -> Option<Consent> {
-    let said = shared.get("consent").and_then(|value| consent::ga4(value, default));
-    if matches!(shared.get("non_personalized_ads"), Some(Json::Bool(true))) {
-        let said = said.unwrap_or_else(|| default.leaving(Consent::FULL));
-        return Some(
-            said.over(None).with(Purpose::Marketing, false).leaving(said.left().with(Purpose::Marketing, false)),
-        );
-    }
-    said
 }
 
 fn read(event: &mut Event, params: &[Member<'_>], limits: &Limits) -> Result<(), Fault> {
