@@ -328,6 +328,11 @@ impl Shoppers {
         let mut event = self.event(EventName::Consent, Some(visitor), self.now_ms);
         event.consent =
             self.rng.pick(&[Consent::FULL, Consent::FULL, Consent::NONE, Consent::COOKIELESS, COUNTED_ONLY]);
+        if self.rng.chance(30) {
+            // Of some purposes alone; of the others its source's default, which allows them.
+            let left = Consent(self.rng.between(0, 15) as i32);
+            event.consent = Consent(event.consent.0 | left.0).leaving(left);
+        }
         event.consent_said = true;
         let late_ms = self.rng.pick(&[0, 0, 0, 1, 50, 8_000, 31 * MINUTE_MS]);
         self.send(self.now_ms + late_ms, event.clone());

@@ -318,9 +318,6 @@ impl Stream {
                 emit(session, &self.currencies, self.now_ms, out);
             }
         }
-        if !handoff.returns {
-            self.narrow_home(&handoff.user_id, out);
-        }
         for candidate in handoff.pending {
             let cause = self.output_id();
             let candidate = asked_again(candidate, home.clone(), cause);
@@ -332,6 +329,10 @@ impl Stream {
         }
         for number in numbers {
             self.merge_neighbours(index, number, out);
+        }
+        if !handoff.returns {
+            // Of what was shown in a visit that is part of another one now, by what that allows.
+            self.narrow_home(&handoff.user_id, out);
         }
         self.arm(index);
     }
