@@ -54,9 +54,12 @@ impl Keeper {
             if self.holds_keyed(around) {
                 self.compact(around)?;
             }
-            let Some(oldest) = self.files.pop_front() else { break };
+            let Some(oldest) = self.files.front() else { break };
             forget(around.store, &oldest.journal);
+            // One that can't be removed now stays the oldest, and is tried again: without it those behind it would go first,
+            // and a start would find a hole.
             self.remove(around, &oldest.journal)?;
+            self.files.pop_front();
         }
         indexed
     }
@@ -156,10 +159,12 @@ impl Keeper {
     fn remove(&self, around: &Surroundings<'_>, journal: &Arc<Journal>) -> Result<(), LogError> {
         let folder = &around.config.folder;
         let failed = |error: std::io::Error| crate::journal::io_error(folder, &journal.path, "remove", &error);
-        self.disk.remove(&journal.path).map_err(failed)?;
-        match self.disk.remove(&with_suffix(&journal.path, index::SUFFIX)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
+        for path in [&journal.path, &with_suffix(&journal.path, index::SUFFIX)] {
+            match self.disk.remove(path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+                // An earlier try may have come this far.
+                _ => {}
+            }
         }
         self.disk.sync_folder(folder).map_err(failed)
     }
