@@ -161,16 +161,16 @@ pub fn head(bytes: &[u8]) -> Result<BatchHead, &'static str> {
 }
 
 /// Appends the records at or past `from` of the one batch in `bytes` to `out`; what does not fit is an error.
-pub fn decode(bytes: &Bytes, from: i64, out: &mut Vec<Entry>) -> Result<(), &'static str> {
+pub fn decode(bytes: &[u8], from: i64, out: &mut Vec<Entry>) -> Result<(), &'static str> {
     let head = head(bytes)?;
     let crc = u32::from_be_bytes(array(bytes, CRC_AT));
     if crc32c::crc32c(&bytes[ATTRIBUTES_AT..head.bytes]) != crc {
         return Err("a record batch does not match its checksum");
     }
-    let records = bytes.slice(HEADER_BYTES..head.bytes);
+    let records = &bytes[HEADER_BYTES..head.bytes];
     let records = match head.attributes & CODEC_MASK {
-        0 => records,
-        LZ4 => Lz4::decompress(&records)?,
+        0 => Bytes::copy_from_slice(records),
+        LZ4 => Lz4::decompress(records)?,
         _ => return Err("a record batch is compressed in a way the log never writes"),
     };
     let append_time = head.attributes & APPEND_TIME != 0;

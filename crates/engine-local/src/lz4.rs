@@ -53,12 +53,12 @@ impl Lz4 {
     }
 
     /// The content of a frame.
-    pub fn decompress(frame: &Bytes) -> Result<Bytes, &'static str> {
+    pub fn decompress(frame: &[u8]) -> Result<Bytes, &'static str> {
         const BROKEN: &str = "a record batch can't be decompressed";
         let Some(mut blocks) = frame.strip_prefix(&FRAME_HEAD) else {
             // Some other writer's frame.
             let mut out = Vec::new();
-            lz4_flex::frame::FrameDecoder::new(&frame[..]).read_to_end(&mut out).map_err(|_| BROKEN)?;
+            lz4_flex::frame::FrameDecoder::new(frame).read_to_end(&mut out).map_err(|_| BROKEN)?;
             return Ok(out.into());
         };
         let mut out = Vec::new();

@@ -5,6 +5,7 @@ use crate::index::Listed;
 use crate::journal::Journal;
 use bytes::Bytes;
 use midsession_ports::{Entry, Extent, LogError};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -12,6 +13,11 @@ use std::sync::Arc;
 const READ_GAP_BYTES: u64 = 8 << 10;
 /// The most that is read at once, unless one batch is larger.
 const READ_SPAN_BYTES: u64 = 128 << 10;
+
+thread_local! {
+    /// Where the bytes of batches are read to: nearly all are unpacked from there into memory of their own.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Where a batch is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,32 +196,45 @@ impl Plan {
                 fits
             };
             let count = 1 + rest[1..].iter().take_while(near).count();
-            let mut bytes = vec![0; (end - start) as usize];
-            let unreadable = |error: std::io::Error| self.journal.corrupt(start, format!("it can't be read: {error}"));
-            self.journal.file.read_at(&mut bytes, start).map_err(unreadable)?;
-            let bytes = Bytes::from(bytes);
-            for batch in &rest[..count] {
-                let at = (u64::from(batch.at) - start) as usize;
-                let before = out.len();
-                self.decode(batch, bytes.slice(at..at + batch.bytes as usize), from, out)?;
-                got += out[before..].iter().map(weight).sum::<usize>();
-                if got >= max_bytes
-                    && let Some(last) = out.last().filter(|_| out.len() > before)
-                {
-                    return Ok((last.offset + 1, got));
+            let read = SCRATCH.with_borrow_mut(|bytes| {
+                let length = (end - start) as usize;
+                // One batch may be as large as a unit: its memory is not kept.
+                let mut large = Vec::new();
+                let bytes = if length > READ_SPAN_BYTES as usize { &mut large } else { bytes };
+                if bytes.len() < length {
+                    bytes.resize(length, 0);
                 }
+                let bytes = &mut bytes[..length];
+                let unreadable =
+                    |error: std::io::Error| self.journal.corrupt(start, format!("it can't be read: {error}"));
+                self.journal.file.read_at(bytes, start).map_err(unreadable)?;
+                for batch in &rest[..count] {
+                    let at = (u64::from(batch.at) - start) as usize;
+                    let before = out.len();
+                    self.decode(batch, &bytes[at..at + batch.bytes as usize], from, out)?;
+                    got += out[before..].iter().map(weight).sum::<usize>();
+                    if got >= max_bytes
+                        && let Some(last) = out.last().filter(|_| out.len() > before)
+                    {
+                        return Ok(Some(last.offset + 1));
+                    }
+                }
+                Ok(None)
+            })?;
+            if let Some(next) = read {
+                return Ok((next, got));
             }
             rest = &rest[count..];
         }
         Ok((self.next, got))
     }
 
-    fn decode(&self, batch: &Located, bytes: Bytes, from: i64, out: &mut Vec<Entry>) -> Result<(), LogError> {
+    fn decode(&self, batch: &Located, bytes: &[u8], from: i64, out: &mut Vec<Entry>) -> Result<(), LogError> {
         let corrupt = |what: &str| self.journal.corrupt(u64::from(batch.at), what);
-        let head = batch::head(&bytes).map_err(corrupt)?;
+        let head = batch::head(bytes).map_err(corrupt)?;
         if head.base != batch.first || head.bytes != batch.bytes as usize {
             return Err(corrupt("a record batch is not the one that was written here"));
         }
-        batch::decode(&bytes, from, out).map_err(corrupt)
+        batch::decode(bytes, from, out).map_err(corrupt)
     }
 }

@@ -6,6 +6,7 @@ use midsession_event::{Str, hash64};
 use midsession_feature::{Diagnostic, Listed, features_of, tables_in};
 use midsession_machine::{Defined, Kind};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// A definition file.
 #[derive(Clone, Debug)]
@@ -28,13 +29,15 @@ pub(crate) struct Sources {
     pub files: Vec<Source>,
     /// One for each further profile.
     pub others: Vec<Source>,
+    /// What the files define, read once: every partition begins with it.
+    initial: OnceLock<Defined>,
 }
 
 impl Sources {
     pub(crate) fn read(config: &Config, demo: bool) -> Result<Self, Vec<Diagnostic>> {
         let files = files(config, demo)?;
         let others = config.profiles.iter().map(|wanted| file(config, wanted)).collect::<Result<_, _>>()?;
-        Ok(Self { config: config.clone(), files, others })
+        Ok(Self { config: config.clone(), files, others, initial: OnceLock::new() })
     }
 
     /// What the files of the first profile define, as it was written.
@@ -55,7 +58,8 @@ impl Sources {
             let filed = filed_hash(&text);
             (name, text, source.key.clone(), filed)
         };
-        Defined::initial(self.features().map(known)).with(Kind::Intervention, self.rules().map(known))
+        let read = || Defined::initial(self.features().map(known)).with(Kind::Intervention, self.rules().map(known));
+        self.initial.get_or_init(read).clone()
     }
 
     fn rules(&self) -> impl Iterator<Item = (&Source, Str, Str)> {

@@ -122,6 +122,9 @@ pub(super) struct Peak {
     /// Memory for facts; what is over it is spilled to disk. MiB
     #[arg(long, default_value_t = crate::config::Config::default().facts_memory_mib)]
     facts_memory_mib: u32,
+    /// The demo's interventions are asked at every event, and decided
+    #[arg(long)]
+    interventions: bool,
 }
 
 pub(super) fn run(global: &Global, options: Options) -> Result<(), Failure> {

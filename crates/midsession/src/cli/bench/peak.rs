@@ -24,8 +24,9 @@ const BEGIN_MS: i64 = 1_790_000_000_000;
 const RUSH_MS: i64 = 90_000;
 /// The clock stands here while the machines run: all of the rush lies behind. Epoch ms.
 const END_MS: i64 = BEGIN_MS + RUSH_MS + 1;
-/// Records of one unit while the input is written.
-const UNIT: usize = 2_000;
+/// Records of one unit while the input is written: what comes in at a million events a second while a commit of ten
+/// milliseconds is under way.
+const UNIT: usize = 10_000;
 
 pub(super) fn run(options: &Peak) -> Result<Value, Failure> {
     let folder = tempfile::tempdir().map_err(Failure::new)?;
@@ -49,7 +50,7 @@ pub(super) fn run(options: &Peak) -> Result<Value, Failure> {
     Ok(json!({"bench": "peak", "surroundings": surroundings(), "parameters": {
         "events": options.events, "shoppers": options.shoppers, "partitions": options.partitions,
         "threads": options.threads, "zipf": options.zipf, "seed": options.seed, "rush_ms": RUSH_MS,
-        "facts_memory_mib": options.facts_memory_mib,
+        "facts_memory_mib": options.facts_memory_mib, "interventions": options.interventions,
         "known": 0.3, "duplicates": 0.01, "late": 0.02, "bots": 0.01},
         "cold": cold, "warm": warm}))
 }
@@ -194,7 +195,7 @@ pub(super) fn pass(options: &Peak, folder: &std::path::Path, stamp: &Arc<AtomicI
         // By the process: only the first pass starts from an empty heap.
         "resident_bytes_per_shopper": memory / held.shoppers.max(1),
         "forwarded": held.counters.forwarded, "duplicates": held.counters.duplicates, "late": held.counters.late,
-        "session_updates": counts.sessions.load(Ordering::Relaxed), "applied": counts.applied.load(Ordering::Relaxed),
+        "session_updates": counts.sessions.load(Ordering::Relaxed), "applied": held.counters.on_time + held.counters.late,
         "snapshots": counts.snapshots.load(Ordering::Relaxed),
         "snapshot_mb": counts.snapshot_bytes.load(Ordering::Relaxed) as f64 / 1e6,
         "snapshot_piece_cpu": latency(&counts.pieces.lock().cpu_us), "snapshot_piece": latency(&counts.pieces.lock().took_us),
@@ -212,6 +213,7 @@ pub(super) fn start(
 ) -> Result<Arc<Driver<Assembly>>, Failure> {
     let mut config = Config::default();
     (config.data, config.facts_memory_mib) = (folder.to_owned(), options.facts_memory_mib);
+    config.is_without_rules = !options.interventions;
     let spill = crate::spill::open(&config, Arc::new(RealDisk), options.partitions)?;
     let around = Around {
         log: log.clone(),
@@ -219,7 +221,7 @@ pub(super) fn start(
         snapshot_rule: SnapshotRule::of(options.partitions),
         spills: spill.spills(),
         accept_lost_state: false,
-        definitions: Arc::new(Assembly::load(&Config::default(), true)?),
+        definitions: Arc::new(Assembly::load(&config, true)?),
         decider: Arc::new(Refuses),
         sink: counts.clone(),
     };
@@ -327,7 +329,6 @@ impl<D> Decider<D> for Refuses {
 #[derive(Default)]
 pub(super) struct Counts {
     sessions: AtomicU64,
-    applied: AtomicU64,
     snapshots: AtomicU64,
     snapshot_bytes: AtomicU64,
     pieces: parking_lot::Mutex<Pieces>,
@@ -347,11 +348,6 @@ impl Default for Pieces {
 }
 
 impl Sink for Counts {
-    fn seam(&self, _: PartitionId, seam: midsession_stream::Seam, _: i64, _: i64) {
-        if matches!(seam, midsession_stream::Seam::Applied(_)) {
-            self.applied.fetch_add(1, Ordering::Relaxed);
-        }
-    }
     fn session(&self, _: &midsession_event::SessionUpdate) {
         self.sessions.fetch_add(1, Ordering::Relaxed);
     }
