@@ -410,8 +410,9 @@ impl Stream {
             Some(user) => {
                 let is_signed_in = self.visitors.get(visitor as usize).is_some_and(|(_, state)| state.open().is_some());
                 let ends_stay = event.name == EventName::Logout && was_signed_in && !is_signed_in;
-                // An older one may have been here before.
-                let since = self.now_ms - self.config.duplicate_horizon_ms..self.now_ms - self.config.gap_ms;
+                // An older one may have been here before, by a clock that was up to a gap ahead then.
+                let Self { now_ms, config: Config { duplicate_horizon_ms, gap_ms, .. }, .. } = self;
+                let since = *now_ms - *duplicate_horizon_ms + *gap_ms..*now_ms - *gap_ms;
                 if ends_stay && since.contains(&event.occurred_at_ms) {
                     // What it ends has gone on meanwhile, or the clock is behind: whoever is there next finds nobody's visit.
                     event.occurred_at_ms = self.now_ms;

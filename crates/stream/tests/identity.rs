@@ -1,134 +1,15 @@
 //! Whose an event is: at the seam of a login, late and repeated; and what an unmerge gives back.
 
 mod support;
+#[path = "support/world.rs"]
+mod world;
 
 use midsession_event::{
-    Campaign, Event, EventName, Handoff, Identity, PartitionId, Product, Record, SessionUpdate, ShopperId, Unmerge,
-    partition_of,
+    Campaign, Event, EventName, PartitionId, Product, Record, SessionUpdate, ShopperId, partition_of,
 };
-use midsession_machine::Effect;
 use midsession_stream::{Config, Seam, Stream};
 use support::Nothing;
-
-const PARTITIONS: u32 = 8;
-const MINUTE: i64 = 60_000;
-const GAP: i64 = 30 * MINUTE;
-const START: i64 = 1_700_000_000_000;
-
-/// Partitions with what they send each other.
-struct World {
-    streams: Vec<Stream>,
-    next: Vec<i64>,
-    routed: Vec<(PartitionId, Record)>,
-    identities: Vec<Identity>,
-    updates: Vec<SessionUpdate>,
-    returned: Vec<Handoff>,
-    made: u64,
-}
-
-impl World {
-    fn new() -> Self {
-        let config = Config { partitions: PARTITIONS, ..Config::default() };
-        let streams = (0..PARTITIONS).map(|number| Stream::new(PartitionId(number), config)).collect();
-        let (routed, identities, updates, returned) = Default::default();
-        Self { streams, next: vec![0; PARTITIONS as usize], routed, identities, updates, returned, made: 0 }
-    }
-
-    fn append(&mut self, key: &str, at_ms: i64, record: Record) -> Option<Seam> {
-        let index = partition_of(key, PARTITIONS).0 as usize;
-        let (offset, mut out) = (self.next[index], Vec::new());
-        self.next[index] += 1;
-        // What is routed comes as it is read from the log.
-        let record = Record::decode(&record.encode().expect("encodes")).expect("decodes");
-        let seam = self.streams[index].on_record(offset, at_ms, record, &Nothing, &mut out);
-        for effect in out {
-            let (key, record) = match effect {
-                Effect::Handoff(handoff) if handoff.returns => {
-                    self.returned.push((*handoff).clone());
-                    (handoff.visitor_id.to_string(), Record::Handoff(handoff))
-                }
-                Effect::Handoff(handoff) => (handoff.user_id.to_string(), Record::Handoff(handoff)),
-                Effect::Forward(forward) => (forward.user_id.to_string(), Record::Forward(forward)),
-                Effect::Recall(recall) => (recall.user_id.to_string(), Record::Recall(recall)),
-                Effect::Identity(identity) => {
-                    self.identities.push(*identity);
-                    continue;
-                }
-                Effect::Session(update) => {
-                    self.updates.push(*update);
-                    continue;
-                }
-                _ => continue,
-            };
-            self.routed.push((partition_of(&key, PARTITIONS), record));
-        }
-        seam
-    }
-
-    fn arrive(&mut self, at_ms: i64) {
-        while !self.routed.is_empty() {
-            let (partition, record) = self.routed.remove(0);
-            let key = (0..).map(|n| n.to_string()).find(|key| partition_of(key, PARTITIONS) == partition);
-            self.append(&key.expect("some key"), at_ms, record);
-        }
-    }
-
-    /// Something done at one time that arrives at another.
-    fn does(&mut self, who: (&str, Option<&str>), name: EventName, time_ms: i64, at_ms: i64) -> Event {
-        self.made += 1;
-        let mut event = Event::new("shop".into(), format!("e{}", self.made).into(), name, time_ms);
-        (event.visitor_id, event.user_id) = (Some(who.0.into()), who.1.map(Into::into));
-        event.products = vec![Product { id: event.event_id.as_str().into(), ..Product::default() }];
-        self.sends(&event, at_ms);
-        event
-    }
-
-    fn sends(&mut self, event: &Event, at_ms: i64) -> Option<Seam> {
-        let seam = self.append(event.key(), at_ms, Record::Event(Box::new(event.clone())));
-        self.arrive(at_ms);
-        seam
-    }
-
-    fn unmerge(&mut self, visitor: &str, user: &str, at_ms: i64) {
-        let (visitor_id, user_id) = (visitor.into(), user.into());
-        let unmerge = Unmerge { visitor_id, user_id, asked_at_ms: at_ms, reason: None };
-        self.append(visitor, at_ms, Record::Unmerge(Box::new(unmerge)));
-    }
-
-    fn stream(&self, id: &str) -> &Stream {
-        &self.streams[partition_of(id, PARTITIONS).0 as usize]
-    }
-
-    /// The products that somebody looked at.
-    fn products(&self, who: &ShopperId) -> Vec<String> {
-        let home = self.stream(who.as_str());
-        let Some(view) = home.view(who, home.as_of().1) else { return Vec::new() };
-        let names = view.facts.all().iter().filter_map(|fact| view.names.name(fact.product));
-        let mut products: Vec<String> = names.map(ToString::to_string).collect();
-        products.sort();
-        products
-    }
-
-    /// Whose an event turned out to be.
-    fn whose(&self, event: &Event) -> Vec<String> {
-        let everybody =
-            ["v1", "u1", "u2"].iter().flat_map(|id| [ShopperId::Visitor((*id).into()), ShopperId::User((*id).into())]);
-        let has = |who: &ShopperId| self.products(who).contains(&event.event_id.to_string());
-        everybody.filter(has).map(|who| who.to_string()).collect()
-    }
-
-    fn identity(&self, visitor: &str) -> Option<&Identity> {
-        self.identities.iter().rfind(|identity| identity.visitor_id.as_str() == visitor)
-    }
-}
-
-fn visitor(id: &str) -> ShopperId {
-    ShopperId::Visitor(id.into())
-}
-
-fn user(id: &str) -> ShopperId {
-    ShopperId::User(id.into())
-}
+use world::{GAP, MINUTE, PARTITIONS, START, World, user, visitor};
 
 /// A visit begins, its visitor signs in, goes on, signs out; an hour later somebody else uses the device.
 #[test]
@@ -277,6 +158,27 @@ fn a_logout_by_a_clock_that_is_behind_leaves_nothing_open() {
         assert!(told.detached_at_ms >= told.attached_since_ms, "{behind} min: {told:?}");
         assert!(world.stream("u1").counters().adds_up() && world.stream("v1").counters().adds_up());
     }
+}
+
+#[test]
+fn a_logout_that_comes_again_after_a_day_opens_nothing_again() {
+    let mut world = World::new();
+    let day = 24 * 60 * MINUTE;
+    world.does(("v1", Some("u1")), EventName::Login, START, START);
+    // By a clock that is ahead: its id is forgotten a day after it came, a little before it is a day old.
+    let logout = world.does(("v1", None), EventName::Logout, START + 9 * GAP + MINUTE, START + 9 * GAP);
+    world.does(("v1", Some("u1")), EventName::Login, START + 10 * GAP, START + 10 * GAP);
+    // Records go by, and what is closed is forgotten.
+    (1..40).for_each(|second| {
+        let at_ms = START + 40 * GAP + second * 1_000;
+        world.does(("v1", Some("u1")), EventName::PageView, at_ms, at_ms);
+    });
+    let again_ms = START + 9 * GAP + day + 2_000;
+    world.updates.clear();
+    world.sends(&logout, again_ms);
+    let of_logout = |update: &&SessionUpdate| update.started_at_ms == again_ms;
+    assert_eq!(world.updates.iter().find(of_logout), None, "a session of that id has been told before");
+    assert_eq!(world.stream("v1").user_of(&visitor("v1")), None, "it is a logout all the same");
 }
 
 #[test]

@@ -215,7 +215,7 @@ impl Oracle {
             None => Whose::Visitor,
         };
         let is_told = identity::is_told(&whose);
-        let is_late = (forgotten_ms..stamp_ms - self.rules.gap_ms).contains(&act.time_ms);
+        let is_late = (forgotten_ms + self.rules.gap_ms..stamp_ms - self.rules.gap_ms).contains(&act.time_ms);
         let ends = matches!(whose, Whose::SignsOut(_)) || act.name == "logout" && matches!(whose, Whose::SignsIn(_));
         if ends && before.is_some() && is_late {
             // What it ends has gone on meanwhile: it ends now.
