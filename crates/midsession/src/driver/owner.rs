@@ -21,6 +21,10 @@ const SLICE_BYTES: usize = 64 * 1024;
 const PENDING_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Memory that the keys and values of a unit are cut from.
 const OUTPUT_BYTES: usize = 64 * 1024;
+/// Records older than this have waited long for their turn already. ms.
+const LONG_BEHIND_MS: i64 = 1_000;
+/// What came of those goes to the log in units of this: a unit for each slice would be written in batches of a few records.
+const LONG_BEHIND_BYTES: usize = 512 * 1024;
 /// A unit refused by a busy or full log is offered again after this.
 const RETRY_AFTER_MS: i64 = 20;
 
@@ -174,7 +178,7 @@ impl<D: Definitions> Owner<D> {
         for slot in self.slots.iter_mut().filter(|slot| slot.behind) {
             slot.behind_since_ms.get_or_insert(now_ms);
         }
-        let mut worked = self.land(now_ms)?;
+        let (mut worked, mut waits) = (self.land(now_ms)?, false);
         // One slice at a time, the partitions in turn: questions wait for a slice, never for a backlog.
         for _ in 0..self.slots.len() {
             if self.pending_bytes >= PENDING_BYTES_MAX {
@@ -186,10 +190,14 @@ impl<D: Definitions> Owner<D> {
             self.tick(index, now_ms);
             worked |= sliced;
             if sliced {
+                let behind_ms = self.slots[index].behind_since_ms.map_or(0, |since_ms| now_ms - since_ms);
+                waits = behind_ms > LONG_BEHIND_MS && self.pending_bytes < LONG_BEHIND_BYTES;
                 break;
             }
         }
-        worked |= self.take_off(now_ms);
+        if !waits {
+            worked |= self.take_off(now_ms);
+        }
         let deadline = |slot: &Slot| {
             if slot.tick_under_way {
                 return None;
