@@ -95,7 +95,7 @@ fn join(bencher: Bencher<'_, '_>) {
     };
     bencher.with_inputs(view).bench_local_values(|mut event| {
         let mut tally = Tally::default();
-        enrich(black_box(&mut event), &FULL, &any_age, 1, &mut tally);
+        enrich(black_box(&mut event), &FULL, &any_age, 1, |_| true, &mut tally);
         event
     });
 }
@@ -105,5 +105,5 @@ fn join(bencher: Bencher<'_, '_>) {
 fn join_with_nothing(bencher: Bencher<'_, '_>) {
     let (tables, any_age) = (Tables::new(10), PerKind::default());
     let mut event = Event::new("shop".into(), "e1".into(), EventName::ProductView, 0);
-    bencher.bench_local(|| enrich(black_box(&mut event), &tables, &any_age, 1, &mut Tally::default()));
+    bencher.bench_local(|| enrich(black_box(&mut event), &tables, &any_age, 1, |_| true, &mut Tally::default()));
 }

@@ -46,7 +46,7 @@ fn product(id: &str) -> Product {
 
 fn joined(event: &mut Event, tables: &Tables) -> Tally {
     let mut tally = Tally::default();
-    enrich(event, tables, &max_ages(), NOW_MS, &mut tally);
+    enrich(event, tables, &max_ages(), NOW_MS, |_| true, &mut tally);
     tally
 }
 

@@ -34,10 +34,19 @@ impl TrackerIds {
         if ids.present.len() >= IDS_MIN {
             ids.before = std::mem::take(&mut ids.present);
         }
-        let known = ids.before.remove(&id);
-        let known = ids.present.insert(id, whose).or(known);
-        // The same device, or the same person on another one, is nobody else.
-        known.is_some_and(|known| known.0 != whose.0 && (known.1 != whose.1 || known.1 == 0))
+        let before = ids.before.remove(&id);
+        let Some(known) = ids.present.insert(id, whose).or(before) else { return false };
+        if known.0 != whose.0 {
+            // The same person on another device is nobody else.
+            return known.1 != whose.1 || known.1 == 0;
+        }
+        if whose.1 == 0 {
+            // Whoever it is: the device is remembered with who signed in there last.
+            ids.present.insert(id, known);
+            return false;
+        }
+        // Two people at one device, whose tracker goes on.
+        known.1 != 0 && known.1 != whose.1
     }
 }
 
@@ -61,6 +70,9 @@ mod tests {
         assert!(!opened(&ids, "v1", None, "t1"));
         assert!(!opened(&ids, "v1", None, "t1"), "their next visit");
         assert!(!opened(&ids, "v1", Some("u1"), "t1"), "signed in meanwhile");
+        assert!(!opened(&ids, "v1", None, "t1"), "signed out");
+        assert!(opened(&ids, "v1", Some("u2"), "t1"), "somebody else at the same device");
+        assert!(opened(&ids, "v1", Some("u1"), "t1"), "and the first one again");
         assert!(!opened(&ids, "v2", Some("u1"), "t1"), "the same person's other device");
         assert!(opened(&ids, "v3", Some("u2"), "t1"));
         assert!(opened(&ids, "v1", None, "t1"), "and back");

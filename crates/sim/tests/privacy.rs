@@ -307,6 +307,11 @@ fn who_has_withdrawn_is_not_on_the_log_from_then_on() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let mut shop = Shop::open(&data);
+    // Rows of the person are on their events, until they withdraw.
+    for (kind, values) in [("profile", r#"{"tier": "gold"}"#), ("segment", r#"{"of": "regulars"}"#)] {
+        let (path, bearer) = (format!("/v1/context/{kind}/u1"), format!("Bearer {ADMIN_TOKEN}"));
+        assert_eq!(shop.admin.ask("PUT", &path, &[("authorization", &bearer)], values).unwrap().0, 200);
+    }
     let view = |id: &str, visitor: &str| {
         json!({"event_id": id, "name": "product_view", "visitor_id": visitor,
         "products": [{"id": "p1"}], "properties": {"note": format!("of-{visitor}")}})
@@ -359,7 +364,10 @@ fn who_has_withdrawn_is_not_on_the_log_from_then_on() {
                 assert_eq!(event["consent"], 1, "{event}");
                 assert!(event["visitor_id"] != "alone" && event["user_id"].is_null(), "no lasting id: {event}");
             }
-            "in-tablet" => assert!(event["products"].as_array().unwrap().is_empty(), "{event}"),
+            "in-tablet" => {
+                assert!(["products", "context"].iter().all(|of| event[of].as_array().unwrap().is_empty()), "{event}");
+            }
+            "in-phone" => assert_eq!(event["context"].as_array().unwrap().len(), 2, "{event}"),
             id if id.starts_with("no-") => {}
             _ => assert_eq!(event["consent"], 15, "{event}"),
         }

@@ -33,11 +33,20 @@ pub struct Miss {
 }
 
 /// Joins an event with the tables. What the event says itself goes first; a row that is too old is told, marked stale, and
-/// nothing is made of it. `max_age_ms`: 0 for any age.
-pub fn enrich(event: &mut Event, tables: &Tables, max_age_ms: &PerKind<i64>, now_ms: i64, tally: &mut Tally) {
+/// nothing is made of it. `max_age_ms`: 0 for any age. Rows of the person only where their consent allows it, and
+/// `of_person` says that nothing they have said elsewhere forbids it.
+pub fn enrich(
+    event: &mut Event,
+    tables: &Tables,
+    max_age_ms: &PerKind<i64>,
+    now_ms: i64,
+    of_person: impl FnOnce(&Event) -> bool,
+    tally: &mut Tally,
+) {
     if tables.is_empty() {
         return;
     }
+    let of_person = event.consent.allows(Purpose::Personalization) && of_person(event);
     let mut join = Join { tables, max_age_ms, now_ms, rows: Vec::new(), misses: Vec::new() };
     let country = event.geo.as_ref().and_then(|geo| geo.country.clone());
     tally.cut += join.products(&mut event.products, country.as_deref());
@@ -47,7 +56,7 @@ pub fn enrich(event: &mut Event, tables: &Tables, max_age_ms: &PerKind<i64>, now
     {
         promotion.name = promotion.name.take().or_else(|| row.values.text("name").filter(|_| !row.stale).cloned());
     }
-    if event.consent.allows(Purpose::Personalization) {
+    if of_person {
         if let Some(user) = &event.user_id {
             join.one(ContextKind::Profile, &[user.as_str()]);
         }

@@ -1,6 +1,7 @@
 //! The context tables behind the listeners.
 
 use crate::backend::AppBackend;
+use midsession_collect::ConsentInForce;
 use midsession_collect::context::RowLimits;
 use midsession_edge::{Answer, Context, Refusal};
 use midsession_event::{ContextKind, EnrichmentMiss, Event, Str};
@@ -9,7 +10,10 @@ use std::collections::BTreeSet;
 
 impl Context for AppBackend {
     fn enrich(&self, events: &mut [Event], now_ms: i64) -> Vec<EnrichmentMiss> {
-        self.0.context.enrich(events, now_ms)
+        // Of a user who has withdrawn, on a device that has not been told yet: who it is has to be known, and nothing else.
+        let withdrawn = &self.0.world.withdrawn;
+        let is_tie = |event: &Event| withdrawn.of(event.visitor_id.as_ref(), event.user_id.as_ref()).is_tie;
+        self.0.context.enrich(events, now_ms, |event| withdrawn.is_empty() || !is_tie(event))
     }
 
     fn row_limits(&self) -> RowLimits {

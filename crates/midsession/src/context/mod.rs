@@ -120,14 +120,14 @@ impl ContextTables {
         all
     }
 
-    /// Joins events, and answers the misses that are to be told.
-    pub fn enrich(&self, events: &mut [Event], now_ms: i64) -> Vec<EnrichmentMiss> {
+    /// Joins events, and answers the misses that are to be told. Rows of a person only onto what `of_person` says.
+    pub fn enrich(&self, events: &mut [Event], now_ms: i64, of_person: impl Fn(&Event) -> bool) -> Vec<EnrichmentMiss> {
         if self.tables.is_empty() {
             return Vec::new();
         }
         let mut tally = Tally::default();
         for event in events {
-            enrich(event, &self.tables, &self.max_age_ms, now_ms, &mut tally);
+            enrich(event, &self.tables, &self.max_age_ms, now_ms, &of_person, &mut tally);
         }
         let metrics = &self.observe.metrics;
         for (metric, counts) in [(Metric::EnrichmentJoined, &tally.joined), (Metric::EnrichmentStale, &tally.stale)] {

@@ -98,7 +98,7 @@ async fn what_is_personal_in_a_row_of_the_topic_stands_on_no_event() {
     rig.open().append(vec![append]).await.expect("appends");
     let tables = rig.open();
     let mut events = [view("lamp")];
-    tables.enrich(&mut events, NOW_MS);
+    tables.enrich(&mut events, NOW_MS, |_| true);
     let joined: Vec<_> = events[0].context[0].values.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!((joined, events[0].products[0].brand.as_deref()), (vec!["brand"], Some("Lumi")));
     let overwritten = row(ContextKind::Product, "lamp", &values[..2]);
@@ -115,7 +115,7 @@ async fn rows_age_and_the_event_tells() {
         .expect("durable");
     for (age_ms, stale) in [(0, false), (900_000, false), (900_001, true)] {
         let mut events = [view("a")];
-        assert_eq!(tables.enrich(&mut events, NOW_MS + age_ms), []);
+        assert_eq!(tables.enrich(&mut events, NOW_MS + age_ms, |_| true), []);
         let told: Vec<_> = events[0].context.iter().map(|row| (row.kind, row.version, row.stale)).collect();
         assert_eq!(told, [(ContextKind::Product, 1, false), (ContextKind::Inventory, 0, stale)], "{age_ms}");
         assert_eq!(events[0].products[0].brand.as_deref(), Some("Lumi"));
@@ -131,7 +131,7 @@ async fn a_miss_is_told_once_to_its_owner_and_counted_each_time() {
     let rig = Rig::new();
     let tables = rig.open();
     let mut events = vec![view("x"); 50];
-    assert_eq!(tables.enrich(&mut events, NOW_MS), [], "a table that is not in use misses nothing");
+    assert_eq!(tables.enrich(&mut events, NOW_MS, |_| true), [], "a table that is not in use misses nothing");
     tables
         .put(vec![stock("a", 4), row(ContextKind::Profile, "u1", &[("tier", PropertyValue::Text("gold".into()))])])
         .await
@@ -139,7 +139,7 @@ async fn a_miss_is_told_once_to_its_owner_and_counted_each_time() {
     for event in &mut events {
         event.user_id = Some("u2".into());
     }
-    let told = tables.enrich(&mut events, NOW_MS);
+    let told = tables.enrich(&mut events, NOW_MS, |_| true);
     let seen: Vec<_> =
         told.iter().map(|miss| (miss.kind, miss.id.as_deref(), miss.owner.as_str(), miss.misses)).collect();
     assert_eq!(
@@ -150,7 +150,7 @@ async fn a_miss_is_told_once_to_its_owner_and_counted_each_time() {
     assert_eq!((told[0].event_id.as_str(), told[0].source.as_str()), ("e1", "shop"));
     assert_eq!(count(&tables, Metric::EnrichmentMisses, "inventory"), 50);
     assert_eq!(count(&tables, Metric::EnrichmentUntold, "inventory"), 49);
-    let again = tables.enrich(&mut events[..1], NOW_MS + 3_600_000);
+    let again = tables.enrich(&mut events[..1], NOW_MS + 3_600_000, |_| true);
     assert_eq!(again.iter().map(|miss| miss.misses).collect::<Vec<_>>(), [50, 50]);
     assert_eq!(tables.overview()["misses"].as_array().map(Vec::len), Some(4));
 }
@@ -235,7 +235,7 @@ async fn a_join_beside_changes_takes_one_version_whole() {
             let (mut last, mut seen) = (-1, 0);
             while !over.load(Ordering::Acquire) {
                 let mut events = [view("p")];
-                tables.enrich(&mut events, NOW_MS);
+                tables.enrich(&mut events, NOW_MS, |_| true);
                 let joined = &events[0].context[0];
                 assert_eq!(joined.values.number("stock"), joined.values.number("again"));
                 assert_eq!(

@@ -206,7 +206,7 @@ impl PastContext {
         }
         let mut tally = Tally::default();
         for event in events {
-            enrich(event, &self.tables, &self.max_age_ms, at_us.div_euclid(1000), &mut tally);
+            enrich(event, &self.tables, &self.max_age_ms, at_us.div_euclid(1000), |_| true, &mut tally);
         }
         for kind in ContextKind::ALL {
             self.came[kind].joined += tally.joined[kind];
