@@ -23,6 +23,7 @@ use midsession_feature::Key;
 use midsession_ports::Log;
 use midsession_stream::Config as StreamConfig;
 use serde_json::json;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -192,11 +193,15 @@ pub(super) fn features(global: &Global, options: FeaturesOptions) -> Result<(), 
         eprintln!("incomplete: the first changes of definitions have gone from this log; every row says so");
         logged.lacks_definitions();
     }
+    let mut names: Vec<Str> = options.features.iter().map(|name| Str::from(name.as_str())).collect();
+    // Named twice it is asked for once.
+    let mut known = HashSet::new();
+    names.retain(|name| known.insert(name.clone()));
     let mut question = Question {
         assembly: &setup.assembly,
         put_in_force: follows.map(|logged| logged.put_in_force(&setup.assembly)).transpose()?,
         key: if options.key == Follow::Session { Key::Session } else { Key::User },
-        names: options.features.iter().map(|name| Str::from(name.as_str())).collect(),
+        names,
         entities: None,
         leak: features::leaks(),
     };

@@ -102,10 +102,17 @@ impl Arrivals {
             progress.add_length(2 * meta.len());
             let guessed = || {
                 let first = first_line(path).map_err(unreadable)?;
-                Format::guess(&first).map_err(|why| Failure::usage(format!("{}: {why}", path.display())))
+                if first.trim_ascii().is_empty() && paths.len() > 1 {
+                    // An hour in which nothing happened, among others.
+                    return Ok(None);
+                }
+                Format::guess(&first).map(Some).map_err(|why| Failure::usage(format!("{}: {why}", path.display())))
             };
-            let format = format.map_or_else(guessed, Ok)?;
-            sources.push(Source { path: path.clone(), format });
+            let format = format.map_or_else(guessed, |format| Ok(Some(format)))?;
+            sources.extend(format.map(|format| Source { path: path.clone(), format }));
+        }
+        if sources.is_empty() {
+            return Err(Failure::usage("all of the files are empty"));
         }
         let report = Rc::new(RefCell::new(Report::default()));
         let read = |number: usize, report: Rc<RefCell<Report>>| {

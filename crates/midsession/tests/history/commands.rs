@@ -122,10 +122,12 @@ fn a_data_set_in_several_files_is_what_it_is_in_one() {
 fn a_row_follows_each_event() {
     let folder = tempfile::tempdir().unwrap();
     let file = sample("valid.txt.gz");
-    let user = rows(
-        &["features", "--events", &file, "--features", "product_view_count_24h,distinct_products_24h"],
-        folder.path(),
-    );
+    let names = "product_view_count_24h,distinct_products_24h,product_view_count_24h";
+    let read = midsession(&["features", "--events", &file, "--features", names], folder.path());
+    let text = String::from_utf8(read.stdout).unwrap();
+    let first = text.lines().next().unwrap_or_default();
+    assert_eq!(first.matches("product_view_count_24h").count(), 1, "asked for twice: {first}");
+    let user: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(user.len(), 1_451);
     for row in &user {
         assert!(row["user"].as_str().unwrap().starts_with("bol-") && row["event_id"].is_string());
@@ -292,6 +294,7 @@ fn what_goes_wrong_is_said() {
     write("nonsense", "hello\n");
     write("uci", "Administrative,Administrative_Duration,Informational\n0,0,0\n");
     write("empty", "");
+    write("blank", "\n");
     write(
         "good",
         "{\"event_id\":\"e1\",\"name\":\"page_view\",\"visitor_id\":\"d1\",\"occurred_at\":1795348800000}\n{\"event_id\":\"e2\"}\n{\n",
@@ -317,6 +320,8 @@ fn what_goes_wrong_is_said() {
         (&["sessions", "--events", "nonsense"], 2, "looks like none of the formats; give --format"),
         (&["sessions", "--events", "uci"], 2, "no history in it"),
         (&["sessions", "--events", "empty"], 2, "empty: it is empty"),
+        (&["sessions", "--events", "empty", "good"], 0, ""),
+        (&["sessions", "--events", "empty", "blank"], 2, "all of the files are empty"),
         (&["sessions", "--events", "bad"], 1, "bad:1: time_missing"),
         (&["sessions", "--events", "good", "--output", "x.csv"], 2, "end it with .jsonl or .parquet"),
         (&["sessions", "--events", "good", "--source", "none"], 2, "there is no source `none`"),
