@@ -7,8 +7,9 @@ use crate::assemble::Assembly;
 use bytes::Bytes;
 use midsession_event::{
     DefinitionEdit, EditKind, Event, Filled, FilledEvent, FilledFact, Handoff, PartitionId, Record, Str, Topic, UserId,
-    VisitorId, encode, partition_of,
+    VisitorId, encode, hash64, partition_of,
 };
+use midsession_machine::partial::FieldWindow;
 use midsession_machine::{Defined, Definitions as _, FACTS_KEPT_MS, FactKind, PROFILES, since_of};
 use midsession_ports::{Append, Entry, Log, LogError, Unit};
 use midsession_stream::mark_of_event;
@@ -56,6 +57,8 @@ pub struct Fill {
     logins: Vec<i64>,
     /// Visitors of whom a merge was undone: what they had went back, and may have gone on to anybody since.
     returned: BTreeSet<VisitorId>,
+    /// Events of the partition at hand that came before they occurred.
+    ahead: BTreeSet<u64>,
     /// By these alone: they came meanwhile.
     late: Option<Late>,
     stage: Stage,
@@ -147,6 +150,7 @@ pub fn wanted(
             homes: Homes::new(),
             logins: vec![0; partitions as usize],
             returned: BTreeSet::new(),
+            ahead: BTreeSet::new(),
             late: None,
             stage,
             past,
@@ -245,13 +249,16 @@ impl Fill {
         let begins_ms = self.begins_ms.max(self.past.as_ref().and_then(Past::begins_ms));
         let by_facts = self.slots.iter().copied().filter(|_| is_apart);
         edit.added = self.past.iter().flat_map(Past::slots).chain(by_facts).map(i64::from).collect();
-        let oldest_ms = self.since_ms.saturating_sub(FACTS_KEPT_MS);
+        // The first step of a window by a field reaches further back than the window is long.
+        let by_field_ms = self.past.as_ref().map(|_| FieldWindow::of(FACTS_KEPT_MS).begins_ms(self.since_ms));
+        let oldest_ms = by_field_ms.unwrap_or(self.since_ms.saturating_sub(FACTS_KEPT_MS));
         let since_ms = begins_ms.filter(|begins_ms| *begins_ms > oldest_ms).unwrap_or(0);
         Next::Done(DefinitionEdit { since_ms, ..edit })
     }
 
     /// Likewise; what retention has taken meanwhile is noted.
     fn begin(&mut self, log: &dyn Log, partition: u32) -> Result<i64, LogError> {
+        self.ahead.clear();
         let first = self.first(log, partition)?;
         self.begins_ms = self.begins_ms.max(begins(log, PartitionId(partition))?);
         Ok(first)
@@ -321,7 +328,7 @@ impl Fill {
                 break;
             }
             match entry.value.as_deref().map(Record::decode) {
-                Some(Ok(Record::Event(event))) => {
+                Some(Ok(Record::Event(event))) if !self.repeats(&event, entry.stamp_ms) => {
                     for user in self.homes_of(&event, entry.offset) {
                         self.offer(&event, user, entry.stamp_ms, &mut offered);
                     }
@@ -349,6 +356,17 @@ impl Fill {
             }
         }
         Ok((next, is_over))
+    }
+
+    /// Whether an event repeats one that came before it occurred, by a clock that jumped. That one took effect at its stamp, so
+    /// that at the time of this one there may be another event's facts.
+    fn repeats(&mut self, event: &Event, stamp_ms: i64) -> bool {
+        let is_ahead = event.occurred_at_ms > stamp_ms;
+        if !is_ahead && self.ahead.is_empty() {
+            return false;
+        }
+        let id = hash64(&[event.key(), event.source.as_str(), event.event_id.as_str()]);
+        if is_ahead { !self.ahead.insert(id) } else { self.ahead.contains(&id) }
     }
 
     /// Where the facts of an event at this offset of its visitor's partition may be: with a user, or with the visitor.
@@ -400,82 +418,4 @@ impl Fill {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Config;
-    use midsession_event::{EventName, OutputId};
-    use std::path::Path;
-
-    fn fill() -> Fill {
-        let config = Config::parse("", Path::new("fill.toml")).expect("a configuration");
-        Fill {
-            assembly: Arc::new(Assembly::load(&config, true).expect("definitions")),
-            name: "f".into(),
-            version: 1,
-            slots: Vec::new(),
-            since_ms: 0,
-            partitions: 2,
-            begins_ms: None,
-            homes: Homes::new(),
-            logins: vec![0; 2],
-            returned: BTreeSet::new(),
-            late: None,
-            stage: Stage::Settle,
-            past: None,
-            read: 0,
-            total: 0,
-        }
-    }
-
-    fn handoff(partition: u32, offset: i64, user: &str, returns: bool) -> Handoff {
-        Handoff {
-            id: OutputId { partition: PartitionId(partition), offset, ordinal: 0 },
-            visitor_id: "v1".into(),
-            user_id: user.into(),
-            sessions: Vec::new(),
-            facts: Vec::new(),
-            caps: Vec::new(),
-            pending: Vec::new(),
-            shown: Vec::new(),
-            lifetimes: None,
-            returns,
-        }
-    }
-
-    fn homes(fill: &Fill, offset: i64) -> Vec<String> {
-        let mut event = Event::new("shop".into(), "e".into(), EventName::PageView, 0);
-        event.visitor_id = Some("v1".into());
-        let homes = fill.homes_of(&event, offset).into_iter();
-        homes.map(|user| user.map_or("visitor".into(), |user| user.as_str().to_owned())).collect()
-    }
-
-    #[test]
-    fn facts_are_looked_for_where_logins_took_them() {
-        let mut fill = fill();
-        fill.moved(&handoff(0, 3, "u1", false));
-        fill.moved(&handoff(0, 9, "u2", false));
-        assert_eq!(homes(&fill, 1), ["u1", "visitor"]);
-        assert_eq!(homes(&fill, 3), ["u2", "visitor"]);
-        assert_eq!(homes(&fill, 9), ["visitor"]);
-        fill.late = Some(Late::default());
-        fill.moved(&handoff(0, 9, "u2", false));
-        assert!(fill.late.as_ref().is_some_and(Late::is_empty) && homes(&fill, 1).is_empty(), "known before");
-        fill.moved(&handoff(0, 12, "u1", false));
-        assert_eq!((homes(&fill, 10), homes(&fill, 1)), (vec!["u1".to_owned()], Vec::new()), "only who came meanwhile");
-    }
-
-    #[test]
-    fn facts_of_a_merge_that_was_undone_are_looked_for_wherever_they_may_have_gone_since() {
-        let mut fill = fill();
-        fill.moved(&handoff(0, 3, "u1", false));
-        // Its place is in the user's partition: it is no login at offset 2.
-        fill.moved(&handoff(1, 2, "u1", true));
-        fill.moved(&handoff(0, 9, "u2", false));
-        assert_eq!(homes(&fill, 1), ["u1", "u2", "visitor"]);
-        assert_eq!(homes(&fill, 5), ["u2", "visitor"]);
-        fill.late = Some(Late::default());
-        assert!(homes(&fill, 1).is_empty());
-        fill.moved(&handoff(1, 7, "u2", true));
-        assert_eq!(homes(&fill, 5), ["u2", "visitor"], "they went back while new ones were on the way");
-    }
-}
+mod tests;
