@@ -238,7 +238,7 @@ pub trait Identities: Send + Sync + 'static {
     /// `{visitor_id, user_id, attached_since_ms, detached_at_ms}`; none of a visitor who is not known.
     fn identity(&self, visitor: Str) -> Answer<'_, Result<Option<Value>, Unreadable>>;
 
-    /// Undoes a merge, durably: `{visitor_id, user_id, settled, receipt}`.
+    /// Undoes a merge, durably: `{visitor_id, user_id, known, settled, receipt}`.
     fn unmerge(&self, ask: UnmergeAsk) -> Answer<'_, Result<Value, Refusal>>;
 }
 

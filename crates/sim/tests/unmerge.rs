@@ -75,6 +75,7 @@ fn a_wrong_merge_is_undone_over_http() {
     let mut other = Connection::open(&server.admin).unwrap();
     let (status, answer) = other.ask("POST", PATH, &headers, &body).unwrap();
     let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["known"], true, "{answer}");
     assert_eq!((status, &answer["settled"], &answer["receipt"]["topic"]), (200, &json!(true), &json!("behavior")));
     assert_eq!(features("u1"), ("u1".into(), [1, 2]));
     assert_eq!(features("v1"), ("u1".into(), [1, 2]), "the other device stays");
@@ -96,6 +97,8 @@ fn a_wrong_merge_is_undone_over_http() {
     let evidence: Vec<&Value> =
         evidence.iter().map(|line| &line["value"]).filter(|it| it["kind"] == "unmerged").collect();
     assert_eq!((evidence.len(), &evidence[0]["detail"]), (1, &json!("a friend's phone")));
+    let strangers = json!({"visitor_id": "v1", "user_id": "v2"}).to_string();
+    assert!(other.ask("POST", PATH, &headers, &strangers).unwrap().1.contains(r#""known":false"#));
     // What had ended goes back, too, and is told once.
     let ended = |user: Value| {
         let theirs = Server::log_read("session", &data).into_iter().map(|line| line["value"].clone());

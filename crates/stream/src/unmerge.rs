@@ -71,6 +71,12 @@ impl Unmerged {
 }
 
 impl Stream {
+    /// Whether a visitor whose events enter here has been this user, as far as that is remembered.
+    pub fn has_been(&self, visitor: &ShopperId, user: &UserId) -> bool {
+        let state = self.visitors.find(visitor).and_then(|index| self.visitors.get(index as usize));
+        state.is_some_and(|(_, state)| state.attachments.iter().any(|attachment| attachment.user == *user))
+    }
+
     /// Whether an event names a user that its visitor turned out not to be then.
     pub(crate) fn is_undone(&self, event: &Event) -> bool {
         let (Some(visitor), Some(user)) = (&event.visitor_id, &event.user_id) else { return false };
