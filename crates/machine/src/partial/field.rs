@@ -36,7 +36,7 @@ impl FieldWindow {
 
     /// Where the window begins at this instant. Epoch ms.
     pub fn begins_ms(self, now_ms: i64) -> i64 {
-        self.first(now_ms) * self.step_ms
+        self.first(now_ms).saturating_mul(self.step_ms)
     }
 }
 
@@ -320,6 +320,7 @@ mod tests {
         assert_eq!(FieldWindow::of(300_000), FIVE);
         assert_eq!(FieldWindow::of(86_400_000).step_ms, 1_440_000);
         assert_eq!(FieldWindow::of(10_000).step_ms, 1_000);
+        assert_eq!(FIVE.begins_ms(i64::MIN), i64::MIN, "before all time");
         let mut partials = FieldPartials::new(1 << 20);
         // Out of order, one of them too old for the window already.
         for time_ms in [1_000_000, 995_000, 999_999, 690_000, 1_000_001] {
