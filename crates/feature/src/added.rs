@@ -4,7 +4,7 @@ use crate::amount::AmountOf;
 use crate::define::Parts;
 use crate::definition::Definition;
 use crate::expr::{EventEnv, Program, Type};
-use crate::filter::text_of;
+use crate::filter::{is_of_product, text_of};
 use crate::fold::{Mergeable, Merged, Options};
 use crate::{FeatureSet, Value};
 use midsession_event::{Event, Purpose, ShopperId, Str, hash64};
@@ -19,7 +19,7 @@ const ID_BYTES_MAX: usize = 512;
 pub(crate) struct Accumulator {
     /// What its partials are found by; the same for the same definition.
     pub slot: u32,
-    /// Another set in force adds them up.
+    /// Another one adds them up, or another set in force.
     pub is_others: bool,
     mergeable: Mergeable,
     options: Options,
@@ -33,6 +33,8 @@ pub(crate) struct Accumulator {
     windows: Vec<FieldWindow>,
     /// Each product of an event is looked at.
     per_product: bool,
+    /// And each is folded: what is folded is of the product, not of the event.
+    folds_each: bool,
     amount_of: Option<AmountOf>,
 }
 
@@ -104,13 +106,9 @@ fn accumulator(parts: &Parts<'_>, whose: &str, key: Option<&Program>, windows: V
     let slot = hash64(&["added", whose, parts.row.name, &when, &of, &second, &lengths.join(" ")]) as u32;
     // Invariant: a definition whose fold has no partial is refused before.
     let mergeable = parts.row.mergeable.unwrap_or(Mergeable { start: || Partial::Count(0), value: |_, _| None });
-    let reads = |prefix: &str, programs: &[Option<&Program>]| {
-        programs.iter().flatten().flat_map(|program| program.paths()).any(|path| path.starts_with(prefix))
-    };
     let of_program = parts.of.as_ref();
-    // As for facts: without something to fold, an event counts once, for its first product.
-    let of_each = key.is_some() || of_program.is_some();
-    let per_product = of_each && reads("event.product.", &[parts.when.as_ref(), of_program, key]);
+    let folds_each = of_program.is_some_and(is_of_product);
+    let per_product = folds_each || parts.when.as_ref().into_iter().chain(key).any(is_of_product);
     Accumulator {
         slot,
         is_others: false,
@@ -124,11 +122,19 @@ fn accumulator(parts: &Parts<'_>, whose: &str, key: Option<&Program>, windows: V
         key: key.cloned(),
         windows,
         per_product,
+        folds_each,
         amount_of: of_program.and_then(AmountOf::of).filter(|_| parts.row.needs.is_number()),
     }
 }
 
 impl Accumulator {
+    /// Whether it says the same as another one, of the same partials.
+    pub(crate) fn is_read_as(&self, other: &Self) -> bool {
+        self.slot == other.slot
+            && (self.options, self.result) == (other.options, other.result)
+            && self.empty == other.empty
+    }
+
     /// The length of one of its windows. ms.
     pub(crate) fn window_ms(&self, window: usize) -> i64 {
         self.windows.get(window).map_or(0, |window| window.length_ms)
@@ -141,7 +147,7 @@ impl Accumulator {
     /// The pieces of an event, each with the value of the field.
     fn pieces(&self, event: &Event, time_ms: i64, mut each: impl FnMut(&str, &Piece<'_>)) {
         let products = if self.per_product { event.products.len().max(1) } else { 1 };
-        // An event counts once for each value of the field, however many products have it.
+        // An event counts once for each value of the field, however many products have it, and so does what it says itself.
         let mut counted: [Vec<Str>; 2] = [Vec::new(), Vec::new()];
         for product in 0..products {
             let env = EventEnv { event, product };
@@ -157,7 +163,7 @@ impl Accumulator {
                     continue;
                 }
                 let of = self.of.as_ref().filter(|_| !second);
-                if of.is_none() && products > 1 {
+                if !(self.folds_each && of.is_some()) && products > 1 {
                     let counted = &mut counted[usize::from(second)];
                     if counted.contains(&id) {
                         continue;

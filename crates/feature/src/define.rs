@@ -46,8 +46,23 @@ pub(crate) struct Window<'d> {
 }
 
 /// Fields that are one shopper's, and what to write for them.
-const OF_ONE_SHOPPER: [(&str, &str); 4] =
-    [("user_id", "user"), ("visitor_id", "user"), ("session_id", "session"), ("event_id", "user")];
+const OF_ONE_SHOPPER: [(&str, &str); 6] = [
+    ("user_id", "user"),
+    ("visitor_id", "user"),
+    ("session_id", "session"),
+    ("event_id", "user"),
+    ("cart.id", "session"),
+    ("order.id", "user"),
+];
+
+/// Which of these a fold by a field would serve as a value: who is among those that it is of could be read there, whatever
+/// they say on consent. To be counted is nobody's name.
+pub(crate) fn tells_of_one(parts: &Parts<'_>) -> Option<&'static str> {
+    let is_told = matches!(parts.result, Type::Text | Type::Any | Type::Many);
+    let of = parts.of.as_ref().filter(|_| is_told)?;
+    let is_of = |(field, _): &&(&'static str, &str)| of.paths().any(|path| path.strip_prefix("event.") == Some(field));
+    OF_ONE_SHOPPER.iter().find(is_of).map(|(field, _)| *field)
+}
 
 /// The parts of a definition that folds; none if something is wrong with it.
 pub(crate) fn parts<'d>(document: &mut Document<'_>, definition: &'d Definition) -> Option<Parts<'d>> {

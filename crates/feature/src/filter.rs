@@ -5,7 +5,7 @@ use crate::decimal::nearest_to;
 use crate::entry::Takes;
 use crate::expr::{Column, Compare, Env, EventEnv, Field, Node, Program, Type, Which};
 use crate::{Val, Value};
-use midsession_event::{Event, EventName, Str, hash64};
+use midsession_event::{ContextKind, Event, EventName, Str, hash64};
 use midsession_machine::{Derived, Fact, FactKind, Names};
 
 /// Kinds of facts in a dense order: the native names, then cart, derived and custom.
@@ -120,7 +120,10 @@ pub(crate) struct Derive {
     by: Option<Program>,
     arrival: bool,
     decimals: bool,
+    /// Each product of an event is looked at.
     per_product: bool,
+    /// And each is written: what is folded is of the product, not of the event.
+    folds_each: bool,
     amount_of: Option<AmountOf>,
 }
 
@@ -292,13 +295,13 @@ impl Derive {
         parts.extend(decimals.then(|| "decimals".to_owned()));
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let slot = hash64(&parts) as u32;
-        let per_product =
-            of.is_some() && asked.programs().flat_map(Program::paths).any(|path| path.starts_with("event.product."));
+        let per_product = asked.programs().any(is_of_product);
+        let folds_each = of.into_iter().chain(by).any(is_of_product);
         // 0 means «none» in a fact.
         let slot = slot.max(1);
         let amount_of = of.and_then(AmountOf::of);
         let (when, of, by) = (when.cloned(), of.cloned(), by.cloned());
-        Self { slot, when, of, by, arrival, decimals, per_product, amount_of }
+        Self { slot, when, of, by, arrival, decimals, per_product, folds_each, amount_of }
     }
 
     /// Writes what there is for this event.
@@ -333,8 +336,21 @@ impl Derive {
             };
             let currency = self.amount_of.and_then(|of| of.currency(event, product)).cloned();
             out.push(Derived { slot: self.slot, value, text, currency });
+            if !self.folds_each {
+                // The event counts once, by whichever of its products.
+                break;
+            }
         }
     }
+}
+
+/// Whether an expression is about the product at hand, by itself or by a row of context.
+pub(crate) fn is_of_product(program: &Program) -> bool {
+    let of_context = |path: &str| {
+        let kind = path.strip_prefix("event.context.")?.split('.').next()?;
+        ContextKind::parse(kind).filter(|kind| kind.is_of_product())
+    };
+    program.paths().into_iter().any(|path| path.starts_with("event.product.") || of_context(path.as_ref()).is_some())
 }
 
 /// A value as the text that it is folded as.

@@ -322,6 +322,8 @@ pub(crate) struct Running<'s> {
     is_mixed: bool,
     /// What was derived by then does not count, by the first and the second condition. Epoch ms.
     since_ms: [i64; 2],
+    /// The event that counted last, likewise: it counts once, by whichever of its products.
+    counted: [Option<u32>; 2],
 }
 
 impl<'s> Running<'s> {
@@ -331,16 +333,26 @@ impl<'s> Running<'s> {
         } else {
             shape.derived_slots().map(|slot| slot.and_then(|slot| since_of(view.since, slot)).unwrap_or(i64::MIN))
         };
-        Self { shape, folding: (shape.row.start)(&shape.options), currency: 0, is_mixed: false, since_ms }
+        Self {
+            shape,
+            folding: (shape.row.start)(&shape.options),
+            currency: 0,
+            is_mixed: false,
+            since_ms,
+            counted: [None; 2],
+        }
     }
 
     fn add(&mut self, fact: &Fact, event: u32, names: &Names) {
         let kind = dense(fact.kind);
         let counts = |since_ms: i64| kind != DERIVED || fact.time_ms > since_ms;
         if let Some(take) = self.shape.takes[kind].as_ref().filter(|_| counts(self.since_ms[0])) {
-            // A further product of an event is no further event.
-            let is_further = fact.kind.is_continued() && matches!(take.of, Of::Nothing);
+            let is_event = matches!(take.of, Of::Nothing) && kind != DERIVED;
+            let is_further = is_event && self.counted[0] == Some(event);
             if let Some(item) = item_of(take, fact, names, false).filter(|_| !is_further) {
+                if is_event {
+                    self.counted[0] = Some(event);
+                }
                 if take.money && fact.currency != 0 {
                     self.is_mixed |= self.currency != 0 && self.currency != fact.currency;
                     self.currency = fact.currency;
@@ -350,9 +362,10 @@ impl<'s> Running<'s> {
         }
         let second = self.shape.seconds.as_ref().and_then(|seconds| seconds[kind].as_ref());
         if let Some(item) = second
-            .filter(|_| !fact.kind.is_continued() && counts(self.since_ms[1]))
+            .filter(|_| (kind == DERIVED || self.counted[1] != Some(event)) && counts(self.since_ms[1]))
             .and_then(|take| item_of(take, fact, names, true))
         {
+            self.counted[1] = Some(event);
             self.folding.add(&Item { event, ..item });
         }
     }

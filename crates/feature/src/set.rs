@@ -1,7 +1,7 @@
 //! The features in force: definitions compiled, named, and placed for reading.
 
 use crate::added::{Accumulator, FieldKey, of_field, of_lifetime};
-use crate::define::{By, Parts, Window, keys, name, parts, windows};
+use crate::define::{By, Parts, Window, keys, name, parts, tells_of_one, windows};
 use crate::definition::{Definition, Served};
 use crate::entry::{Entry, Feature, Key, Layout, LookBack, Source, Takes};
 use crate::expr::{Program, Scope, Type};
@@ -366,12 +366,14 @@ impl FeatureSet {
         number
     }
 
-    fn add_accumulator(&mut self, accumulator: Accumulator) -> u32 {
+    fn add_accumulator(&mut self, mut accumulator: Accumulator) -> u32 {
         if accumulator.is_lifetime() && self.entry(Key::User, SINCE).is_none() {
             let doc = Some("Since when this shopper's lifetime features count. Epoch ms.".to_owned());
             self.add_entry(SINCE.into(), Key::User, Type::Int, LookBack::FirstSeen, doc, false, Source::Since);
         }
-        let known = self.accumulators.iter().position(|known| known.slot == accumulator.slot);
+        let known = self.accumulators.iter().position(|known| known.is_read_as(&accumulator));
+        // What is read of it otherwise (another quantile, more values) is added up once all the same.
+        accumulator.is_others = self.accumulators.iter().any(|known| known.slot == accumulator.slot);
         known.unwrap_or_else(|| {
             self.accumulators.push(accumulator);
             self.accumulators.len() - 1
@@ -386,6 +388,12 @@ impl FeatureSet {
         key: &str,
         program: &Program,
     ) {
+        if let Some(field) = tells_of_one(parts) {
+            let span = definition.of.as_ref().map_or(definition.name.span(), Spanned::span);
+            let hint = Some("count them: fold = \"distinct\"".to_owned());
+            document.fault(span, format!("`{field}` is one shopper's, and `{key}` would tell it"), hint);
+            return;
+        }
         let (accumulator, entries) = of_field(definition, parts, key, program);
         let number = self.add_accumulator(accumulator);
         let at = self.fields.iter().position(|known| known.name == key).unwrap_or_else(|| {

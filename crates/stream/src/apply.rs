@@ -387,7 +387,7 @@ fn write_facts<D: Definitions>(
                 value: price.unwrap_or(f64::NAN),
                 product: names.number(id.as_str()),
                 category,
-                quantity: u16::try_from(quantity.unwrap_or(1).max(1)).unwrap_or(u16::MAX),
+                quantity: u16::try_from(quantity.unwrap_or(1).max(0)).unwrap_or(u16::MAX),
                 kind: if position == 0 { kind } else { kind.continued() },
                 currency: currency_number(currency.as_ref()),
                 ..fact

@@ -192,7 +192,12 @@ impl Stream {
         if let Some(said) = self.household(home).word.as_ref().map(|word| word.said) {
             event.consent = event.consent.and(said.consent);
         }
-        event.consent.is_refusal() && !self.config.has(Defect::ConsentLate)
+        let is_refused = event.consent.is_refusal() && !self.config.has(Defect::ConsentLate);
+        if is_refused && event.name == EventName::Logout {
+            // Nothing is made of it, and their visit is over all the same: whoever is next finds none.
+            self.parts(user, event.visitor_id.as_ref(), out);
+        }
+        is_refused
     }
 
     /// A device comes to a user, or is heard again. A new one is told what the user allows.

@@ -2,7 +2,7 @@
 
 use super::Type;
 use crate::Val;
-use midsession_event::{ContextKind, Event, Joined, Product, Purpose, Str};
+use midsession_event::{ContextKind, Event, EventName, Joined, Product, Purpose, Str};
 
 /// A field of the event.
 pub struct EventField {
@@ -55,7 +55,7 @@ pub static EVENT_FIELDS: &[EventField] = rows! { EventField, event:
     "cart.total_value" Float number(event.cart.as_ref().and_then(|cart| cart.total_value));
     "cart.currency" Text Val::text(event.cart.as_ref().and_then(|cart| cart.currency.as_ref()));
     "order.id" Text Val::text(event.order.as_ref().and_then(|order| order.id.as_ref()));
-    "order.revenue" Float number(event.order.as_ref().and_then(|order| order.revenue));
+    "order.revenue" Float number(revenue(event));
     "order.currency" Text Val::text(event.order.as_ref().and_then(|order| order.currency.as_ref()));
     "order.tax" Float number(event.order.as_ref().and_then(|order| order.tax));
     "order.shipping" Float number(event.order.as_ref().and_then(|order| order.shipping));
@@ -74,7 +74,7 @@ pub static EVENT_FIELDS: &[EventField] = rows! { EventField, event:
     "preview" Bool Val::Bool(event.preview);
 };
 
-/// Every field of a product. `quantity` is as it is counted: 1 where absent, at least 1, at most 65535.
+/// Every field of a product. `quantity` is as it is counted: 1 where absent, at most 65535.
 pub static PRODUCT_FIELDS: &[ProductField] = rows! { ProductField, product:
     "id" Text Val::Text(product.id.as_str());
     "name" Text Val::text(product.name.as_ref());
@@ -82,9 +82,15 @@ pub static PRODUCT_FIELDS: &[ProductField] = rows! { ProductField, product:
     "brand" Text Val::text(product.brand.as_ref());
     "price" Float number(product.price);
     "currency" Text Val::text(product.currency.as_ref());
-    "quantity" Int Val::Int(i64::from(product.quantity.unwrap_or(1).clamp(1, 65_535)));
+    "quantity" Int Val::Int(i64::from(product.quantity.unwrap_or(1).clamp(0, 65_535)));
     "position" Int product.position.map_or(Val::Absent, |position| Val::Int(i64::from(position)));
 };
+
+/// By the vocabulary orders and refunds have one: of anything else no fact keeps it.
+fn revenue(event: &Event) -> Option<f64> {
+    let order = event.order.as_ref().filter(|_| matches!(event.name, EventName::Transaction | EventName::Refund));
+    order.and_then(|order| order.revenue)
+}
 
 fn number<'a>(number: Option<f64>) -> Val<'a> {
     number.map_or(Val::Absent, Val::number)

@@ -3,7 +3,7 @@
 
 use super::{Asked, Fold, Item, Mergeable, Options};
 use crate::{Val, Value};
-use midsession_machine::partial::Partial;
+use midsession_machine::partial::{Partial, quantile_of};
 
 /// `quantile`: the number below which a share of them lies, between two numbers in proportion.
 #[derive(Clone, Debug, Default)]
@@ -24,15 +24,11 @@ impl Fold for Quantile {
     fn value<'a>(&self, _asked: Asked<'a>) -> Val<'a> {
         let mut sorted = self.numbers.clone();
         sorted.sort_by(f64::total_cmp);
-        let Some(last) = sorted.len().checked_sub(1) else { return Val::Absent };
-        let place = self.share * last as f64;
-        let (below, part) = (place.floor() as usize, place.fract());
-        let (Some(low), high) = (sorted.get(below), sorted.get(below + 1)) else { return Val::Absent };
-        Val::number(high.filter(|_| part > 0.0).map_or(*low, |high| low + (high - low) * part))
+        quantile_of(&sorted, self.share).map_or(Val::Absent, Val::number)
     }
 }
 
-/// As a partial: a t-digest, whose rank is off by less than 1 %.
+/// As a partial: exact up to 127 numbers in a partition, then a t-digest, whose rank is off by less than 1 %.
 pub(super) const MERGEABLE: Option<Mergeable> = Some(Mergeable {
     start: || Partial::Digest(Default::default()),
     value: |partial, merged| match partial {

@@ -47,6 +47,7 @@ fn places_words_hints() {
         ("key = \"prodct\"", "f.toml:4:7", "there are no features by `prodct`", "did you mean `product`?"),
         ("key = \"step\"", "f.toml:4:7", "there are no features by `step`", "holds text"),
         ("key = \"visitor_id\"", "f.toml:4:7", "`visitor_id` is one shopper's", "write \"user\""),
+        ("key = \"cart.id\"", "f.toml:4:7", "`cart.id` is one shopper's", "write \"session\""),
         ("key = \"session\"", "f.toml:8:12", "over the whole session", ""),
         ("name = \"Views!\"", "f.toml:3:8", "can't be a feature's name", ""),
         ("windws = [\"5m\"]", "f.toml:9:1", "unknown field `windws`", "did you mean `windows`?"),
@@ -59,6 +60,24 @@ fn places_words_hints() {
         assert!(first.to_string().starts_with(&format!("{place}: ")), "{line}: {first}");
         assert!(first.message.contains(message), "{line}: {first}");
         assert!(first.hint.as_deref().unwrap_or_default().contains(hint), "{line}: {first}");
+    }
+}
+
+#[test]
+fn nobody_is_named_by_a_field() {
+    let by = |fold: &str| format!("[[feature]]\nname = \"who\"\nkey = \"product\"\nwindows = [\"1h\"]\n{fold}\n");
+    for of in ["user_id", "visitor_id", "session_id", "order.id"] {
+        for fold in ["count_per_value", "last", "top", "top_k"] {
+            let limit = if fold == "top_k" { "limit = 3" } else { "" };
+            let found = check(&by(&format!("fold = \"{fold}\"\nof = \"{of}\"\n{limit}")), "f.toml");
+            let first = found.first().unwrap_or_else(|| panic!("{fold} of {of}: nothing found"));
+            assert!(first.to_string().starts_with("f.toml:6:6: "), "{first}");
+            assert!(
+                first.message.contains(&format!("`{of}` is one shopper's, and `product` would tell it")),
+                "{first}"
+            );
+        }
+        assert_eq!(check(&by(&format!("fold = \"distinct\"\nof = \"{of}\"")), "f.toml"), [], "{of} may be counted");
     }
 }
 

@@ -8,4 +8,5 @@ mod kit;
 mod listed;
 mod live_shopper;
 mod native;
+mod products;
 mod windows;

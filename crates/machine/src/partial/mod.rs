@@ -12,7 +12,7 @@ pub use amounts::Amounts;
 pub use field::{FieldPartials, FieldWindow};
 pub use lifetime::{Life, Lifetimes, pack, unpack};
 pub use piece::Pieces;
-pub use sketch::{Counts, Digest, Distinct};
+pub use sketch::{Counts, Digest, Distinct, quantile_of};
 
 use bounded::Bounded;
 use midsession_event::Str;

@@ -236,6 +236,10 @@ impl Digest {
         if self.amounts.is_mixed {
             return None;
         }
+        if self.digest.is_empty() {
+            // A few are all here: no estimate.
+            return quantile_of(&self.new, share);
+        }
         self.whole().quantile(share).ok().flatten()
     }
 
@@ -250,6 +254,13 @@ impl Digest {
         let digest = if is_empty { Vec::new() } else { self.digest.clone().serialize() };
         (digest, self.new.iter().map(|number| number.to_bits()).collect())
     }
+}
+
+/// The number below which a share of these lies, between two of them in proportion. They ascend; none of none.
+pub fn quantile_of(sorted: &[f64], share: f64) -> Option<f64> {
+    let place = share * sorted.len().checked_sub(1)? as f64;
+    let (low, high) = (sorted.get(place.floor() as usize)?, sorted.get(place.ceil() as usize)?);
+    Some(if place.fract() > 0.0 { low + (high - low) * place.fract() } else { *low })
 }
 
 impl PartialEq for Digest {
@@ -334,5 +345,9 @@ mod tests {
             }
         }
         assert_eq!(Digest::default().quantile(0.5), None);
+        let mut few = Digest::default();
+        [30.0, 10.0, 20.0].iter().for_each(|number| few.add(*number, None));
+        let at = |share: f64| few.quantile(share);
+        assert_eq!([at(0.0), at(0.5), at(0.75), at(1.0)], [10.0, 20.0, 25.0, 30.0].map(Some), "as over facts");
     }
 }

@@ -369,6 +369,11 @@ impl Oracle {
             act.consent = house.leaves(act.consent);
         }
         self.tells((partition, offset), tells);
+        if let (true, Some(visitor), Some(person)) =
+            (act.is_refusal() && act.name == "logout", &act.visitor, self.people.get_mut(&format!("user:{user}")))
+        {
+            person.parts(visitor, &mut self.retracted);
+        }
         if act.is_refusal() {
             return Fate::Refused;
         }
