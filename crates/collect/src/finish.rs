@@ -3,6 +3,7 @@
 use crate::agent::{Agent, Agents, is_http_library};
 use crate::collected::DropRule;
 use crate::draft::Draft;
+use crate::ids::Hidden;
 use crate::kind::Keeping;
 use crate::personal::{self, Treatment};
 use crate::source::{Allow, PersonalRule};
@@ -127,6 +128,7 @@ impl Finisher<'_> {
         if event.consent.is_refusal() && !is_consent && !is_leave {
             return Ok(Finished::Dropped(DropRule::NoConsent));
         }
+        let mut hidden = Hidden::default();
         // An id that lasts serves the person: without that purpose there is none, whatever else is allowed.
         if !event.consent.allows(Purpose::Personalization) && !is_consent && !is_leave {
             let visitor = if anonymous {
@@ -143,7 +145,7 @@ impl Finisher<'_> {
             event.user_id = None;
             event.tracker_session_id = None;
         } else {
-            self.identity(&mut event)?;
+            hidden = self.identity(&mut event)?;
         }
         if source.sample < 1.0 && hash64(&["sample", event.key()]) as f64 / u64::MAX as f64 >= source.sample {
             return Ok(Finished::Dropped(DropRule::Sampled));
@@ -178,6 +180,7 @@ impl Finisher<'_> {
         let kinds = if may_keep { &source.encrypted_fields[..] } else { &[] };
         let mut keeping = Keeping { kinds, ..Keeping::default() };
         self.cut(&mut event, name_is_personal, &mut keeping)?;
+        hidden.hide(&mut event);
         if let Some(address) = address.filter(|_| !anonymous) {
             keeping.keep(Some(PersonalKind::Ip), "ip", &address.to_string());
         }
@@ -241,7 +244,7 @@ impl Finisher<'_> {
         })
     }
 
-    fn identity(&self, event: &mut Event) -> Result<(), Fault> {
+    fn identity(&self, event: &mut Event) -> Result<Hidden, Fault> {
         if event.visitor_id.is_none() && event.user_id.is_none() {
             return Err(Fault::new("identity_missing", "the event names neither a visitor nor a user")
                 .at("visitor_id")
@@ -252,12 +255,13 @@ impl Finisher<'_> {
             event.user_id.as_mut().map(|id| &mut id.0),
             event.tracker_session_id.as_mut(),
         ];
+        let mut hidden = Hidden::default();
         for id in ids.into_iter().flatten() {
             if let Some(hash) = self.prepared.hash_of(id) {
-                *id = hash;
+                hidden.put(id, hash);
             }
         }
-        Ok(())
+        Ok(hidden)
     }
 
     /// Reads the campaign, cuts addresses to the allow-list and takes personal text out of every field.

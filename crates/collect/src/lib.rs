@@ -21,6 +21,7 @@ mod field_name;
 mod finish;
 mod geo;
 mod hidden;
+mod ids;
 mod iglu;
 mod in_force;
 mod json;

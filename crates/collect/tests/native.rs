@@ -331,8 +331,13 @@ fn personal_fields_never_arrive() {
         assert_eq!(event.properties.contains_key("email"), rule == PersonalRule::Hash);
     }
     let hashed = collector_of(vec![Source { hash_ids: true, ..source() }]);
-    let collected = native(r#"{"event_id":"e","name":"x","visitor_id":"v1"}"#).to(&hashed);
-    assert!(one(&collected).visitor_id.as_ref().is_some_and(|id| id.as_str().starts_with("h_")));
+    let body =
+        r#"{"event_id":"e","name":"x","visitor_id":"v1","user_id":"customer-7","properties":{"who":"customer-7"}}"#;
+    let collected = native(body).to(&hashed);
+    let event = one(&collected);
+    assert!(event.visitor_id.as_ref().is_some_and(|id| id.as_str().starts_with("h_")));
+    let user = event.user_id.as_ref().map(|id| PropertyValue::Text(id.0.clone()));
+    assert_eq!(event.properties.get("who"), user.as_ref(), "wherever it stands");
 }
 
 #[test]

@@ -350,7 +350,7 @@ pub(crate) fn is_of_product(program: &Program) -> bool {
         let kind = path.strip_prefix("event.context.")?.split('.').next()?;
         ContextKind::parse(kind).filter(|kind| kind.is_of_product())
     };
-    program.paths().into_iter().any(|path| path.starts_with("event.product.") || of_context(path.as_ref()).is_some())
+    program.paths().any(|path| path.starts_with("event.product.") || of_context(path).is_some())
 }
 
 /// A value as the text that it is folded as.
