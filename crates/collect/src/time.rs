@@ -73,6 +73,12 @@ fn parse_text(text: &str) -> Option<i64> {
     if let Ok(ms) = text.parse::<i64>() {
         return Some(ms);
     }
+    // The library takes offsets of up to 25 hours, RFC 3339 knows 23:59 at most.
+    let hours =
+        text.len().checked_sub(6).and_then(|at| text.get(at..)).and_then(|offset| offset.strip_prefix(['+', '-']));
+    if hours.is_some_and(|hours| hours.get(..2).is_some_and(|hours| hours > "23")) {
+        return None;
+    }
     text.parse::<jiff::Timestamp>().ok().map(|time| time.as_millisecond())
 }
 
@@ -130,6 +136,8 @@ mod tests {
             (Json::Int(1_795_348_800_000_000), Err("time_invalid")),
             (Json::Int(i64::MIN), Err("time_invalid")),
             (text("yesterday"), Err("time_invalid")),
+            (text("2026-11-22T12:00:00+25:00"), Err("time_invalid")),
+            (text("2026-11-22T12:00:00+23:59"), Ok(Some(1_795_262_460_000))),
             (Json::Bool(true), Err("time_invalid")),
         ] {
             assert_eq!(parse(&value, "occurred_at").map_err(|fault| fault.code), expected, "{value:?}");
