@@ -8,7 +8,7 @@ use crate::filter::{is_of_product, text_of};
 use crate::fold::{Mergeable, Merged, Options};
 use crate::{FeatureSet, Value};
 use midsession_event::{Event, Purpose, ShopperId, Str, hash64};
-use midsession_machine::partial::{FieldWindow, Partial, Piece};
+use midsession_machine::partial::{FieldWindow, Life, Partial, Piece};
 use midsession_machine::{Partials, View, since_of};
 
 /// The longest text that a field's feature goes by. Bytes.
@@ -234,6 +234,7 @@ impl FeatureSet {
             let (slot, start) = (accumulator.slot, accumulator.mergeable.start);
             if accumulator.is_lifetime() {
                 let life = partials.lifetimes.heard(shopper, event.visitor_id.as_ref(), acted_ms, now_ms);
+                life.did(time_ms);
                 accumulator.pieces(event, time_ms, |_, piece| life.add(slot, start, piece));
             } else if event.consent.allows(Purpose::Analytics) {
                 // Counted over everybody: that is what this purpose is for.
@@ -257,8 +258,8 @@ impl FeatureSet {
                 None => whole = Some(partial.clone()),
             }
         }
-        let since_ms = lifetime_since_ms(view).unwrap_or(view.now_ms);
-        accumulator.value(whole.as_ref(), view.now_ms, view.now_ms.saturating_sub(since_ms))
+        let begins_ms = lives.iter().map(Life::begins_ms).min().unwrap_or(view.now_ms);
+        accumulator.value(whole.as_ref(), view.now_ms, view.now_ms.saturating_sub(begins_ms))
     }
 
     /// The fields that features go by.

@@ -388,3 +388,19 @@ fn a_number_that_is_no_money_has_a_value_in_any_currencies() {
         assert!(matches!(pieces, Some(Value::Int(2) | Value::Float(2.0))), "{name}: {pieces:?}");
     }
 }
+
+#[test]
+fn a_rate_over_a_lifetime_is_over_what_is_counted() {
+    let defined =
+        "[[feature]]\nname = \"pace\"\nkey = \"user\"\nfold = \"rate\"\nper = \"1m\"\nwindows = [\"lifetime\"]\n";
+    let set = FeatureSet::load(&[("pace.toml", defined)]).unwrap_or_else(|found| panic!("{found:?}"));
+    let mut shopper = Shopper::new();
+    let rate = |shopper: &Shopper, now_ms: i64| set.read(&shopper.view(now_ms), Key::User, "pace_lifetime");
+    // Held up: they come all at once, a quarter of an hour after the first was done.
+    for back_min in [13, 15, 12] {
+        let late = event("page_view", NOW - back_min * 60_000);
+        set.accumulate(&late, &shopper.id, None, NOW, &mut shopper.partials);
+    }
+    assert_eq!(rate(&shopper, NOW), Some(Value::Float(0.2)));
+    assert_eq!(rate(&shopper, NOW + 900_000), Some(Value::Float(0.1)));
+}

@@ -25,6 +25,9 @@ pub struct Life {
     pub since_ms: i64,
     /// Stamp of the last one. Epoch ms.
     pub last_ms: i64,
+    /// Event time of the earliest, where it came late. Epoch ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earliest_ms: Option<i64>,
     /// When the shopper last did something that is in none of their lives: before a definition was there to count it. Epoch ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uncounted_ms: Option<i64>,
@@ -56,6 +59,7 @@ impl Lifetimes {
                 visitor: visitor.cloned(),
                 since_ms: now_ms,
                 last_ms: now_ms,
+                earliest_ms: None,
                 uncounted_ms,
                 partials: Vec::new(),
             });
@@ -158,6 +162,18 @@ pub fn unpack(text: &str) -> Vec<Life> {
 }
 
 impl Life {
+    /// When what is counted begins. Epoch ms.
+    pub fn begins_ms(&self) -> i64 {
+        self.earliest_ms.map_or(self.since_ms, |earliest_ms| earliest_ms.min(self.since_ms))
+    }
+
+    /// Something was done then.
+    pub fn did(&mut self, time_ms: i64) {
+        if time_ms < self.begins_ms() {
+            self.earliest_ms = Some(time_ms);
+        }
+    }
+
     /// Adds a piece under a definition's slot.
     pub fn add(&mut self, slot: u32, start: fn() -> Partial, piece: &Piece<'_>) {
         let at = self.partials.iter().position(|(known, _)| *known == slot).unwrap_or_else(|| {
@@ -170,6 +186,7 @@ impl Life {
     fn join(&mut self, other: Self) {
         self.since_ms = self.since_ms.min(other.since_ms);
         self.last_ms = self.last_ms.max(other.last_ms);
+        self.earliest_ms = self.earliest_ms.into_iter().chain(other.earliest_ms).min();
         self.uncounted_ms = self.uncounted_ms.max(other.uncounted_ms);
         for (slot, partial) in other.partials {
             match self.partials.iter_mut().find(|(known, _)| *known == slot) {
