@@ -263,6 +263,10 @@ fn options(document: &mut Document<'_>, definition: &Definition, row: &'static R
             }
         }
     }
+    if let Some(within) = definition.within.as_ref().filter(|_| options.within_ms > WINDOW_MAX_MS) {
+        let hint = Some("facts are kept for that long".to_owned());
+        document.fault(within.span(), format!("`within` is at most {}", duration_text(WINDOW_MAX_MS)), hint);
+    }
     options
 }
 

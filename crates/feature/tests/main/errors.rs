@@ -96,6 +96,7 @@ fn settings_of_folds() {
         ("fold = \"ratio\"", "6:8", "`ratio` wants `over`", "over = "),
         ("fold = \"ratio\"\nover = 'event.step'", "7:9", "a condition is true or false", ""),
         ("fold = \"sequence\"\nthen = 'event.bot'", "6:8", "`sequence` wants `within`", "within = \"10m\""),
+        ("fold = \"sequence\"\nthen = 'event.bot'\nwithin = \"25h\"", "8:10", "`within` is at most 1 d", "kept"),
         ("fold = \"sequence\"\nwithin = \"5m\"\nthen = 'event.nmae == \"x\"'", "8:9", "`event.nmae`", "event.name"),
         (
             "fold = \"average\"\nof = \"product.price\"\nby = \"product.price\"",
