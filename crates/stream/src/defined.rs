@@ -110,8 +110,10 @@ impl Stream {
         let Some(own) = at.iter().find(is_own).copied() else { return };
         let is_own = |fact: &Fact| fact.kind == own.kind && fact.session == own.session;
         let mark = event.mark as u16;
+        // By the session, too: two devices that turn out to be one person's may have sent the same event.
         let is_there = |slot: u32| {
-            at.iter().any(|fact| fact.kind == FactKind::DERIVED && fact.category == slot && fact.quantity == mark)
+            let is_this = |fact: &&Fact| fact.category == slot && fact.quantity == mark && fact.session == own.session;
+            at.iter().filter(|fact| fact.kind == FactKind::DERIVED).any(|fact| is_this(&fact))
         };
         let new: Vec<_> =
             event.facts.iter().filter(|fact| !is_there(fact.slot as u32) || config.has(Defect::FilledTwice)).collect();

@@ -159,13 +159,17 @@ fn the_past_of_a_device_stays_with_it() {
         mark,
         facts: vec![FilledFact { slot: 9, value: None, text: None, currency: None }],
     };
-    let events = vec![offered("v2", 2), offered("v1", 1)];
-    partition.read(Record::Filled(Box::new(Filled { events, ..Filled::default() })));
+    // The last two are one event that both have sent. What is offered again is there.
+    let events = vec![offered("v2", 2), offered("v1", 1), offered("v2", 5), offered("v1", 5)];
+    for _ in 0..2 {
+        partition.read(Record::Filled(Box::new(Filled { events: events.clone(), ..Filled::default() })));
+    }
     let (_, shopper) = partition.stream.shoppers_from(0).find(|(_, shopper)| shopper.id == user).expect("is at home");
     let view = partition.stream.view(&user, BEGIN_MS + 1).expect("is at home");
     let mut filled: Vec<_> = view.facts.all().iter().filter(|fact| fact.kind == FactKind::DERIVED).collect();
-    filled.sort_by_key(|fact| fact.quantity);
+    filled.sort_by_key(|fact| (fact.quantity, fact.session));
     let device = |number: u32| shopper.sessions.iter().find(|session| session.number == number)?.visitor.clone();
     let devices: Vec<_> = filled.iter().map(|fact| (fact.quantity, device(fact.session))).collect();
-    assert_eq!(devices, [(1, Some("v1".into())), (2, Some("v2".into()))]);
+    let (one, other) = (Some("v1".into()), Some("v2".into()));
+    assert_eq!(devices, [(1, one.clone()), (2, other.clone()), (5, one), (5, other)]);
 }
