@@ -194,6 +194,11 @@ impl Fill {
     pub fn step(&mut self, log: &dyn Log) -> Result<Next, LogError> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Logins { partition, ends } => {
+                let start = log.extent(Topic::Behavior, PartitionId(partition))?.start;
+                if self.late.is_some() && start > self.logins[partition as usize] {
+                    // Retention has taken records that were to be looked through for logins: whom they moved nobody knows.
+                    self.begins_ms = self.begins_ms.max(begins(log, PartitionId(partition))?);
+                }
                 let next = self.logins[partition as usize].max(self.first(log, partition)?);
                 let (after, is_over) = self.logins_of(log, partition, next, ends[partition as usize])?;
                 self.logins[partition as usize] = after;
