@@ -3,7 +3,7 @@
 use crate::agent::{Agent, Agents, is_http_library};
 use crate::collected::DropRule;
 use crate::draft::Draft;
-use crate::ids::Hidden;
+use crate::ids::HashedIds;
 use crate::kind::Keeping;
 use crate::personal::{self, Treatment};
 use crate::source::{Allow, PersonalRule};
@@ -128,7 +128,7 @@ impl Finisher<'_> {
         if event.consent.is_refusal() && !is_consent && !is_leave {
             return Ok(Finished::Dropped(DropRule::NoConsent));
         }
-        let mut hidden = Hidden::default();
+        let mut hashed = HashedIds::default();
         // An id that lasts serves the person: without that purpose there is none, whatever else is allowed.
         if !event.consent.allows(Purpose::Personalization) && !is_consent && !is_leave {
             let visitor = if anonymous {
@@ -145,7 +145,7 @@ impl Finisher<'_> {
             event.user_id = None;
             event.tracker_session_id = None;
         } else {
-            hidden = self.identity(&mut event)?;
+            hashed = self.identity(&mut event)?;
         }
         if source.sample < 1.0 && hash64(&["sample", event.key()]) as f64 / u64::MAX as f64 >= source.sample {
             return Ok(Finished::Dropped(DropRule::Sampled));
@@ -180,7 +180,7 @@ impl Finisher<'_> {
         let kinds = if may_keep { &source.encrypted_fields[..] } else { &[] };
         let mut keeping = Keeping { kinds, ..Keeping::default() };
         self.cut(&mut event, name_is_personal, &mut keeping)?;
-        hidden.hide(&mut event);
+        hashed.hide(&mut event);
         if let Some(address) = address.filter(|_| !anonymous) {
             keeping.keep(Some(PersonalKind::Ip), "ip", &address.to_string());
         }
@@ -244,7 +244,7 @@ impl Finisher<'_> {
         })
     }
 
-    fn identity(&self, event: &mut Event) -> Result<Hidden, Fault> {
+    fn identity(&self, event: &mut Event) -> Result<HashedIds, Fault> {
         if event.visitor_id.is_none() && event.user_id.is_none() {
             return Err(Fault::new("identity_missing", "the event names neither a visitor nor a user")
                 .at("visitor_id")
@@ -255,13 +255,13 @@ impl Finisher<'_> {
             event.user_id.as_mut().map(|id| &mut id.0),
             event.tracker_session_id.as_mut(),
         ];
-        let mut hidden = Hidden::default();
+        let mut hashed = HashedIds::default();
         for id in ids.into_iter().flatten() {
             if let Some(hash) = self.prepared.hash_of(id) {
-                hidden.put(id, hash);
+                hashed.put(id, hash);
             }
         }
-        Ok(hidden)
+        Ok(hashed)
     }
 
     /// Reads the campaign, cuts addresses to the allow-list and takes personal text out of every field.

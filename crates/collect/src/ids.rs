@@ -7,9 +7,9 @@ const WITHIN_FROM_BYTES: usize = 6;
 
 /// Ids and what stands for them.
 #[derive(Debug, Default)]
-pub struct Hidden(Vec<(Str, Str)>);
+pub struct HashedIds(Vec<(Str, Str)>);
 
-impl Hidden {
+impl HashedIds {
     /// Puts a hash in the place of an id, and keeps in mind what it was.
     pub fn put(&mut self, id: &mut Str, hash: Str) {
         let id = std::mem::replace(id, hash.clone());
@@ -68,13 +68,13 @@ mod tests {
             ("pieces", PropertyValue::Int(77)),
         ];
         event.properties = properties.into_iter().map(|(name, value)| (name.into(), value)).collect();
-        let mut hidden = Hidden::default();
+        let mut hashed = HashedIds::default();
         for (id, hash) in [("customer-77", "h1"), ("u7", "h2"), ("7700077", "h3"), ("77", "h4")] {
             let mut place: Str = id.into();
-            hidden.put(&mut place, hash.into());
+            hashed.put(&mut place, hash.into());
             assert_eq!(place, hash);
         }
-        hidden.hide(&mut event);
+        hashed.hide(&mut event);
         let page = event.page.expect("a page");
         assert_eq!((page.url, page.title), (url("h1"), Some("h2".into())));
         let found: Vec<_> = event.properties.into_iter().collect();

@@ -184,6 +184,22 @@ impl Plan {
     /// Reads records from `from` on until about `max_bytes` of keys and values are there; gives where to go on and the
     /// bytes. After an error `out` holds what came before it.
     pub fn read(&self, from: i64, max_bytes: usize, out: &mut Vec<Entry>) -> Result<(i64, usize), LogError> {
+        let mut scratch = SCRATCH.take();
+        let read = self.read_by(&mut scratch, from, max_bytes, out);
+        // One batch may be as large as a unit: its memory is not kept.
+        if scratch.len() <= READ_SPAN_BYTES as usize {
+            SCRATCH.set(scratch);
+        }
+        read
+    }
+
+    fn read_by(
+        &self,
+        scratch: &mut Vec<u8>,
+        from: i64,
+        max_bytes: usize,
+        out: &mut Vec<Entry>,
+    ) -> Result<(i64, usize), LogError> {
         let weight = |entry: &Entry| entry.key.len() + entry.value.as_ref().map_or(0, Bytes::len);
         let mut got = 0;
         let mut rest = &self.batches[..];
@@ -196,33 +212,23 @@ impl Plan {
                 fits
             };
             let count = 1 + rest[1..].iter().take_while(near).count();
-            let read = SCRATCH.with_borrow_mut(|bytes| {
-                let length = (end - start) as usize;
-                // One batch may be as large as a unit: its memory is not kept.
-                let mut large = Vec::new();
-                let bytes = if length > READ_SPAN_BYTES as usize { &mut large } else { bytes };
-                if bytes.len() < length {
-                    bytes.resize(length, 0);
+            let length = (end - start) as usize;
+            if scratch.len() < length {
+                scratch.resize(length, 0);
+            }
+            let bytes = &mut scratch[..length];
+            let unreadable = |error: std::io::Error| self.journal.corrupt(start, format!("it can't be read: {error}"));
+            self.journal.file.read_at(bytes, start).map_err(unreadable)?;
+            for batch in &rest[..count] {
+                let at = (u64::from(batch.at) - start) as usize;
+                let before = out.len();
+                self.decode(batch, &bytes[at..at + batch.bytes as usize], from, out)?;
+                got += out[before..].iter().map(weight).sum::<usize>();
+                if got >= max_bytes
+                    && let Some(last) = out.last().filter(|_| out.len() > before)
+                {
+                    return Ok((last.offset + 1, got));
                 }
-                let bytes = &mut bytes[..length];
-                let unreadable =
-                    |error: std::io::Error| self.journal.corrupt(start, format!("it can't be read: {error}"));
-                self.journal.file.read_at(bytes, start).map_err(unreadable)?;
-                for batch in &rest[..count] {
-                    let at = (u64::from(batch.at) - start) as usize;
-                    let before = out.len();
-                    self.decode(batch, &bytes[at..at + batch.bytes as usize], from, out)?;
-                    got += out[before..].iter().map(weight).sum::<usize>();
-                    if got >= max_bytes
-                        && let Some(last) = out.last().filter(|_| out.len() > before)
-                    {
-                        return Ok(Some(last.offset + 1));
-                    }
-                }
-                Ok(None)
-            })?;
-            if let Some(next) = read {
-                return Ok((next, got));
             }
             rest = &rest[count..];
         }

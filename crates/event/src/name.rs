@@ -21,6 +21,11 @@ macro_rules! names {
             pub fn as_str(&self) -> &str {
                 match self { $(Self::$variant => $name,)* Self::Custom(name) => name }
             }
+
+            /// An order or the refund of one: what has a revenue.
+            pub fn is_order(&self) -> bool {
+                matches!(self, Self::Transaction | Self::Refund)
+            }
         }
 
         impl From<&str> for EventName {

@@ -264,7 +264,7 @@ fn names_only_native(node: &Node) -> bool {
 /// What a field is on facts of a kind: a constant, a column, or not there.
 fn on_kind(kind: usize, field: &Field) -> Result<Node, NotThere> {
     let native = EventName::NATIVE.get(kind);
-    let is_order = matches!(native, Some(EventName::Transaction | EventName::Refund));
+    let is_order = native.is_some_and(EventName::is_order);
     match (field, native) {
         (Field::Event(row), Some(name)) if row.path == "name" => {
             Ok(Node::Const(Some(Value::Text(name.as_str().into()))))

@@ -2,7 +2,7 @@
 
 use hashbrown::HashTable;
 use midsession_event::Str;
-use std::hash::{BuildHasher, Hasher};
+use std::hash::BuildHasher;
 
 /// Names and their numbers; 0 is «none».
 #[derive(Clone, Debug, Default)]
@@ -13,9 +13,7 @@ pub struct Names {
 }
 
 fn hash(name: &str) -> u64 {
-    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
-    hasher.write(name.as_bytes());
-    hasher.finish()
+    foldhash::fast::FixedState::default().hash_one(name)
 }
 
 impl Names {

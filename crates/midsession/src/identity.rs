@@ -28,15 +28,14 @@ impl Inner {
         }))
     }
 
-    /// Undoes a merge. The record is durable when this returns; `settled`: what it moves has arrived, too; `known`: that the
-    /// visitor has been that user. Where it is not, events that say so may still come.
+    /// Undoes a merge. The record is durable when this returns; `settled`: what it moves has arrived, too; `known`: whether the
+    /// visitor has been that user, none where nobody can say now. Where they have not, events that say so may still come.
     pub(crate) async fn unmerge(&self, ask: UnmergeAsk) -> Result<Value, Refusal> {
         let UnmergeAsk { visitor_id, user_id, reason } = ask;
         let partition = partition_of(&visitor_id, self.driver.partitions());
         let home = partition_of(&user_id, self.driver.partitions());
         let (id, user) = (ShopperId::Visitor(visitor_id.clone().into()), user_id.clone().into());
-        let known = self.driver.read(partition, move |seen| seen.stream.has_been(&id, &user)).await;
-        let known = known.map_err(unavailable)?;
+        let known = self.driver.read(partition, move |seen| seen.stream.has_been(&id, &user)).await.ok();
         let unmerge = Unmerge {
             visitor_id: visitor_id.clone().into(),
             user_id: user_id.clone().into(),

@@ -368,9 +368,7 @@ fn write_facts<D: Definitions>(
         |currency: Option<&midsession_event::Str>| currency.map_or(0, |currency| currency_number(currencies, currency));
     let kind = FactKind::of(&event.name);
     let fact = Fact { time_ms, value: f64::NAN, product: 0, category: 0, session, quantity: 1, kind, currency: 0 };
-    if let Some(order) =
-        event.order.as_ref().filter(|_| matches!(event.name, EventName::Transaction | EventName::Refund))
-    {
+    if let Some(order) = event.order.as_ref().filter(|_| event.name.is_order()) {
         shopper.facts.insert(Fact {
             value: order.revenue.unwrap_or(f64::NAN),
             currency: currency_number(order.currency.as_ref()),

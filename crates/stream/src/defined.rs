@@ -112,8 +112,8 @@ impl Stream {
         let mark = event.mark as u16;
         // By the session, too: two devices that turn out to be one person's may have sent the same event.
         let is_there = |slot: u32| {
-            let is_this = |fact: &&Fact| fact.category == slot && fact.quantity == mark && fact.session == own.session;
-            at.iter().filter(|fact| fact.kind == FactKind::DERIVED).any(|fact| is_this(&fact))
+            let key = (FactKind::DERIVED, slot, mark, own.session);
+            at.iter().any(|fact| (fact.kind, fact.category, fact.quantity, fact.session) == key)
         };
         let new: Vec<_> =
             event.facts.iter().filter(|fact| !is_there(fact.slot as u32) || config.has(Defect::FilledTwice)).collect();

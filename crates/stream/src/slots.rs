@@ -3,7 +3,7 @@
 use crate::shopper::{Shopper, Visitor};
 use hashbrown::HashTable;
 use midsession_event::ShopperId;
-use std::hash::{BuildHasher, Hasher};
+use std::hash::BuildHasher;
 use std::ops::{Index, IndexMut};
 
 /// Slots of one piece. One long list would be copied whole each time it grows, into memory that is touched for the first
@@ -37,12 +37,8 @@ pub(crate) struct Slots<T> {
     by_id: HashTable<u32>,
 }
 
-/// In this process only. The derived hash of the whole id takes half as long again.
 fn hash(id: &ShopperId) -> u64 {
-    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
-    hasher.write(id.as_str().as_bytes());
-    // A visitor and a user may have the same text.
-    hasher.finish() ^ u64::from(matches!(id, ShopperId::User(_)))
+    foldhash::fast::FixedState::default().hash_one(id)
 }
 
 impl<T> Default for Slots<T> {

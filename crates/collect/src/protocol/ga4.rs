@@ -116,7 +116,7 @@ fn event_id(event: &Event, micros: Option<i64>, piece: Piece<'_>, earlier: usize
 }
 
 fn read(event: &mut Event, params: &[Member<'_>], limits: &Limits) -> Result<(), Fault> {
-    let is_order = matches!(event.name, EventName::Transaction | EventName::Refund);
+    let is_order = event.name.is_order();
     let is_cart = matches!(event.name, EventName::CartView | EventName::CheckoutStep);
     let is_promotion = matches!(event.name, EventName::PromoView | EventName::PromoClick);
     let (mut order, mut cart, mut promotion, mut page) =

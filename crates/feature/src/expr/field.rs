@@ -2,7 +2,7 @@
 
 use super::Type;
 use crate::Val;
-use midsession_event::{ContextKind, Event, EventName, Joined, Product, Purpose, Str};
+use midsession_event::{ContextKind, Event, Joined, Product, Purpose, Str};
 
 /// A field of the event.
 pub struct EventField {
@@ -88,8 +88,7 @@ pub static PRODUCT_FIELDS: &[ProductField] = rows! { ProductField, product:
 
 /// By the vocabulary orders and refunds have one: of anything else no fact keeps it.
 fn revenue(event: &Event) -> Option<f64> {
-    let order = event.order.as_ref().filter(|_| matches!(event.name, EventName::Transaction | EventName::Refund));
-    order.and_then(|order| order.revenue)
+    event.order.as_ref().filter(|_| event.name.is_order())?.revenue
 }
 
 fn number<'a>(number: Option<f64>) -> Val<'a> {

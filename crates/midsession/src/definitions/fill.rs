@@ -194,12 +194,12 @@ impl Fill {
     pub fn step(&mut self, log: &dyn Log) -> Result<Next, LogError> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Logins { partition, ends } => {
-                let start = log.extent(Topic::Behavior, PartitionId(partition))?.start;
-                if self.late.is_some() && start > self.logins[partition as usize] {
-                    // Retention has taken records that were to be looked through for logins: whom they moved nobody knows.
-                    self.begins_ms = self.begins_ms.max(begins(log, PartitionId(partition))?);
+                let looked_through = self.logins[partition as usize];
+                if self.late.is_some() && log.extent(Topic::Behavior, PartitionId(partition))?.start > looked_through {
+                    // Whom the logins moved that were among what retention has taken since, nobody knows.
+                    self.note_begin(log, partition)?;
                 }
-                let next = self.logins[partition as usize].max(self.first(log, partition)?);
+                let next = looked_through.max(self.first(log, partition)?);
                 let (after, is_over) = self.logins_of(log, partition, next, ends[partition as usize])?;
                 self.logins[partition as usize] = after;
                 if self.homes.len() + self.returned.len() > HOMES_MAX {
@@ -265,8 +265,13 @@ impl Fill {
     fn begin(&mut self, log: &dyn Log, partition: u32) -> Result<i64, LogError> {
         self.ahead.clear();
         let first = self.first(log, partition)?;
-        self.begins_ms = self.begins_ms.max(begins(log, PartitionId(partition))?);
+        self.note_begin(log, partition)?;
         Ok(first)
+    }
+
+    fn note_begin(&mut self, log: &dyn Log, partition: u32) -> Result<(), LogError> {
+        self.begins_ms = self.begins_ms.max(begins(log, PartitionId(partition))?);
+        Ok(())
     }
 
     /// The first record of a partition that may be in a window.

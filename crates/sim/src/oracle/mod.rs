@@ -369,12 +369,11 @@ impl Oracle {
             act.consent = house.leaves(act.consent);
         }
         self.tells((partition, offset), tells);
-        if let (true, Some(visitor), Some(person)) =
-            (act.is_refusal() && act.name == "logout", &act.visitor, self.people.get_mut(&format!("user:{user}")))
-        {
-            person.parts(visitor, &mut self.retracted);
-        }
         if act.is_refusal() {
+            let leaves = act.visitor.filter(|_| act.name == "logout");
+            if let (Some(visitor), Some(person)) = (leaves, self.people.get_mut(&format!("user:{user}"))) {
+                person.parts(&visitor, &mut self.retracted);
+            }
             return Fate::Refused;
         }
         self.take((partition, offset), &format!("user:{user}"), Some(user), stamp_ms, &act)
