@@ -1,65 +1,17 @@
 //! Consent over all devices of a user: withdrawn on the phone while the laptop clicks.
 
 mod support;
+#[path = "support/world.rs"]
+mod world;
 
-use midsession_event::{
-    Consent, Event, EventName, Evidence, PartitionId, Purpose, Record, ShopperId, VisitorId, partition_of,
-};
+use midsession_event::{Consent, Event, EventName, Evidence, Purpose, Record, ShopperId, VisitorId, partition_of};
 use midsession_machine::Effect;
-use midsession_stream::{Config, Seam, Stream};
-use support::Nothing;
+use midsession_stream::Seam;
+use world::{PARTITIONS, World};
 
-const PARTITIONS: u32 = 16;
 const START_MS: i64 = 1_700_000_000_000;
 
-/// Partitions with what they send each other.
-struct World {
-    streams: Vec<Stream>,
-    next: Vec<i64>,
-    /// On their way, by partition.
-    routed: Vec<(PartitionId, Record)>,
-    evidence: Vec<Evidence>,
-    made: u64,
-}
-
 impl World {
-    fn new() -> Self {
-        let config = Config { partitions: PARTITIONS, ..Config::default() };
-        let streams = (0..PARTITIONS).map(|number| Stream::new(PartitionId(number), config)).collect();
-        Self { streams, next: vec![0; PARTITIONS as usize], routed: Vec::new(), evidence: Vec::new(), made: 0 }
-    }
-
-    fn append(&mut self, partition: PartitionId, at_ms: i64, record: Record) -> Option<Seam> {
-        let index = partition.0 as usize;
-        let (offset, mut out) = (self.next[index], Vec::new());
-        self.next[index] += 1;
-        let seam = self.streams[index].on_record(offset, at_ms, record, &Nothing, &mut out);
-        for effect in out {
-            let (key, record) = match effect {
-                Effect::Handoff(handoff) => (handoff.user_id.to_string(), Record::Handoff(handoff)),
-                Effect::Forward(forward) => (forward.user_id.to_string(), Record::Forward(forward)),
-                Effect::Tell(told) => (told.visitor_id.to_string(), Record::Told(told)),
-                Effect::Evidence(evidence) => {
-                    self.evidence.push(*evidence);
-                    continue;
-                }
-                _ => continue,
-            };
-            self.routed.push((partition_of(&key, PARTITIONS), record));
-        }
-        seam
-    }
-
-    /// What is on its way arrives; what became of the events.
-    fn arrive(&mut self, at_ms: i64) -> Vec<Seam> {
-        let mut seams = Vec::new();
-        while !self.routed.is_empty() {
-            let (partition, record) = self.routed.remove(0);
-            seams.extend(self.append(partition, at_ms, record));
-        }
-        seams
-    }
-
     fn event(&mut self, visitor: Option<&str>, user: Option<&str>, name: EventName, at_ms: i64) -> Event {
         self.made += 1;
         let mut event = Event::new("shop".into(), format!("e{}", self.made).into(), name, at_ms);
@@ -97,18 +49,18 @@ impl World {
         event
     }
 
-    fn home(&self, user: &str) -> &Stream {
-        &self.streams[partition_of(user, PARTITIONS).0 as usize]
+    fn evidence(&self) -> impl DoubleEndedIterator<Item = &Evidence> {
+        self.told.iter().filter_map(|told| if let Effect::Evidence(evidence) = told { Some(&**evidence) } else { None })
     }
 
     /// How many facts there are of a user.
     fn facts(&self, user: &str) -> usize {
-        let home = self.home(user);
+        let home = self.stream(user);
         home.view(&ShopperId::User(user.into()), home.as_of().1).map_or(0, |view| view.facts.all().len())
     }
 
     fn may_read(&self, user: &str) -> bool {
-        self.home(user).may_read(&ShopperId::User(user.into()))
+        self.stream(user).may_read(&ShopperId::User(user.into()))
     }
 }
 
@@ -119,7 +71,7 @@ fn at_home() -> World {
     let mut world = World::new();
     world.signs_in("phone", "u1", START_MS);
     world.signs_in("laptop", "u1", START_MS + 1_000);
-    assert_eq!(world.home("u1").devices_of(&"u1".into()), ["phone".into(), "laptop".into()] as [VisitorId; 2]);
+    assert_eq!(world.stream("u1").devices_of(&"u1".into()), ["phone".into(), "laptop".into()] as [VisitorId; 2]);
     world
 }
 
@@ -144,14 +96,13 @@ fn withdrawn_on_the_phone_while_the_laptop_clicks() {
     assert_eq!(world.facts("u1"), before + 1);
     // The evidence: what was said where, and where it holds.
     let told: Vec<(&str, Option<&str>, Option<&str>)> = world
-        .evidence
-        .iter()
+        .evidence()
         .map(|it| {
             (it.kind.as_str(), it.visitor_id.as_ref().map(|id| id.as_str()), it.said_by.as_ref().map(|id| id.as_str()))
         })
         .collect();
     assert_eq!(told, [("consent", Some("phone"), Some("phone")), ("consent_applied", Some("laptop"), Some("phone"))]);
-    assert!(world.evidence.iter().all(|it| it.purposes.is_empty() && it.cause.is_some()));
+    assert!(world.evidence().all(|it| it.purposes.is_empty() && it.cause.is_some()));
     // Only a word brings it back, and that from any device too.
     let word = world.says(Some("laptop"), None, Consent::FULL, START_MS + 5_000);
     world.send(word);
@@ -172,7 +123,7 @@ fn said_by_the_shop_s_server_it_holds_on_every_device() {
         let seams = world.does(device, EventName::ProductView, START_MS + 3_000);
         assert!(matches!(seams[..], [Seam::Forwarded, Seam::Applied(_)]), "counting goes on: {seams:?}");
     }
-    let home = world.home("u1");
+    let home = world.stream("u1");
     let (_, shopper) = home.shoppers_from(0).next().expect("the user");
     assert!(shopper.sessions.iter().all(|session| session.consent == Consent::COOKIELESS), "{:?}", shopper.sessions);
     let word = world.says(None, Some("u1"), Consent::NONE, START_MS + 4_000);
@@ -226,11 +177,11 @@ fn who_comes_after_a_logout_is_not_bound_by_what_somebody_else_said_elsewhere() 
         assert_eq!(carried, [(word, kept)], "and nothing else of it goes on, where nothing may be counted");
         let home = world.arrive(START_MS + 3_000);
         assert_eq!(matches!(home[..], [Seam::Refused]), word == Consent::NONE, "{home:?}");
-        assert_eq!(world.home("u1").devices_of(&"u1".into()), ["phone".into()], "the device is not theirs any more");
+        assert_eq!(world.stream("u1").devices_of(&"u1".into()), ["phone".into()], "the device is not theirs any more");
         // Whoever comes next is somebody else, signed in or not; they are not told of what u1 says from now on.
         let next = world.does("laptop", EventName::PageView, START_MS + 4_000);
         assert!(matches!(next[..], [Seam::Applied(_)]), "{next:?}");
-        let laptop = &world.streams[partition_of("laptop", PARTITIONS).0 as usize];
+        let laptop = world.stream("laptop");
         let words = laptop.words(&ShopperId::Visitor("laptop".into())).expect("it was told");
         assert_eq!((words.allow(None), words.is_attached), (Consent::FULL, false));
         assert!(!world.may_read("u1"), "whose word goes on to hold for them");
@@ -280,8 +231,8 @@ fn a_user_has_so_many_devices() {
     for number in 0..1_030 {
         world.signs_in(&format!("v{number}"), "u1", START_MS + number);
     }
-    let devices = world.home("u1").devices_of(&"u1".into());
-    assert_eq!((devices.len(), world.home("u1").counters().devices_dropped), (1_024, 6));
+    let devices = world.stream("u1").devices_of(&"u1".into());
+    assert_eq!((devices.len(), world.stream("u1").counters().devices_dropped), (1_024, 6));
     assert_eq!(devices.first(), Some(&VisitorId::from("v6")), "the one that was heard least lately went");
 }
 
@@ -295,9 +246,9 @@ fn a_withdrawal_is_kept_longer_than_the_silence_that_it_brings() {
     world.send(no);
     let ids = ["phone", "laptop", "u1"];
     let id = |id: &str| if id == "u1" { ShopperId::User(id.into()) } else { ShopperId::Visitor(id.into()) };
-    let known = |world: &World| ids.map(|name| world.home(name).words(&id(name)).is_some());
-    assert_eq!(world.home("laptop").words(&id("laptop")).unwrap().allow(None), Consent::NONE);
-    assert_eq!(world.home("laptop").restricted().map(|(who, _)| who.clone()).collect::<Vec<_>>(), [id("laptop")]);
+    let known = |world: &World| ids.map(|name| world.stream(name).words(&id(name)).is_some());
+    assert_eq!(world.stream("laptop").words(&id("laptop")).unwrap().allow(None), Consent::NONE);
+    assert_eq!(world.stream("laptop").restricted().map(|(who, _)| who.clone()).collect::<Vec<_>>(), [id("laptop")]);
     for (day, expected) in [(399, [true; 3]), (402, [false; 3])] {
         for name in ids {
             for number in 0..64 {
@@ -337,7 +288,7 @@ fn a_word_of_one_purpose_leaves_the_others_as_they_were() {
         world.send(word);
         assert_eq!(world.may_read("u1"), may_read, "after {step}");
     }
-    let last = world.evidence.iter().rev().find(|evidence| evidence.kind == "consent").expect("said");
+    let last = world.evidence().rfind(|evidence| evidence.kind == "consent").expect("said");
     assert_eq!(last.purposes, Vec::<midsession_event::Str>::new(), "as it stands after the word");
     let somebody = ShopperId::Visitor("somebody".into());
     for (step, word, expected) in [
@@ -347,7 +298,7 @@ fn a_word_of_one_purpose_leaves_the_others_as_they_were() {
     ] {
         let word = world.says(Some("somebody"), None, word, START_MS + step);
         world.send(word);
-        let stream = &world.streams[partition_of("somebody", PARTITIONS).0 as usize];
+        let stream = world.stream("somebody");
         assert_eq!(stream.may_read(&somebody), expected, "after {step}");
     }
 }

@@ -5,11 +5,86 @@ mod support;
 mod world;
 
 use midsession_event::{
-    Campaign, Event, EventName, PartitionId, Product, Record, SessionUpdate, ShopperId, partition_of,
+    Campaign, Event, EventName, Handoff, Identity, PartitionId, Product, Record, SessionUpdate, ShopperId, Unmerge,
+    partition_of,
 };
+use midsession_machine::Effect;
 use midsession_stream::{Config, Seam, Stream};
 use support::Nothing;
-use world::{GAP, MINUTE, PARTITIONS, START, World, user, visitor};
+use world::{PARTITIONS, World};
+
+const MINUTE: i64 = 60_000;
+const GAP: i64 = 30 * MINUTE;
+const START: i64 = 1_700_000_000_000;
+
+impl World {
+    /// Something done at one time that arrives at another.
+    fn does(&mut self, who: (&str, Option<&str>), name: EventName, time_ms: i64, at_ms: i64) -> Event {
+        self.made += 1;
+        let mut event = Event::new("shop".into(), format!("e{}", self.made).into(), name, time_ms);
+        (event.visitor_id, event.user_id) = (Some(who.0.into()), who.1.map(Into::into));
+        event.products = vec![Product { id: event.event_id.as_str().into(), ..Product::default() }];
+        self.sends(&event, at_ms);
+        event
+    }
+
+    fn sends(&mut self, event: &Event, at_ms: i64) -> Option<Seam> {
+        let seam = self.append(partition_of(event.key(), PARTITIONS), at_ms, Record::Event(Box::new(event.clone())));
+        self.arrive(at_ms);
+        seam
+    }
+
+    fn unmerge(&mut self, visitor: &str, user: &str, at_ms: i64) {
+        let (visitor_id, user_id) = (visitor.into(), user.into());
+        let unmerge = Unmerge { visitor_id, user_id, asked_at_ms: at_ms, reason: None };
+        self.append(partition_of(visitor, PARTITIONS), at_ms, Record::Unmerge(Box::new(unmerge)));
+    }
+
+    /// The products that somebody looked at.
+    fn products(&self, who: &ShopperId) -> Vec<String> {
+        let home = self.stream(who.as_str());
+        let Some(view) = home.view(who, home.as_of().1) else { return Vec::new() };
+        let names = view.facts.all().iter().filter_map(|fact| view.names.name(fact.product));
+        let mut products: Vec<String> = names.map(ToString::to_string).collect();
+        products.sort();
+        products
+    }
+
+    /// Whose an event turned out to be.
+    fn whose(&self, event: &Event) -> Vec<String> {
+        let everybody =
+            ["v1", "u1", "u2"].iter().flat_map(|id| [ShopperId::Visitor((*id).into()), ShopperId::User((*id).into())]);
+        let has = |who: &ShopperId| self.products(who).contains(&event.event_id.to_string());
+        everybody.filter(has).map(|who| who.to_string()).collect()
+    }
+
+    fn identities(&self) -> impl DoubleEndedIterator<Item = &Identity> {
+        self.told.iter().filter_map(|told| if let Effect::Identity(identity) = told { Some(&**identity) } else { None })
+    }
+
+    fn identity(&self, visitor: &str) -> Option<&Identity> {
+        self.identities().rfind(|identity| identity.visitor_id.as_str() == visitor)
+    }
+
+    fn updates(&self) -> Vec<&SessionUpdate> {
+        self.told
+            .iter()
+            .filter_map(|told| if let Effect::Session(update) = told { Some(&**update) } else { None })
+            .collect()
+    }
+
+    fn returned(&self) -> impl Iterator<Item = &Handoff> {
+        self.told.iter().filter_map(|told| if let Effect::Handoff(handoff) = told { Some(&**handoff) } else { None })
+    }
+}
+
+fn visitor(id: &str) -> ShopperId {
+    ShopperId::Visitor(id.into())
+}
+
+fn user(id: &str) -> ShopperId {
+    ShopperId::User(id.into())
+}
 
 /// A visit begins, its visitor signs in, goes on, signs out; an hour later somebody else uses the device.
 #[test]
@@ -174,10 +249,10 @@ fn a_logout_that_comes_again_after_a_day_opens_nothing_again() {
         world.does(("v1", Some("u1")), EventName::PageView, at_ms, at_ms);
     });
     let again_ms = START + 9 * GAP + day + 2_000;
-    world.updates.clear();
+    world.told.clear();
     world.sends(&logout, again_ms);
-    let of_logout = |update: &&SessionUpdate| update.started_at_ms == again_ms;
-    assert_eq!(world.updates.iter().find(of_logout), None, "a session of that id has been told before");
+    let of_logout = |update: &&&SessionUpdate| update.started_at_ms == again_ms;
+    assert_eq!(world.updates().iter().find(of_logout), None, "a session of that id has been told before");
     assert_eq!(world.stream("v1").user_of(&visitor("v1")), None, "it is a logout all the same");
 }
 
@@ -210,8 +285,7 @@ fn whom_a_visitor_is_taken_for_is_told_when_it_changes() {
     // A late one of somebody who has left changes nothing.
     world.does(("v1", Some("u1")), EventName::ProductView, at(2), at(6));
     let told: Vec<_> = world
-        .identities
-        .iter()
+        .identities()
         .map(|told| (told.user_id.clone().map(|user| user.0), told.attached_since_ms, told.detached_at_ms))
         .collect();
     assert_eq!(
@@ -222,9 +296,9 @@ fn whom_a_visitor_is_taken_for_is_told_when_it_changes() {
             (Some("u2".into()), Some(at(5)), None),
         ]
     );
-    let offsets: Vec<i64> = world.identities.iter().map(|told| told.cause.offset).collect();
+    let offsets: Vec<i64> = world.identities().map(|told| told.cause.offset).collect();
     assert!(offsets.windows(2).all(|pair| pair[0] < pair[1]), "{offsets:?}");
-    assert!(world.identities.iter().all(|told| told.cause.partition == partition_of("v1", PARTITIONS)));
+    assert!(world.identities().all(|told| told.cause.partition == partition_of("v1", PARTITIONS)));
 }
 
 #[test]
@@ -238,11 +312,11 @@ fn an_unmerge_gives_everything_back_once() {
     // Too late for any session, and still in its windows.
     let too_late = world.does(("v1", Some("u1")), EventName::ProductView, at(-200), at(3));
     assert_eq!(world.whose(&too_late), ["user:u1"]);
-    let (theirs_id, sessions) = (theirs.event_id.to_string(), world.updates.len());
+    let (theirs_id, sessions) = (theirs.event_id.to_string(), world.updates().len());
     world.unmerge("v1", "u1", at(4));
     // While it is on its way, the visitor goes on.
     let meanwhile = world.append(
-        "v1",
+        partition_of("v1", PARTITIONS),
         at(4),
         Record::Event(Box::new({
             let mut event = Event::new("shop".into(), "meanwhile".into(), EventName::ProductView, at(4));
@@ -263,7 +337,7 @@ fn an_unmerge_gives_everything_back_once() {
     let session = view.session.expect("a session");
     assert_eq!((session.events, session.user.clone()), (4, None), "one visit again, and nobody's but the visitor's");
     assert!(
-        world.updates[sessions..]
+        world.updates()[sessions..]
             .iter()
             .any(|update| update.visitor_id == Some("v1".into()) && update.user_id.is_none())
     );
@@ -274,9 +348,9 @@ fn an_unmerge_gives_everything_back_once() {
     let late = world.does(("v1", Some("u1")), EventName::ProductView, at(3), at(5));
     assert_eq!(world.whose(&late), ["visitor:v1"]);
     assert_eq!(world.sends(&merged, at(5)), Some(Seam::Duplicate));
-    let returned = world.returned.remove(0);
+    let returned = world.returned().next().expect("it has returned").clone();
     let facts = world.products(&visitor("v1"));
-    world.append("v1", at(5), Record::Handoff(Box::new(returned)));
+    world.append(partition_of("v1", PARTITIONS), at(5), Record::Handoff(Box::new(returned)));
     assert_eq!(world.products(&visitor("v1")), facts, "applied once by its id");
     // Whoever signs in after that is taken at their word.
     let edge = world.does(("v1", Some("u1")), EventName::ProductView, at(4), at(6));
@@ -295,7 +369,7 @@ fn who_signs_in_while_it_is_on_its_way_has_it() {
     world.unmerge("v1", "u1", START + 2);
     let mut login = Event::new("shop".into(), "login".into(), EventName::Login, START + 3);
     (login.visitor_id, login.user_id) = (Some("v1".into()), Some("u2".into()));
-    world.append("v1", START + 3, Record::Event(Box::new(login)));
+    world.append(partition_of("v1", PARTITIONS), START + 3, Record::Event(Box::new(login)));
     world.arrive(START + 4);
     assert_eq!(world.whose(&before), ["user:u2"]);
     assert!(world.products(&user("u1")).is_empty() && world.products(&visitor("v1")).is_empty());
@@ -314,7 +388,7 @@ fn an_unmerge_of_strangers_changes_nothing() {
         world.arrive(START + again);
     }
     assert_eq!((world.whose(&one), world.whose(&other)), (vec!["visitor:v1".into()], vec!["user:u1".into()]));
-    assert!(world.returned.iter().all(|returned| !returned.has_something()));
+    assert!(world.returned().all(|returned| !returned.has_something()));
 }
 
 #[test]
@@ -355,7 +429,7 @@ fn the_earliest_campaign_stays_the_earliest_across_a_login() {
         let mut late = Event::new("shop".into(), "late".into(), EventName::Login, START + late_at);
         (late.visitor_id, late.user_id, late.campaign) = (Some("v1".into()), Some("u1".into()), campaign("late"));
         world.sends(&late, START + 10);
-        let told = world.updates.last().expect("a login is told at once");
+        let told = *world.updates().last().expect("a login is told at once");
         assert_eq!((told.events, told.campaign.as_deref()), (5, Some(expected)), "late at {late_at}");
     }
 }
