@@ -1,6 +1,6 @@
 //! What a cart is worth that an event lists whole and gives no total for.
 
-use midsession_event::{Event, EventName, Product, Str};
+use midsession_event::{Event, EventName, Product, Str, plus, times};
 
 /// Gives the cart its total: the sum of its products, where each has its price and all are in one currency. Only what shows
 /// the cart or takes it to the checkout lists it whole; what is added or taken out is a part of it.
@@ -27,10 +27,9 @@ fn sum(products: &[Product], currency: Option<Str>) -> Option<(f64, Option<Str>)
         if of(product) != one {
             return None;
         }
-        total += product.price? * f64::from(product.quantity.unwrap_or(1));
+        total = plus(total, times(product.price?, product.quantity.unwrap_or(1).into()));
     }
-    // Prices have at most four decimals; what lies behind them comes of adding.
-    Some(((total * 1e4).round() / 1e4, one))
+    Some((total, one))
 }
 
 #[cfg(test)]

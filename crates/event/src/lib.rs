@@ -2,6 +2,7 @@
 //!
 //! Everything that crosses a room crosses as one of these types. Nothing here reads a clock, a file or a socket.
 
+mod amount;
 mod change;
 mod codec;
 mod context;
@@ -15,6 +16,7 @@ mod topic;
 mod trust;
 mod update;
 
+pub use amount::{plus, times};
 pub use change::{DefinitionChange, DefinitionEdit, EditKind, Filled, FilledEvent, FilledFact, FilledSeries};
 pub use codec::{CodecError, SCHEMAS, Schema, SchemaId, Schematic, decode, encode, encode_into, schema_of, to_json};
 pub use context::{Context, ContextKind, EnrichmentMiss, Joined, Values};

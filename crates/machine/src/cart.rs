@@ -1,7 +1,7 @@
 //! The cart of a session: a fold over its facts in the order of event time.
 
 use crate::{Fact, FactKind};
-use midsession_event::EventName;
+use midsession_event::{EventName, plus, times};
 use serde::{Deserialize, Serialize};
 
 /// What is in the cart. Compared in its own currency; a mixed cart has no value.
@@ -44,7 +44,7 @@ impl Cart {
             let mixed = self.size > 0 && self.currency != fact.currency;
             self.value = match self.value {
                 Some(value) if !mixed && !fact.value.is_nan() => {
-                    Some((value + sign as f64 * fact.value * pieces as f64).max(0.0))
+                    Some(plus(value, times(fact.value, sign * pieces)).max(0.0))
                 }
                 _ => None,
             };
@@ -105,6 +105,7 @@ mod tests {
     fn a_cart_is_the_fold_of_its_facts() {
         let cases: &[(&str, Vec<Fact>, Option<f64>, i64)] = &[
             ("sum of adds", vec![fact(ADD, 10.0, 2, 1), fact(ADD, 5.0, 1, 1)], Some(25.0), 3),
+            ("in decimals", vec![fact(ADD, 1.1, 3, 1), fact(ADD, 0.2, 1, 1), fact(REMOVE, 1.1, 2, 1)], Some(1.3), 2),
             ("removed again", vec![fact(ADD, 10.0, 2, 1), fact(REMOVE, 10.0, 2, 1)], Some(0.0), 0),
             (
                 "the tracker's total beats the sum",

@@ -5,7 +5,8 @@ use bytes::Bytes;
 use midsession_decide::codes::{Code, CodeError, verify};
 use midsession_edge::Refusal;
 use midsession_event::{
-    DecisionId, EventName, OutputId, PartitionId, PropertyValue, Reaction, Topic, decode, encode, partition_of,
+    DecisionId, EventName, OutputId, PartitionId, PropertyValue, Reaction, Topic, decode, encode, partition_of, plus,
+    times,
 };
 use midsession_ports::{Append, Log, Unit};
 use parking_lot::Mutex;
@@ -79,7 +80,7 @@ impl DemoShop {
                 let message = format!("items[{index}].quantity: 1 to {QUANTITY_MAX} are possible");
                 return Err(Refusal::new(400, "quantity_impossible", message));
             }
-            total += product.price * quantity as f64;
+            total = plus(total, times(product.price, quantity));
             currency = Some(product.currency.clone());
         }
         let with_code = order["code"].as_str().is_some_and(|code| !code.is_empty());

@@ -203,7 +203,7 @@ impl Shoppers {
     fn product(&mut self) -> Product {
         Product {
             id: format!("p{}", self.rng.below(4)).into(),
-            price: self.rng.pick(&[Some(0.25), Some(10.0), Some(15.5), Some(45.0), Some(90.0), None]),
+            price: self.rng.pick(&[Some(0.1), Some(0.25), Some(10.0), Some(19.99), Some(45.0), Some(90.0), None]),
             currency: match self.rng.below(12) {
                 0 => Some("USD".into()),
                 1 => None,
@@ -246,7 +246,7 @@ impl Shoppers {
         match name {
             EventName::CheckoutStep => event.step = self.rng.pick(&[None, Some(1), Some(2), Some(3)]),
             EventName::Transaction | EventName::Refund if !self.rng.chance(10) => {
-                let revenue = Some(self.rng.between(1, 400) as f64 * 0.25);
+                let revenue = Some(self.rng.between(1, 9_999) as f64 / 100.0);
                 let currency =
                     self.rng.pick(&[None, Some("EUR"), Some("EUR"), Some("EUR"), Some("USD")]).map(Into::into);
                 event.order = Some(Order { revenue, currency, ..Order::default() });
@@ -258,7 +258,7 @@ impl Shoppers {
             event.list = self.rng.pick(&[None, Some("sale"), Some("new"), Some("shoes")]).map(Into::into);
         }
         if self.rng.chance(8) {
-            let total_value = Some(self.rng.between(0, 400) as f64 * 0.5);
+            let total_value = Some(self.rng.between(0, 20_000) as f64 / 100.0);
             event.cart = Some(Cart { total_value, currency: Some("EUR".into()), ..Cart::default() });
         }
         event.bot = self.rng.chance(2);

@@ -1,6 +1,6 @@
 //! Holds the state of a partition against the oracle.
 
-use crate::oracle::{Basket, Oracle, Person, Rules, Stand, Taken};
+use crate::oracle::{Basket, Oracle, Person, Rules, Stand, Taken, mills};
 use midsession_event::{EventName, SessionId, SessionState, SessionUpdate, ShopperId, Str};
 use midsession_machine::{Fact, FactKind, Session};
 use midsession_stream::{Shopper, Stream};
@@ -181,20 +181,21 @@ fn windows(person: &Person, stream: &Stream, id: &ShopperId, now_ms: i64) -> Res
                 })
             };
             let count = facts.iter().filter(|fact| fact.kind == kind).count();
-            let sum: f64 = facts
+            let sum: i64 = facts
                 .iter()
                 .filter(|fact| fact.kind.base() == kind)
                 .map(|fact| fact.value)
                 .filter(|v| !v.is_nan())
+                .map(mills)
                 .sum();
             let named = |number: fn(&Fact) -> u32| -> BTreeSet<&str> {
                 let all = facts.iter().filter(|fact| fact.kind.base() == kind);
                 all.filter_map(|fact| view.names.name(number(fact))).map(|name| name.as_str()).collect()
             };
             let distinct = (named(|fact| fact.product), named(|fact| fact.category));
-            let expected_sum: f64 = within()
-                .map(|taken| taken.act.revenue.unwrap_or_else(|| taken.act.pieces.iter().filter_map(|p| p.price).sum()))
-                .sum();
+            let of_pieces = |taken: &Taken| taken.act.pieces.iter().filter_map(|piece| piece.price).map(mills).sum();
+            let expected_sum: i64 =
+                within().map(|taken| taken.act.revenue.map_or_else(|| of_pieces(taken), mills)).sum();
             let pieces = || within().flat_map(|taken| taken.act.pieces.iter().map(|piece| (piece, &taken.act.list)));
             let products = pieces().map(|(piece, _)| piece.id.as_str()).collect();
             // What a product does not say of itself the list does that it is in.

@@ -5,7 +5,7 @@ use crate::counters::Counters;
 use crate::defined::mark_of_event;
 use crate::shopper::Shopper;
 use crate::stream::{Seam, Stream};
-use midsession_event::{CapEntry, DecisionId, Event, EventName, Product, Reaction, SessionState};
+use midsession_event::{CapEntry, DecisionId, Event, EventName, Product, Reaction, SessionState, plus};
 use midsession_machine::{
     Ask, Candidate, Cart, Definitions, Derived, Earliest, Effect, FACTS_KEPT_MS, Fact, FactKind, Names, Session, View,
 };
@@ -329,7 +329,8 @@ fn count_in(session: &mut Session, event: &Event, time_ms: i64, now_ms: i64, gap
         EventName::CheckoutStep => session.checkout_step = session.checkout_step.max(event.step.unwrap_or(1)),
         EventName::Transaction => {
             session.orders += 1;
-            session.revenue += event.order.as_ref().and_then(|order| order.revenue).unwrap_or(0.0);
+            let paid = event.order.as_ref().and_then(|order| order.revenue);
+            session.revenue = plus(session.revenue, paid.unwrap_or(0.0));
         }
         _ => {}
     }

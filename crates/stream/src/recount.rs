@@ -2,7 +2,7 @@
 
 use crate::shopper::Shopper;
 use crate::stream::Stream;
-use midsession_event::{EventName, SessionState};
+use midsession_event::{EventName, SessionState, plus};
 use midsession_machine::{Cart, FACTS_KEPT_MS, Fact, FactKind, Session};
 
 /// Sums of money may differ by how they were added up, as a share of them.
@@ -63,7 +63,8 @@ fn recount<'a, I: Iterator<Item = &'a Fact>>(session: &Session, facts: impl Fn()
         }
     }
     let order = FactKind::of(&EventName::Transaction);
-    let revenue: f64 = facts().filter(|fact| fact.kind == order && !fact.value.is_nan()).map(|fact| fact.value).sum();
+    let revenue: f64 =
+        facts().filter(|fact| fact.kind == order && !fact.value.is_nan()).map(|fact| fact.value).fold(0.0, plus);
     // Orders in several currencies have no sum.
     if !session.revenue.is_nan() && (session.revenue - revenue).abs() > ROUNDING * revenue.abs().max(1.0) {
         return Err(format!("orders worth {}, and {revenue} by its facts", session.revenue));

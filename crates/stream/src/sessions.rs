@@ -5,7 +5,7 @@ use crate::apply::{close, emit, is_paid_in_two};
 use crate::config::SESSIONS_MAX;
 use crate::shopper::Shopper;
 use crate::stream::Stream;
-use midsession_event::{Event, EventName, SessionId, SessionState, ShopperId};
+use midsession_event::{Event, EventName, SessionId, SessionState, ShopperId, plus};
 use midsession_machine::{Cart, Effect, FactKind, Facts, Session};
 
 impl Stream {
@@ -168,7 +168,7 @@ pub(crate) fn add_counts(session: &mut Session, other: &Session) {
     session.add_to_carts += other.add_to_carts;
     session.checkout_step = session.checkout_step.max(other.checkout_step);
     session.orders += other.orders;
-    session.revenue += other.revenue;
+    session.revenue = plus(session.revenue, other.revenue);
     session.bot |= other.bot;
 }
 

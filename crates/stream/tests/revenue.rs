@@ -1,4 +1,4 @@
-//! Orders in several currencies have no sum.
+//! What a visit's orders are worth.
 
 mod support;
 
@@ -32,6 +32,12 @@ fn euros_and_yen_are_not_added() {
     assert_eq!(after(&[(90.0, "EUR"), (1.0, "")]), 91.0, "an order without a currency is in the other's");
     assert!(after(&[(90.0, "EUR"), (9_000.0, "JPY")]).is_nan());
     assert!(after(&[(90.0, "EUR"), (9_000.0, "JPY"), (1.0, "EUR")]).is_nan());
+}
+
+#[test]
+fn cents_are_added_as_they_are_written() {
+    assert_eq!(after(&[(0.1, "EUR"), (0.2, "EUR")]), 0.3);
+    assert_eq!(after(&[(19.99, "EUR"); 7]), 139.93);
 }
 
 struct OfRevenue;

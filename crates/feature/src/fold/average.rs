@@ -2,6 +2,7 @@
 
 use super::{Asked, Fold, Item, Mergeable, Options};
 use crate::{Val, Value};
+use midsession_event::plus;
 use midsession_machine::Map;
 use midsession_machine::partial::Partial;
 
@@ -22,7 +23,7 @@ impl Fold for Average {
     fn add(&mut self, item: &Item) {
         match &mut self.earliest {
             None => {
-                self.sum += item.number;
+                self.sum = plus(self.sum, item.number);
                 self.count += 1;
             }
             Some(earliest) => {
@@ -37,7 +38,7 @@ impl Fold for Average {
         match &self.earliest {
             None => Val::number(self.sum / f64::from(self.count)),
             Some(earliest) => {
-                // In an order that does not depend on the table's.
+                // In an order that does not depend on the table's; in binary numbers, as where this fold comes from.
                 let mut numbers: Vec<(i64, f64)> = earliest.values().copied().collect();
                 numbers.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.total_cmp(&b.1)));
                 Val::number(numbers.iter().map(|(_, number)| number).sum::<f64>() / numbers.len() as f64)
@@ -67,6 +68,8 @@ mod tests {
     fn examples() {
         assert_eq!(folded("average", &[]), None);
         assert_eq!(folded("average", &[Of::Number(1, 10.0), Of::Number(2, 15.0)]), Some(Value::Float(12.5)));
+        let cents = [Of::Number(1, 42.99), Of::Number(2, 189.99)];
+        assert_eq!(folded("average", &cents), Some(Value::Float(116.49)), "in decimals");
         let by = Options { by: true, ..Options::default() };
         let viewed = [Of::Both(1, 10.0, "a"), Of::Both(2, 30.0, "b"), Of::Both(3, 90.0, "a"), Of::Both(4, 30.0, "b")];
         assert_eq!(folded_with("average", by, &viewed), Some(Value::Float(20.0)), "each by its earliest");

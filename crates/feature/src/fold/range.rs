@@ -2,6 +2,7 @@
 
 use super::{Asked, Fold, Item, Mergeable};
 use crate::{Val, Value};
+use midsession_event::plus;
 use midsession_machine::partial::Partial;
 
 /// `range`: the largest number less the smallest; absent when there are none.
@@ -17,7 +18,7 @@ impl Fold for Range {
     }
 
     fn value<'a>(&self, _asked: Asked<'a>) -> Val<'a> {
-        self.extremes.map_or(Val::Absent, |(least, most)| Val::number(most - least))
+        self.extremes.map_or(Val::Absent, |(least, most)| Val::number(plus(most, -least)))
     }
 }
 
@@ -26,7 +27,7 @@ pub(super) const MERGEABLE: Option<Mergeable> = Some(Mergeable {
     start: || Partial::Numbers(Default::default()),
     value: |partial, _| match partial {
         Partial::Numbers(numbers) if !numbers.amounts.is_mixed => {
-            numbers.extremes.map(|(least, most)| Value::Float(most - least))
+            numbers.extremes.map(|(least, most)| Value::Float(plus(most, -least)))
         }
         _ => None,
     },
@@ -43,5 +44,6 @@ mod tests {
         assert_eq!(folded("range", &[Of::Number(1, 10.0)]), Some(Value::Float(0.0)));
         let prices = [Of::Number(1, 20.0), Of::Number(2, 120.0), Of::Number(3, 60.0)];
         assert_eq!(folded("range", &prices), Some(Value::Float(100.0)));
+        assert_eq!(folded("range", &[Of::Number(1, 0.3), Of::Number(2, 0.1)]), Some(Value::Float(0.2)), "in decimals");
     }
 }

@@ -3,6 +3,7 @@
 
 use super::{Asked, Fold, Item, Mergeable};
 use crate::{Val, Value};
+use midsession_event::plus;
 use midsession_machine::partial::Partial;
 
 /// `ratio`: how many events there were for each one of `over`, or the sum of `of` for each.
@@ -16,7 +17,7 @@ impl Fold for Ratio {
     fn add(&mut self, item: &Item) {
         match item {
             Item { second: true, .. } => self.under += 1,
-            Item { number, .. } => self.over += if number.is_nan() { 1.0 } else { *number },
+            Item { number, .. } => self.over = plus(self.over, if number.is_nan() { 1.0 } else { *number }),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Asked, Fold, Item, Mergeable};
 use crate::{Val, Value};
+use midsession_event::plus;
 use midsession_machine::partial::Partial;
 
 /// `sum`: the sum of numbers; absent when there are none.
@@ -12,7 +13,7 @@ pub struct Sum {
 
 impl Fold for Sum {
     fn add(&mut self, item: &Item) {
-        self.sum = Some(self.sum.unwrap_or(0.0) + item.number);
+        self.sum = Some(plus(self.sum.unwrap_or(0.0), item.number));
     }
 
     fn value<'a>(&self, _asked: Asked<'a>) -> Val<'a> {
@@ -40,6 +41,8 @@ mod tests {
     fn examples() {
         assert_eq!(folded("sum", &[]), None);
         assert_eq!(folded("sum", &[Of::Number(1, 2.5), Of::Number(2, -1.0)]), Some(Value::Float(1.5)));
+        let cents = [Of::Number(1, 0.1), Of::Number(2, 0.2), Of::Number(3, 19.99)];
+        assert_eq!(folded("sum", &cents), Some(Value::Float(20.29)), "in decimals");
         assert_eq!(folded("sum", &[Of::Number(1, 0.0)]), Some(Value::Float(0.0)), "nothing is not zero");
     }
 }

@@ -15,7 +15,7 @@ pub use piece::Pieces;
 pub use sketch::{Counts, Digest, Distinct, quantile_of};
 
 use bounded::Bounded;
-use midsession_event::Str;
+use midsession_event::{Str, plus};
 use serde::{Deserialize, Serialize};
 
 /// Everything that a partition adds up beside its shoppers' facts.
@@ -240,7 +240,7 @@ impl Numbers {
 
 /// A sum that stays a number.
 fn sum(a: f64, b: f64) -> f64 {
-    (a + b).clamp(f64::MIN, f64::MAX)
+    plus(a, b).clamp(f64::MIN, f64::MAX)
 }
 
 #[cfg(test)]

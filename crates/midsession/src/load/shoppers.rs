@@ -5,6 +5,7 @@ use super::client::{AGENT, Client};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
+use midsession_event::plus;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -200,7 +201,7 @@ impl<'a> Shopper<'a> {
             self.send(json!({"name": "checkout_step", "step": step, "cart": self.cart()})).await;
             pause(rng, 900, 3_500).await;
         }
-        let revenue: f64 = self.cart.iter().map(|product| product.price).sum();
+        let revenue = self.cart.iter().fold(0.0, |sum, product| plus(sum, product.price));
         let order = json!({"id": format!("o-{}", self.cart_id), "revenue": revenue, "currency": "EUR"});
         let products: Vec<Value> = self.cart.iter().map(product_json).collect();
         self.send(json!({"name": "transaction", "order": order, "products": products})).await;
@@ -251,7 +252,7 @@ impl<'a> Shopper<'a> {
     }
 
     fn cart(&self) -> Value {
-        let total: f64 = self.cart.iter().map(|product| product.price).sum();
+        let total = self.cart.iter().fold(0.0, |sum, product| plus(sum, product.price));
         json!({"id": self.cart_id, "total_value": total, "currency": "EUR"})
     }
 

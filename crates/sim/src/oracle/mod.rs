@@ -21,7 +21,7 @@ pub use household::Telling;
 pub use identity::Stay;
 pub use person::{Cap, Follows, Person, Shown};
 pub use ruled::{RULE, RULES, RuleWording, Trigger, rule, rule_of, title_of};
-pub use visit::{Basket, Stand, Taken, Visit};
+pub use visit::{Basket, Stand, Taken, Visit, mills};
 
 use household::{Houses, Said};
 use identity::Whose;

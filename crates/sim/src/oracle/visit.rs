@@ -95,7 +95,7 @@ impl Visit {
         if currencies.len() > 1 {
             return f64::NAN;
         }
-        paid().filter_map(|taken| taken.act.revenue).fold(0.0, |sum, paid| sum + paid)
+        in_full(paid().filter_map(|taken| taken.act.revenue).map(mills).sum())
     }
 
     /// What the earliest act that says it says; of several at that time, all.
@@ -128,18 +128,30 @@ impl Visit {
     }
 }
 
+/// An amount in thousandths: none here has more than three decimals.
+pub fn mills(amount: f64) -> i64 {
+    (amount * 1000.0).round() as i64
+}
+
+/// Thousandths as an amount.
+pub fn in_full(mills: i64) -> f64 {
+    mills as f64 / 1000.0
+}
+
 impl Basket {
     fn take(&mut self, act: &Act) {
         match act.name.as_str() {
             "add_to_cart" => {
                 self.touched = true;
                 self.each(act, |basket, price, pieces| {
-                    basket.value = basket.value.zip(price).map(|(value, price)| value + price * pieces as f64);
+                    let worth = |(value, price)| in_full(mills(value) + mills(price) * pieces);
+                    basket.value = basket.value.zip(price).map(worth);
                     basket.size += pieces;
                 });
             }
             "remove_from_cart" => self.each(act, |basket, price, pieces| {
-                let worth = basket.value.zip(price).map(|(value, price)| (value - price * pieces as f64).max(0.0));
+                let left = |(value, price)| in_full((mills(value) - mills(price) * pieces).max(0));
+                let worth = basket.value.zip(price).map(left);
                 basket.size = (basket.size - pieces).max(0);
                 basket.value = if basket.size == 0 { Some(0.0) } else { worth };
             }),
