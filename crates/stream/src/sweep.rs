@@ -11,6 +11,9 @@ const SWEEP_EVERY: i64 = 4;
 /// forgotten.
 const LOOKS_FOR_NEW: u32 = 2;
 
+/// About as many looks as the records have that are warmed together.
+const LOOKS_AHEAD: usize = 16;
+
 /// How long somebody is remembered who has withdrawn something, and whom they are attached to: what they go on to send does
 /// not get here, so that they seem silent.
 const WITHDRAWN_KEPT_MS: i64 = 400 * 24 * 3_600_000;
@@ -61,6 +64,21 @@ impl Stream {
             self.keep_visitor(index as u32);
             self.sweep_visitor(index, now_ms);
         }
+    }
+
+    /// Reads the places that are looked at next.
+    pub(crate) fn touch_swept(&self) -> i64 {
+        let mut sum = 0;
+        for ahead in 0..LOOKS_AHEAD {
+            if let Some(shopper) = self.shoppers.get(self.sweep.shopper + ahead) {
+                sum ^= shopper.last_stamp_ms ^ shopper.facts.all().first().map_or(0, |fact| fact.time_ms);
+                sum ^= shopper.sessions.first().map_or(0, |session| session.ended_at_ms);
+            }
+            if let Some((_, visitor)) = self.visitors.get(self.sweep.visitor + ahead) {
+                sum ^= visitor.last_stamp_ms ^ visitor.seen.touch();
+            }
+        }
+        sum
     }
 
     fn sweep_shopper(&mut self, index: usize, now_ms: i64) {

@@ -32,7 +32,7 @@ impl Stream {
                 shoppers.extend(self.shoppers.find(&key));
             }
         }
-        let mut sum = 0_i64;
+        let mut sum = self.touch_swept();
         for index in &visitors {
             if let Some((_, visitor)) = self.visitors.get(*index as usize) {
                 sum ^= visitor.last_stamp_ms ^ visitor.seen.touch();
