@@ -14,10 +14,29 @@ use std::time::Duration;
 
 /// A change of definitions reaches all partitions within so many looks.
 const SAME_WITHIN: u32 = 1_000;
+/// And who signs in, the user's home.
+const HOME_WITHIN: u32 = 1_000;
 
 impl Inner {
-    /// The answer to one question.
+    /// The answer to one question. Whoever seems to be nowhere may be on their way home: that is waited for, as nothing would
+    /// be taken for the truth.
     pub(crate) async fn features_of(&self, ask: Ask) -> Result<Option<Features>, Unreadable> {
+        if let Some(found) = self.features_now(ask.clone()).await? {
+            return Ok(Some(found));
+        }
+        let under_way = self.world.under_way();
+        for _ in 0..HOME_WITHIN {
+            let all_are_home = !self.world.any_under_way(&under_way);
+            let found = self.features_now(ask.clone()).await?;
+            if found.is_some() || all_are_home {
+                return Ok(found);
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Err(Unreadable::Busy)
+    }
+
+    async fn features_now(&self, ask: Ask) -> Result<Option<Features>, Unreadable> {
         let wanted = Wanted { profile: ask.profile, names: ask.names, with_expiry: ask.with_expiry };
         match ask.entity {
             Entity::User(id) => self.user_features(id, wanted).await,

@@ -24,9 +24,17 @@ fn worth(shopper: &Shopper) -> u8 {
     }
 }
 
-/// How much a visitor is missed. A withdrawn consent must hold, and a login is not to be told again.
+/// How much a visitor is missed. A withdrawn consent must hold; whoever signed in and went on to do something would be cut off
+/// their device, and buy as a stranger what stands in their cart.
 fn worth_of(visitor: &Visitor) -> u8 {
-    if visitor.is_restricted() { 2 } else { u8::from(!visitor.attachments.is_empty() || visitor.household.is_some()) }
+    let is_signed_in = !visitor.attachments.is_empty() || visitor.household.is_some();
+    match (visitor.seen.is_more_than_one(), is_signed_in) {
+        _ if visitor.is_restricted() => 4,
+        (true, true) => 3,
+        (true, false) => 2,
+        (false, true) => 1,
+        (false, false) => 0,
+    }
 }
 
 /// The slot to be freed: from `next` on over all of the slots, the least of the first few that are taken. Who came one after the
@@ -66,6 +74,18 @@ impl Stream {
                 self.drop_shopper(out);
             }
         }
+    }
+
+    /// Takes a shopper out of this partition, with those of their facts that are in memory; what leads to their sessions
+    /// stays.
+    pub(crate) fn take_out(&mut self, index: u32) -> Option<Shopper> {
+        self.keep_shopper(index);
+        let mut shopper = self.shoppers.release(index)?;
+        self.tally.remove(&shopper);
+        if let Some(spilling) = &mut self.spilling {
+            spilling.forget(&mut shopper);
+        }
+        Some(shopper)
     }
 
     fn drop_shopper(&mut self, out: &mut Vec<Effect>) {

@@ -99,6 +99,11 @@ impl Seen {
         self.ids.is_empty()
     }
 
+    /// Whether there was more than one event within the horizon.
+    pub(crate) fn is_more_than_one(&self) -> bool {
+        self.ids.len() > 1
+    }
+
     /// Bytes held.
     pub fn heap_bytes(&self) -> usize {
         self.ids.capacity() * size_of::<Arrival>() + self.set.as_ref().map_or(0, |set| set.capacity() * 9)

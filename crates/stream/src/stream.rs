@@ -3,6 +3,7 @@
 use crate::apply::is_reaction;
 use crate::counters::Counters;
 use crate::household::mark_of;
+use crate::identity::Home;
 use crate::room::Room;
 use crate::shopper::{Shopper, Tally, Visitor};
 use crate::slots::Slots;
@@ -158,13 +159,13 @@ impl Stream {
             }
             Record::Forward(forward) => self.is_new(forward.id).then(|| {
                 self.counters.arrived += 1;
-                let Forward { user_id, mut event, .. } = *forward;
+                let Forward { user_id, mut event, left, .. } = *forward;
                 // The same one may have come by another device, or from the shop's server, which names the user alone.
                 let home = self.visitor_index(&ShopperId::User(user_id.clone()));
                 if !self.is_first(home, &event) {
                     return Seam::Duplicate;
                 }
-                self.apply_at_home(home, user_id, &mut event, definitions, out)
+                self.apply_at_home(home, user_id, &mut event, left, definitions, out)
             }),
             Record::Told(told) => {
                 if self.is_new(told.id) {
@@ -192,12 +193,12 @@ impl Stream {
         self.timers.next_deadline_ms()
     }
 
-    /// The partition's last record: (offset, stamp).
+    /// The last record: (offset, stamp).
     pub fn as_of(&self) -> (i64, i64) {
         (self.offset, self.now_ms)
     }
 
-    /// Which partition.
+    /// Which.
     pub fn partition(&self) -> PartitionId {
         self.partition
     }
@@ -221,7 +222,8 @@ impl Stream {
     /// The view of a shopper that is at home here. `now_ms` may be ahead of the log.
     pub fn view<'a>(&'a self, id: &ShopperId, now_ms: i64) -> Option<View<'a>> {
         let shopper = self.shoppers.get(self.shoppers.find(id)? as usize)?;
-        Some(self.view_of(shopper, shopper.current_session(), now_ms))
+        let session = shopper.current_session().filter(|session| !self.is_past(session, now_ms));
+        (!self.is_gone(shopper, now_ms)).then(|| self.view_of(shopper, session, now_ms))
     }
 
     /// The view of a session that is at home here, by our id.
@@ -231,7 +233,7 @@ impl Stream {
         if let Some(merged) = session.merged_into.filter(|merged| *merged != id) {
             return self.session_view(merged, now_ms);
         }
-        Some(self.view_of(shopper, Some(session), now_ms))
+        (!self.is_past(session, now_ms)).then(|| self.view_of(shopper, Some(session), now_ms))
     }
 
     /// Our id of a tracker's session id: of several sessions that have carried it, the one that still does and was heard of
@@ -266,7 +268,7 @@ impl Stream {
         self.shoppers.iter().flat_map(|shopper| &shopper.shown).map(|shown| shown.decision_id)
     }
 
-    /// The partition's currencies, for [`Session::update`].
+    /// Its currencies, for [`Session::update`].
     pub fn currencies(&self) -> &Names {
         &self.currencies
     }
@@ -327,7 +329,7 @@ impl Stream {
 
     /// Nobody at home.
     pub fn is_empty(&self) -> bool {
-        self.shoppers.taken() == 0
+        self.len() == 0
     }
 
     /// The next output's id.
@@ -407,7 +409,7 @@ impl Stream {
         event.bot |= is_hasty && !self.config.has(Defect::HasteUnseen);
         let was_signed_in = state.open().is_some();
         match self.home_of(visitor, &key, &event, out) {
-            Some(user) => {
+            Some(Home { user, left }) => {
                 let is_signed_in = self.visitors.get(visitor as usize).is_some_and(|(_, state)| state.open().is_some());
                 let ends_stay = event.name == EventName::Logout && was_signed_in && !is_signed_in;
                 // An older one may have been here before, by a clock that was up to a gap ahead then.
@@ -424,7 +426,7 @@ impl Stream {
                 }
                 self.counters.forwarded += 1;
                 let id = self.output_id();
-                out.push(Effect::Forward(Box::new(Forward { id, user_id: user, event })));
+                out.push(Effect::Forward(Box::new(Forward { id, user_id: user, event, left })));
                 Seam::Forwarded
             }
             None if is_refused => {
@@ -432,7 +434,7 @@ impl Stream {
                 Seam::Refused
             }
             None => match key {
-                ShopperId::User(user) => self.apply_at_home(visitor, user, &mut event, definitions, out),
+                ShopperId::User(user) => self.apply_at_home(visitor, user, &mut event, false, definitions, out),
                 visitor => {
                     event.consent = event.consent.over(None);
                     let shopper = self.shopper_index(&visitor, out);
@@ -442,33 +444,22 @@ impl Stream {
         }
     }
 
-    /// Applies an event at the home of its user, at this slot of theirs; their word on consent holds for all of their devices.
+    /// Applies an event at the home of its user, at this slot of theirs. `left`: they have left the device since.
     fn apply_at_home<D: Definitions>(
         &mut self,
         home: u32,
         user: UserId,
         event: &mut Event,
+        left: bool,
         definitions: &D,
         out: &mut Vec<Effect>,
     ) -> Seam {
-        if self.comes_home(home, &user, event, out) {
+        if self.comes_home(home, &user, event, left, out) {
             self.counters.refused += 1;
             return Seam::Refused;
         }
         let shopper = self.shopper_index(&ShopperId::User(user), out);
         self.apply_event(shopper, event, definitions, out)
-    }
-
-    /// Takes a shopper out of this partition, with those of their facts that are in memory; what leads to their sessions
-    /// stays.
-    pub(crate) fn take_out(&mut self, index: u32) -> Option<Shopper> {
-        self.keep_shopper(index);
-        let mut shopper = self.shoppers.release(index)?;
-        self.tally.remove(&shopper);
-        if let Some(spilling) = &mut self.spilling {
-            spilling.forget(&mut shopper);
-        }
-        Some(shopper)
     }
 
     pub(crate) fn shopper_index(&mut self, id: &ShopperId, out: &mut Vec<Effect>) -> u32 {

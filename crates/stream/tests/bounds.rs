@@ -81,6 +81,45 @@ fn visits_of_one_event_go_before_carts() {
     assert!(counters.adds_up());
 }
 
+/// Who is signed in and has done something is not cut off their device by many who do nothing but sign in.
+#[test]
+fn logins_alone_go_before_a_device_with_a_cart() {
+    let config = Config { shoppers_max: 100, partitions: 1, ..Config::default() };
+    let mut stream = Stream::new(PartitionId(0), config);
+    let start_ms = 1_700_000_000_000;
+    let mut offset = 0;
+    let mut does = |stream: &mut Stream, name: EventName, who: &str| {
+        let mut event = Event::new("shop".into(), format!("e{offset}").into(), name, start_ms + offset);
+        event.visitor_id = Some(format!("v{who}").into());
+        event.user_id = Some(format!("u{who}").into());
+        event.products = vec![Product { id: "p".into(), price: Some(1.0), ..Product::default() }];
+        let mut records = vec![Record::Event(Box::new(event))];
+        while let Some(record) = records.pop() {
+            let mut out = Vec::new();
+            stream.on_record(offset, start_ms + offset, record, &Nothing, &mut out);
+            offset += 1;
+            records.extend(out.into_iter().rev().filter_map(|effect| match effect {
+                Effect::Forward(forward) => Some(Record::Forward(forward)),
+                Effect::Handoff(handoff) => Some(Record::Handoff(handoff)),
+                _ => None,
+            }));
+        }
+    };
+    for number in 0..5 {
+        does(&mut stream, EventName::Login, &number.to_string());
+        does(&mut stream, EventName::AddToCart, &number.to_string());
+    }
+    for number in 5..5_000 {
+        does(&mut stream, EventName::Login, &number.to_string());
+    }
+    for number in 0..5 {
+        let visitor = ShopperId::Visitor(format!("v{number}").as_str().into());
+        let user = ShopperId::User(format!("u{number}").as_str().into());
+        assert_eq!(stream.user_of(&visitor), Some(user.clone()), "v{number} is still signed in");
+        assert!(stream.view(&user, start_ms).is_some(), "the cart of u{number} is still there");
+    }
+}
+
 /// Half of all are carts, one after the other: none of them goes while there are visits of one event.
 #[test]
 fn a_run_of_carts_stays_while_there_are_visits_of_one_event() {
@@ -204,7 +243,7 @@ fn a_visit_is_there_once_though_its_event_came_again_after_its_visitor_was_forgo
         let mut event = Event::new("shop".into(), "e".into(), EventName::Logout, at_ms);
         (event.visitor_id, event.user_id) = (Some("v".into()), Some("u".into()));
         let id = OutputId { partition: PartitionId(1), offset, ordinal: 0 };
-        let forward = Forward { id, user_id: "u".into(), event: Box::new(event) };
+        let forward = Forward { id, user_id: "u".into(), event: Box::new(event), left: false };
         stream.on_record(offset, at_ms, Record::Forward(Box::new(forward)), &Nothing, &mut out);
     }
     let sessions: Vec<_> = stream.shoppers_from(0).flat_map(|(_, shopper)| &shopper.sessions).collect();
