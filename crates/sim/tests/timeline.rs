@@ -103,6 +103,31 @@ fn a_timeline_shows_the_seam_of_a_login_and_what_each_event_changed() {
     let views = "product_view_count_5m";
     assert_eq!((&late["before"][views], &late["features"][views]), (&json!(0), &json!(1)));
 
+    // What was done before at the same device is nobody's business, though it comes once more while they are there.
+    shop.send("a1", "tablet", begin, json!({"name": "login", "user_id": "ann"}));
+    shop.send("a2", "tablet", begin + 10, json!({"name": "search", "query": "a present for bob"}));
+    shop.send("a3", "tablet", begin + 20, json!({"name": "logout"}));
+    shop.send("b1", "tablet", begin + 30, json!({"name": "page_view"}));
+    shop.send("a2", "tablet", begin + 10, json!({"name": "search", "query": "a present for bob"}));
+    shop.send("b2", "tablet", begin + 40, json!({"name": "login", "user_id": "bob"}));
+    shop.send("a2", "tablet", begin + 10, json!({"name": "search", "query": "a present for bob"}));
+    shop.send("a4", "tablet", begin + 15, json!({"name": "product_view", "products": product}));
+    shop.send("b2", "tablet", begin + 40, json!({"name": "login", "user_id": "bob"}));
+    shop.send("b3", "tablet", begin + 50, json!({"name": "page_view"}));
+    let mut lines: Vec<String> = shop.timeline("bob", 5).iter().map(line).collect();
+    // A repeat comes to the device's partition, where it is stamped before or after what the user's home has read meanwhile.
+    lines.sort();
+    assert_eq!(
+        lines,
+        [
+            "user:bob event login",
+            "user:bob event page_view",
+            "user:bob login login",
+            "visitor:tablet duplicate login",
+            "visitor:tablet event page_view",
+        ]
+    );
+
     // Two visits, and a late event that shows that they were one.
     let minutes_ago = |minutes: i64| now_ms() - minutes * 60_000;
     shop.send("m1", "v7", minutes_ago(40), json!({"name": "page_view"}));
@@ -184,5 +209,29 @@ fn a_timeline_shows_the_seam_of_a_login_and_what_each_event_changed() {
             "visitor:v4 event page_view",
         ]
     );
+    server.kill();
+}
+
+/// Read right after the answer to a login, while what is known of the visitor is on its way to the user's home.
+#[test]
+fn nobody_is_unknown_while_they_sign_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, mut shop) = start(&folder.path().join("data"));
+    for number in 0..300 {
+        let (visitor, user) = (format!("v{number}"), format!("u{number}"));
+        shop.send(&format!("a{number}"), &visitor, now_ms(), json!({"name": "search", "query": "red"}));
+        shop.send(&format!("b{number}"), &visitor, now_ms(), json!({"name": "login", "user_id": user}));
+        let session = shop.get(&format!("/v1/sessions?q={visitor}")).unwrap();
+        // By the device, by the person, and by the session, which is theirs from the first event on.
+        for path in [format!("user/{visitor}"), format!("user/{user}")] {
+            let answer = shop.get(&format!("/v1/features/{path}"));
+            let count = answer.as_ref().map(|answer| answer["features"]["search_count_1h"].as_i64());
+            assert_eq!(count, Ok(Some(1)), "{path}: {answer:?}");
+        }
+        if let Some(id) = session["sessions"][0]["session_id"].as_str() {
+            let answer = shop.get(&format!("/v1/features/session/{id}"));
+            assert!(answer.is_ok(), "{id} of {visitor}: {answer:?}");
+        }
+    }
     server.kill();
 }

@@ -7,13 +7,13 @@
 use super::for_each;
 use midsession_event::{
     Event, EventName, Handoff, OutputId, PartitionId, PropertyValue, Record, SessionId, SessionState, ShopperId, Str,
-    Topic, VisitorId,
+    Topic, VisitorId, hash64,
 };
 use midsession_machine::{Definitions, Effect, View};
 use midsession_ports::{Log, LogError};
 use midsession_stream::{Config, Seam, Stream};
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Entries of one timeline; older ones are cut.
 const ENTRIES_MAX: usize = 500;
@@ -94,12 +94,14 @@ pub fn timeline<D: Definitions>(
     // Of the same millisecond the visitor's come first: what was sent on follows.
     let mut own = Vec::from(own);
     own.sort_by_key(|own| (own.stamp_ms, own.owner, own.offset));
-    let ids = ids_of(whose.session, &own, &owners, config, definitions);
+    let (ids, taken) = traced(whose.session, &own, &owners, config, definitions);
     let tracer = |from: usize| Tracer {
         whose,
         owners: &owners,
         read,
         ids: &ids,
+        taken: &taken,
+        moved: vec![0; owners.len()],
         from,
         noted: 0,
         entries: Vec::new(),
@@ -122,11 +124,7 @@ fn walk<D: Definitions>(
 ) -> (Vec<Value>, Vec<usize>) {
     let (mut effects, mut after) = (Vec::new(), Vec::new());
     for (index, Own { stamp_ms, owner, offset, record }) in own.enumerate() {
-        let event = match &record {
-            Record::Event(event) => Some(event.as_ref().clone()),
-            Record::Forward(forward) if !forward.is_parting() => Some(forward.event.as_ref().clone()),
-            _ => None,
-        };
+        let event = event_of(&record).cloned();
         let handed = match &record {
             Record::Handoff(handoff) if Some(&handoff.visitor_id) == tracer.whose.visitor.as_ref() => {
                 Some(handoff.clone())
@@ -141,7 +139,9 @@ fn walk<D: Definitions>(
         let partition = tracer.streams[owner].partition();
         let place = OutputId { partition, offset, ordinal: 0 };
         let seam = tracer.streams[owner].on_record(offset, stamp_ms, record, definitions, &mut effects);
+        let moves = moves(&effects);
         tracer.note(place, stamp_ms, event.as_ref(), seam, handed.as_deref(), &mut effects);
+        tracer.moved[owner] += u32::from(moves);
         after.push(tracer.noted);
     }
     (tracer.entries, after)
@@ -151,18 +151,41 @@ fn fresh(owners: &[ShopperId], config: Config) -> Vec<Stream> {
     owners.iter().map(|owner| Stream::new(owner.partition(config.partitions), config)).collect()
 }
 
-/// The ids of all sessions that have become this one, itself among them.
-fn ids_of<D: Definitions>(
+/// What took effect in a session.
+#[derive(Default)]
+struct Taken {
+    /// Events, by source and id.
+    events: BTreeSet<u64>,
+    /// Whose it was meanwhile.
+    by: BTreeSet<Person>,
+}
+
+/// The place among the owners, and how many have signed in there before: each time who was there goes on as somebody else.
+type Person = (usize, u32);
+
+/// Whether what was known of a visitor leaves with these.
+fn moves(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::Handoff(handoff) if !handoff.returns))
+}
+
+/// The ids of all sessions that have become this one, itself among them, and what took effect in them.
+fn traced<D: Definitions>(
     session: SessionId,
     own: &[Own],
     owners: &[ShopperId],
     config: Config,
     definitions: &D,
-) -> Vec<SessionId> {
+) -> (Vec<SessionId>, Taken) {
     let (mut streams, mut effects) = (fresh(owners, config), Vec::new());
     let mut into: BTreeMap<SessionId, SessionId> = BTreeMap::new();
+    let (mut applied, mut moved) = (Vec::new(), vec![0; owners.len()]);
     for Own { stamp_ms, owner, offset, record } in own {
-        streams[*owner].on_record(*offset, *stamp_ms, record.clone(), definitions, &mut effects);
+        let event = event_of(record).map(mark_of);
+        let seam = streams[*owner].on_record(*offset, *stamp_ms, record.clone(), definitions, &mut effects);
+        if let (Some(event), Some(Seam::Applied(session))) = (event, seam) {
+            applied.push((session, event, (*owner, moved[*owner])));
+        }
+        moved[*owner] += u32::from(moves(&effects));
         into.extend(effects.drain(..).filter_map(|effect| match effect {
             Effect::Session(update) => Some((update.session_id, update.merged_into?)),
             _ => None,
@@ -176,7 +199,22 @@ fn ids_of<D: Definitions>(
         ids.extend(more);
         next += 1;
     }
-    ids
+    let own = applied.into_iter().filter(|(session, ..)| ids.contains(session));
+    let (events, by) = own.map(|(_, event, person)| (event, person)).unzip();
+    (ids, Taken { events, by })
+}
+
+/// The event that a record brings.
+fn event_of(record: &Record) -> Option<&Event> {
+    match record {
+        Record::Event(event) => Some(event),
+        Record::Forward(forward) if !forward.is_parting() => Some(&forward.event),
+        _ => None,
+    }
+}
+
+fn mark_of(event: &Event) -> u64 {
+    hash64(&[event.source.as_str(), event.event_id.as_str()])
 }
 
 struct Tracer<'a> {
@@ -185,6 +223,10 @@ struct Tracer<'a> {
     read: ReadFeatures<'a>,
     /// Sessions that are this one in the end.
     ids: &'a [SessionId],
+    /// What took effect in them.
+    taken: &'a Taken,
+    /// Who is at each owner's home.
+    moved: Vec<u32>,
     /// The number of the first entry that is shown; those before it are counted alone.
     from: usize,
     /// Entries so far.
@@ -249,11 +291,12 @@ impl Tracer<'_> {
     }
 
     fn event(&mut self, place: OutputId, stamp_ms: i64, event: &Event, seam: Seam) {
-        let is_from_there = event.visitor_id == self.whose.visitor;
+        // The device may be another person's by now, whom a repeat of what was done before, or what comes late of it, would tell.
+        let (is_from_there, person) = (event.visitor_id == self.whose.visitor, (self.stream, self.moved[self.stream]));
         let (kind, session) = match seam {
-            Seam::Applied(id) if self.ids.contains(&id) => ("event", Some(id)),
-            Seam::Duplicate if is_from_there => ("duplicate", None),
-            Seam::TooLate if is_from_there => ("too_late", None),
+            Seam::Applied(session) if self.ids.contains(&session) => ("event", Some(session)),
+            Seam::Duplicate if self.taken.events.contains(&mark_of(event)) => ("duplicate", None),
+            Seam::TooLate if is_from_there && self.taken.by.contains(&person) => ("too_late", None),
             Seam::Applied(_) | Seam::Duplicate | Seam::TooLate | Seam::Forwarded | Seam::Keyless | Seam::Refused => {
                 return;
             }
