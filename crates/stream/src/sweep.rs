@@ -1,8 +1,9 @@
 //! Forgetting: records look at one shopper and one visitor at a time, in turn, and drop what no read can ask for.
 
+use crate::shopper::Shopper;
 use crate::stream::Stream;
 use midsession_event::{SessionState, ShopperId};
-use midsession_machine::{FACTS_KEPT_MS, Fact, FactKind, Session};
+use midsession_machine::{FACTS_KEPT_MS, Fact, FactKind, Session, WINDOW_MAX_MS};
 use serde::{Deserialize, Serialize};
 
 /// Records per look at one shopper and one visitor.
@@ -81,9 +82,35 @@ impl Stream {
         sum
     }
 
+    /// How long a session is kept after its last event. ms.
+    fn kept_ms(&self) -> i64 {
+        self.config.gap_ms + self.config.grace_ms + self.config.readable_ms
+    }
+
+    /// How long a decision counts under caps. ms.
+    fn cap_memory_ms(&self) -> i64 {
+        self.config.cap_memory_ms.max(self.caps_look_back_ms)
+    }
+
+    /// Whether a session is readable no more, though nobody has looked at it since.
+    pub(crate) fn is_past(&self, session: &Session, now_ms: i64) -> bool {
+        session.ended_at_ms.saturating_add(self.kept_ms()) <= now_ms
+    }
+
+    /// Whether there is nothing of a shopper that a read could ask for, though nobody has looked at them since: when that is depends
+    /// on how much traffic the others of the partition make.
+    pub(crate) fn is_gone(&self, shopper: &Shopper, now_ms: i64) -> bool {
+        let since_ms = now_ms.saturating_sub(WINDOW_MAX_MS);
+        let caps_since_ms = now_ms.saturating_sub(self.cap_memory_ms());
+        shopper.last_stamp_ms <= since_ms
+            && shopper.pending.is_empty()
+            && shopper.sessions.iter().all(|session| self.is_past(session, now_ms))
+            && shopper.newest_fact_ms().is_none_or(|newest_ms| newest_ms <= since_ms)
+            && shopper.caps.iter().all(|entry| entry.at_ms <= caps_since_ms)
+    }
+
     fn sweep_shopper(&mut self, index: usize, now_ms: i64) {
-        let kept_ms = self.config.gap_ms + self.config.grace_ms + self.config.readable_ms;
-        let cap_memory_ms = self.config.cap_memory_ms.max(self.caps_look_back_ms);
+        let (kept_ms, cap_memory_ms) = (self.kept_ms(), self.cap_memory_ms());
         let Some(shopper) = self.shoppers[index].as_ref() else { return };
         let is_over = |session: &Session| {
             matches!(session.state, SessionState::Closed | SessionState::Merged)
