@@ -173,7 +173,7 @@ schemas! {
     8 "definition" 1 "definition.avsc";
     9 "decision-reaction" 1 "reaction.avsc";
     10 "behavior-event" 2 "event.avsc";
-    11 "behavior-forward" 2 "forward.avsc";
+    11 "behavior-forward" 2 "forward-2.avsc";
     12 "decision" 2 "decision.avsc";
     13 "context" 1 "context.avsc";
     14 "enrichment-miss" 1 "miss.avsc";
@@ -193,6 +193,7 @@ schemas! {
     28 "behavior-handoff" 4 "handoff-4.avsc";
     29 "behavior-handoff" 5 "handoff.avsc";
     30 "behavior-filled" 3 "filled.avsc";
+    31 "behavior-forward" 3 "forward.avsc";
 }
 
 types! {
@@ -200,7 +201,7 @@ types! {
     Tick = by_name 2;
     Decision = by_name 3 12;
     Handoff = by_name 4 15 19 28 29;
-    Forward = by_order 5 11;
+    Forward = by_order 5 11 31;
     SessionUpdate = by_order 6;
     Reject = by_name 7 25;
     Definition = by_name 8;

@@ -186,7 +186,7 @@ datum!(record Cart { id, total_value, currency });
 datum!(record Order { id, revenue, currency, tax, shipping, discount });
 datum!(record Promotion { id, name });
 datum!(record OutputId { partition, offset, ordinal });
-datum!(record Forward { id, user_id, event });
+datum!(record Forward { id, user_id, event } since 31 { left });
 datum!(record SessionUpdate {
     session_id, version, state, merged_into, visitor_id, user_id, tracker_session_id, source, started_at_ms,
     ended_at_ms, events, page_views, product_views, add_to_carts, cart_value, currency, checkout_step, orders, revenue,

@@ -251,13 +251,16 @@ pub struct Forward {
     pub user_id: UserId,
     /// The event.
     pub event: Box<Event>,
+    /// The stay that it belongs to is over: whoever is at the device now is somebody else.
+    #[serde(default)]
+    pub left: bool,
 }
 
 impl Forward {
     /// What tells a user's home that the device is somebody else's from this event on: it names another user, and nothing else of
     /// what that one did is in it.
     pub fn parts(id: OutputId, user_id: UserId, event: &Event) -> Self {
-        Self { id, user_id, event: Box::new(Event { name: EventName::Logout, ..event.bare() }) }
+        Self { id, user_id, event: Box::new(Event { name: EventName::Logout, ..event.bare() }), left: true }
     }
 
     /// Whether the device has become somebody else's.

@@ -36,7 +36,7 @@ const fn machines(id: u8, words: &'static str, change: fn(&mut Config)) -> Seede
 }
 
 /// The fixed list. Numbers are never given again.
-pub const DEFECTS: [Seeded; 41] = [
+pub const DEFECTS: [Seeded; 42] = [
     assembly(1, "fsync is skipped", Fault::NoSync),
     assembly(2, "acknowledged before it is durable", Fault::AckEarly),
     assembly(3, "duplicate filter off", Fault::Machine(Defect::DedupeOff)),
@@ -78,6 +78,7 @@ pub const DEFECTS: [Seeded; 41] = [
     assembly(39, "the past by a field is counted in twice after a restart", Fault::Machine(Defect::AsideTwice)),
     assembly(40, "a removed intervention goes on to ask", Fault::Machine(Defect::RemovedRuleStays)),
     machines(41, "who was signed in before is not told", |config| config.defect = Some(Defect::PartingUntold)),
+    machines(42, "who has left a device is asked there", |config| config.defect = Some(Defect::LeftAsked)),
 ];
 
 /// Rules that are off by the least there is, and some more: beside the list, as they cost next to nothing.

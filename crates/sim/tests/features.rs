@@ -4,7 +4,7 @@ use crate::http::Connection;
 use crate::load::{VISITORS, visitor_id};
 use crate::server::ADMIN_TOKEN;
 use midsession_sim::judge::{self, differ};
-use midsession_sim::oracle::{Oracle, Person, Stand, Taken};
+use midsession_sim::oracle::{Oracle, Person, Stand, Taken, in_full, mills};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,12 +32,13 @@ fn expected(acts: &[&Taken]) -> BTreeMap<&'static str, Value> {
     }
     let number = |value: Option<f64>| value.map_or(Value::Null, Value::from);
     let paid: Vec<f64> = of("transaction").filter_map(|taken| taken.act.revenue).collect();
-    all.insert("order_value", number((!paid.is_empty()).then(|| paid.iter().sum())));
+    let sum = |amounts: &[f64]| in_full(amounts.iter().copied().map(mills).sum());
+    all.insert("order_value", number((!paid.is_empty()).then(|| sum(&paid))));
     let pieces: Vec<_> = of("product_view").flat_map(|taken| &taken.act.pieces).collect();
     let ids: BTreeSet<&str> = pieces.iter().map(|piece| piece.id.as_str()).collect();
     all.insert("distinct_products", (ids.len() as f64).into());
     let prices: Vec<f64> = pieces.iter().filter_map(|piece| piece.price).collect();
-    let mean = prices.iter().sum::<f64>() / prices.len() as f64;
+    let mean = sum(&prices) / prices.len() as f64;
     all.insert("avg_viewed_price", number((!prices.is_empty()).then_some(mean)));
     all.insert("min_viewed_price", number(prices.iter().copied().reduce(f64::min)));
     all.insert("max_viewed_price", number(prices.iter().copied().reduce(f64::max)));

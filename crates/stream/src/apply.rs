@@ -204,6 +204,9 @@ impl Stream {
         if event.bot || is_reaction(&event.name) || self.unmerged.is_away(&shopper.id) {
             return;
         }
+        if !self.is_at(&shopper.id, event.visitor_id.as_ref()) && !self.config.has(Defect::LeftAsked) {
+            return;
+        }
         let Some(session) = shopper.sessions.iter().find(|session| session.id == session_id) else { return };
         let mut asks = Vec::new();
         let view = self.view_of(shopper, Some(session), now_ms);

@@ -54,6 +54,8 @@ pub enum Defect {
     CapsLeftBehind,
     /// A user's home does not learn that somebody else has signed in on their device.
     PartingUntold,
+    /// What comes late of who has left a device asks its rules there.
+    LeftAsked,
     /// A hand-off that returns after an unmerge is applied again when it comes again.
     UnmergeTwice,
     /// Facts that are in no session stay with the wrong user after an unmerge.

@@ -175,14 +175,30 @@ impl Stream {
         household.into_iter().flat_map(|household| &household.devices).map(|device| device.visitor.clone()).collect()
     }
 
+    /// Whether a visit's shopper is at its device: not where they have left it since, for whoever is next to see. Without a device it
+    /// is the shop's server that speaks.
+    pub(crate) fn is_at(&self, shopper: &ShopperId, visitor: Option<&VisitorId>) -> bool {
+        let (ShopperId::User(_), Some(visitor)) = (shopper, visitor) else { return true };
+        let state = self.visitors.find(shopper).and_then(|index| self.visitors.get(index as usize));
+        let household = state.and_then(|(_, state)| state.household.as_deref());
+        household.is_some_and(|household| household.devices.iter().any(|device| device.visitor == *visitor))
+    }
+
     /// An event has come home, to this slot of the user's: the user's word holds for it, and one on consent for all of their devices. Whether nothing
-    /// may be made of it.
-    pub(crate) fn comes_home(&mut self, home: u32, user: &UserId, event: &mut Event, out: &mut Vec<Effect>) -> bool {
+    /// may be made of it. `left`: they have left the device since, so it does not become one of theirs again.
+    pub(crate) fn comes_home(
+        &mut self,
+        home: u32,
+        user: &UserId,
+        event: &mut Event,
+        left: bool,
+        out: &mut Vec<Effect>,
+    ) -> bool {
         if event.name == EventName::Logout {
             if let Some(visitor) = &event.visitor_id {
                 self.household(home).devices.retain(|device| device.visitor != *visitor);
             }
-        } else if let Some(visitor) = &event.visitor_id {
+        } else if let Some(visitor) = event.visitor_id.as_ref().filter(|_| !left) {
             self.joins(home, user, visitor, out);
         }
         if event.name == EventName::Consent {

@@ -16,16 +16,24 @@ use midsession_machine::{Candidate, Cart, Earliest, Effect, Fact, FactKind, Inva
 /// one that went over it is taken for nobody's.
 const STAYS_MAX: usize = 512;
 
+/// The home that an event goes to.
+pub(crate) struct Home {
+    /// Whose.
+    pub(crate) user: UserId,
+    /// They have left the device since.
+    pub(crate) left: bool,
+}
+
 impl Stream {
-    /// The user whose home this event belongs to; `None` while it stays with the visitor here. At a login the
-    /// visitor's state is handed over first.
+    /// Where this event belongs, if it does not stay with the visitor here. At a login the visitor's state is handed over
+    /// first.
     pub(crate) fn home_of(
         &mut self,
         visitor: u32,
         key: &ShopperId,
         event: &Event,
         out: &mut Vec<Effect>,
-    ) -> Option<UserId> {
+    ) -> Option<Home> {
         // Without a visitor the user's own partition is where the event entered: it is home already.
         let ShopperId::Visitor(visitor_id) = key else { return None };
         let time_ms = event.occurred_at_ms.min(self.now_ms);
@@ -36,32 +44,34 @@ impl Stream {
         let holding = attachments.iter().rposition(|attachment| attachment.holds(time_ms) && is_known(attachment));
         let Some(user) = &event.user_id else {
             let position = holding?;
-            let user = attachments[position].user.clone();
+            let Attachment { user, to_ms, .. } = attachments[position].clone();
             if event.name == EventName::Logout {
                 self.ends_stay(visitor, visitor_id, position, time_ms, out);
             }
-            return Some(user);
+            return Some(Home { user, left: to_ms.is_some() });
         };
+        let home = |left: bool| Some(Home { user: user.clone(), left });
         if event.name == EventName::Logout {
             // A late logout ends the stay that it belongs to, not the one that came after; one of no known stay, this one. Where
             // somebody else is signed in it was they who have left before: it goes on as a login that is over at once.
             let is_theirs = |at: &usize| attachments[*at].user == *user;
             let last = attachments.len().checked_sub(1).filter(|last| attachments[*last].to_ms.is_none());
             if let Some(position) = holding.filter(is_theirs).or(last.filter(is_theirs)) {
+                let left = attachments[position].to_ms.is_some();
                 self.ends_stay(visitor, visitor_id, position, time_ms, out);
-                return Some(user.clone());
+                return home(left);
             }
             if last.is_none() {
-                return Some(user.clone());
+                return home(true);
             }
         }
         let has_left = time_ms <= oldest_ms
             || attachments.iter().any(|a| a.user == *user && a.to_ms.is_some_and(|to_ms| time_ms <= to_ms));
         match attachments.last_mut().filter(|attachment| attachment.to_ms.is_none()) {
-            Some(open) if open.user == *user => return Some(user.clone()),
+            Some(open) if open.user == *user => return home(false),
             // A late event of somebody who has left since: it goes to them, and changes nothing here.
-            Some(open) if time_ms < open.since_ms.unwrap_or(open.from_ms).max(oldest_ms) => return Some(user.clone()),
-            None if has_left => return Some(user.clone()),
+            Some(open) if time_ms < open.since_ms.unwrap_or(open.from_ms).max(oldest_ms) => return home(true),
+            None if has_left => return home(true),
             Some(open) => {
                 open.to_ms = Some(time_ms.saturating_sub(1).max(open.from_ms));
                 // Whoever was here has left without a word: their home is told, as it would be by a logout.
@@ -88,7 +98,7 @@ impl Stream {
         if let Some(handoff) = self.hand_over(key, user.clone(), Some(event), visitor_id) {
             out.push(Effect::Handoff(Box::new(handoff)));
         }
-        Some(user.clone())
+        home(event.name == EventName::Logout)
     }
 
     /// A logout ends this stay; the last one is told.

@@ -43,7 +43,10 @@ impl Stream {
                 if *idle_ms <= shopper.idle_fired_ms || !is_due {
                     continue;
                 }
-                for session in shopper.sessions.iter().filter(|session| session.is_live() && !session.bot) {
+                let is_asked = |session: &&midsession_machine::Session| {
+                    session.is_live() && !session.bot && self.is_at(&shopper.id, session.visitor.as_ref())
+                };
+                for session in shopper.sessions.iter().filter(is_asked) {
                     let mut view = view_in(self, shopper, session, now_ms);
                     if self.config.has(Defect::SpilledUnseen) {
                         view.facts = (&shopper.facts).into();

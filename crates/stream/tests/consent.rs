@@ -1,6 +1,5 @@
 //! Consent over all devices of a user: withdrawn on the phone while the laptop clicks.
 
-mod support;
 #[path = "support/world.rs"]
 mod world;
 

@@ -126,7 +126,7 @@ fn every_record_round_trips() {
         Record::Tick(Tick { due_ms: 4 }),
         Record::Decision(Box::new(decision)),
         Record::Handoff(Box::new(handoff)),
-        Record::Forward(Box::new(Forward { id, user_id: "u1".into(), event: Box::new(event) })),
+        Record::Forward(Box::new(Forward { id, user_id: "u1".into(), event: Box::new(event), left: false })),
         Record::Told(Box::new(Told {
             id,
             visitor_id: "v1".into(),
@@ -244,7 +244,7 @@ fn both_forms_are_the_same() {
     let id = OutputId { partition: PartitionId(u32::MAX), offset: i64::MAX, ordinal: 7 };
     for event in [&full, &empty, &far] {
         same(event);
-        same(&Forward { id, user_id: "u".into(), event: Box::new(event.clone()) });
+        same(&Forward { id, user_id: "u".into(), event: Box::new(event.clone()), left: true });
     }
     for state in SessionState::ALL {
         same(&SessionUpdate {
@@ -333,16 +333,16 @@ fn records_of_earlier_versions_stay_readable() {
         stamps_us: [(Str::from("received"), 1)].into(),
         context: Vec::new(),
     };
-    for (bytes, expected) in [
-        (&include_bytes!("../../fixtures/event-1.avro")[..], Record::Event(Box::new(event.clone()))),
-        (
-            &include_bytes!("../../fixtures/forward-1.avro")[..],
-            Record::Forward(Box::new(Forward { id, user_id: "u1".into(), event: Box::new(event) })),
-        ),
-        (&include_bytes!("../../fixtures/decision-1.avro")[..], Record::Decision(Box::new(decision))),
+    let forward =
+        Record::Forward(Box::new(Forward { id, user_id: "u1".into(), event: Box::new(event.clone()), left: false }));
+    for (bytes, version, expected) in [
+        (&include_bytes!("../../fixtures/event-1.avro")[..], 1, Record::Event(Box::new(event))),
+        (&include_bytes!("../../fixtures/forward-1.avro")[..], 1, forward.clone()),
+        (&include_bytes!("../../fixtures/forward-2.avro")[..], 2, forward),
+        (&include_bytes!("../../fixtures/decision-1.avro")[..], 1, Record::Decision(Box::new(decision))),
     ] {
         assert_eq!(Record::decode(bytes).expect("reads"), expected);
-        assert_eq!(to_json(bytes).expect("JSON").0.version, 1);
+        assert_eq!(to_json(bytes).expect("JSON").0.version, version);
         if !matches!(expected, Record::Decision(_)) {
             // By the order of the schema; the library looks no further than a record's last field.
             assert!(Record::decode(&[bytes, &[0]].concat()).is_err(), "what comes later is not read into it");

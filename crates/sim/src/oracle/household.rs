@@ -71,6 +71,11 @@ impl House {
         self.word.as_ref().map_or(consent, |word| word.consent & consent)
     }
 
+    /// Where the user is.
+    pub fn devices(&self) -> Vec<String> {
+        self.devices.clone()
+    }
+
     /// A device does something as this user; a new one is told their word.
     pub fn joins(&mut self, user: &str, visitor: &str, tells: &mut Vec<Telling>) {
         if self.devices.iter().any(|known| known == visitor) {

@@ -22,6 +22,8 @@ pub enum Whose {
     Visitor,
     /// The user's.
     User(String),
+    /// The user's, who has left the device since.
+    Left(String),
     /// The user's, and with it the visitor signs in: what is theirs moves.
     SignsIn(String),
     /// The user's, and with it the visitor's last stay ends, for the first time or anew.
@@ -40,11 +42,16 @@ pub fn attribute(stays: &mut Vec<Stay>, act: &Act, time_ms: i64, forgotten_ms: i
     let ends = |stays: &mut Vec<Stay>, at: usize| {
         stays[at].to_ms = Some(time_ms.max(stays[at].since_ms));
         let user = stays[at].user.clone();
-        if at + 1 == stays.len() { Whose::SignsOut(user) } else { Whose::User(user) }
+        if at + 1 == stays.len() { Whose::SignsOut(user) } else { Whose::Left(user) }
     };
     let Some(user) = act.user.clone() else {
         let Some(at) = holding(stays) else { return Whose::Visitor };
-        return if is_logout { ends(stays, at) } else { Whose::User(stays[at].user.clone()) };
+        let user = stays[at].user.clone();
+        return match stays[at].to_ms {
+            _ if is_logout => ends(stays, at),
+            None => Whose::User(user),
+            Some(_) => Whose::Left(user),
+        };
     };
     if is_logout {
         let held = holding(stays).filter(|at| stays[*at].user == user);
@@ -53,17 +60,16 @@ pub fn attribute(stays: &mut Vec<Stay>, act: &Act, time_ms: i64, forgotten_ms: i
             return ends(stays, at);
         }
         if stays.last().is_none_or(|stay| stay.to_ms.is_some()) {
-            return Whose::User(user);
+            return Whose::Left(user);
         }
     }
     let was_theirs = |stay: &Stay| stay.user == user && stay.to_ms.is_some_and(|to_ms| time_ms <= to_ms);
     let has_left = stays.iter().any(was_theirs);
     match stays.last_mut().filter(|stay| stay.to_ms.is_none()) {
-        Some(stay) if stay.user == user || time_ms < stay.since_ms || time_ms < forgotten_ms => {
-            return Whose::User(user);
-        }
+        Some(stay) if stay.user == user => return Whose::User(user),
+        Some(stay) if time_ms < stay.since_ms || time_ms < forgotten_ms => return Whose::Left(user),
         Some(stay) => stay.to_ms = Some((time_ms - 1).max(stay.from_ms)),
-        None if has_left || time_ms <= forgotten_ms => return Whose::User(user),
+        None if has_left || time_ms <= forgotten_ms => return Whose::Left(user),
         None => {}
     }
     // All that was done there since somebody else has left is theirs.

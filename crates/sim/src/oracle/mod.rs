@@ -21,7 +21,7 @@ pub use household::Telling;
 pub use identity::Stay;
 pub use person::{Cap, Follows, Person, Shown};
 pub use ruled::{RULE, RULES, RuleWording, Trigger, rule, rule_of, title_of};
-pub use visit::{Basket, Stand, Taken, Visit, mills};
+pub use visit::{Basket, Stand, Taken, Visit, in_full, mills};
 
 use household::{Houses, Said};
 use identity::Whose;
@@ -79,6 +79,8 @@ struct Flight {
     user: String,
     act: Option<Act>,
     moved: Option<Person>,
+    /// They have left the device since.
+    left: bool,
 }
 
 /// The whole of it, over all partitions.
@@ -138,6 +140,12 @@ pub struct Took {
 /// A visitor with the user that they are taken for, since when and until when. Epoch ms.
 pub type Told = (String, Option<String>, Option<i64>, Option<i64>);
 
+/// The devices that a user (`user:ID`) is at; none of an anonymous visitor.
+fn devices_of(houses: &Houses, who: &str) -> Option<Vec<String>> {
+    let user = who.strip_prefix("user:")?;
+    Some(houses.get(user).map(household::House::devices).unwrap_or_default())
+}
+
 impl Oracle {
     /// With these numbers.
     pub fn new(rules: Rules) -> Self {
@@ -147,7 +155,8 @@ impl Oracle {
     /// Time passes in a partition up to the stamp of the record that is read next.
     pub fn passes(&mut self, partition: u32, stamp_ms: i64) {
         for (who, person) in self.people.iter_mut().filter(|(_, person)| person.home == partition) {
-            let mut follows = Follows { is_mute: self.unmerged.is_away(who), ..Follows::default() };
+            let at = devices_of(&self.houses, who);
+            let mut follows = Follows { is_mute: self.unmerged.is_away(who), at, ..Follows::default() };
             person.passes(stamp_ms, &self.rules, &mut follows);
             let told = |(session, threshold, at)| (who.clone(), session, threshold, at);
             self.silences.extend(follows.silences.into_iter().map(told));
@@ -222,7 +231,8 @@ impl Oracle {
             act.time_ms = stamp_ms;
         }
         let act = &act;
-        if let (Whose::User(user) | Whose::SignsIn(user) | Whose::SignsOut(user), Some(said)) =
+        let left = matches!(whose, Whose::Left(_));
+        if let (Whose::User(user) | Whose::Left(user) | Whose::SignsIn(user) | Whose::SignsOut(user), Some(said)) =
             (&whose, visitor.said.as_mut().filter(|_| is_word))
         {
             said.by = Some(user.clone());
@@ -234,11 +244,11 @@ impl Oracle {
             Whose::Visitor if is_refused => return Fate::Refused,
             Whose::Visitor => {
                 return match act.user.as_ref().filter(|_| act.visitor.is_none()) {
-                    Some(user) => self.take_home(partition, offset, user, stamp_ms, act),
+                    Some(user) => self.take_home(partition, offset, user, stamp_ms, (act, false)),
                     None => self.take((partition, offset), &key, None, stamp_ms, act),
                 };
             }
-            Whose::User(user) | Whose::SignsOut(user) => (user, None),
+            Whose::User(user) | Whose::Left(user) | Whose::SignsOut(user) => (user, None),
             Whose::SignsIn(user) => {
                 if let (Some(left), Some(visitor)) = (before, &act.visitor) {
                     self.partings.insert((partition, offset), (left, visitor.clone()));
@@ -251,7 +261,7 @@ impl Oracle {
                 (user, moved)
             }
         };
-        self.flights.insert((partition, offset), Flight { user: user.clone(), act: Some(act.clone()), moved });
+        self.flights.insert((partition, offset), Flight { user: user.clone(), act: Some(act.clone()), moved, left });
         Fate::Forwarded(user)
     }
 
@@ -320,14 +330,14 @@ impl Oracle {
                 flight.user
             ));
         }
-        let act = flight.act.take().ok_or(format!("a second forward {id:?}"))?;
+        let (act, left) = (flight.act.take().ok_or(format!("a second forward {id:?}"))?, flight.left);
         let seen = &mut self.visitors.entry(format!("user:{user}")).or_default().seen;
         let oldest_s = (stamp_ms - self.rules.horizon_ms) / 1000;
         if seen.get(&act.key).is_some_and(|at_ms| at_ms / 1000 >= oldest_s) {
             return Ok(Some(Fate::Duplicate));
         }
         seen.insert(act.key.clone(), stamp_ms);
-        Ok(Some(self.take_home(partition, offset, user, stamp_ms, &act)))
+        Ok(Some(self.take_home(partition, offset, user, stamp_ms, (&act, left))))
     }
 
     /// A device is told what its user allows. An error says what is wrong with it.
@@ -350,13 +360,13 @@ impl Oracle {
     }
 
     /// An act arrives at its user's home: their word holds for it, and one on consent for all of their devices.
-    fn take_home(&mut self, partition: u32, offset: i64, user: &str, stamp_ms: i64, act: &Act) -> Fate {
+    fn take_home(&mut self, partition: u32, offset: i64, user: &str, stamp_ms: i64, (act, left): (&Act, bool)) -> Fate {
         let house = self.houses.entry(user.to_string()).or_default();
         let (mut act, mut tells) = (act.clone(), Vec::new());
         match &act.visitor {
             Some(visitor) if act.name == "logout" => house.parts(visitor),
-            Some(visitor) => house.joins(user, visitor, &mut tells),
-            None => {}
+            Some(visitor) if !left => house.joins(user, visitor, &mut tells),
+            _ => {}
         }
         if act.name == "consent" {
             let (holds, is_word) =
@@ -446,7 +456,8 @@ impl Oracle {
         let order = self.order;
         let person = self.people.entry(who.to_string()).or_default();
         person.home = partition;
-        let mut follows = Follows { is_mute: self.unmerged.is_away(who), ..Follows::default() };
+        let at = devices_of(&self.houses, who);
+        let mut follows = Follows { is_mute: self.unmerged.is_away(who), at, ..Follows::default() };
         let in_time = person.take(user, taken, stamp_ms, &self.rules, &mut follows);
         self.asked.extend(follows.asked);
         self.capped.extend(follows.capped);

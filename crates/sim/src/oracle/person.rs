@@ -70,6 +70,15 @@ pub struct Follows {
     pub milestones: Vec<u128>,
     /// No rule is asked, no silence told.
     pub is_mute: bool,
+    /// The devices that a user is at; none of an anonymous visitor, who is where they are.
+    pub at: Option<Vec<String>>,
+}
+
+impl Follows {
+    /// Whether rules are asked and silences told on this device; without one it is the shop's server that speaks.
+    fn is_asked_on(&self, device: &Option<String>) -> bool {
+        self.at.as_ref().zip(device.as_ref()).is_none_or(|(at, device)| at.contains(device))
+    }
 }
 
 impl Person {
@@ -88,6 +97,7 @@ impl Person {
                 .visits
                 .iter()
                 .filter(|visit| visit.stand == Stand::Live && !visit.is_bot() && visit.span_ms().1 + over_ms >= at_ms)
+                .filter(|visit| follows.is_asked_on(&visit.device))
                 .map(|visit| visit.id)
                 .collect();
             if follows.is_mute {
@@ -182,7 +192,8 @@ impl Person {
             follows.retracted.push(shown.decision);
         }
         self.shown.retain(|shown| !untrue.contains(&shown.visit));
-        if act.name == "add_to_cart" && !act.bot && !follows.is_mute && self.wants(id) {
+        let is_asked = !act.bot && !follows.is_mute && follows.is_asked_on(&act.visitor);
+        if act.name == "add_to_cart" && is_asked && self.wants(id) {
             self.ask("big_cart", id, stamp_ms, self.has_room("big_cart", id, stamp_ms), follows);
         }
         true

@@ -117,7 +117,7 @@ impl Oracle {
         // be nothing but those, though nothing is known of the visitor.
         if let Some(user) = self.user_of(visitor).map(ToString::to_string) {
             let moved = self.people.remove(&key).unwrap_or_default();
-            self.flights.insert((partition, offset), Flight { user, act: None, moved: Some(moved) });
+            self.flights.insert((partition, offset), Flight { user, act: None, left: false, moved: Some(moved) });
         }
         Ok(())
     }
