@@ -117,8 +117,15 @@ impl Finisher<'_> {
             event.consent = word.over(before).leaving(word.left());
         }
         let (mut is_tie, mut is_leave) = (false, false);
-        if let Some(known) = self.in_force.filter(|known| !is_consent && !known.is_empty()) {
-            let in_force = self.before(known, &event);
+        let in_force = self.in_force.filter(|known| !is_consent && !known.is_empty());
+        let in_force = in_force.map(|known| self.before(known, &event));
+        if !event.consent_said && !is_consent {
+            // What was granted once goes beyond the source's default, from this request's next event on. (What was withdrawn is
+            // in force anyway.)
+            let said = self.said_before(events, &event).or(in_force.and_then(|in_force| in_force.said));
+            event.consent.0 |= said.map_or(0, |said| said.0 & Consent::FULL.0);
+        }
+        if let Some(in_force) = in_force {
             event.consent = event.consent.and(in_force.consent);
             is_tie = in_force.is_tie;
             is_leave = in_force.is_attached
@@ -227,10 +234,28 @@ impl Finisher<'_> {
 
     /// What was said before by whom the event is of, by the ids that it will carry.
     fn before(&self, known: &dyn ConsentInForce, event: &Event) -> InForce {
+        let (visitor, user) = self.as_kept(event);
+        known.of(visitor.as_ref(), user.as_ref())
+    }
+
+    fn as_kept(&self, event: &Event) -> (Option<VisitorId>, Option<UserId>) {
         let as_kept = |id: &Str| self.prepared.hash_of(id).unwrap_or_else(|| id.clone());
         let visitor = event.visitor_id.as_ref().map(|id| VisitorId(as_kept(&id.0)));
-        let user = event.user_id.as_ref().map(|id| UserId(as_kept(&id.0)));
-        known.of(visitor.as_ref(), user.as_ref())
+        (visitor, event.user_id.as_ref().map(|id| UserId(as_kept(&id.0))))
+    }
+
+    /// What whom the event is of has said in the same request.
+    fn said_before(&self, events: &[Event], event: &Event) -> Option<Consent> {
+        if self.prepared.source.consent_default.purposes() == Consent::FULL {
+            return None;
+        }
+        let (visitor, user) = self.as_kept(event);
+        let is_theirs = |said: &&Event| match &visitor {
+            Some(visitor) => said.visitor_id.as_ref() == Some(visitor),
+            None => said.visitor_id.is_none() && said.user_id == user,
+        };
+        let words = events.iter().rev().filter(|before| before.name == EventName::Consent);
+        words.filter(is_theirs).map(|said| said.consent).next()
     }
 
     /// The caller's salt of the day, else one derived from the secret and the day.

@@ -2,9 +2,9 @@
 
 use midsession_event::{Consent, UserId, VisitorId};
 
-/// Knows who has withdrawn something. A read of memory; what it was told comes from the log.
+/// Knows who has withdrawn something, and what was said where a source allows less. A read of memory; what it was told comes from the log.
 pub trait ConsentInForce: Send + Sync {
-    /// Nobody has withdrawn anything.
+    /// Nothing is known of anybody.
     fn is_empty(&self) -> bool;
 
     /// What is in force for an event of this device that names this person.
@@ -16,6 +16,8 @@ pub trait ConsentInForce: Send + Sync {
 pub struct InForce {
     /// What is allowed at most.
     pub consent: Consent,
+    /// What they said last, as far as that is known: an event that says nothing itself has that much at least.
+    pub said: Option<Consent>,
     /// The event is news of whose the device is, of somebody who has withdrawn something on another one: the device has to be
     /// told, so who it is is kept, and nothing else.
     pub is_tie: bool,

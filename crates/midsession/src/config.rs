@@ -2,6 +2,7 @@
 
 use crate::context::ContextConfig;
 use midsession_collect::{Secret, Source};
+use midsession_event::Consent;
 use midsession_stream::Defect;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -339,6 +340,7 @@ impl Config {
             // Shoppers are spread by a hash: a quarter more than the even share is room for its unevenness.
             shoppers_max: (self.shoppers_max / partitions.max(1) * 5 / 4).max(1) as usize,
             field_bytes_max: (self.field_features_mib as usize).saturating_mul(1 << 20) / partitions.max(1) as usize,
+            tells_grants: self.sources.iter().any(|source| source.consent_default.purposes() != Consent::FULL),
             defect: defect(),
             ..midsession_stream::Config::default()
         }

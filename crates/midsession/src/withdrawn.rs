@@ -1,5 +1,6 @@
 //! Who has withdrawn something, for those who take events in and those who show what was kept: told by the partitions'
-//! owners as it takes effect, and anew after a start.
+//! owners as it takes effect, and anew after a start. Where a source allows less than everything as long as nothing was said, also
+//! what was said else.
 //!
 //! It holds whom the partitions hold as such, and is bounded with them.
 
@@ -81,18 +82,24 @@ impl ConsentInForce for Withdrawn {
         };
         let Some(visitor) = visitor else {
             let consent = of_user(|words| words.own.and(words.home));
-            return InForce { consent, is_tie: false, is_attached: false };
+            let users = self.users.read();
+            let said = user.and_then(|user| users.get(user.as_str())).and_then(|words| words.said(None));
+            return InForce { consent, said, is_tie: false, is_attached: false };
         };
-        let (consent, is_told, is_attached) = match self.visitors.read().get(visitor.as_str()) {
+        let (consent, said, is_told, is_attached) = match self.visitors.read().get(visitor.as_str()) {
             Some(words) => {
                 let is_told = words.attached.as_ref().is_some_and(|(told, _)| Some(told) == user);
-                (words.allow(user), is_told, words.is_attached)
+                (words.allow(user), words.said(user), is_told, words.is_attached)
             }
-            None => (Consent::FULL, false, false),
+            None => (Consent::FULL, None, false, false),
         };
+        // What a person said holds on a device that has said nothing itself.
+        let at_home =
+            || self.users.read().get(user?.as_str()).filter(|words| words.is_home_said).map(|words| words.home);
+        let said = said.or_else(at_home);
         // A device that is attached has been told; before, only what names the user can lead there.
         let is_tie = user.is_some() && !is_told && !of_user(|words| words.home).allows(Purpose::Personalization);
-        InForce { consent, is_tie, is_attached }
+        InForce { consent, said, is_tie, is_attached }
     }
 }
 
@@ -102,15 +109,16 @@ mod tests {
 
     #[test]
     fn the_device_and_the_person_bind_their_own_events() {
+        const FULL: Consent = Consent::FULL;
+        const NONE: Consent = Consent::NONE;
         let withdrawn = Withdrawn::default();
         let visitor = |id: &str| ShopperId::Visitor(id.into());
         let words = |own, attached: Option<(&str, Consent)>, home| {
             let is_attached = attached.is_some();
             let attached = attached.map(|(user, consent)| (user.into(), consent));
-            Some(Words { own, attached, home, is_attached, left: None })
+            let (is_said, is_home_said) = (own != FULL, home != FULL);
+            Some(Words { own, is_said, attached, home, is_home_said, is_attached, left: None })
         };
-        const FULL: Consent = Consent::FULL;
-        const NONE: Consent = Consent::NONE;
         assert!(withdrawn.is_empty());
         // `phone` has said no; `laptop` was told so by u1, at whose home it stands; u2's server said no; `u3` counts alone.
         withdrawn.told(&visitor("phone"), words(NONE, None, FULL));
@@ -137,12 +145,21 @@ mod tests {
         ] {
             let in_force = withdrawn.of(visitor.map(Into::into).as_ref(), user.map(Into::into).as_ref());
             let is_attached = visitor == Some("laptop");
-            assert_eq!(in_force, InForce { consent, is_tie, is_attached }, "{visitor:?} {user:?}");
+            let said = in_force.said;
+            assert_eq!(in_force, InForce { consent, said, is_tie, is_attached }, "{visitor:?} {user:?}");
         }
         // u1, who had withdrawn, has left the tablet: what was done there by then is theirs.
         withdrawn.told(
             &visitor("tablet"),
-            Some(Words { own: FULL, attached: None, home: FULL, is_attached: false, left: Some((NONE, 5)) }),
+            Some(Words {
+                own: FULL,
+                is_said: false,
+                attached: None,
+                home: FULL,
+                is_home_said: false,
+                is_attached: false,
+                left: Some((NONE, 5)),
+            }),
         );
         let user = |id: &str| ShopperId::User(id.into());
         for (who, at_ms, may) in [

@@ -9,23 +9,29 @@ struct Shop {
     server: Server,
     collector: Connection,
     admin: Connection,
+    key: &'static str,
     sent: u32,
 }
 
 impl Shop {
     fn open(data: &Path) -> Self {
-        let server = Server::start(data, None);
+        Self::of(Server::start(data, None))
+    }
+
+    fn of(server: Server) -> Self {
         let collector = Connection::open(&server.collector).unwrap();
         let admin = Connection::open(&server.admin).unwrap();
-        Self { server, collector, admin, sent: 0 }
+        Self { server, collector, admin, key: WRITE_KEY, sent: 0 }
     }
 
     /// Sends an event; it is durable when this returns.
     fn send(&mut self, mut event: Value) {
         self.sent += 1;
         let id = format!("e{}", self.sent);
-        event.as_object_mut().unwrap().entry("event_id").or_insert(id.into());
-        let path = format!("/v1/events?key={WRITE_KEY}");
+        if let Some(one) = event.as_object_mut() {
+            one.entry("event_id").or_insert(id.into());
+        }
+        let path = format!("/v1/events?key={}", self.key);
         let (status, body) = self.collector.ask("POST", &path, &[], &event.to_string()).unwrap();
         assert_eq!(status, 200, "{body}");
     }
@@ -385,6 +391,61 @@ fn who_has_withdrawn_is_not_on_the_log_from_then_on() {
     for id in ["a9", "p9", "t9"] {
         assert!(kept.contains(&(id.to_owned(), 15)), "{id} in {kept:?}");
     }
+}
+
+/// A source that keeps nothing of who has said nothing.
+#[test]
+fn what_was_granted_once_holds_where_the_default_allows_less() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let source = "[[source]]\nname = \"shop\"\nwrite_key = \"nothing-unsaid\"\nconsent_default = \"none\"\n";
+    let open = || Shop { key: "nothing-unsaid", ..Shop::of(Server::start_with(&data, None, source)) };
+    let mut shop = open();
+    let view = |id: &str, of: &str, who: &str| json!({"event_id": id, "name": "product_view", of: who, "products": [{"id": "p1"}]});
+    for (of, who) in [("visitor_id", "v1"), ("user_id", "u1"), ("visitor_id", "v2")] {
+        shop.send(view(&format!("before-{who}"), of, who));
+    }
+    shop.send(json!({"event_id": "yes-v1", "name": "consent", "visitor_id": "v1", "consent": "full"}));
+    shop.send(json!({"event_id": "yes-u1", "name": "consent", "user_id": "u1", "consent": {"analytics": true, "personalization": true}}));
+    let goes_on = |shop: &mut Shop, round: &str| {
+        for (of, who) in [("visitor_id", "v1"), ("user_id", "u1"), ("visitor_id", "v2")] {
+            shop.send(view(&format!("{round}-{who}"), of, who));
+        }
+    };
+    goes_on(&mut shop, "after");
+    // A person's word holds on their devices, which say nothing themselves, once these have been told.
+    shop.send(json!({"event_id": "in", "name": "login", "visitor_id": "v3", "user_id": "u1"}));
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    shop.send(view("after-v3", "visitor_id", "v3"));
+    // In one request, too.
+    shop.send(json!([
+        {"event_id": "yes-v4", "name": "consent", "visitor_id": "v4", "consent": "full"}, view("after-v4", "visitor_id", "v4"),
+        view("after-v5", "visitor_id", "v5"),
+    ]));
+    // And after a crash.
+    shop.server.kill();
+    let mut shop = open();
+    goes_on(&mut shop, "again");
+    shop.send(json!({"event_id": "no-v1", "name": "consent", "visitor_id": "v1", "consent": "none"}));
+    shop.send(view("gone-v1", "visitor_id", "v1"));
+    let mut kept = on_the_log(&data);
+    kept.sort();
+    let expected = [
+        ("after-u1", 3),
+        ("after-v1", 15),
+        ("after-v3", 3),
+        ("after-v4", 15),
+        ("again-u1", 3),
+        ("again-v1", 15),
+        ("in", 3),
+        ("no-v1", 0),
+        ("yes-u1", 3),
+        ("yes-v1", 15),
+        ("yes-v4", 15),
+    ];
+    // Beyond the purposes it says what the word left open.
+    kept.iter_mut().for_each(|(_, consent)| *consent &= 15);
+    assert_eq!(kept, expected.map(|(id, consent)| (id.to_owned(), consent)));
 }
 
 /// The next person at the laptop of somebody who has withdrawn consent.

@@ -32,6 +32,9 @@ pub struct Config {
     pub shoppers_max: usize,
     /// What features by a field take at most in one partition. Bytes.
     pub field_bytes_max: usize,
+    /// Not only what was withdrawn is told outside, but all that was said on consent: where somewhere less is allowed than that
+    /// as long as nothing was said.
+    pub tells_grants: bool,
     /// A fault to be made on purpose, so that tests can show that they would find it. Builds without debug assertions
     /// ignore it.
     pub defect: Option<Defect>,
@@ -128,6 +131,7 @@ impl Default for Config {
             partitions: 16,
             shoppers_max: 1 << 20,
             field_bytes_max: 16 << 20,
+            tells_grants: false,
             defect: None,
         }
     }

@@ -135,6 +135,12 @@ impl Visitor {
         true
     }
 
+    /// Whether there is a word on consent, of theirs or told.
+    pub(crate) fn has_words(&self) -> bool {
+        let at_home = self.household.as_ref().is_some_and(|household| household.word.is_some());
+        self.consent.is_some() || self.heard.is_some() || at_home
+    }
+
     /// Whether a word restricts what may be made of them.
     pub(crate) fn is_restricted(&self) -> bool {
         let household = self.household.as_ref().and_then(|household| household.word.as_ref());

@@ -9,10 +9,14 @@ use midsession_event::{Consent, ShopperId, UserId};
 pub struct Words {
     /// As said here.
     pub own: Consent,
+    /// Something was said here.
+    pub is_said: bool,
     /// For whom the device is attached to: its own word and theirs together.
     pub attached: Option<(UserId, Consent)>,
     /// Of a user: their word for all of their devices.
     pub home: Consent,
+    /// There is such a word.
+    pub is_home_said: bool,
     /// Somebody is signed in on the device.
     pub is_attached: bool,
     /// Of a device whose person has left: what they allow, and until when it was theirs. Epoch ms.
@@ -20,9 +24,11 @@ pub struct Words {
 }
 
 impl Words {
-    /// None where nobody has withdrawn anything. (What was heard for one user may bind again once they are back.)
-    fn of(state: &Visitor) -> Option<Self> {
-        if !state.is_restricted() {
+    /// None where nobody has withdrawn anything, or with `grants` where nobody has said anything. (What was heard for one user may
+    /// bind again once they are back.)
+    fn of(state: &Visitor, grants: bool) -> Option<Self> {
+        let is_told = state.is_restricted() || grants && state.has_words();
+        if !is_told {
             return None;
         }
         let attached = state.heard.as_deref().map(|heard| &heard.user);
@@ -36,8 +42,10 @@ impl Words {
         let home = state.household.as_ref().and_then(|household| household.word.as_ref());
         Some(Self {
             own: state.consent.map_or(Consent::FULL, |said| said.consent),
+            is_said: state.consent.is_some(),
             attached: attached.map(|user| (user.clone(), state.word(Some(user)).unwrap_or(Consent::FULL))),
             home: home.map_or(Consent::FULL, |word| word.said.consent),
+            is_home_said: home.is_some(),
             is_attached: open.is_some(),
             left,
         })
@@ -51,6 +59,14 @@ impl Words {
         }
     }
 
+    /// What was said that holds for an event of the device that names this user, or none; for one of a person without a device,
+    /// what they said themselves.
+    pub fn said(&self, user: Option<&UserId>) -> Option<Consent> {
+        let attached = self.attached.as_ref().filter(|(attached, _)| user.is_none_or(|user| user == attached));
+        let home = self.is_home_said.then_some(self.home);
+        attached.map(|(_, consent)| *consent).or(self.is_said.then_some(self.own)).or(home)
+    }
+
     /// For what the device or person had done by then.
     pub fn of_past(&self, at_ms: i64) -> Consent {
         match self.left {
@@ -61,14 +77,14 @@ impl Words {
 }
 
 impl Stream {
-    /// What was said by a device or person whose events enter here; none where nothing was withdrawn.
+    /// What was said by a device or person whose events enter here; none where there is nothing to be told of it.
     pub fn words(&self, shopper: &ShopperId) -> Option<Words> {
         let index = self.visitors.find(shopper)?;
-        self.visitors.get(index as usize).and_then(|(_, state)| Words::of(state))
+        self.visitors.get(index as usize).and_then(|(_, state)| Words::of(state, self.config.tells_grants))
     }
 
-    /// Everybody here who has withdrawn something.
+    /// Everybody here of whom there is.
     pub fn restricted(&self) -> impl Iterator<Item = (&ShopperId, Words)> {
-        self.visitors.iter().filter_map(|(id, state)| Some((id, Words::of(state)?)))
+        self.visitors.iter().filter_map(|(id, state)| Some((id, Words::of(state, self.config.tells_grants)?)))
     }
 }
