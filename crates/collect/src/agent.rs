@@ -77,7 +77,8 @@ impl Agents {
     }
 }
 
-/// Whether this is the agent of a library or tool that programs send with: a crawler reads pages, it sends no events.
+/// Whether this is the agent of a library or tool that programs send with, a tracker's for servers among them: a crawler
+/// reads pages, it sends no events.
 pub(crate) fn is_http_library(agent: &str) -> bool {
     const PRODUCTS: [&str; 26] = [
         "python-requests",
@@ -108,7 +109,14 @@ pub(crate) fn is_http_library(agent: &str) -> bool {
         "postmanruntime",
     ];
     let product = agent.split(['/', ' ']).next().unwrap_or_default();
-    PRODUCTS.iter().any(|known| known.eq_ignore_ascii_case(product))
+    PRODUCTS.iter().any(|known| known.eq_ignore_ascii_case(product)) || is_server_library(product)
+}
+
+/// Whether a tracker's library of this name runs beside the shop's server: the request's address and agent are not the
+/// shopper's.
+pub(crate) fn is_server_library(name: &str) -> bool {
+    const ENDS: [&str; 9] = ["-node", "-node-next", "-python", "-ruby", "-java", "-go", "-php", ".NET", "-rust"];
+    ENDS.iter().any(|end| name.ends_with(end))
 }
 
 fn keep(kept: &mut (Answers, Answers), text: Str, agent: Arc<Agent>) {
@@ -176,6 +184,11 @@ mod tests {
             ("node", true),
             ("curl/8.9.1", true),
             ("Go-http-client/1.1", true),
+            ("analytics-node/3.0.13", true),
+            ("analytics-node-next/latest", true),
+            ("posthog-python/3.7.0", true),
+            ("analytics-go (version: 3.0.1)", true),
+            ("analytics-android/4.10.0", false),
             ("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", false),
             ("Googlebot-Image/1.0", false),
             ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0", false),
@@ -183,6 +196,18 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(is_http_library(agent), library, "{agent}");
+        }
+    }
+
+    #[test]
+    fn libraries_of_trackers() {
+        for (name, server) in [
+            ("@segment/analytics-node", true),
+            ("analytics-python", true),
+            ("analytics.js", false),
+            ("analytics-android", false),
+        ] {
+            assert_eq!(is_server_library(name), server, "{name}");
         }
     }
 

@@ -8,7 +8,8 @@ use crate::kind::Keeping;
 use crate::personal::{self, Treatment};
 use crate::source::{Allow, PersonalRule};
 use crate::{
-    ConsentInForce, Fault, GeoLookup, InForce, Kept, Limits, PersonalKind, Request, Source, person, property, web,
+    ConsentInForce, Fault, GeoLookup, InForce, Kept, Limits, PersonalKind, Request, Source, daily, person, property,
+    web,
 };
 use crate::{digits_name, field_name, number};
 use compact_str::format_compact;
@@ -18,6 +19,7 @@ use midsession_event::{
 use ring::hmac;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A source with all that is made ready once.
@@ -138,19 +140,13 @@ impl Finisher<'_> {
         let mut hashed = HashedIds::default();
         // An id that lasts serves the person: without that purpose there is none, whatever else is allowed.
         if !event.consent.allows(Purpose::Personalization) && !is_consent && !is_leave {
-            let visitor = if anonymous {
-                // Neither address nor agent: the visit or the page view that the tracker tells of; else it stands alone.
-                let visit = event.tracker_session_id.as_ref().unwrap_or(&event.event_id.0);
-                personal::daily_visitor(&self.salt(), source.name.as_str(), &[visit])
-            } else {
-                let own = self.request.header("user-agent").filter(|_| !by_server);
-                let address = address.map(|address| address.to_string()).unwrap_or_default();
-                let agent = agent.as_deref().or(own).unwrap_or_default();
-                personal::daily_visitor(&self.salt(), source.name.as_str(), &[&address, agent])
-            };
+            let visitor = self.daily_visitor(&event, address, agent.as_deref(), anonymous, by_server);
+            let ids = [event.visitor_id.take().map(|id| id.0), event.user_id.take().map(|id| id.0)];
+            // What lasts beyond the day stands nowhere else either.
+            for id in ids.into_iter().chain([event.tracker_session_id.take()]).flatten() {
+                hashed.note(id, visitor.clone());
+            }
             event.visitor_id = Some(visitor.into());
-            event.user_id = None;
-            event.tracker_session_id = None;
         } else {
             hashed = self.identity(&mut event)?;
         }
@@ -256,6 +252,28 @@ impl Finisher<'_> {
         };
         let words = events.iter().rev().filter(|before| before.name == EventName::Consent);
         words.filter(is_theirs).map(|said| said.consent).next()
+    }
+
+    /// Whom an event is of for this day, where nothing of the person may last.
+    fn daily_visitor(
+        &self,
+        event: &Event,
+        address: Option<IpAddr>,
+        agent: Option<&str>,
+        anonymous: bool,
+        by_server: bool,
+    ) -> Str {
+        let told_by = if anonymous {
+            // Neither address nor agent: the visit or the page view that the tracker tells of; else it stands alone.
+            vec![event.tracker_session_id.clone().unwrap_or_else(|| event.event_id.0.clone())]
+        } else {
+            let agent = agent.or(self.request.header("user-agent").filter(|_| !by_server));
+            // A pipeline writes down a program's agent as the event's: the address beside it is a server's.
+            let (by_program, agent) =
+                (agent.is_some_and(is_http_library), agent.filter(|agent| !is_http_library(agent)));
+            daily::Device { address, agent, by_server: by_server || by_program }.told_by(event)
+        };
+        daily::visitor(&self.salt(), self.prepared.source.name.as_str(), &told_by)
     }
 
     /// The caller's salt of the day, else one derived from the secret and the day.

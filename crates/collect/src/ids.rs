@@ -16,6 +16,11 @@ impl HashedIds {
         self.0.push((id, hash));
     }
 
+    /// Keeps in mind an id that the event no longer has, and what stands for it.
+    pub fn note(&mut self, id: Str, hash: Str) {
+        self.0.push((id, hash));
+    }
+
     /// Puts the hashes wherever else the ids stand: trackers repeat them as properties and in addresses.
     pub fn hide(&self, event: &mut Event) {
         if self.0.is_empty() {

@@ -11,6 +11,7 @@ mod collector;
 mod consent;
 pub mod context;
 mod cors;
+mod daily;
 mod decode;
 mod digits_name;
 mod draft;

@@ -3,7 +3,6 @@
 use crate::email::find_email;
 use crate::number::{find_ip, find_phone};
 use crate::{digits_name, field_name, hidden};
-use compact_str::format_compact;
 use midsession_event::Str;
 use ring::hmac;
 use std::fmt::Write;
@@ -290,13 +289,6 @@ pub(crate) fn scrub_path(path: &mut Str, treatment: &Treatment) {
         scrubbed.push_str(if kept == before { segment } else { &kept });
     }
     *path = scrubbed;
-}
-
-/// The visitor id of a cookieless event: a keyed hash over the day's salt. It can't outlive the salt.
-pub(crate) fn daily_visitor(salt: &[u8], source: &str, told_by: &[&str]) -> Str {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, salt);
-    let hash = keyed_hash(&key, &format!("{source}\n{}", told_by.join("\n")));
-    format_compact!("c_{}", &hash[2..])
 }
 
 #[cfg(test)]

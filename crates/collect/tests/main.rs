@@ -1,6 +1,7 @@
 //! The collector from outside: requests in, events, rejects and replies out.
 
 mod context;
+mod cookieless;
 mod fuzz;
 mod ga4;
 mod help;

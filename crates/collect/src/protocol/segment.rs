@@ -1,6 +1,7 @@
 //! Segment's and RudderStack's SDKs: single calls on long and short paths, batches, beacons and the settings they ask for.
 
 use super::{Answer, Envelope, Protocol, Random, Reading, Route, Row, add_property, commerce};
+use crate::agent::is_server_library;
 use crate::draft::Draft;
 use crate::field;
 use crate::json::{self, Json};
@@ -244,12 +245,6 @@ fn context(draft: &mut Draft, reading: &Reading<'_>, own: Option<&Json<'_>>, sha
     Ok(())
 }
 
-/// Libraries that run beside the shop's server: the request's address and agent are not the shopper's.
-fn is_server_library(name: &str) -> bool {
-    let ends = ["-node", "-python", "-ruby", "-java", "-go", "-php", ".NET", "-rust"];
-    ends.iter().any(|end| name.ends_with(end))
-}
-
 /// Segment's SDKs give up at 400 and try again at most others: what a second try can't mend is 400, but for the key, the
 /// origin and a coding that none of the SDKs sends.
 fn refuse(_: &Request<'_>, fault: &Fault) -> Reply {
@@ -288,21 +283,4 @@ fn ask(request: &Request<'_>, kind: &'static str, _: Option<&Source>) -> Reply {
             "metrics": { "sampleRate": 0 }, "legacyVideoPluginsEnabled": false, "remotePlugins": [],
         }),
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn libraries() {
-        for (name, server) in [
-            ("@segment/analytics-node", true),
-            ("analytics-python", true),
-            ("analytics.js", false),
-            ("analytics-android", false),
-        ] {
-            assert_eq!(is_server_library(name), server, "{name}");
-        }
-    }
 }

@@ -6,3 +6,4 @@ mod commands;
 mod context;
 mod docs;
 mod point_in_time;
+mod privacy;
