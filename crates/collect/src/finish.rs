@@ -8,8 +8,8 @@ use crate::kind::Keeping;
 use crate::personal::{self, Treatment};
 use crate::source::{Allow, PersonalRule};
 use crate::{
-    ConsentInForce, Fault, GeoLookup, InForce, Kept, Limits, PersonalKind, Request, Source, daily, person, property,
-    web,
+    ConsentInForce, Fault, GeoLookup, InForce, Kept, Limits, PersonalKind, Request, Source, daily, free_text, person,
+    property, web,
 };
 use crate::{digits_name, field_name, number};
 use compact_str::format_compact;
@@ -322,9 +322,10 @@ impl Finisher<'_> {
                 let own_host = page.url.as_deref().and_then(web::host_of);
                 *referrer = web::cut_referrer(referrer, own_host, allow, treatment);
             }
-            if let Some(title) = &mut page.title {
-                personal::scrub(title, treatment);
-            }
+        }
+        free_text::cut(event, &self.prepared.source.allowed_texts);
+        if let Some(title) = event.page.as_mut().and_then(|page| page.title.as_mut()) {
+            personal::scrub(title, treatment);
         }
         if let Some(campaign) = &mut event.campaign {
             let fields = [

@@ -1,6 +1,6 @@
 //! A collector source: what stands behind one write key.
 
-use crate::PersonalKind;
+use crate::{FreeText, PersonalKind};
 use hashbrown::HashSet;
 use midsession_event::{Consent, Purpose, SourceId};
 use serde::{Deserialize, Serialize};
@@ -131,9 +131,12 @@ pub struct Source {
     pub strict: bool,
     /// What a shopper allows as long as the tracker says nothing.
     pub consent_default: ConsentMode,
-    /// Custom properties and URL query parameters that are kept; `["*"]` keeps all. Unset: every property, and the
-    /// usual query parameters of search, category and product pages. Personal ones never pass.
+    /// Custom properties and URL query parameters that are kept; `["*"]` keeps all. A property that is an object is kept
+    /// with its members. Unset: every property, and the usual query parameters of search, category and product pages.
+    /// Personal ones never pass.
     pub allowed_properties: Option<Vec<String>>,
+    /// Free text that is kept, without what is personal in it.
+    pub allowed_texts: Vec<FreeText>,
     /// Visitor and user ids are replaced by keyed hashes. (Ids that are e-mail addresses always are.)
     pub hash_ids: bool,
     /// What becomes of personal fields.
@@ -171,6 +174,7 @@ impl Default for Source {
             strict: false,
             consent_default: ConsentMode::Full,
             allowed_properties: None,
+            allowed_texts: FreeText::ALL.to_vec(),
             hash_ids: false,
             personal_fields: PersonalRule::Drop,
             encrypted_fields: vec![PersonalKind::Email, PersonalKind::Phone, PersonalKind::Name, PersonalKind::Address],
@@ -201,11 +205,15 @@ impl Allow {
         }
     }
 
-    /// Whether a custom property is kept.
+    /// Whether a custom property is kept: it, or the object that it is a member of. Members of members are separated by
+    /// points.
     pub fn property(&self, name: &str) -> bool {
         match self {
             Self::Usual | Self::All => true,
-            Self::Listed(names) => names.contains(name),
+            Self::Listed(names) => {
+                let mut objects = memchr::memchr_iter(b'.', name.as_bytes()).map(|point| &name[..point]);
+                names.contains(name) || objects.any(|object| names.contains(object))
+            }
         }
     }
 
@@ -265,6 +273,9 @@ mod tests {
         let source: Source = toml::from_str(listed).expect("a source");
         assert_eq!(source.consent_default, ConsentMode::Purposes(Consent(5)));
         assert!(toml::to_string(&source).expect("TOML").contains(listed.trim()));
+        assert_eq!(source.allowed_texts, FreeText::ALL, "all, if nothing is said");
+        let texts: Source = toml::from_str("allowed_texts = [\"campaign_term\"]").expect("a source");
+        assert_eq!(texts.allowed_texts, [FreeText::CampaignTerm]);
         for wrong in ["\"yes\"", "[\"analitics\"]", "3"] {
             assert!(toml::from_str::<Source>(&format!("consent_default = {wrong}")).is_err(), "{wrong}");
         }

@@ -13,5 +13,6 @@ mod posthog;
 mod rules;
 mod segment;
 mod snowplow;
+mod texts;
 mod trust;
 mod webhook;

@@ -407,6 +407,10 @@ mod tests {
             ("[context]\nrow_bytes_max = 5".to_owned(), "x.toml:2:1: context.row_bytes_max = 5: takes 64 to 65536"),
             ("[context.max_age_s]\nstock = 5".to_owned(), "x.toml:2:1: unknown field `stock`"),
             (source("a", "allowed_origins = [\"shop.example\"]"), "x.toml:3:21: source `a`: `shop.example` is not"),
+            (
+                source("a", "allowed_texts = [\"serach\"]"),
+                "x.toml:3:18: unknown variant `serach`, expected one of `search`",
+            ),
             (source("a", "hash_key = \"***\""), "x.toml:3:12: *** is how a secret is printed"),
             ("redis_password = \"***\"".to_owned(), "x.toml:1:18: ***"),
         ] {
