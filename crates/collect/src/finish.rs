@@ -9,7 +9,7 @@ use crate::personal::{self, Treatment};
 use crate::source::{Allow, PersonalRule};
 use crate::{
     ConsentInForce, Fault, GeoLookup, InForce, Kept, Limits, PersonalKind, Request, Source, daily, free_text, person,
-    property, web,
+    property, scrub_id, web,
 };
 use crate::{digits_name, field_name, number};
 use compact_str::format_compact;
@@ -52,10 +52,17 @@ impl Prepared {
         (self.source.hash_ids || personal::is_personal_id(id)).then(|| personal::keyed_hash(&self.ids_key, id))
     }
 
-    /// Puts a hash in the place of an event's id that is somebody's address.
+    /// Puts a hash in the place of an event's id with somebody's address or number in it. As a whole, for events are told
+    /// apart by it.
     pub fn hide_in(&self, event_id: &mut EventId) {
         let id = &mut event_id.0;
-        if personal::is_personal_id(id) {
+        let is_mark = |byte: u8| matches!(byte, b'+' | b'.' | b':') || byte >= 0x80;
+        let is_scrubbed = || {
+            let mut scrubbed = id.clone();
+            scrub_id::scrub_id(&mut scrubbed, &Treatment::Drop);
+            scrubbed != *id
+        };
+        if personal::is_personal_id(id) || id.bytes().any(is_mark) && is_scrubbed() {
             *id = personal::keyed_hash(&self.ids_key, id);
         }
     }
@@ -155,6 +162,7 @@ impl Finisher<'_> {
         }
 
         self.prepared.hide_in(&mut event.event_id);
+        hashed.hide_in(&mut event.event_id.0);
         let received_ms = self.request.received_at_ms();
         event.occurred_at_ms = clock.occurred_ms(received_ms);
         event.device_at_ms = clock.device_ms();
@@ -338,9 +346,10 @@ impl Finisher<'_> {
             fields.into_iter().flatten().for_each(|text| personal::scrub(text, treatment));
         }
         for product in &mut event.products {
-            personal::scrub_id(&mut product.id.0, treatment);
-            let fields = [&mut product.name, &mut product.category, &mut product.brand];
-            fields.into_iter().flatten().for_each(|text| personal::scrub_contacts(text, treatment));
+            scrub_id::scrub_id(&mut product.id.0, treatment);
+            product.name.iter_mut().for_each(|text| personal::scrub_contacts(text, treatment));
+            let groups = [&mut product.category, &mut product.brand];
+            groups.into_iter().flatten().for_each(|text| scrub_id::scrub_group(text, treatment));
         }
         if let Some(device) = &mut event.device {
             [&mut device.os, &mut device.browser].into_iter().flatten().for_each(|t| personal::scrub(t, treatment));
@@ -356,9 +365,9 @@ impl Finisher<'_> {
             event.order.as_mut().and_then(|order| order.id.as_mut()),
             event.decision_id.as_mut(),
         ];
-        ids.into_iter().flatten().for_each(|id| personal::scrub_id(id, treatment));
+        ids.into_iter().flatten().for_each(|id| scrub_id::scrub_id(id, treatment));
         if let Some(promotion) = &mut event.promotion {
-            promotion.id.iter_mut().for_each(|id| personal::scrub_id(id, treatment));
+            promotion.id.iter_mut().for_each(|id| scrub_id::scrub_id(id, treatment));
             promotion.name.iter_mut().for_each(|text| personal::scrub_contacts(text, treatment));
         }
         if event.properties.is_empty() {

@@ -1,6 +1,6 @@
 //! Ids that are hashed, wherever they stand in the event beside their own place.
 
-use midsession_event::{Event, PropertyValue, Str};
+use midsession_event::{Campaign, Event, PropertyValue, Str};
 
 /// A shorter id is hidden where it is all of a text: within others it would be found by chance.
 const WITHIN_FROM_BYTES: usize = 6;
@@ -21,13 +21,21 @@ impl HashedIds {
         self.0.push((id, hash));
     }
 
-    /// Puts the hashes wherever else the ids stand: trackers repeat them as properties and in addresses.
+    /// Puts the hashes wherever else the ids stand: trackers repeat them as properties and in addresses, shops name carts by
+    /// them. Products have ids of their own.
     pub fn hide(&self, event: &mut Event) {
         if self.0.is_empty() {
             return;
         }
         let page = event.page.iter_mut().flat_map(|page| [&mut page.url, &mut page.title, &mut page.referrer]);
-        let texts = page.chain([&mut event.query, &mut event.list]).flatten();
+        let campaign = event.campaign.iter_mut().flat_map(|campaign| {
+            let Campaign { source, medium, name, term, content } = campaign;
+            [source, medium, name, term, content]
+        });
+        let ids = [event.cart.as_mut().map(|cart| &mut cart.id), event.order.as_mut().map(|order| &mut order.id)];
+        let promotion = event.promotion.iter_mut().flat_map(|promotion| [&mut promotion.id, &mut promotion.name]);
+        let texts = page.chain(campaign).chain(ids.into_iter().flatten()).chain(promotion);
+        let texts = texts.chain([&mut event.query, &mut event.list]).flatten();
         texts.for_each(|text| self.hide_in(text));
         for value in event.properties.values_mut() {
             match value {
@@ -44,7 +52,8 @@ impl HashedIds {
         }
     }
 
-    fn hide_in(&self, text: &mut Str) {
+    /// Puts the hashes where the ids stand in a text.
+    pub fn hide_in(&self, text: &mut Str) {
         for (id, hash) in &self.0 {
             if text == id || id.len() >= WITHIN_FROM_BYTES && text.contains(id.as_str()) {
                 *text = text.replace(id.as_str(), hash).into();

@@ -140,13 +140,13 @@ pub(crate) fn scrub_contacts(text: &mut Str, treatment: &Treatment) {
     in_plain(text, |text| contacts(text, treatment));
 }
 
-fn contacts(text: &mut Str, treatment: &Treatment) {
+pub(crate) fn contacts(text: &mut Str, treatment: &Treatment) {
     emails(text, treatment);
     scrub_phones(text, treatment);
 }
 
 /// Looks at the plain spelling of a text. What has nothing personal in it stays as it was written.
-fn in_plain(text: &mut Str, scrub: impl Fn(&mut Str)) {
+pub(crate) fn in_plain(text: &mut Str, scrub: impl Fn(&mut Str)) {
     match hidden::plain(text) {
         None => scrub(text),
         Some(plain) => {
@@ -159,35 +159,12 @@ fn in_plain(text: &mut Str, scrub: impl Fn(&mut Str)) {
     }
 }
 
-/// Takes e-mail addresses and telephone numbers with `+` out of an id: digits with separators are an order's or an article's.
-pub(crate) fn scrub_id(id: &mut Str, treatment: &Treatment) {
-    scrub_emails(id, treatment);
-    scrub_called(id, treatment);
-}
-
-/// Takes telephone numbers with `+` out.
-fn scrub_called(id: &mut Str, treatment: &Treatment) {
-    if id.contains('+') {
-        let find = |text: &str, from: usize| {
-            let mut from = from;
-            loop {
-                let (start, end) = find_phone(text.as_bytes(), from)?;
-                if text.as_bytes()[start] == b'+' {
-                    return Some((start, end));
-                }
-                from = end;
-            }
-        };
-        replace_each(id, find, treatment, "[phone]");
-    }
-}
-
 /// Takes e-mail addresses out, also percent-encoded ones.
 pub(crate) fn scrub_emails(text: &mut Str, treatment: &Treatment) {
     in_plain(text, |text| emails(text, treatment));
 }
 
-fn emails(text: &mut Str, treatment: &Treatment) {
+pub(crate) fn emails(text: &mut Str, treatment: &Treatment) {
     if memchr::memchr2(b'@', b'%', text.as_bytes()).is_some() {
         replace_each(text, find_email, treatment, "[email]");
     } else if is_hidden_email(text) {
@@ -201,7 +178,7 @@ pub(crate) fn is_hidden_email(text: &str) -> bool {
 }
 
 /// Builds the text anew with each find replaced: however many there are, it is one pass.
-fn replace_each(
+pub(crate) fn replace_each(
     text: &mut Str,
     find: impl Fn(&str, usize) -> Option<(usize, usize)>,
     treatment: &Treatment,
@@ -265,30 +242,6 @@ pub(crate) fn is_in_name(name: &str) -> bool {
     let is_ip = |(begin, end): (&usize, usize)| find_ip(&name[*begin..end], 0).is_some();
     let is_version = || digits_name::is_version(name.split('.').next().unwrap_or(name));
     name.split('.').skip(1).any(is_one) || begins.len() >= 4 && !is_version() && begins.iter().zip(ends).any(is_ip)
-}
-
-/// Takes e-mail addresses, telephone numbers with `+` and IP addresses out of a path: digits with separators are an order's
-/// or an article's.
-pub(crate) fn scrub_path(path: &mut Str, treatment: &Treatment) {
-    scrub_emails(path, treatment);
-    if !path.bytes().any(|byte| byte.is_ascii_digit()) {
-        return;
-    }
-    let mut scrubbed = Str::with_capacity(path.len());
-    for (number, segment) in path.split('/').enumerate() {
-        if number > 0 {
-            scrubbed.push('/');
-        }
-        let mut kept = Str::from(percent_encoding::percent_decode_str(segment).decode_utf8_lossy());
-        let before = kept.clone();
-        in_plain(&mut kept, |text| {
-            scrub_called(text, treatment);
-            replace_each(text, find_ip, treatment, "[ip]");
-        });
-        // What was escaped and has nothing of the kind in it stays as it was written.
-        scrubbed.push_str(if kept == before { segment } else { &kept });
-    }
-    *path = scrubbed;
 }
 
 #[cfg(test)]

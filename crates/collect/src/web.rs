@@ -2,7 +2,7 @@
 
 use crate::personal::{self, Treatment};
 use crate::source::Allow;
-use crate::{person, property};
+use crate::{person, property, scrub_id};
 use midsession_event::{Campaign, Str};
 use std::borrow::Cow;
 
@@ -71,7 +71,7 @@ pub(crate) fn cut_url(url: &str, allow: &Allow, treatment: &Treatment) -> Str {
         None => path,
     };
     let mut path = Str::from(path);
-    personal::scrub_path(&mut path, treatment);
+    scrub_id::scrub_path(&mut path, treatment);
     out.push_str(&path);
     let mut separator = '?';
     let pairs = || query.split('&').filter(|pair| !pair.is_empty());
@@ -89,7 +89,7 @@ pub(crate) fn cut_url(url: &str, allow: &Allow, treatment: &Treatment) -> Str {
     }
     if fragment.starts_with(['/', '!']) {
         let mut route = Str::from(fragment.split(['?', '&']).next().unwrap_or_default());
-        personal::scrub_path(&mut route, treatment);
+        scrub_id::scrub_path(&mut route, treatment);
         out.push('#');
         out.push_str(&route);
     }

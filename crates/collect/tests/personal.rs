@@ -129,6 +129,87 @@ fn products_orders_and_lists() {
 }
 
 #[test]
+fn addresses_in_ids_and_what_things_are_sorted_by() {
+    let with = |text: &str| {
+        kept(json!({
+            "products": [{"id": text, "category": text, "brand": text}], "order": {"id": text}, "cart": {"id": text},
+            "promotion": {"id": text},
+        }))
+    };
+    for ip in ["192.0.2.77", "2001:db8::77"] {
+        for text in [ip.to_owned(), format!("of-{ip}"), format!("{ip}-1")] {
+            // Glued to a letter or a digit it is none.
+            let event = with(&text).to_string();
+            assert!(!event.contains(ip), "{text}: {event}");
+        }
+    }
+    for id in ["1.2.3", "1.2.3.4", "v4.10.1.1", "shoes.10.2", "10:20:30", "A-1.2", "version 4.10.1.1", "120.0.0.0"] {
+        let event = with(id);
+        let product = &event["products"][0];
+        for place in
+            [&product["id"], &product["category"], &product["brand"], &event["order"]["id"], &event["cart"]["id"]]
+        {
+            assert_eq!(place, id);
+        }
+    }
+}
+
+/// Events are told apart by it, so that it is hashed as a whole.
+#[test]
+fn ids_of_events() {
+    let id = |id: &str| {
+        let event = json!({"event_id": id, "visitor_id": "v", "name": "x"});
+        let call = Call::post(&format!("/v1/events?key={KEY}"), event.to_string());
+        let collected = call.to(&collector_of(vec![Source { allowed_origins: None, ..source() }]));
+        one(&collected).event_id.to_string()
+    };
+    for personal in [
+        "jan@x.nl",
+        "+31612345678",
+        "order +31612345678",
+        "sms-1/+31612345678/2",
+        "+31 6 12345678",
+        "００３１＋31612345678 ＋３１６１２３４５６７８",
+        "192.0.2.77",
+        "192.0.2.77-1795348800",
+        "of 2001:db8::77",
+    ] {
+        assert!(id(personal).starts_with("h_"), "{personal}: {}", id(personal));
+        assert_eq!(id(personal), id(personal), "a repeat is one");
+    }
+    assert_ne!(id("192.0.2.77-1"), id("192.0.2.77-2"));
+    for plain in ["853f037b-2cbe-463f-92b1-f11c349fc405", "e1", "1.2.3", "evt:1:2", "0612345678-1", "a+b", "1.2.3.4"] {
+        let is_address = plain == "1.2.3.4";
+        assert_eq!(id(plain) == plain, !is_address, "{plain}");
+    }
+}
+
+/// Under `hash_ids` nothing of an event has the id itself.
+#[test]
+fn hashed_ids_stand_in_no_cart_and_no_order() {
+    let hashing = || collector_of(vec![Source { allowed_origins: None, hash_ids: true, ..source() }]);
+    let event = json!({
+        "event_id": "customer-77/1", "name": "transaction", "visitor_id": "visitor-88", "user_id": "customer-77", "session_id": "session-99",
+        "cart": {"id": "cart:visitor-88"}, "order": {"id": "customer-77"}, "promotion": {"id": "for customer-77"},
+        "page": {"url": "https://shop.example/?utm_content=customer-77&utm_source=mail"}, "products": [{"id": "p1"}],
+    });
+    let call = Call::post(&format!("/v1/events?key={KEY}"), event.to_string());
+    let kept = one(&call.to(&hashing())).clone();
+    let text = serde_json::to_string(&kept).expect("JSON");
+    for id in ["customer-77", "visitor-88", "session-99"] {
+        assert!(!text.contains(id), "{id} is in {text}");
+    }
+    let user = kept.user_id.expect("a user").to_string();
+    assert_eq!(kept.order.and_then(|order| order.id), Some(user.as_str().into()), "the same hash");
+    assert_eq!(kept.event_id.as_str(), format!("{user}/1"));
+    // A short id is found where it is all of a text.
+    let short = event.to_string().replace("customer-77", "u7").replace("visitor-88", "v8");
+    let kept = one(&Call { body: short.into_bytes(), ..call }.to(&hashing())).clone();
+    assert_eq!(kept.cart.and_then(|cart| cart.id), Some("cart:v8".into()));
+    assert_eq!(kept.order.and_then(|order| order.id), kept.user_id.map(|id| id.0));
+}
+
+#[test]
 fn json_inside_text_is_judged() {
     for (text, expected) in [
         (r#"{"name":"Piet Bakker","phone":"0612345678","street":"Damrak 1"}"#, Some("{}")),

@@ -3,7 +3,7 @@
 use super::PerKind;
 use crate::kind::PersonalKind;
 use crate::personal::{self, Treatment};
-use crate::{digits_name, field_name, person, web};
+use crate::{digits_name, field_name, person, scrub_id, web};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use midsession_event::{Context, ContextKind, PropertyValue, Str, Values};
@@ -76,7 +76,7 @@ fn is_named(kind: ContextKind, name: &str) -> bool {
 
 fn scrub_of(name: &str) -> fn(&mut Str, &Treatment) {
     if digits_name::is_article(name) {
-        personal::scrub_id
+        scrub_id::scrub_article
     } else if digits_name::is_version(name) || name == "name" {
         personal::scrub_contacts
     } else {
@@ -89,7 +89,7 @@ fn scrubbed(column: Column, text: &Str) -> Str {
     if text.contains('/') && !text.contains(char::is_whitespace) {
         // A link: the digits of an image's file and of its version are no telephone number.
         web::scrub_links(&mut scrubbed, &Treatment::Drop, 1);
-        personal::scrub_path(&mut scrubbed, &Treatment::Drop);
+        scrub_id::scrub_path(&mut scrubbed, &Treatment::Drop);
     } else {
         (column.scrub)(&mut scrubbed, &Treatment::Drop);
     }
