@@ -5,6 +5,7 @@ use crate::apply::currency_number;
 use crate::stream::Stream;
 use midsession_event::{DefinitionChange, DefinitionEdit, EditKind, Event, Filled, FilledEvent, ShopperId, hash64};
 use midsession_machine::{Defined, Definitions, Fact, FactKind, Invariant, PROFILES, since_of};
+use std::collections::BTreeSet;
 
 impl Stream {
     /// What the log has put in force so far.
@@ -115,8 +116,16 @@ impl Stream {
             let key = (FactKind::DERIVED, slot, mark, own.session);
             at.iter().any(|fact| (fact.kind, fact.category, fact.quantity, fact.session) == key)
         };
-        let new: Vec<_> =
-            event.facts.iter().filter(|fact| !is_there(fact.slot as u32) || config.has(Defect::FilledTwice)).collect();
+        // An event that was sent on from its device by a clock ahead took effect at a later stamp than it is offered by: those
+        // that are here have theirs already.
+        let events = at.iter().filter(|fact| fact.kind.begins_event() && fact.session == own.session).count();
+        let has_all = |slot: u32| {
+            let derived =
+                |fact: &&Fact| (fact.kind, fact.category, fact.session) == (FactKind::DERIVED, slot, own.session);
+            at.iter().filter(derived).map(|fact| fact.quantity).collect::<BTreeSet<_>>().len() >= events
+        };
+        let is_new = |slot: u32| !is_there(slot) && !has_all(slot) || config.has(Defect::FilledTwice);
+        let new: Vec<_> = event.facts.iter().filter(|fact| is_new(fact.slot as u32)).collect();
         for fact in new {
             let derived = Fact {
                 value: fact.value.unwrap_or(f64::NAN),

@@ -139,9 +139,18 @@ fn the_past_goes_where_its_events_are_and_once() {
 fn the_past_of_a_device_stays_with_it() {
     let mut partition = Partition::new();
     let user = ShopperId::User("u1".into());
-    for device in ["v1", "v2"] {
-        let mut event = Event::new("shop".into(), device.into(), EventName::PageView, BEGIN_MS);
-        (event.visitor_id, event.user_id) = (Some(device.into()), Some("u1".into()));
+    // What each has done itself, an event that both have sent, and who they are.
+    for (device, id, name, user) in [
+        ("v1", "one", EventName::PageView, None),
+        ("v1", "both", EventName::PageView, None),
+        ("v1", "in", EventName::Login, Some("u1")),
+        ("v2", "two", EventName::PageView, None),
+        ("v2", "both", EventName::PageView, None),
+        ("v2", "in", EventName::Login, Some("u1")),
+    ] {
+        let is_login = i64::from(name == EventName::Login);
+        let mut event = Event::new("shop".into(), id.into(), name, BEGIN_MS + is_login);
+        (event.visitor_id, event.user_id) = (Some(device.into()), user.map(Into::into));
         partition.read(Record::Event(Box::new(event)));
         for effect in std::mem::take(&mut partition.out) {
             match effect {
@@ -160,7 +169,9 @@ fn the_past_of_a_device_stays_with_it() {
         facts: vec![FilledFact { slot: 9, value: None, text: None, currency: None }],
     };
     // The last two are one event that both have sent. What is offered again is there.
-    let events = vec![offered("v2", 2), offered("v1", 1), offered("v2", 5), offered("v1", 5)];
+    let mut events = vec![offered("v2", 2), offered("v1", 1), offered("v2", 5), offered("v1", 5)];
+    // Nothing else has been done at that time: it took effect at a later stamp than it is offered by.
+    events.push(offered("v1", 6));
     for _ in 0..2 {
         partition.read(Record::Filled(Box::new(Filled { events: events.clone(), ..Filled::default() })));
     }
