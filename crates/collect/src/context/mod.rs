@@ -1,12 +1,14 @@
 //! Context: tables of what is known beside the events, held in memory and joined on an event's way to the log.
 
 mod columns;
+mod csv_rows;
 mod join;
 mod misses;
 mod rows;
 mod tables;
 
 pub use columns::{Columns, LeftOut};
+pub use csv_rows::{CSV_ROW_BYTES_MAX, CsvRow, CsvRows};
 pub use join::{Miss, Tally, enrich};
 pub use misses::MissBook;
 pub use rows::{Bulk, LineFault, PastRow, RowFormat, RowLimits, read_past_rows, read_row, read_rows};

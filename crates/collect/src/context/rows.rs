@@ -1,5 +1,6 @@
 //! Rows as they are sent: one JSON object, JSON lines, or CSV. A bad line costs nothing else.
 
+use super::csv_rows::{CsvRow, CsvRows};
 use crate::field::cut;
 use crate::json::Json;
 use crate::personal::{self, Treatment};
@@ -226,33 +227,25 @@ fn json(text: &[u8]) -> Result<(Option<Str>, Cells), Fault> {
 }
 
 fn csv<R>(kind: ContextKind, body: &[u8], keep: impl Fn(Str, Cells) -> Result<R, Fault>) -> Result<Bulk<R>, Fault> {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(body);
-    let mut record = csv::ByteRecord::new();
+    // The body is in memory as it is: none of its lines is too long to be looked at.
+    let mut rows = CsvRows::new(body, usize::MAX);
     let mut names: Vec<Str> = Vec::new();
     let mut bulk = Bulk::default();
-    loop {
-        match reader.read_byte_record(&mut record) {
-            Ok(true) => {}
-            Ok(false) => break,
-            Err(cause) => return Err(Fault::new("csv_invalid", format_compact!("not CSV: {cause}"))),
-        }
-        let line = record.position().map_or(0, |at| at.line() + breaks_before(body, at.byte()));
+    let unreadable = |cause| Fault::new("csv_invalid", format_compact!("not CSV: {cause}"));
+    while let Some(CsvRow { line, fields, .. }) = rows.next_row().map_err(unreadable)? {
         if names.is_empty() {
-            names = header(&record)?;
+            names = header(fields?)?;
             continue;
         }
-        bulk.take(line, csv_row(kind, &names, &record).and_then(|(id, cells)| keep(id, cells)));
+        bulk.take(
+            line,
+            fields.and_then(|fields| csv_row(kind, &names, fields)).and_then(|(id, cells)| keep(id, cells)),
+        );
     }
     if names.is_empty() {
         return Err(header_fault("the body is empty"));
     }
     Ok(bulk)
-}
-
-/// Line breaks that stand between where the reader was and its next record: the end of a CR LF, empty lines.
-fn breaks_before(body: &[u8], at: u64) -> u64 {
-    let rest = usize::try_from(at).ok().and_then(|at| body.get(at..)).unwrap_or_default();
-    rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).filter(|byte| **byte == b'\n').count() as u64
 }
 
 fn header_fault(message: &str) -> Fault {

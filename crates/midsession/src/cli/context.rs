@@ -4,6 +4,7 @@ use super::admin::{Admin, Server};
 use super::{Failure, Global, out};
 use bytes::Bytes;
 use clap::{Subcommand, ValueEnum};
+use midsession_collect::context::{CSV_ROW_BYTES_MAX, CsvRows};
 use midsession_event::ContextKind;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// A file is sent in pieces of about this size. Bytes.
 const PIECE_BYTES: usize = 1 << 20;
 /// Longest line. Bytes.
-const LINE_BYTES_MAX: usize = 4 << 20;
+const LINE_BYTES_MAX: usize = CSV_ROW_BYTES_MAX;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -143,19 +144,36 @@ pub(crate) struct Piece {
 /// Takes a file apart between its rows.
 pub(crate) fn pieces(
     format: Format,
-    mut file: impl BufRead,
+    file: impl BufRead,
     send: &mut dyn FnMut(Piece) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let mut header = Vec::new();
-    let mut line = if format == Format::Csv { row(format, &mut file, 0, &mut header)? } else { 0 };
-    let header_lines = line;
+    match format {
+        Format::Csv => pieces_of_csv(file, PIECE_BYTES, send),
+        Format::Jsonl => pieces_of_lines(file, send),
+    }
+}
+
+/// A row that can't be one goes along with its first line: who reads the piece finds the same, and says so.
+fn pieces_of_csv(
+    file: impl BufRead,
+    piece_bytes: usize,
+    send: &mut dyn FnMut(Piece) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let unreadable = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::InvalidData => Failure::new(error).hint("one row on each line"),
+        _ => Failure::new(error),
+    };
+    let mut rows = CsvRows::new(file, CSV_ROW_BYTES_MAX);
+    let header = rows.next_row().map_err(unreadable)?.map_or_else(Vec::new, |row| row.text.to_vec());
+    let header_lines = rows.lines();
     loop {
-        let mut piece = Piece { body: header.clone(), before: line - header_lines };
+        let mut piece = Piece { body: header.clone(), before: rows.lines() - header_lines };
         let mut is_over = false;
-        while !is_over && piece.body.len() < header.len() + PIECE_BYTES {
-            let lines = row(format, &mut file, line, &mut piece.body)?;
-            line += lines;
-            is_over = lines == 0;
+        while !is_over && piece.body.len() < header.len() + piece_bytes {
+            match rows.next_row().map_err(unreadable)? {
+                Some(row) => piece.body.extend_from_slice(row.text),
+                None => is_over = true,
+            }
         }
         // A file of a first line alone is sent: the server says what is wrong with it.
         if piece.body.len() > header.len() || piece.before == 0 {
@@ -167,46 +185,29 @@ pub(crate) fn pieces(
     }
 }
 
-/// Where in a row of CSV: quotes open a field that begins with them, and are text in any other (`5" screen`).
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum InRow {
-    FieldStart,
-    Plain,
-    Quoted,
-    /// After a quote inside of quotes: the last one, unless another follows.
-    QuotedQuote,
-}
-
-impl InRow {
-    fn after(self, byte: u8) -> Self {
-        match (self, byte) {
-            (Self::Quoted, b'"') => Self::QuotedQuote,
-            (Self::Quoted, _) | (Self::FieldStart | Self::QuotedQuote, b'"') => Self::Quoted,
-            (_, b',' | b'\n' | b'\r') => Self::FieldStart,
-            _ => Self::Plain,
+fn pieces_of_lines(mut file: impl BufRead, send: &mut dyn FnMut(Piece) -> Result<(), Failure>) -> Result<(), Failure> {
+    let mut line = 0;
+    loop {
+        let mut piece = Piece { body: Vec::new(), before: line };
+        let mut is_over = false;
+        while !is_over && piece.body.len() < PIECE_BYTES {
+            let before = piece.body.len();
+            file.by_ref().take(LINE_BYTES_MAX as u64).read_until(b'\n', &mut piece.body).map_err(Failure::new)?;
+            let read = &piece.body[before..];
+            is_over = read.is_empty();
+            line += u64::from(!is_over);
+            if read.len() == LINE_BYTES_MAX && !read.ends_with(b"\n") {
+                let said = format!("line {line} is longer than {LINE_BYTES_MAX} bytes");
+                return Err(Failure::new(said).hint("one row on each line"));
+            }
+        }
+        if !piece.body.is_empty() || piece.before == 0 {
+            send(piece)?;
+        }
+        if is_over {
+            return Ok(());
         }
     }
-}
-
-/// Reads one row and answers how many lines it has: in CSV a line break may stand in quotes.
-fn row(format: Format, file: &mut impl BufRead, before: u64, out: &mut Vec<u8>) -> Result<u64, Failure> {
-    let (start, mut lines, mut place) = (out.len(), 0, InRow::FieldStart);
-    while out.len() < start + LINE_BYTES_MAX {
-        let (of_line, left) = (out.len(), start + LINE_BYTES_MAX - out.len());
-        if file.by_ref().take(left as u64).read_until(b'\n', out).map_err(Failure::new)? == 0 {
-            return Ok(lines);
-        }
-        lines += u64::from(out.ends_with(b"\n") || out.len() < start + LINE_BYTES_MAX);
-        let line = &out[of_line..];
-        let line = line.strip_prefix(b"\xef\xbb\xbf").filter(|_| before + lines == 1).unwrap_or(line);
-        place = line.iter().fold(place, |place, byte| place.after(*byte));
-        if out.ends_with(b"\n") && (format == Format::Jsonl || place != InRow::Quoted) {
-            return Ok(lines);
-        }
-    }
-    let (line, most) = (before + 1, LINE_BYTES_MAX);
-    Err(Failure::new(format!("the row on line {line} is longer than {most} bytes"))
-        .hint("one row on each line; in CSV, a quote that is not closed runs on"))
 }
 
 fn tables(global: &Global, answer: &Value) {
@@ -291,47 +292,96 @@ mod tests {
         let last = taken_apart(Format::Jsonl, b"{}\n{}");
         assert_eq!(last, [Piece { body: b"{}\n{}".to_vec(), before: 0 }], "the last line may lack its break");
         let long = vec![b'x'; LINE_BYTES_MAX + 1];
-        let open = [b"id,note\n1,x\n2,\"never closed\n".as_slice(), &b"3,y\n".repeat(LINE_BYTES_MAX / 4)].concat();
-        for (format, file, said) in [(Format::Jsonl, &long, "line 1 is"), (Format::Csv, &open, "line 3 is")] {
-            let failed = pieces(format, file.as_slice(), &mut |_| Ok(())).expect_err("too long");
-            assert!(failed.cause.contains(said), "{}", failed.cause);
+        for format in [Format::Jsonl, Format::Csv] {
+            let failed = pieces(format, long.as_slice(), &mut |_| Ok(())).expect_err("too long");
+            assert!(failed.cause.contains("line 1 is longer"), "{}", failed.cause);
         }
+        let inches = [b"id,name\n1,5\" screen\n".as_slice(), &b"2,plain\n".repeat(LINE_BYTES_MAX / 4)].concat();
+        assert!(taken_apart(Format::Csv, &inches).len() > 4);
     }
 
-    /// What is sent in pieces is read as the server's reader of CSV reads the whole, wherever quotes stand.
+    /// Where nothing is refused, it is what the reader of the crate `csv` reads; and each line is in a row or is told.
     #[test]
-    fn rows_of_csv_end_where_its_reader_has_them_end() {
-        let read = |text: &[u8]| {
-            let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-            let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
-            reader.byte_records().map(|record| record.expect("a record")).collect::<Vec<_>>()
-        };
-        let (mut several_lines, mut bare_quotes) = (0, 0);
-        for seed in 0..6_000 {
+    fn rows_are_those_of_csv() {
+        let (mut alike, mut several_lines, mut refused) = (0, 0, 0);
+        for seed in 0..20_000 {
             let mut random = fastrand::Rng::with_seed(seed);
             let bom = if random.u8(..4) == 0 { "\u{feff}" } else { "" };
             let parts =
                 (0..random.usize(..24)).map(|_| ["\"", "\"", ",", "\n", "\r\n", "\r", "x", " "][random.usize(..8)]);
             let text = bom.to_owned() + &parts.collect::<String>();
-            let (mut file, mut line, mut records) = (text.as_bytes(), 0, Vec::new());
-            loop {
-                let mut one = Vec::new();
-                let lines = row(Format::Csv, &mut file, line, &mut one).expect("a row");
-                if lines == 0 {
-                    break;
+            let mut rows = CsvRows::new(text.as_bytes(), CSV_ROW_BYTES_MAX);
+            let (mut given, mut records, mut faults) = (Vec::new(), Vec::new(), 0);
+            while let Some(row) = rows.next_row().expect("reads") {
+                given.extend_from_slice(row.text);
+                match row.fields {
+                    Ok(fields) => records.push(fields.clone()),
+                    Err(_) => faults += 1,
                 }
-                line += lines;
-                let of_row = read(&one);
-                let breaks = one.iter().filter(|byte| **byte == b'\r').count();
-                assert!(of_row.len() <= 1 + breaks, "seed {seed}: {text:?} has rows in {one:?}");
-                several_lines += u32::from(lines > 1);
-                bare_quotes += u32::from(of_row.iter().flatten().any(|field| field.starts_with(b"x\"")));
-                records.extend(of_row);
+                several_lines += u32::from(faults == 0 && row.text.trim_ascii().contains(&b'\n'));
             }
-            assert_eq!(records, read(text.as_bytes()), "seed {seed}: {text:?}");
+            let left = text.as_bytes().strip_prefix(given.as_slice()).expect("one after the other");
+            let left = left.strip_prefix(bom.as_bytes()).unwrap_or(left);
+            assert!(left.iter().all(|byte| b"\r\n".contains(byte)), "seed {seed}: {text:?}");
+            refused += faults;
+            if faults == 0 {
+                let mut reader =
+                    csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+                let expected: Vec<_> = reader.byte_records().map(|record| record.expect("a record")).collect();
+                assert_eq!(records, expected, "seed {seed}: {text:?}");
+                alike += 1;
+            }
         }
-        assert!(several_lines > 300 && bare_quotes > 300, "{several_lines} {bare_quotes}");
-        let inches = [b"id,name\n1,5\" screen\n".as_slice(), &b"2,plain\n".repeat(LINE_BYTES_MAX / 4)].concat();
-        assert!(taken_apart(Format::Csv, &inches).len() > 4);
+        assert!(alike > 5_000 && several_lines > 300 && refused > 300, "{alike} {several_lines} {refused}");
+    }
+
+    /// What is sent in pieces is read as the server reads the whole, wherever quotes stand and whether they are closed.
+    #[test]
+    fn pieces_of_csv_say_what_the_whole_says() {
+        let read = |body: &[u8], before: u64| {
+            let bulk = read_rows(ContextKind::Product, RowFormat::Csv, body, RowLimits { row_bytes: 4_096 })?;
+            let rows = bulk.rows.into_iter().map(|(line, row)| (before + line, Ok(row)));
+            let faults = bulk.faults.into_iter().map(|fault| (before + fault.line, Err(fault.fault.code)));
+            let mut all: Vec<_> = rows.chain(faults).collect();
+            all.sort_by_key(|(line, _)| *line);
+            Ok::<_, midsession_collect::Fault>(all)
+        };
+        let (mut several_pieces, mut refused) = (0, 0);
+        for seed in 0..6_000 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let bom = if random.u8(..4) == 0 { "\u{feff}" } else { "" };
+            let parts = (0..random.usize(..60))
+                .map(|_| ["\"", "\"", ",", ",", "\n", "\r\n", "x", "y", "\"\"", "\n1,"][random.usize(..10)]);
+            let text = format!("{bom}id,a\n{}", parts.collect::<String>());
+            let mut all = Vec::new();
+            let mut keep = |piece: Piece| {
+                all.extend(read(&piece.body, piece.before).expect("a body"));
+                several_pieces += u32::from(piece.before > 0);
+                Ok(())
+            };
+            pieces_of_csv(text.as_bytes(), 1 + random.usize(..16), &mut keep).expect("reads");
+            // A fault within a piece may be of another kind than in the whole: its quote is closed nowhere in the piece.
+            let places = |read: Vec<(u64, Result<_, _>)>| -> Vec<_> {
+                read.into_iter().map(|(line, row)| (line, row.map_err(|_: &str| ()))).collect()
+            };
+            refused += all.iter().filter(|(_, row)| row.is_err()).count();
+            let whole = read(text.as_bytes(), 0).expect("a body");
+            assert_eq!(places(all), places(whole), "seed {seed}: {text:?}");
+        }
+        assert!(several_pieces > 3_000 && refused > 3_000, "{several_pieces} {refused}");
+    }
+
+    #[test]
+    fn a_quote_that_is_not_closed_costs_no_other_row() {
+        let lines = |n: usize| format!("p{n},lamp number {n},\"shade, white\"\n");
+        let csv: String = (0..60_000).map(|n| if n == 7 { "p7,\"27 inch,x\n".to_owned() } else { lines(n) }).collect();
+        let (mut rows, mut faults) = (0, Vec::new());
+        for piece in taken_apart(Format::Csv, format!("id,name,note\n{csv}").as_bytes()) {
+            let limits = RowLimits { row_bytes: 4_096 };
+            let bulk = read_rows(ContextKind::Product, RowFormat::Csv, &piece.body, limits).expect("rows");
+            rows += bulk.rows.len();
+            faults.extend(bulk.faults.into_iter().map(|fault| (piece.before + fault.line, fault.fault.code)));
+        }
+        assert_eq!((rows, faults), (59_999, vec![(9, "csv_quote")]));
     }
 }

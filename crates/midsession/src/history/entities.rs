@@ -3,6 +3,7 @@
 use super::arrivals::{Lines, no_room, unpacked};
 use super::sort::{Item, Ordered, Sorter};
 use crate::cli::Failure;
+use midsession_collect::context::{CSV_ROW_BYTES_MAX, CsvRow, CsvRows};
 use midsession_edge::AsOf;
 use midsession_event::Str;
 use midsession_feature::Key;
@@ -128,14 +129,26 @@ impl Entities {
                 }
             }
         } else {
-            let mut csv = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(reader);
-            let header = csv.headers().map_err(|error| wrong(1, error.to_string()))?.clone();
-            let columns = Columns::of(&header, fields).map_err(|what| wrong(1, what))?;
-            for row in csv.records() {
-                let row = row.map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
-                let number = row.position().map_or(0, csv::Position::line);
-                let entity = columns.read(&row).map_err(|what| wrong(number, what))?;
-                sorting.push(&entity, number).map_err(|error| error.into_failure(&wrong, number))?;
+            let said = |line: u64, what: &str| Failure::new(format!("{}:{line}: {what}", path.display()));
+            let mut rows = CsvRows::new(reader, CSV_ROW_BYTES_MAX);
+            let mut columns = None;
+            while let Some(CsvRow { line, fields: read, .. }) = rows.next_row().map_err(unreadable)? {
+                let row = read.map_err(|fault| said(line, &fault.message).hint(fault.hint.unwrap_or_default()))?;
+                let row = text(row).map_err(|what| wrong(line, what))?;
+                let Some(columns) = &columns else {
+                    columns = Some(Columns::of(&row, fields).map_err(|what| wrong(line, what))?);
+                    continue;
+                };
+                if row.len() != columns.count {
+                    let what = format!("{} fields where the header has {}", row.len(), columns.count);
+                    let hint = "leave a comma for each field that is empty; put text with a comma in it in quotes";
+                    return Err(said(line, &what).hint(hint));
+                }
+                let entity = columns.read(&row).map_err(|what| wrong(line, what))?;
+                sorting.push(&entity, line).map_err(|error| error.into_failure(&wrong, line))?;
+            }
+            if columns.is_none() {
+                return Err(wrong(1, "the file is empty".into()));
             }
         }
         sorting.finish()
@@ -291,8 +304,17 @@ fn of_json(line: &[u8], fields: &[Str], number: u64) -> Result<Vec<Entity>, Stri
     }
 }
 
+/// A row of CSV as text, without the blanks around its fields.
+fn text(row: &csv::ByteRecord) -> Result<csv::StringRecord, String> {
+    let mut row = csv::StringRecord::from_byte_record(row.clone()).map_err(|_| "not UTF-8".to_owned())?;
+    row.trim();
+    Ok(row)
+}
+
 /// Where the columns of a CSV file are.
 struct Columns {
+    /// How many there are, with those that mean nothing here.
+    count: usize,
     whose: Vec<(Whose, usize)>,
     at: Option<usize>,
     as_of: Option<[usize; 3]>,
@@ -300,13 +322,13 @@ struct Columns {
 
 impl Columns {
     fn of(header: &csv::StringRecord, fields: &[Str]) -> Result<Self, String> {
-        let find = |name: &str| header.iter().position(|column| column.trim_start_matches('\u{feff}') == name);
+        let find = |name: &str| header.iter().position(|column| column == name);
         let as_of = match (find("partition"), find("offset"), find("now")) {
             (Some(partition), Some(offset), Some(now)) => Some([partition, offset, now]),
             _ => None,
         };
         let whose = all_of(fields).filter_map(|whose| find(whose.name()).map(|column| (whose, column))).collect();
-        let columns = Self { whose, at: find("at"), as_of };
+        let columns = Self { count: header.len(), whose, at: find("at"), as_of };
         if columns.whose.is_empty() || columns.at.is_none() && columns.as_of.is_none() {
             let names: Vec<&str> = header.iter().take(8).collect();
             return Err(format!("the header ({}) lacks user or session, or at", names.join(", ")));
@@ -393,6 +415,7 @@ mod tests {
                     Entity { as_of: Some((1, 5)), part_of: Some((1, 2)), ..product("p", 9_000) },
                 ],
             ),
+            ("\u{feff}user,at,note,,\nb,1795348800000,\"two\nlines\",,\n", vec![user("b", noon)]),
             ("user,partition,offset,now\nu,2,3,4\n", vec![Entity { as_of: Some((2, 3)), ..user("u", 4_000) }]),
         ] {
             assert_eq!(read(text).expect("reads"), expected, "{text}");
@@ -427,6 +450,10 @@ mod tests {
             ),
             ("{\"user\":\"a\",\"as_of\":[]}", ":1: as_of has no number partition"),
             ("{\"user\":\"a\"}\n", ":1: the row says no instant"),
+            ("", ":1: the file is empty"),
+            ("user,at\na,1795348800000\nb\n", ":3: 1 fields where the header has 2"),
+            ("user,at\na,1795348800000\n\"b,1795348800000\nc,1795348800000\n", ":3: a quote that opens in this row"),
+            ("user,at,note\na,1795348800000,\"b\nc,1795348800000,\"d\"\n", ":2: a quote that opens in this row"),
             ("{\"user\":\"a\",\"at\":1795348800000}\n{\n", ":2: not a JSON object"),
             (
                 "{\"user\":\"a\",\"at\":1795348800000}\n{\"user\":\"a\",\"as_of\":{\"partition\":0,\"offset\":1,\"now\":1}}",

@@ -74,6 +74,26 @@ fn a_bad_line_is_told_and_costs_nothing_else() {
 }
 
 #[test]
+fn a_quote_that_is_not_closed_costs_its_own_line() {
+    let row = |n: usize| match n {
+        7 => "p7,nm,\"27 inch\n".to_owned(),
+        9 => "p9,\"27 inch,nm\n".to_owned(),
+        20 => "p20,\"two\nlines, and \"\"quotes\"\"\",nm\n".to_owned(),
+        n => format!("p{n},product {n},\"of colour, {n}\"\n"),
+    };
+    let csv = format!("id,name,colour\n{}", (2..1_000).map(row).collect::<String>());
+    let read = bulk(ContextKind::Product, RowFormat::Csv, &csv);
+    assert_eq!(told(&read), [(7, "csv_quote"), (9, "csv_quote")]);
+    assert_eq!(read.rows.len(), 996);
+    assert!(read.faults[0].fault.hint.is_some_and(|hint| hint.contains("\"\"")));
+    let (line, lines) = &read.rows[16];
+    assert_eq!((*line, lines.values.text("name").map(Str::as_str)), (20, Some("two\nlines, and \"quotes\"")));
+    let last = "id,name,colour\np1,x,y\np2,nm,\"27 inch";
+    let read = bulk(ContextKind::Product, RowFormat::Csv, last);
+    assert_eq!((told(&read), read.rows.len()), (vec![(3, "csv_quote")], 1));
+}
+
+#[test]
 fn faults_of_a_whole_body_are_told_once_and_many_faults_are_counted() {
     for (format, body, code) in [
         (RowFormat::JsonLines, "[{\"id\":1}]", "json_lines_expected"),
