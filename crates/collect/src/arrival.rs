@@ -2,8 +2,10 @@
 
 use crate::json::{self, Json};
 use crate::protocol::tsv_times;
+use crate::scan::{self, Piece};
 use crate::time;
 use crate::{Fault, Limits, Protocol};
+use std::borrow::Cow;
 
 /// An instant of arrival, and how it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,30 +51,108 @@ const SNOWPLOW: Names = Names { received: &["received_at"], sent: &["stm"], even
 /// # Errors
 /// It can't be read, or says nothing of time.
 pub fn arrival(protocol: Protocol, message: &[u8], limits: &Limits) -> Result<Arrival, Fault> {
-    let missing = || {
-        Fault::new("time_missing", "the message says neither when it was received or sent nor when it happened")
-            .hint("add received_at (RFC 3339 or epoch ms) to each line")
-    };
-    let names = match protocol {
-        Protocol::SnowplowTsv => {
-            let [received, sent, event] = tsv_times(message)?;
-            let basis = [(received, Basis::Received), (sent, Basis::Sent), (event, Basis::Assumed)];
-            let known = basis.into_iter().find_map(|(ms, basis)| Some(Arrival { at_us: ms? * 1000, basis }));
-            return known.ok_or_else(missing);
-        }
-        Protocol::Native => NATIVE,
-        Protocol::Segment => SEGMENT,
-        Protocol::Snowplow => SNOWPLOW,
-        Protocol::PostHog | Protocol::Ga4 | Protocol::IgluWebhook => return Err(missing()),
-    };
-    let value = json::parse(message, limits)?;
-    let bases = [(names.received, Basis::Received), (names.sent, Basis::Sent), (names.event, Basis::Assumed)];
-    for (members, basis) in bases {
-        if let Some(at_us) = latest(&value, members, names.lists)? {
-            return Ok(Arrival { at_us, basis });
-        }
+    if protocol == Protocol::SnowplowTsv {
+        let [received, sent, event] = tsv_times(message)?;
+        let basis = [(received, Basis::Received), (sent, Basis::Sent), (event, Basis::Assumed)];
+        let known = basis.into_iter().find_map(|(ms, basis)| Some(Arrival { at_us: ms? * 1000, basis }));
+        return known.ok_or_else(missing);
     }
-    Err(missing())
+    let names = names(protocol).ok_or_else(missing)?;
+    names.arrival(&json::parse(message, limits)?)
+}
+
+/// A message with its arrival.
+pub type Arrived<'a> = (Arrival, Cow<'a, [u8]>);
+
+/// The messages that a line of a file holds, each with its arrival: the line itself, unless its events say of themselves
+/// when they were received. Then they did not come together, and each is a message of its own, with what stands around
+/// all of them.
+///
+/// # Errors
+/// It can't be read, or says nothing of time.
+pub fn arrivals<'a>(protocol: Protocol, line: &'a [u8], limits: &Limits) -> Result<Vec<Arrived<'a>>, Fault> {
+    let Some(names) = names(protocol) else {
+        return Ok(vec![(arrival(protocol, line, limits)?, line.into())]);
+    };
+    let value = json::parse(line, limits)?;
+    let whole = names.arrival(&value)?;
+    let as_it_is = Ok(vec![(whole, line.into())]);
+    let (list, events) = match &value {
+        Json::List(events) => (None, events),
+        // What is said of all of them was asked for first.
+        value => match names.lists.iter().find_map(|list| Some((*list, value.get(list)?))) {
+            Some((list, Json::List(events)))
+                if names.received.iter().all(|name| matches!(value.get(name), None | Some(Json::Null))) =>
+            {
+                (Some(list), events)
+            }
+            _ => return as_it_is,
+        },
+    };
+    if whole.basis != Basis::Received {
+        return as_it_is;
+    }
+    let own: Vec<Option<i64>> =
+        events.iter().map(|event| latest(event, names.received, &[])).collect::<Result<_, _>>()?;
+    if own.iter().all(|own| own.is_none_or(|at_us| at_us == whole.at_us)) {
+        return as_it_is;
+    }
+    let (around, pieces) = match list {
+        None => (Vec::new(), scan::elements(line, limits.batch_events)),
+        Some(list) => {
+            let frame = scan::frame(line, list, limits)?;
+            (frame.members, frame.list.unwrap_or_default())
+        }
+    };
+    if pieces.len() != own.len() || pieces.iter().any(|piece| piece.is_rest) {
+        // Too long: refused as a whole.
+        return as_it_is;
+    }
+    let message = |piece: Piece<'a>| list.map_or_else(|| piece.bytes.into(), |list| alone(&around, list, piece).into());
+    let arrival = |own: Option<i64>| Arrival { at_us: own.unwrap_or(whole.at_us), ..whole };
+    Ok(own.into_iter().zip(pieces).map(|(own, piece)| (arrival(own), message(piece))).collect())
+}
+
+/// One event of a list, in what stands around the list.
+fn alone(around: &[(Cow<'_, str>, Piece<'_>)], list: &str, event: Piece<'_>) -> Vec<u8> {
+    let mut text = b"{".to_vec();
+    for (name, value) in around {
+        text.extend(serde_json::Value::from(name.as_ref()).to_string().as_bytes());
+        text.push(b':');
+        text.extend(value.bytes);
+        text.push(b',');
+    }
+    text.extend(format!("\"{list}\":[").as_bytes());
+    text.extend(event.bytes);
+    text.extend(b"]}");
+    text
+}
+
+fn missing() -> Fault {
+    Fault::new("time_missing", "the message says neither when it was received or sent nor when it happened")
+        .hint("add received_at (RFC 3339 or epoch ms) to each line")
+}
+
+/// The names of a protocol in JSON that says when its messages came.
+fn names(protocol: Protocol) -> Option<Names> {
+    match protocol {
+        Protocol::Native => Some(NATIVE),
+        Protocol::Segment => Some(SEGMENT),
+        Protocol::Snowplow => Some(SNOWPLOW),
+        Protocol::SnowplowTsv | Protocol::PostHog | Protocol::Ga4 | Protocol::IgluWebhook => None,
+    }
+}
+
+impl Names {
+    fn arrival(&self, value: &Json<'_>) -> Result<Arrival, Fault> {
+        let bases = [(self.received, Basis::Received), (self.sent, Basis::Sent), (self.event, Basis::Assumed)];
+        for (members, basis) in bases {
+            if let Some(at_us) = latest(value, members, self.lists)? {
+                return Ok(Arrival { at_us, basis });
+            }
+        }
+        Err(missing())
+    }
 }
 
 /// The time that a message says under one of these names; the latest of its parts.
@@ -162,5 +242,55 @@ mod tests {
             let found = found.map(|arrival| (arrival.at_us, arrival.basis)).map_err(|fault| fault.code);
             assert_eq!(found, expected, "{message}");
         }
+    }
+
+    #[test]
+    fn events_of_a_line_have_arrivals_of_their_own() {
+        let noon = 1_795_348_800_000_000;
+        let event =
+            |name: &str, second: i64| format!("{{\"id\":{second},\"{name}\":{}}}", noon / 1_000 + second * 1_000);
+        let (first, second) = (event("received_at", 1), event("received_at", 0));
+        let line = |text: String| (noon + 1_000_000, text);
+        for (protocol, text, expected) in [
+            (Protocol::Native, format!(" [{first} , {second}]"), vec![line(first.clone()), (noon, second.clone())]),
+            // What says nothing of itself came with the last one.
+            (
+                Protocol::Native,
+                format!("[{{\"id\":7}},{second},{first}]"),
+                vec![line("{\"id\":7}".into()), (noon, second.clone()), line(first.clone())],
+            ),
+            // One arrival of all of them; a tracker that sends them together.
+            (Protocol::Native, format!("[{first},{first}]"), vec![line(format!("[{first},{first}]"))]),
+            (
+                Protocol::Native,
+                format!("{{\"batch\":[{first},{second}],\"received_at\":{}}}", noon / 1_000),
+                vec![(noon, format!("{{\"batch\":[{first},{second}],\"received_at\":{}}}", noon / 1_000))],
+            ),
+            (
+                Protocol::Native,
+                format!("[{},{}]", event("occurred_at", 0), event("occurred_at", 1)),
+                vec![line(format!("[{},{}]", event("occurred_at", 0), event("occurred_at", 1)))],
+            ),
+            // With what stands around them.
+            (
+                Protocol::Segment,
+                format!("{{\"sent\\\"At\":\"x\",\"batch\":[{first},{second}],\"context\":{{\"a\":[1]}}}}"),
+                vec![
+                    line(format!("{{\"sent\\\"At\":\"x\",\"context\":{{\"a\":[1]}},\"batch\":[{first}]}}")),
+                    (noon, format!("{{\"sent\\\"At\":\"x\",\"context\":{{\"a\":[1]}},\"batch\":[{second}]}}")),
+                ],
+            ),
+        ] {
+            let found = arrivals(protocol, text.as_bytes(), &Limits::default()).expect("reads");
+            let found: Vec<_> = found
+                .iter()
+                .map(|(arrival, bytes)| (arrival.at_us, String::from_utf8_lossy(bytes).into_owned()))
+                .collect();
+            assert_eq!(found, expected, "{text}");
+        }
+        let long = [first, second].join(",");
+        let few = Limits { batch_events: 1, ..Limits::default() };
+        let found = arrivals(Protocol::Native, format!("[{long}]").as_bytes(), &few).expect("reads").len();
+        assert_eq!(found, 1, "it is refused as a whole");
     }
 }

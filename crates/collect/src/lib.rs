@@ -44,7 +44,7 @@ mod time;
 mod web;
 mod whole_cart;
 
-pub use arrival::{Arrival, Basis, arrival};
+pub use arrival::{Arrival, Arrived, Basis, arrival, arrivals};
 pub use collected::{Collected, DropRule, Dropped, REJECT_BYTES, Rejected};
 pub use collector::{Collector, Overload, Settings};
 pub use fault::{Fault, Owner};

@@ -1,7 +1,7 @@
 //! The formats of history files: told apart by their content, and read line by line into messages with an arrival.
 
 use super::dataset::{self, Place};
-use midsession_collect::{Arrival, Basis, Collected, Collector, Limits, Protocol, Request, arrival};
+use midsession_collect::{Arrival, Basis, Collected, Collector, Limits, Protocol, Request, arrival, arrivals};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -159,8 +159,8 @@ impl Format {
     ) -> Result<(), Unreadable> {
         match self {
             Self::Native | Self::SnowplowTsv | Self::Snowplow | Self::Segment => {
-                let arrival = arrival(self.protocol(), line, &Limits::default())?;
-                out.push(Message { arrival, bytes: line.to_vec() });
+                let arrivals = arrivals(self.protocol(), line, &Limits::default())?;
+                out.extend(arrivals.into_iter().map(|(arrival, bytes)| Message { arrival, bytes: bytes.into_owned() }));
                 Ok(())
             }
             Self::Requests => {
