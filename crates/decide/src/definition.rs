@@ -3,7 +3,7 @@
 use crate::cap::Cap;
 use midsession_event::{Consent, Purpose, Str, hash64};
 use midsession_feature::expr::{Program, Scope};
-use midsession_feature::{Diagnostic, Document, FeatureSet, duration_text, parse_duration_ms};
+use midsession_feature::{DURATION_HINT, Diagnostic, Document, FeatureSet, duration_text, parse_duration_ms};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -182,7 +182,7 @@ impl Definitions {
             (None, Some(idle)) => match parse_duration_ms(idle) {
                 Ok(ms) => Some(Trigger::Idle(ms)),
                 Err(message) => {
-                    document.fault(table.trigger.span(), message, None);
+                    document.fault(table.trigger.span(), message, Some(DURATION_HINT.to_owned()));
                     None
                 }
             },
@@ -216,7 +216,7 @@ impl Definitions {
             None => 120_000,
             Some((_, Ok(ms))) => ms,
             Some((expires, Err(message))) => {
-                document.fault(expires.span(), message, None);
+                document.fault(expires.span(), message, Some(DURATION_HINT.to_owned()));
                 0
             }
         };

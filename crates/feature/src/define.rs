@@ -5,7 +5,7 @@ use crate::entry::Takes;
 use crate::expr::{Program, Scope, Type};
 use crate::filter::{Asked, Plan, by_kind, plan};
 use crate::fold::{FOLDS, Needs, Options, Row, Setting, fold};
-use crate::{Document, Key, Value, duration_text, nearest, parse_duration_ms};
+use crate::{DURATION_HINT, Document, Key, Value, duration_text, nearest, parse_duration_ms};
 use midsession_machine::WINDOW_MAX_MS;
 use toml::Spanned;
 
@@ -191,9 +191,12 @@ fn folded(document: &mut Document<'_>, definition: &Definition, row: &'static Ro
     };
     if let Some(wanted) = wanted {
         let message = format!("`{}` folds {wanted}, `{}` is {}", row.name, written.get_ref(), program.ty().name());
-        let hint = (program.ty() == Type::Any && wanted == "numbers")
-            .then(|| format!("make it a number: {} * 1.0", written.get_ref()));
-        document.fault(written.span(), message, hint);
+        let hint = match (program.ty(), wanted) {
+            (Type::Any, "numbers") => format!("make it a number: {} * 1.0", written.get_ref()),
+            (_, "numbers") => "name a number, like product.price; distinct, top and last fold texts".to_owned(),
+            _ => "name a text, like product.id; sum, average and max fold numbers".to_owned(),
+        };
+        document.fault(written.span(), message, Some(hint));
         return None;
     }
     Some(program)
@@ -241,7 +244,7 @@ fn options(document: &mut Document<'_>, definition: &Definition, row: &'static R
     if let Some(limit) = &definition.limit {
         match usize::try_from(*limit.get_ref()) {
             Ok(number @ 1..=1_000) => options.limit = number,
-            _ => document.fault(limit.span(), "a limit is a number from 1 to 1000", None),
+            _ => document.fault(limit.span(), "a limit is a number from 1 to 1000", Some("like limit = 10".to_owned())),
         }
     }
     if let Some(quantile) = &definition.quantile {
@@ -259,7 +262,7 @@ fn options(document: &mut Document<'_>, definition: &Definition, row: &'static R
         if let Some(written) = written {
             match parse_duration_ms(written.get_ref()) {
                 Ok(ms) => *into = ms,
-                Err(message) => document.fault(written.span(), message, None),
+                Err(message) => document.fault(written.span(), message, Some(DURATION_HINT.to_owned())),
             }
         }
     }
@@ -296,6 +299,10 @@ fn empty(document: &mut Document<'_>, definition: &Definition, row: &Row, result
 /// Whose a definition's feature is.
 pub(crate) fn keys(document: &mut Document<'_>, definition: &Definition) -> Vec<By> {
     let mut keys: Vec<By> = Vec::new();
+    if definition.key.get_ref().list().is_empty() {
+        let hint = "write key = \"user\", \"session\", or a field of the event like \"product\"";
+        document.fault(definition.key.span(), "the feature is nobody's: its `key` is empty", Some(hint.to_owned()));
+    }
     for written in definition.key.get_ref().list() {
         let span = definition.key.span();
         if let Some(key) = Key::parse(written) {
@@ -373,7 +380,7 @@ pub(crate) fn windows<'d>(document: &mut Document<'_>, definition: &'d Definitio
                 let hint = Some("facts are kept for that long; \"lifetime\" counts from the first event on".to_owned());
                 document.fault(written.span(), message, hint);
             }
-            Err(message) => document.fault(written.span(), message, None),
+            Err(message) => document.fault(written.span(), message, Some(DURATION_HINT.to_owned())),
         }
     }
     windows

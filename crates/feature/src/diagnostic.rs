@@ -34,6 +34,8 @@ impl fmt::Display for Diagnostic {
 
 impl std::error::Error for Diagnostic {}
 
+const LARGEST_HINT: &str = "a whole number is at most 9223372036854775807";
+
 /// A definition file at hand: its name and text, and what was found wrong with it so far.
 pub struct Document<'a> {
     file: &'a str,
@@ -80,16 +82,55 @@ impl<'a> Document<'a> {
         let mut quoted = message.split('`').skip(1).step_by(2);
         let hint = match (message.starts_with("unknown "), quoted.next()) {
             (true, Some(wrong)) => nearest(wrong, quoted).map(|name| format!("did you mean `{name}`?")),
-            _ => None,
+            _ => self.type_hint(message, error.span()),
         };
+        // An enum's name is ours alone.
+        let message = if message.contains("untagged enum") { "this is no value for it" } else { message };
         self.fault(error.span().unwrap_or(0..0), message, hint);
+    }
+
+    /// What to write where a value of another type is wanted, or one is missing.
+    fn type_hint(&self, message: &str, span: Option<Range<usize>>) -> Option<String> {
+        if let Some(name) = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+            return Some(format!("add a line {name} = …"));
+        }
+        if message.contains("untagged enum Keys") {
+            return Some("a name in quotes or a list of them: key = \"user\"".into());
+        }
+        let written = span.and_then(|span| self.text.get(span)).unwrap_or_default();
+        let digits = written.trim_start_matches(['-', '+']);
+        if digits.len() >= i64::MAX.to_string().len() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Some(LARGEST_HINT.into());
+        }
+        match message.strip_prefix("invalid type: ")?.rsplit_once("expected ")?.1 {
+            "a sequence" => Some(format!("write a list: [{written}]")),
+            "a string" if written.starts_with(['[', '{']) => Some("write one text in quotes, no list or table".into()),
+            "a string" => Some(format!("write it in quotes: \"{written}\"")),
+            "a boolean" => Some("write true or false, without quotes".into()),
+            "i64" | "u64" | "u32" => Some("write a whole number, without quotes".into()),
+            "f64" => Some("write a number, without quotes".into()),
+            _ => None,
+        }
+    }
+
+    /// Notes that the text is no TOML.
+    fn syntax_fault(&mut self, error: &toml::de::Error) {
+        let message = error.message();
+        let hint = match message {
+            _ if message.contains("duplicate key") => "a name stands once in a table: leave one of the two out",
+            _ if message.contains("must be quoted") => "text stands in quotes: fold = \"count\"",
+            _ if message.contains("string") => "text ends with the quote that it begins with, on the same line",
+            _ if message.contains("array") && !message.contains("table") => "a list is written [\"5m\", \"1h\"]",
+            _ => "a line is a name, = and a value: fold = \"count\"; a table begins with [[feature]]",
+        };
+        self.fault(error.span().unwrap_or(0..0), message, Some(hint.to_owned()));
     }
 
     /// The file's top-level table; what can't be read is noted.
     pub fn parse(&mut self) -> DeTable<'a> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
         for error in &errors {
-            self.toml_fault(error);
+            self.syntax_fault(error);
         }
         table.into_inner()
     }
@@ -133,6 +174,13 @@ impl<'a> Document<'a> {
         }
         read
     }
+}
+
+/// What the tables of `[[table]]` call themselves, also those that can't be read.
+pub(crate) fn names_in<'t>(root: &'t DeTable<'_>, table: &str) -> impl Iterator<Item = &'t str> {
+    let tables = root.get(table).and_then(|list| list.get_ref().as_array());
+    let name = |item: &'t Spanned<DeValue<'_>>| item.get_ref().as_table()?.get("name")?.get_ref().as_str();
+    tables.into_iter().flat_map(|tables| tables.iter()).filter_map(name)
 }
 
 /// The name most like the wrong one, if any is like it.

@@ -2,6 +2,9 @@
 
 const UNITS: [(&str, i64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
+/// What to write where a duration can't be taken.
+pub const DURATION_HINT: &str = "like 30s, 5m or 24h";
+
 /// The duration in ms; the error says what is wrong with it.
 pub fn parse_duration_ms(text: &str) -> Result<i64, String> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();

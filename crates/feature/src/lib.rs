@@ -27,7 +27,7 @@ mod vanish;
 
 pub use added::{FieldEntry, Served};
 pub use diagnostic::{Diagnostic, Document, nearest};
-pub use duration::{duration_text, parse_duration_ms};
+pub use duration::{DURATION_HINT, duration_text, parse_duration_ms};
 pub use entry::{Entry, Key, LookBack};
 pub use listed::{Listed, Made, features_in, tables_in};
 pub use repeated::{features_of, named_twice};

@@ -79,7 +79,11 @@ impl FeatureSet {
             let manner = of_file.map(|(_, manner)| *manner).unwrap_or_default();
             let mut document = Document::new(&one.label, &one.text);
             let root = document.parse();
-            for definition in document.tables::<Definition>(&root, "feature") {
+            let definitions = document.tables::<Definition>(&root, "feature");
+            if document.faults() > 0 {
+                self.faulty.push(one.name.clone());
+            }
+            for definition in definitions {
                 let mut definition = definition.into_inner();
                 if *definition.name.get_ref() == one.name.as_str() {
                     definition.version = one.version;
@@ -93,8 +97,11 @@ impl FeatureSet {
 
     /// Defines one, and remembers what it has made.
     pub(crate) fn define_one(&mut self, document: &mut Document<'_>, definition: &Definition, manner: Manner) {
-        let (entries, fields) = (self.entries.len(), self.field_sizes());
+        let (entries, fields, faults) = (self.entries.len(), self.field_sizes(), document.faults());
         self.define(document, definition, manner);
+        if document.faults() > faults {
+            self.faulty.push(definition.name.get_ref().as_str().into());
+        }
         let mut made = Vec::new();
         for (field, key) in self.fields.iter().enumerate() {
             let before = fields.get(field).copied().unwrap_or(0);

@@ -4,7 +4,7 @@ use crate::define::of_columns;
 use crate::definition::Served;
 use crate::entry::Takes;
 use crate::session::BUILT_INS;
-use crate::{Document, TextForm, nearest, parse_duration_ms};
+use crate::{DURATION_HINT, Document, TextForm, nearest, parse_duration_ms};
 use midsession_event::Str;
 
 /// How a set is read.
@@ -53,7 +53,7 @@ pub(crate) fn read(document: &mut Document<'_>, served: &Served, visits: &mut Ve
         match parse_duration_ms(written.get_ref()) {
             Ok(ms) if ms <= EXPIRES_MAX_MS => serving.expires_ms = Some(ms),
             Ok(_) => document.fault(written.span(), "a value is kept for at most 600s", Some("write 600s".to_owned())),
-            Err(message) => document.fault(written.span(), message, None),
+            Err(message) => document.fault(written.span(), message, Some(DURATION_HINT.to_owned())),
         }
     }
     if let Some(written) = &served.windows {
@@ -87,7 +87,7 @@ pub(crate) fn read(document: &mut Document<'_>, served: &Served, visits: &mut Ve
                 manner.visit = Some(visits.len() as u32);
                 visits.push(Visit { takes, gap_ms });
             }
-            (Err(message), _) => document.fault(written.gap.span(), message, None),
+            (Err(message), _) => document.fault(written.gap.span(), message, Some(DURATION_HINT.to_owned())),
             (Ok(_), None) => {}
         }
     }

@@ -3,6 +3,7 @@
 use crate::added::{Accumulator, FieldKey, of_field, of_lifetime};
 use crate::define::{By, Parts, Window, keys, name, parts, tells_of_one, windows};
 use crate::definition::{Definition, Served};
+use crate::diagnostic::names_in;
 use crate::entry::{Entry, Feature, Key, Layout, LookBack, Source, Takes};
 use crate::expr::{Program, Scope, Type};
 use crate::filter::{Asked, Derive, Plan, by_kind, plan};
@@ -11,7 +12,7 @@ use crate::listed::{Listed, Range};
 use crate::repeated::Repeated;
 use crate::served::{self, Manner, Serving, Visit};
 use crate::session::BUILT_INS;
-use crate::{Diagnostic, Document};
+use crate::{Diagnostic, Document, parse_duration_ms};
 use midsession_event::{Event, Str};
 use midsession_machine::{Derived, Map};
 use toml::Spanned;
@@ -28,6 +29,8 @@ pub struct FeatureSet {
     pub(crate) accumulators: Vec<Accumulator>,
     pub(crate) fields: Vec<FieldKey>,
     pub(crate) made: Vec<Range>,
+    /// Names of definitions that have mistakes, and are not there for that reason.
+    pub(crate) faulty: Vec<Str>,
     by_name: [Map<Str, u32>; 2],
     derives: Vec<Derive>,
 }
@@ -64,6 +67,7 @@ impl FeatureSet {
             accumulators: Vec::new(),
             fields: Vec::new(),
             made: Vec::new(),
+            faulty: Vec::new(),
             by_name: [Map::default(), Map::default()],
             derives: Vec::new(),
         };
@@ -91,6 +95,8 @@ impl FeatureSet {
             if listed.is_none() {
                 repeated.next_file();
                 let definitions = document.tables::<Definition>(&root, "feature");
+                let is_read = |name: &&str| definitions.iter().any(|read| read.get_ref().name.get_ref() == name);
+                set.faulty.extend(names_in(&root, "feature").filter(|name| !is_read(name)).map(Str::from));
                 for definition in definitions.iter().filter(|definition| !repeated.is_said(definition.get_ref())) {
                     set.define_one(&mut document, definition.get_ref(), manner);
                 }
@@ -134,6 +140,16 @@ impl FeatureSet {
     /// Likewise; where there is none, with a window as its suffix.
     pub(crate) fn entry_in(&self, key: Key, name: &str, window: Option<&str>) -> Option<(u32, Type)> {
         self.entry(key, name).or_else(|| self.entry(key, &format!("{name}_{}", window?)))
+    }
+
+    /// The definition with mistakes that a name is of, which may end with a window.
+    pub(crate) fn faulty(&self, name: &str) -> Option<&Str> {
+        let is_window = |label: &str| label == "lifetime" || parse_duration_ms(label).is_ok();
+        let is_of = |faulty: &&Str| match name.strip_prefix(faulty.as_str()) {
+            Some(rest) => rest.is_empty() || rest.strip_prefix('_').is_some_and(is_window),
+            None => false,
+        };
+        self.faulty.iter().find(is_of)
     }
 
     /// How an expression names an entry.

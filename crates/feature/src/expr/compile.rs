@@ -1,10 +1,10 @@
 //! From text to tree: parsing by the `cel` crate, names, types and messages by us.
 
-use super::place::{at, half_operator, offset_of, readable};
+use super::place::{POINT_HINT, at, half_operator, number_hint, offset_of, readable};
 use super::{
     Arithmetic, Compare, EVENT_FIELDS, ExprError, Field, Node, PRODUCT_FIELDS, Program, Scope, TextTest, Type, Which,
 };
-use crate::{Key, Value, nearest, parse_duration_ms};
+use crate::{DURATION_HINT, Key, Value, nearest, parse_duration_ms};
 use cel::common::ast::{ComprehensionExpr, Expr, LiteralValue, SourceInfo, operators};
 use cel::{IdedExpr, parser::Parser};
 use midsession_event::ContextKind;
@@ -27,7 +27,7 @@ pub(super) fn compile(source: &str, scope: Scope<'_>) -> Result<Program, ExprErr
         let offset = offset_of(source, line, column);
         match half_operator(source, offset) {
             Some((half, hint)) => at(source, offset, format!("`{half}` is no operator"), Some(hint)),
-            None => at(source, offset, readable(message), None),
+            None => at(source, offset, readable(message), number_hint(message)),
         }
     })?;
     let mut compiler = Compiler { source, info, scope, loop_variable: None, reads: Vec::new() };
@@ -82,7 +82,9 @@ impl Compiler<'_> {
             LiteralValue::Int(int) => (Some(Value::Int(*int.inner())), Type::Int),
             LiteralValue::UInt(int) => match i64::try_from(*int.inner()) {
                 Ok(int) => (Some(Value::Int(int)), Type::Int),
-                Err(_) => return self.fault(tree, "a whole number has at most 63 bits", None),
+                Err(_) => {
+                    return self.fault(tree, "a whole number has at most 63 bits", Some(POINT_HINT.to_owned()));
+                }
             },
             LiteralValue::Double(float) => (Some(Value::Float(*float.inner())), Type::Float),
             LiteralValue::String(text) => (Some(Value::Text(text.inner().into())), Type::Text),
@@ -144,6 +146,11 @@ impl Compiler<'_> {
                     }
                     Some((entry, ty)) => return Ok(self.read(&set.path(entry), Node::Feature(entry), ty)),
                     None => {}
+                }
+                if let Some(known) = set.faulty(name) {
+                    // What is wrong is said there; that it is missing here comes of it.
+                    let hint = Some(format!("mend `{known}` first"));
+                    return self.fault(tree, format!("`{known}` has a mistake of its own"), hint);
                 }
                 let known = nearest(name, set.names(key));
                 let hint = known.map_or_else(
@@ -349,7 +356,7 @@ impl Compiler<'_> {
             ("duration", [a]) => match &a.expr {
                 Expr::Literal(LiteralValue::String(text)) => match parse_duration_ms(text.inner()) {
                     Ok(ms) => (Node::Const(Some(Value::Int(ms))), Type::Int),
-                    Err(message) => return self.fault(a, message, None),
+                    Err(message) => return self.fault(a, message, Some(DURATION_HINT.to_owned())),
                 },
                 _ => return self.fault(a, "a duration is written as text, like duration(\"20s\")", None),
             },
@@ -385,7 +392,9 @@ impl Compiler<'_> {
                 let Ok(regex) = built else {
                     let message = built.err().map_or_else(String::new, |error| error.to_string());
                     let reason = message.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-                    return self.fault(pattern, format!("not a usable pattern: {reason}"), None);
+                    let hint =
+                        "a bracket or another sign that is meant as text is written \\\\[; there is no look-around";
+                    return self.fault(pattern, format!("not a usable pattern: {reason}"), Some(hint.to_owned()));
                 };
                 return Ok((Node::Matches(Box::new(node), regex), Type::Bool));
             }

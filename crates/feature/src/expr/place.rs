@@ -13,6 +13,15 @@ pub(super) fn readable(message: &str) -> String {
     if said.contains("<EOF>") { "the expression ends too early".to_owned() } else { said.to_owned() }
 }
 
+/// What to write in the place of a whole number that is too large.
+pub(super) const POINT_HINT: &str =
+    "whole numbers end at 9223372036854775807; write a larger one with a point, like 1.0e19";
+
+/// What to do about a number that the parser can't take.
+pub(super) fn number_hint(message: &str) -> Option<String> {
+    (message.contains("invalid int literal") || message.contains("invalid uint literal")).then(|| POINT_HINT.to_owned())
+}
+
 /// An operator as it is written elsewhere, where the parser stopped: how it stands there, and what to write.
 pub(super) fn half_operator(source: &str, offset: usize) -> Option<(&str, String)> {
     const KNOWN: [(&str, &str); 6] = [("=>", ">="), ("=<", "<="), ("==", "=="), ("=", "=="), ("&", "&&"), ("|", "||")];

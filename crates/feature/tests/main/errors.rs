@@ -36,11 +36,24 @@ fn places_words_hints() {
         ("when = 'session.cart_value > 1'", "f.toml:5:9", "`session` can't be looked at here", "event"),
         ("fold = \"summ\"", "f.toml:6:8", "there is no fold `summ`", "did you mean `sum`?"),
         ("fold = \"count\"", "f.toml:7:6", "`count` folds events", "leave `of` out"),
-        ("fold = \"top\"", "f.toml:7:6", "`top` folds texts", ""),
-        ("of = \"product.category\"", "f.toml:7:6", "`sum` folds numbers, `product.category` is text", ""),
+        ("fold = \"top\"", "f.toml:7:6", "`top` folds texts", "like product.id"),
+        (
+            "of = \"product.category\"",
+            "f.toml:7:6",
+            "`sum` folds numbers, `product.category` is text",
+            "like product.price",
+        ),
         ("of = \"properties.points\"", "f.toml:7:6", "`sum` folds numbers", "properties.points * 1.0"),
         ("of = \"product.prize\"", "f.toml:7:7", "product.prize", "did you mean `event.product.price`?"),
-        ("windows = [\"5 minutes\"]", "f.toml:8:12", "is not a duration", ""),
+        ("windows = [\"5 minutes\"]", "f.toml:8:12", "is not a duration", "like 30s, 5m or 24h"),
+        ("windows = [\"0s\"]", "f.toml:8:12", "`0s` is no time at all", "like 30s, 5m or 24h"),
+        ("windows = \"1h\"", "f.toml:8:11", "expected a sequence", "write a list: [\"1h\"]"),
+        ("when = 'event.name.matches(\"(\")'", "f.toml:5:28", "not a usable pattern: unclosed group", "\\\\["),
+        ("when = 'event.step > 99999999999999999999'", "f.toml:5:22", "", "9223372036854775807"),
+        ("when = 'event.step > 18446744073709551615u'", "f.toml:5:22", "at most 63 bits", "9223372036854775807"),
+        ("limit = 99999999999999999999", "f.toml:9:9", "", "9223372036854775807"),
+        ("key = []", "f.toml:4:7", "the feature is nobody's", "write key = \"user\""),
+        ("key = [5]", "f.toml:4:7", "no value for it", "key = \"user\""),
         ("windows = [\"5m\", \"7d\"]", "f.toml:8:18", "a window is at most 1 d", ""),
         ("windows = [\"5m\", \"5m\"]", "f.toml:3:8", "`user.views_5m` is defined twice", ""),
         ("windows = []", "f.toml:3:8", "a user's feature wants windows", "windows = "),
@@ -51,8 +64,15 @@ fn places_words_hints() {
         ("key = \"session\"", "f.toml:8:12", "over the whole session", ""),
         ("name = \"Views!\"", "f.toml:3:8", "can't be a feature's name", ""),
         ("windws = [\"5m\"]", "f.toml:9:1", "unknown field `windws`", "did you mean `windows`?"),
-        ("fold = 5", "f.toml:6:8", "", ""),
-        ("fold = \"sum", "f.toml:6:12", "", ""),
+        ("fold = 5", "f.toml:6:8", "", "write it in quotes: \"5\""),
+        ("fold = [\"sum\"]", "f.toml:6:8", "", "one text in quotes"),
+        ("hidden = \"yes\"", "f.toml:9:10", "", "true or false, without quotes"),
+        ("limit = \"3\"", "f.toml:9:9", "", "a whole number, without quotes"),
+        ("fold = \"sum", "f.toml:6:12", "", "ends with the quote"),
+        ("fold = sum", "f.toml:6:8", "", "in quotes"),
+        ("doc \"x\"", "f.toml:9:5", "", "a name, = and a value"),
+        ("doc = \"a\"\ndoc = \"b\"", "f.toml:10:1", "duplicate key", "leave one of the two out"),
+        ("windows = [\"5m\"", "f.toml:8:16", "", "a list is written"),
     ];
     for (line, place, message, hint) in cases {
         let found = check(&file(line), "f.toml");
@@ -87,12 +107,13 @@ fn settings_of_folds() {
         |lines: &str| format!("# a comment\n[[feature]]\nname = \"f\"\nkey = \"user\"\nwindows = [\"5m\"]\n{lines}\n");
     let cases: &[(&str, &str, &str, &str)] = &[
         ("fold = \"top_k\"\nof = \"product.id\"", "6:8", "`top_k` wants `limit`", "limit = 3"),
-        ("fold = \"top_k\"\nof = \"product.id\"\nlimit = 0", "8:9", "from 1 to 1000", ""),
+        ("fold = \"top_k\"\nof = \"product.id\"\nlimit = 0", "8:9", "from 1 to 1000", "limit = 10"),
         ("fold = \"count\"\nlimit = 3", "7:9", "`count` takes no `limit`", "it belongs to top_k, count_per_value"),
         ("fold = \"quantile\"\nof = \"product.price\"", "6:8", "wants `quantile`", "quantile = 0.95"),
         ("fold = \"quantile\"\nof = \"product.price\"\nquantile = 95.0", "8:12", "from 0 to 1", "0.5"),
         ("fold = \"rate\"", "6:8", "`rate` wants `per`", "per = \"1m\""),
         ("fold = \"rate\"\nper = \"minute\"", "7:7", "not a duration", ""),
+        ("fold = \"rate\"\nper = \"0s\"", "7:7", "no time at all", "like 30s"),
         ("fold = \"ratio\"", "6:8", "`ratio` wants `over`", "over = "),
         ("fold = \"ratio\"\nover = 'event.step'", "7:9", "a condition is true or false", ""),
         ("fold = \"sequence\"\nthen = 'event.bot'", "6:8", "`sequence` wants `within`", "within = \"10m\""),
@@ -217,4 +238,29 @@ fn what_is_worked_out_takes_so_many_readings() {
     let first = found.first().expect("one too many");
     assert!(first.to_string().starts_with("f.toml:40:9: "), "{first}");
     assert!(first.message.contains("takes 512 readings of features, at most 256 may be"), "{first}");
+}
+
+/// Whoever reads a definition with a mistake is told of it, not that there is no such feature.
+#[test]
+fn a_mistake_is_not_told_as_a_missing_feature() {
+    let reads =
+        |what: &str| format!("[[feature]]\nname = \"a\"\nkey = \"user\"\nwindows = [\"1h\"]\nvalue = '{what}'\n");
+    let b = |line: &str| format!("[[feature]]\nname = \"b\"\nkey = \"user\"\nwindows = [\"1h\"]\n{line}\n");
+    for line in ["fold = \"summ\"", "fold = 5", "fold = \"count\"\nfolds = 1", "value = 'user.none'"] {
+        for what in ["user.b + 1", "user.b_1h * 2"] {
+            let found = check(&format!("{}{}", b(line), reads(what)), "f.toml");
+            let [first, second] = &found[..] else { panic!("{line} {what}: {found:?}") };
+            assert!(!first.message.contains("of its own"), "{first}");
+            assert_eq!(second.message, "`b` has a mistake of its own", "{line} {what}");
+            assert_eq!(second.hint.as_deref(), Some("mend `b` first"));
+        }
+        for what in ["user.b_x", "user.c"] {
+            let found = check(&format!("{}{}", b(line), reads(what)), "f.toml");
+            assert!(
+                found.iter().any(|fault| fault.message.contains(&format!("`{what}` is not a feature"))),
+                "{found:?}"
+            );
+        }
+    }
+    assert_eq!(check(&format!("{}{}", b("fold = \"count\""), reads("user.b + 1")), "f.toml"), []);
 }
