@@ -295,14 +295,19 @@ fn cell_value(known: Option<Known>, cell: &str) -> PropertyValue {
         },
         Err(_) => text(),
     };
+    // Spreadsheets write TRUE, other tools True.
+    let flag = || match cell.trim() {
+        said if said.eq_ignore_ascii_case("true") => Some(PropertyValue::Bool(true)),
+        said if said.eq_ignore_ascii_case("false") => Some(PropertyValue::Bool(false)),
+        _ => None,
+    };
     match (known, cell.trim()) {
         (Some(Known::Text | Known::Currency), _) => text(),
         (Some(Known::Flag), "1") => PropertyValue::Bool(true),
         (Some(Known::Flag), "0") => PropertyValue::Bool(false),
-        (Some(Known::Flag) | None, "true") => PropertyValue::Bool(true),
-        (Some(Known::Flag) | None, "false") => PropertyValue::Bool(false),
-        (Some(Known::Flag), _) => text(),
-        (Some(Known::Amount | Known::Count) | None, _) => number(),
+        (Some(Known::Flag), _) => flag().unwrap_or_else(text),
+        (Some(Known::Amount | Known::Count), _) => number(),
+        (None, _) => flag().unwrap_or_else(number),
     }
 }
 

@@ -322,6 +322,10 @@ struct Columns {
 
 impl Columns {
     fn of(header: &csv::StringRecord, fields: &[Str]) -> Result<Self, String> {
+        let is_second = |at: usize, name: &str| !name.is_empty() && header.iter().take(at).any(|column| column == name);
+        if let Some((_, name)) = header.iter().enumerate().find(|(at, name)| is_second(*at, name)) {
+            return Err(format!("the column {name} stands twice"));
+        }
         let find = |name: &str| header.iter().position(|column| column == name);
         let as_of = match (find("partition"), find("offset"), find("now")) {
             (Some(partition), Some(offset), Some(now)) => Some([partition, offset, now]),
@@ -451,6 +455,7 @@ mod tests {
             ("{\"user\":\"a\",\"as_of\":[]}", ":1: as_of has no number partition"),
             ("{\"user\":\"a\"}\n", ":1: the row says no instant"),
             ("", ":1: the file is empty"),
+            ("user,at,user\na,1795348800000,b\n", ":1: the column user stands twice"),
             ("user,at\na,1795348800000\nb\n", ":3: 1 fields where the header has 2"),
             ("user,at\na,1795348800000\n\"b,1795348800000\nc,1795348800000\n", ":3: a quote that opens in this row"),
             ("user,at,note\na,1795348800000,\"b\nc,1795348800000,\"d\"\n", ":2: a quote that opens in this row"),

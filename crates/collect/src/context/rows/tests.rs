@@ -94,6 +94,16 @@ fn a_quote_that_is_not_closed_costs_its_own_line() {
 }
 
 #[test]
+fn flags_have_any_capitals() {
+    let csv = "id,in_stock,gift\na,TRUE,False\nb,False,true\nc,1,tRuE\nd,yes,\n";
+    let read = bulk(ContextKind::Inventory, RowFormat::Csv, csv);
+    let flags = |(_, row): &(u64, Context)| [row.values.get("in_stock").cloned(), row.values.get("gift").cloned()];
+    let expected = [(true, false), (false, true), (true, true)].map(|(one, two)| [Some(Bool(one)), Some(Bool(two))]);
+    assert_eq!(read.rows.iter().map(flags).collect::<Vec<_>>(), expected);
+    assert_eq!(told(&read), [(5, "value_type")]);
+}
+
+#[test]
 fn faults_of_a_whole_body_are_told_once_and_many_faults_are_counted() {
     for (format, body, code) in [
         (RowFormat::JsonLines, "[{\"id\":1}]", "json_lines_expected"),
@@ -179,7 +189,7 @@ fn rows_of_the_past_say_from_when_on_they_held() {
 fn rows_of_the_past_say_that_they_were_taken_out() {
     let read =
         |format, body: &str| read_past_rows(ContextKind::Price, format, body.as_bytes(), LIMITS).expect("a body");
-    let csv = "id,at,price,version,removed\na,1795348800000,,7,true\nb,1795348800000,8,,false\nc,1795348800000,8,,true\n\
+    let csv = "id,at,price,version,removed\na,1795348800000,,7,TRUE\nb,1795348800000,8,,False\nc,1795348800000,8,,true\n\
                d,,,,true\ne,1795348800000,,,gone\n,1795348800000,,,1\nf,1795348800000,,,\n";
     let lines = "{\"id\":\"a\",\"at\":1795348800000,\"version\":7,\"removed\":true}\n\
                  {\"id\":\"b\",\"at\":1795348800000,\"price\":8,\"removed\":false}\n\
