@@ -417,6 +417,12 @@ fn what_was_granted_once_holds_where_the_default_allows_less() {
     shop.send(json!({"event_id": "in", "name": "login", "visitor_id": "v3", "user_id": "u1"}));
     std::thread::sleep(std::time::Duration::from_millis(500));
     shop.send(view("after-v3", "visitor_id", "v3"));
+    // What somebody agreed to is not what the next person at the device agrees to.
+    shop.send(json!({"event_id": "yes-v6", "name": "consent", "visitor_id": "v6", "user_id": "u6", "consent": "full"}));
+    shop.send(view("after-v6", "visitor_id", "v6"));
+    shop.send(json!({"event_id": "out-v6", "name": "logout", "visitor_id": "v6"}));
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    shop.send(view("next-v6", "visitor_id", "v6"));
     // In one request, too.
     shop.send(json!([
         {"event_id": "yes-v4", "name": "consent", "visitor_id": "v4", "consent": "full"}, view("after-v4", "visitor_id", "v4"),
@@ -435,13 +441,16 @@ fn what_was_granted_once_holds_where_the_default_allows_less() {
         ("after-v1", 15),
         ("after-v3", 3),
         ("after-v4", 15),
+        ("after-v6", 15),
         ("again-u1", 3),
         ("again-v1", 15),
         ("in", 3),
         ("no-v1", 0),
+        ("out-v6", 15),
         ("yes-u1", 3),
         ("yes-v1", 15),
         ("yes-v4", 15),
+        ("yes-v6", 15),
     ];
     // Beyond the purposes it says what the word left open.
     kept.iter_mut().for_each(|(_, consent)| *consent &= 15);

@@ -1,6 +1,7 @@
 //! What shoppers have said on consent, as it is told to those who take events in.
 
-use crate::shopper::Visitor;
+use crate::household::mark_of;
+use crate::shopper::{Said, Visitor};
 use crate::stream::Stream;
 use midsession_event::{Consent, ShopperId, UserId};
 
@@ -9,7 +10,7 @@ use midsession_event::{Consent, ShopperId, UserId};
 pub struct Words {
     /// As said here.
     pub own: Consent,
-    /// Something was said here.
+    /// It was said by whoever is there now.
     pub is_said: bool,
     /// For whom the device is attached to: its own word and theirs together.
     pub attached: Option<(UserId, Consent)>,
@@ -39,10 +40,12 @@ impl Words {
             // Of a stay that is not known any more nobody can say which part was not theirs.
             (heard.said.consent, stay.and_then(|stay| stay.to_ms).unwrap_or(i64::MAX))
         });
+        // What somebody agreed to who was signed in is not what the next person at the device agrees to.
+        let is_theirs = |said: Said| said.by == 0 || open.is_some_and(|open| mark_of(&open.user) == said.by);
         let home = state.household.as_ref().and_then(|household| household.word.as_ref());
         Some(Self {
             own: state.consent.map_or(Consent::FULL, |said| said.consent),
-            is_said: state.consent.is_some(),
+            is_said: state.consent.is_some_and(is_theirs),
             attached: attached.map(|user| (user.clone(), state.word(Some(user)).unwrap_or(Consent::FULL))),
             home: home.map_or(Consent::FULL, |word| word.said.consent),
             is_home_said: home.is_some(),
