@@ -436,25 +436,11 @@ fn what_was_granted_once_holds_where_the_default_allows_less() {
     shop.send(view("gone-v1", "visitor_id", "v1"));
     let mut kept = on_the_log(&data);
     kept.sort();
-    let expected = [
-        ("after-u1", 3),
-        ("after-v1", 15),
-        ("after-v3", 3),
-        ("after-v4", 15),
-        ("after-v6", 15),
-        ("again-u1", 3),
-        ("again-v1", 15),
-        ("in", 3),
-        ("no-v1", 0),
-        ("out-v6", 15),
-        ("yes-u1", 3),
-        ("yes-v1", 15),
-        ("yes-v4", 15),
-        ("yes-v6", 15),
-    ];
     // Beyond the purposes it says what the word left open.
-    kept.iter_mut().for_each(|(_, consent)| *consent &= 15);
-    assert_eq!(kept, expected.map(|(id, consent)| (id.to_owned(), consent)));
+    let kept: Vec<String> = kept.iter().map(|(id, consent)| format!("{id} {}", consent & 15)).collect();
+    let granted = "after-u1 3, after-v1 15, after-v3 3, after-v4 15, after-v6 15, again-u1 3, again-v1 15, in 3, no-v1 0, \
+                   out-v6 15, yes-u1 3, yes-v1 15, yes-v4 15, yes-v6 15";
+    assert_eq!(kept.join(", "), granted);
 }
 
 /// The next person at the laptop of somebody who has withdrawn consent.
