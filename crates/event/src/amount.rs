@@ -2,8 +2,8 @@
 //!
 //! A number of at most six decimals stands for what is written; the result is the binary number nearest to the sum of what is
 //! written, so adding is associative and a sum does not depend on when a snapshot was taken or which partials were joined
-//! first. A library's decimals take ten to twenty times as long to get from and to a binary number (`benches/amount.rs`), and
-//! a window's sum goes over up to 65,536 facts while a partition waits.
+//! first. A library's decimals take eight times as long to get from and to a binary number (`benches/amount.rs`), and a
+//! window's sum goes over up to 65,536 facts while a partition waits.
 
 /// Currencies have up to three decimals, prices of fuel and shares four, what is reckoned in cents of a click six.
 const PARTS: f64 = 1e6;
