@@ -2,7 +2,8 @@
 
 use midsession_event::{Consent, UserId, VisitorId};
 
-/// Knows who has withdrawn something, and what was said where a source allows less. A read of memory; what it was told comes from the log.
+/// Knows who has withdrawn something, and what was said where a source allows less. A read of memory; what it was told comes
+/// from the log.
 pub trait ConsentInForce: Send + Sync {
     /// Nothing is known of anybody.
     fn is_empty(&self) -> bool;

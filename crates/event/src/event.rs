@@ -1,5 +1,6 @@
 //! The canonical event: what every tracker's message becomes before it reaches the log.
 
+use crate::id::hash64;
 use crate::{EventId, EventName, Joined, ProductId, SourceId, Str, UserId, VisitorId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -114,6 +115,12 @@ impl Event {
             consent: self.consent,
             ..event
         }
+    }
+
+    /// A hash of its source and id, which tell it from others of its shopper: the duplicate filter goes by it.
+    #[inline]
+    pub fn id_hash(&self) -> u64 {
+        hash64(&[self.source.as_str(), self.event_id.as_str()])
     }
 
     /// The log's key: the visitor id, the user id only where there is no visitor.

@@ -21,13 +21,15 @@ impl Inner {
     /// The answer to one question. Whoever seems to be nowhere may be on their way home: that is waited for, as nothing would
     /// be taken for the truth.
     pub(crate) async fn features_of(&self, ask: Ask) -> Result<Option<Features>, Unreadable> {
-        if let Some(found) = self.features_now(ask.clone()).await? {
+        let Ask { entity, profile, names, with_expiry } = ask;
+        let wanted = Arc::new(Wanted { profile, names, with_expiry });
+        if let Some(found) = self.features_now(&entity, &wanted).await? {
             return Ok(Some(found));
         }
         let under_way = self.world.under_way();
         for _ in 0..HOME_WITHIN {
             let all_are_home = !self.world.any_under_way(&under_way);
-            let found = self.features_now(ask.clone()).await?;
+            let found = self.features_now(&entity, &wanted).await?;
             if found.is_some() || all_are_home {
                 return Ok(found);
             }
@@ -36,19 +38,19 @@ impl Inner {
         Err(Unreadable::Busy)
     }
 
-    async fn features_now(&self, ask: Ask) -> Result<Option<Features>, Unreadable> {
-        let wanted = Wanted { profile: ask.profile, names: ask.names, with_expiry: ask.with_expiry };
-        match ask.entity {
+    async fn features_now(&self, entity: &Entity, wanted: &Arc<Wanted>) -> Result<Option<Features>, Unreadable> {
+        let wanted = Arc::clone(wanted);
+        match entity.clone() {
             Entity::User(id) => self.user_features(id, wanted).await,
             Entity::Session(id) => self.session_features(id, wanted).await,
-            Entity::Field { key, id } => self.field_features(key, id, wanted).await,
+            Entity::Field { key, id } => self.field_features(key, id, &wanted).await,
         }
     }
 
-    async fn user_features(&self, id: Str, wanted: Wanted) -> Result<Option<Features>, Unreadable> {
+    async fn user_features(&self, id: Str, wanted: Arc<Wanted>) -> Result<Option<Features>, Unreadable> {
         let partition = partition_of(&id, self.driver.partitions());
         let read = {
-            let (id, wanted) = (id.clone(), wanted.clone());
+            let (id, wanted) = (id.clone(), Arc::clone(&wanted));
             move |Seen { stream, definitions, now_ms, .. }: Seen<'_, Assembly>| {
                 let as_of = as_of(stream, now_ms);
                 let here = match find::shopper(stream, &id, now_ms) {
@@ -80,7 +82,7 @@ impl Inner {
     }
 
     /// Every partition is asked: whoever looked at a product may be at home in any of them.
-    async fn field_features(&self, key: Str, id: Str, wanted: Wanted) -> Result<Option<Features>, Unreadable> {
+    async fn field_features(&self, key: Str, id: Str, wanted: &Wanted) -> Result<Option<Features>, Unreadable> {
         let Wanted { profile, names, .. } = wanted;
         for _ in 0..SAME_WITHIN {
             let ask = {
@@ -100,13 +102,13 @@ impl Inner {
             }
             let (as_of, parts): (Vec<_>, Vec<_>) = answers.into_iter().map(|(at, of, ..)| (at, of)).unzip();
             let now_ms = as_of.iter().map(|at| at.now).max().unwrap_or(0);
-            let joined = definitions.join(profile.as_deref(), &key, parts.concat(), &names, now_ms, &since);
+            let joined = definitions.join(profile.as_deref(), &key, parts.concat(), names, now_ms, &since);
             return Ok(joined.map(|(text, values)| Features { as_of, id, text, values }));
         }
         Err(Unreadable::Busy)
     }
 
-    async fn session_features(&self, id: Str, wanted: Wanted) -> Result<Option<Features>, Unreadable> {
+    async fn session_features(&self, id: Str, wanted: Arc<Wanted>) -> Result<Option<Features>, Unreadable> {
         self.driver
             .find(move |Seen { stream, definitions, now_ms, .. }| {
                 let (rank, session) = find::session(stream, &id, now_ms)?;
@@ -119,7 +121,6 @@ impl Inner {
 }
 
 /// What is asked of an entity.
-#[derive(Clone)]
 struct Wanted {
     profile: Option<Str>,
     names: Vec<Str>,

@@ -76,14 +76,10 @@ impl ConsentInForce for Withdrawn {
     }
 
     fn of(&self, visitor: Option<&VisitorId>, user: Option<&UserId>) -> InForce {
-        let of_user = |word: fn(&Words) -> Consent| {
-            let users = self.users.read();
-            user.and_then(|user| users.get(user.as_str())).map_or(Consent::FULL, word)
-        };
+        let of_user = |word: fn(&Words) -> Option<Consent>| self.users.read().get(user?.as_str()).and_then(word);
         let Some(visitor) = visitor else {
-            let consent = of_user(|words| words.own.and(words.home));
-            let users = self.users.read();
-            let said = user.and_then(|user| users.get(user.as_str())).and_then(|words| words.said(None));
+            let consent = of_user(|words| Some(words.own.and(words.at_home()))).unwrap_or(Consent::FULL);
+            let said = of_user(|words| words.said(None));
             return InForce { consent, said, is_tie: false, is_attached: false };
         };
         let (consent, said, is_told, is_attached) = match self.visitors.read().get(visitor.as_str()) {
@@ -94,11 +90,10 @@ impl ConsentInForce for Withdrawn {
             None => (Consent::FULL, None, false, false),
         };
         // What a person said holds on a device that has said nothing itself.
-        let at_home =
-            || self.users.read().get(user?.as_str()).filter(|words| words.is_home_said).map(|words| words.home);
-        let said = said.or_else(at_home);
+        let at_home = of_user(|words| words.home);
+        let said = said.or(at_home);
         // A device that is attached has been told; before, only what names the user can lead there.
-        let is_tie = user.is_some() && !is_told && !of_user(|words| words.home).allows(Purpose::Personalization);
+        let is_tie = user.is_some() && !is_told && at_home.is_some_and(|word| !word.allows(Purpose::Personalization));
         InForce { consent, said, is_tie, is_attached }
     }
 }
@@ -116,8 +111,8 @@ mod tests {
         let words = |own, attached: Option<(&str, Consent)>, home| {
             let is_attached = attached.is_some();
             let attached = attached.map(|(user, consent)| (user.into(), consent));
-            let (is_said, is_home_said) = (own != FULL, home != FULL);
-            Some(Words { own, is_said, attached, home, is_home_said, is_attached, left: None })
+            let home = Some(home).filter(|home| *home != FULL);
+            Some(Words { own, is_said: own != FULL, attached, home, is_attached, left: None })
         };
         assert!(withdrawn.is_empty());
         // `phone` has said no; `laptop` was told so by u1, at whose home it stands; u2's server said no; `u3` counts alone.
@@ -155,8 +150,7 @@ mod tests {
                 own: FULL,
                 is_said: false,
                 attached: None,
-                home: FULL,
-                is_home_said: false,
+                home: None,
                 is_attached: false,
                 left: Some((NONE, 5)),
             }),

@@ -1,5 +1,7 @@
 //! The numbers that sessions are cut by.
 
+use midsession_machine::Session;
+
 /// Facts of one shopper; over it those go first that are about neither orders nor carts. Nobody who is taken for a person
 /// has so many within 24 hours but by pages that report long lists of products. All of them fit a hand-off, whatever the
 /// names in them.
@@ -110,6 +112,12 @@ pub enum Defect {
 }
 
 impl Config {
+    /// Whether a session is readable no more, whether or not somebody has looked at it since.
+    pub(crate) fn is_past(&self, session: &Session, now_ms: i64) -> bool {
+        let kept_ms = self.gap_ms + self.grace_ms + self.readable_ms;
+        session.ended_at_ms.saturating_add(kept_ms) <= now_ms
+    }
+
     /// Whether this fault is to be made.
     pub fn has(&self, defect: Defect) -> bool {
         cfg!(debug_assertions) && self.defect == Some(defect)

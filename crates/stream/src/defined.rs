@@ -3,7 +3,7 @@
 use crate::Defect;
 use crate::apply::currency_number;
 use crate::stream::Stream;
-use midsession_event::{DefinitionChange, DefinitionEdit, EditKind, Event, Filled, FilledEvent, ShopperId, hash64};
+use midsession_event::{DefinitionChange, DefinitionEdit, EditKind, Event, Filled, FilledEvent, ShopperId};
 use midsession_machine::{Defined, Definitions, Fact, FactKind, Invariant, PROFILES, since_of};
 use std::collections::BTreeSet;
 
@@ -144,5 +144,5 @@ impl Stream {
 
 /// What tells the derived facts of an event from those of others at the same time.
 pub fn mark_of_event(event: &Event) -> u16 {
-    (hash64(&[event.source.as_str(), event.event_id.as_str()]) as u16).max(1)
+    (event.id_hash() as u16).max(1)
 }

@@ -173,11 +173,14 @@ impl Stream {
         words.iter().flatten().all(|said| said.consent.allows(Purpose::Personalization))
     }
 
+    fn household_of(&self, user: &ShopperId) -> Option<&Household> {
+        let (_, state) = self.visitors.get(self.visitors.find(user)? as usize)?;
+        state.household.as_deref()
+    }
+
     /// The visitors attached to a user at home here.
     pub fn devices_of(&self, user: &UserId) -> Vec<VisitorId> {
-        let index = self.visitors.find(&ShopperId::User(user.clone()));
-        let state = index.and_then(|index| self.visitors.get(index as usize));
-        let household = state.and_then(|(_, state)| state.household.as_ref());
+        let household = self.household_of(&ShopperId::User(user.clone()));
         household.into_iter().flat_map(|household| &household.devices).map(|device| device.visitor.clone()).collect()
     }
 
@@ -185,9 +188,8 @@ impl Stream {
     /// is the shop's server that speaks.
     pub(crate) fn is_at(&self, shopper: &ShopperId, visitor: Option<&VisitorId>) -> bool {
         let (ShopperId::User(_), Some(visitor)) = (shopper, visitor) else { return true };
-        let state = self.visitors.find(shopper).and_then(|index| self.visitors.get(index as usize));
-        let household = state.and_then(|(_, state)| state.household.as_deref());
-        household.is_some_and(|household| household.devices.iter().any(|device| device.visitor == *visitor))
+        self.household_of(shopper)
+            .is_some_and(|household| household.devices.iter().any(|device| device.visitor == *visitor))
     }
 
     /// An event has come home, to this slot of the user's: the user's word holds for it, and one on consent for all of their devices. Whether nothing

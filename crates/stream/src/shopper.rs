@@ -155,9 +155,8 @@ impl Shopper {
     pub(crate) fn acted_ms(&self) -> Option<i64> {
         // The stamp comes last: a login is heard before it is applied here.
         let in_session_ms = self.sessions.iter().map(|session| session.ended_at_ms).max();
-        let newest_ms = || self.newest_fact_ms();
         let stamp_ms = || Some(self.last_stamp_ms).filter(|stamp_ms| *stamp_ms > i64::MIN);
-        in_session_ms.or_else(newest_ms).or_else(stamp_ms)
+        in_session_ms.or_else(|| self.newest_fact_ms()).or_else(stamp_ms)
     }
 
     /// Event time of their newest fact, wherever it is. Epoch ms.

@@ -193,12 +193,12 @@ impl Stream {
         self.timers.next_deadline_ms()
     }
 
-    /// The last record: (offset, stamp).
+    /// The partition's last record: (offset, stamp).
     pub fn as_of(&self) -> (i64, i64) {
         (self.offset, self.now_ms)
     }
 
-    /// Which.
+    /// Which partition.
     pub fn partition(&self) -> PartitionId {
         self.partition
     }
@@ -222,7 +222,7 @@ impl Stream {
     /// The view of a shopper that is at home here. `now_ms` may be ahead of the log.
     pub fn view<'a>(&'a self, id: &ShopperId, now_ms: i64) -> Option<View<'a>> {
         let shopper = self.shoppers.get(self.shoppers.find(id)? as usize)?;
-        let session = shopper.current_session().filter(|session| !self.is_past(session, now_ms));
+        let session = shopper.current_session().filter(|session| !self.config.is_past(session, now_ms));
         (!self.is_gone(shopper, now_ms)).then(|| self.view_of(shopper, session, now_ms))
     }
 
@@ -233,7 +233,7 @@ impl Stream {
         if let Some(merged) = session.merged_into.filter(|merged| *merged != id) {
             return self.session_view(merged, now_ms);
         }
-        (!self.is_past(session, now_ms)).then(|| self.view_of(shopper, Some(session), now_ms))
+        (!self.config.is_past(session, now_ms)).then(|| self.view_of(shopper, Some(session), now_ms))
     }
 
     /// Our id of a tracker's session id: of several sessions that have carried it, the one that still does and was heard of
@@ -268,7 +268,7 @@ impl Stream {
         self.shoppers.iter().flat_map(|shopper| &shopper.shown).map(|shown| shown.decision_id)
     }
 
-    /// Its currencies, for [`Session::update`].
+    /// The partition's currencies, for [`Session::update`].
     pub fn currencies(&self) -> &Names {
         &self.currencies
     }
@@ -353,7 +353,7 @@ impl Stream {
 
     /// Remembers an event's id with whom it came to; false, and counted, if it was there already.
     fn is_first(&mut self, visitor: u32, event: &Event) -> bool {
-        let id = midsession_event::hash64(&[event.source.as_str(), event.event_id.as_str()]);
+        let id = event.id_hash();
         let (now_ms, horizon_ms) = (self.now_ms, self.config.duplicate_horizon_ms);
         let Some((_, state)) = &mut self.visitors[visitor as usize] else { return true };
         state.last_stamp_ms = now_ms;

@@ -82,19 +82,9 @@ impl Stream {
         sum
     }
 
-    /// How long a session is kept after its last event. ms.
-    fn kept_ms(&self) -> i64 {
-        self.config.gap_ms + self.config.grace_ms + self.config.readable_ms
-    }
-
     /// How long a decision counts under caps. ms.
     fn cap_memory_ms(&self) -> i64 {
         self.config.cap_memory_ms.max(self.caps_look_back_ms)
-    }
-
-    /// Whether a session is readable no more, though nobody has looked at it since.
-    pub(crate) fn is_past(&self, session: &Session, now_ms: i64) -> bool {
-        session.ended_at_ms.saturating_add(self.kept_ms()) <= now_ms
     }
 
     /// Whether there is nothing of a shopper that a read could ask for, though nobody has looked at them since: when that is depends
@@ -104,17 +94,16 @@ impl Stream {
         let caps_since_ms = now_ms.saturating_sub(self.cap_memory_ms());
         shopper.last_stamp_ms <= since_ms
             && shopper.pending.is_empty()
-            && shopper.sessions.iter().all(|session| self.is_past(session, now_ms))
+            && shopper.sessions.iter().all(|session| self.config.is_past(session, now_ms))
             && shopper.newest_fact_ms().is_none_or(|newest_ms| newest_ms <= since_ms)
             && shopper.caps.iter().all(|entry| entry.at_ms <= caps_since_ms)
     }
 
     fn sweep_shopper(&mut self, index: usize, now_ms: i64) {
-        let (kept_ms, cap_memory_ms) = (self.kept_ms(), self.cap_memory_ms());
+        let (config, cap_memory_ms) = (self.config, self.cap_memory_ms());
         let Some(shopper) = self.shoppers[index].as_ref() else { return };
         let is_over = |session: &Session| {
-            matches!(session.state, SessionState::Closed | SessionState::Merged)
-                && session.ended_at_ms + kept_ms <= now_ms
+            matches!(session.state, SessionState::Closed | SessionState::Merged) && config.is_past(session, now_ms)
         };
         let has_over = shopper.sessions.iter().any(is_over);
         let is_old = shopper.oldest_fact_ms().is_some_and(|oldest_ms| oldest_ms <= now_ms - FACTS_KEPT_MS);

@@ -15,9 +15,7 @@ pub struct Words {
     /// For whom the device is attached to: its own word and theirs together.
     pub attached: Option<(UserId, Consent)>,
     /// Of a user: their word for all of their devices.
-    pub home: Consent,
-    /// There is such a word.
-    pub is_home_said: bool,
+    pub home: Option<Consent>,
     /// Somebody is signed in on the device.
     pub is_attached: bool,
     /// Of a device whose person has left: what they allow, and until when it was theirs. Epoch ms.
@@ -47,8 +45,7 @@ impl Words {
             own: state.consent.map_or(Consent::FULL, |said| said.consent),
             is_said: state.consent.is_some_and(is_theirs),
             attached: attached.map(|user| (user.clone(), state.word(Some(user)).unwrap_or(Consent::FULL))),
-            home: home.map_or(Consent::FULL, |word| word.said.consent),
-            is_home_said: home.is_some(),
+            home: home.map(|word| word.said.consent),
             is_attached: open.is_some(),
             left,
         })
@@ -62,19 +59,23 @@ impl Words {
         }
     }
 
+    /// What the user's word leaves for all of their devices.
+    pub fn at_home(&self) -> Consent {
+        self.home.unwrap_or(Consent::FULL)
+    }
+
     /// What was said that holds for an event of the device that names this user, or none; for one of a person without a device,
     /// what they said themselves.
     pub fn said(&self, user: Option<&UserId>) -> Option<Consent> {
         let attached = self.attached.as_ref().filter(|(attached, _)| user.is_none_or(|user| user == attached));
-        let home = self.is_home_said.then_some(self.home);
-        attached.map(|(_, consent)| *consent).or(self.is_said.then_some(self.own)).or(home)
+        attached.map(|(_, consent)| *consent).or(self.is_said.then_some(self.own)).or(self.home)
     }
 
     /// For what the device or person had done by then.
     pub fn of_past(&self, at_ms: i64) -> Consent {
         match self.left {
             Some((consent, until_ms)) if at_ms <= until_ms => self.own.and(consent),
-            _ => self.allow(None).and(self.home),
+            _ => self.allow(None).and(self.at_home()),
         }
     }
 }

@@ -7,7 +7,7 @@
 use super::for_each;
 use midsession_event::{
     Event, EventName, Handoff, OutputId, PartitionId, PropertyValue, Record, SessionId, SessionState, ShopperId, Str,
-    Topic, VisitorId, hash64,
+    Topic, VisitorId,
 };
 use midsession_machine::{Definitions, Effect, View};
 use midsession_ports::{Log, LogError};
@@ -180,7 +180,7 @@ fn traced<D: Definitions>(
     let mut into: BTreeMap<SessionId, SessionId> = BTreeMap::new();
     let (mut applied, mut moved) = (Vec::new(), vec![0; owners.len()]);
     for Own { stamp_ms, owner, offset, record } in own {
-        let event = event_of(record).map(mark_of);
+        let event = event_of(record).map(Event::id_hash);
         let seam = streams[*owner].on_record(*offset, *stamp_ms, record.clone(), definitions, &mut effects);
         if let (Some(event), Some(Seam::Applied(session))) = (event, seam) {
             applied.push((session, event, (*owner, moved[*owner])));
@@ -211,10 +211,6 @@ fn event_of(record: &Record) -> Option<&Event> {
         Record::Forward(forward) if !forward.is_parting() => Some(&forward.event),
         _ => None,
     }
-}
-
-fn mark_of(event: &Event) -> u64 {
-    hash64(&[event.source.as_str(), event.event_id.as_str()])
 }
 
 struct Tracer<'a> {
@@ -295,7 +291,7 @@ impl Tracer<'_> {
         let (is_from_there, person) = (event.visitor_id == self.whose.visitor, (self.stream, self.moved[self.stream]));
         let (kind, session) = match seam {
             Seam::Applied(session) if self.ids.contains(&session) => ("event", Some(session)),
-            Seam::Duplicate if self.taken.events.contains(&mark_of(event)) => ("duplicate", None),
+            Seam::Duplicate if self.taken.events.contains(&event.id_hash()) => ("duplicate", None),
             Seam::TooLate if is_from_there && self.taken.by.contains(&person) => ("too_late", None),
             Seam::Applied(_) | Seam::Duplicate | Seam::TooLate | Seam::Forwarded | Seam::Keyless | Seam::Refused => {
                 return;
