@@ -209,7 +209,8 @@ fn refused(app: &App, request: &Request<'_>, cause: &LogError) -> Reply {
 pub(crate) struct Rates {
     by_network: Buckets<Network>,
     by_source: Buckets<SourceId>,
-    new_visitors: Buckets<Network>,
+    new_of_network: Buckets<Network>,
+    new_of_source: Buckets<SourceId>,
     known: Known,
 }
 
@@ -226,7 +227,8 @@ impl Rates {
         Self {
             by_network: Buckets::new(limits.events_per_s_per_network),
             by_source: Buckets::new(limits.events_per_s_per_source),
-            new_visitors: Buckets::new(limits.new_visitors_per_s_per_network),
+            new_of_network: Buckets::new(limits.new_visitors_per_s_per_network),
+            new_of_source: Buckets::new(limits.new_visitors_per_s_per_source),
             known: Known::default(),
         }
     }
@@ -242,7 +244,7 @@ impl Rates {
         // A visitor and a user are a shopper each.
         let visitors = collected.events.iter().filter_map(|event| event.visitor_id.as_ref()).map(VisitorId::as_str);
         let users = collected.events.iter().filter_map(|event| event.user_id.as_ref()).map(UserId::as_str);
-        self.take_visitors(request, visitors.chain(users))
+        self.take_visitors(request, collected.source.as_ref(), visitors.chain(users))
     }
 
     /// Takes place for the ids that are new: each is a shopper to be kept for a day, and anybody can make them up.
@@ -250,15 +252,28 @@ impl Rates {
     pub(crate) fn take_visitors<'a>(
         &self,
         request: &Request<'_>,
+        source: Option<&SourceId>,
         ids: impl Iterator<Item = &'a str>,
     ) -> Result<(), Over> {
-        let Some(network) = request.peer_ip.and_then(Network::of) else { return Ok(()) };
-        let new = self.known.unknown(ids);
-        if !new.is_empty() {
-            let taken = self.new_visitors.take(network, new.len(), request.received_at_us);
-            taken.map_err(|retry_after_s| Over { cause: "new_visitors", retry_after_s })?;
-            self.known.add(new);
+        let network = request.peer_ip.and_then(Network::of).filter(|_| self.new_of_network.is_limited());
+        let source = source.filter(|_| self.new_of_source.is_limited());
+        if network.is_none() && source.is_none() {
+            return Ok(());
         }
+        let new = self.known.unknown(ids);
+        if new.is_empty() {
+            return Ok(());
+        }
+        let at_us = request.received_at_us;
+        if let Some(network) = network {
+            let taken = self.new_of_network.take(network, new.len(), at_us);
+            taken.map_err(|retry_after_s| Over { cause: "new_visitors", retry_after_s })?;
+        }
+        if let Some(source) = source {
+            let taken = self.new_of_source.take(source.clone(), new.len(), at_us);
+            taken.map_err(|retry_after_s| Over { cause: "new_visitors_of_source", retry_after_s })?;
+        }
+        self.known.add(new);
         Ok(())
     }
 }

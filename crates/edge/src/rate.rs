@@ -1,4 +1,4 @@
-//! How many events a client address and a source may send, and how many new visitors an address may bring: token
+//! How many events a client address and a source may send, and how many new visitors they may bring: token
 //! buckets, bounded in number.
 
 use midsession_event::hash64;
@@ -42,9 +42,13 @@ impl<K: Eq + Hash> Buckets<K> {
         Self { per_s: f64::from(per_s), buckets: Mutex::default() }
     }
 
+    pub(crate) fn is_limited(&self) -> bool {
+        self.per_s > 0.0
+    }
+
     /// Takes so many tokens if there are any left; else says in how many seconds to come back.
     pub(crate) fn take(&self, key: K, tokens: usize, now_us: i64) -> Result<(), u32> {
-        if self.per_s == 0.0 {
+        if !self.is_limited() {
             return Ok(());
         }
         let most = self.per_s * BURST_S;

@@ -62,6 +62,8 @@ pub struct Limits {
     /// Visitors and users never seen before that one network may bring, per second, with ten seconds' worth at once; 0
     /// for no limit. This machine's own are not limited.
     pub new_visitors_per_s_per_network: u32,
+    /// Likewise one source; 0 for no limit.
+    pub new_visitors_per_s_per_source: u32,
     /// Body of one request as it comes over the wire. Bytes; keep it equal to the collector's.
     pub wire_bytes: usize,
     /// Bytes of all requests being read or waiting for the log.
@@ -78,6 +80,7 @@ impl Default for Limits {
             events_per_s_per_network: 5_000,
             events_per_s_per_source: 0,
             new_visitors_per_s_per_network: 200,
+            new_visitors_per_s_per_source: 0,
             wire_bytes: midsession_collect::Limits::default().wire_bytes,
             in_flight_bytes: 256 << 20,
             timeouts: Timeouts::default(),

@@ -65,6 +65,26 @@ async fn a_network_brings_so_many_new_visitors() {
 }
 
 #[tokio::test]
+async fn a_source_brings_so_many_new_visitors_from_wherever() {
+    let server = start_behind_a_proxy(|config| {
+        (config.limits.new_visitors_per_s_per_network, config.limits.new_visitors_per_s_per_source) = (0, 1);
+    })
+    .await;
+    // Each from a network of its own, and this machine like any: a source's key is in everybody's page.
+    let from = |id: u32| format!("198.51.{id}.1");
+    assert_eq!(send(&server, &from(1), "/v1/events", &of_visitors(0..1)).await.status, 200);
+    assert_eq!(send(&server, &from(2), "/v1/events", &of_visitors(0..1_000)).await.status, 200, "overdrawn");
+    for (from, target, body) in
+        [(from(200), "/v1/events", of_visitors(999..1_001)), ("127.0.0.1".to_owned(), "/v1/token", String::new())]
+    {
+        let reply = send(&server, &from, target, &body).await;
+        assert!(is_held_up(&reply), "{from} {target}: {reply:?}");
+    }
+    assert_eq!(server.observe.metrics.get(Metric::HttpOverload, Some("new_visitors_of_source")), 2);
+    assert_eq!(send(&server, &from(201), "/v1/events", &of_visitors(0..1_000)).await.status, 200, "known ones pass");
+}
+
+#[tokio::test]
 async fn this_machine_is_not_limited() {
     let server = start_with(|config| {
         config.limits.events_per_s_per_network = 1;

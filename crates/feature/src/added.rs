@@ -59,6 +59,29 @@ pub struct FieldEntry {
     pub(crate) window: usize,
 }
 
+/// What one partition has of a value of a field, under one name.
+#[derive(Clone, Debug)]
+pub struct FieldPart {
+    /// The place of the name's entry.
+    number: usize,
+    partial: Partial,
+    /// Since when that is. Epoch ms.
+    begins_ms: i64,
+}
+
+impl FieldPart {
+    /// Takes it in among what other partitions have.
+    pub fn join(self, others: &mut Vec<Self>) {
+        match others.iter_mut().find(|known| known.number == self.number) {
+            Some(known) => {
+                known.partial.merge(&self.partial);
+                known.begins_ms = known.begins_ms.min(self.begins_ms);
+            }
+            None => others.push(self),
+        }
+    }
+}
+
 /// A value, as it is served.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Served {
@@ -84,12 +107,14 @@ pub(crate) fn of_field(
     key: &str,
     program: &Program,
 ) -> (Accumulator, Vec<FieldEntry>) {
-    let lengths = || parts.windows.iter().filter_map(|window| Some((window.label, window.length_ms?)));
-    let windows = lengths().map(|(_, length_ms)| FieldWindow::of(length_ms)).collect();
-    let entries = lengths()
+    let of = |length_ms: Option<i64>| length_ms.map_or(FieldWindow::LIFETIME, FieldWindow::of);
+    let windows = parts.windows.iter().map(|window| of(window.length_ms)).collect();
+    let entries = parts
+        .windows
+        .iter()
         .enumerate()
-        .map(|(window, (label, _))| FieldEntry {
-            name: format!("{}_{label}", definition.served_name()).into(),
+        .map(|(window, written)| FieldEntry {
+            name: format!("{}_{}", definition.served_name(), written.label).into(),
             doc: definition.doc.clone(),
             ty: parts.result,
             accumulator: 0,
@@ -135,9 +160,9 @@ impl Accumulator {
             && self.empty == other.empty
     }
 
-    /// The length of one of its windows. ms.
-    pub(crate) fn window_ms(&self, window: usize) -> i64 {
-        self.windows.get(window).map_or(0, |window| window.length_ms)
+    /// The length of one of its windows; none of a lifetime. ms.
+    pub(crate) fn window_ms(&self, window: usize) -> Option<i64> {
+        self.windows.get(window).filter(|window| !window.is_lifetime()).map(|window| window.length_ms)
     }
 
     pub(crate) fn is_lifetime(&self) -> bool {
@@ -273,13 +298,13 @@ impl FeatureSet {
     }
 
     /// What one partition has of a value of a field, for [`FeatureSet::join`]; the numbers are those of the entries.
-    pub fn field_partials(&self, partials: &Partials, key: &str, id: &str, now_ms: i64) -> Vec<(usize, Partial)> {
+    pub fn field_partials(&self, partials: &Partials, key: &str, id: &str, now_ms: i64) -> Vec<FieldPart> {
         let mut found = Vec::new();
         for (number, entry) in self.field_entries(key).enumerate() {
             let Some(accumulator) = self.accumulators.get(entry.accumulator as usize) else { continue };
             let Some(window) = accumulator.windows.get(entry.window) else { continue };
-            let partial = partials.fields.read(accumulator.slot, id, entry.window, *window, now_ms);
-            found.extend(partial.map(|partial| (number, partial)));
+            let read = partials.fields.read(accumulator.slot, id, entry.window, *window, now_ms);
+            found.extend(read.map(|(partial, begins_ms)| FieldPart { number, partial, begins_ms }));
         }
         found
     }
@@ -288,31 +313,32 @@ impl FeatureSet {
     pub fn join(
         &self,
         key: &str,
-        parts: impl IntoIterator<Item = (usize, Partial)>,
+        parts: impl IntoIterator<Item = FieldPart>,
         names: &[Str],
         now_ms: i64,
         since: &[(u32, i64)],
     ) -> Option<Vec<Served>> {
-        let mut whole: Vec<Option<Partial>> = self.field_entries(key).map(|_| None).collect();
-        for (number, partial) in parts {
-            match whole.get_mut(number) {
-                Some(Some(known)) => known.merge(&partial),
-                Some(empty) => *empty = Some(partial),
-                None => {}
-            }
-        }
-        if whole.iter().all(Option::is_none) {
+        let mut whole = Vec::new();
+        parts.into_iter().for_each(|part| part.join(&mut whole));
+        if whole.is_empty() {
             return None;
         }
         let mut values = Vec::new();
-        for (entry, partial) in self.field_entries(key).zip(&whole) {
+        for (number, entry) in self.field_entries(key).enumerate() {
             let wanted = names.is_empty() || names.iter().any(|name| self.unaliased(name) == entry.name);
             let Some(accumulator) = self.accumulators.get(entry.accumulator as usize).filter(|_| wanted) else {
                 continue;
             };
-            let span_ms = accumulator.window_ms(entry.window);
-            let value = accumulator.value(partial.as_ref(), now_ms, span_ms);
-            let since_ms = since_of(since, accumulator.slot).filter(|since_ms| *since_ms > now_ms - span_ms);
+            let part = whole.iter().find(|part| part.number == number);
+            let put_ms = since_of(since, accumulator.slot);
+            let (span_ms, since_ms) = match accumulator.window_ms(entry.window) {
+                Some(length_ms) => (length_ms, put_ms.filter(|put_ms| *put_ms > now_ms - length_ms)),
+                None => {
+                    let begins_ms = part.map(|part| part.begins_ms);
+                    (begins_ms.map_or(0, |begins_ms| now_ms.saturating_sub(begins_ms)), put_ms.or(begins_ms))
+                }
+            };
+            let value = accumulator.value(part.map(|part| &part.partial), now_ms, span_ms);
             values.extend(value.map(|value| Served { name: entry.name.clone(), value, expires_at_ms: None, since_ms }));
         }
         Some(values)

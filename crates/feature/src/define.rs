@@ -347,9 +347,9 @@ pub(crate) fn keys(document: &mut Document<'_>, definition: &Definition) -> Vec<
 pub(crate) fn windows<'d>(document: &mut Document<'_>, definition: &'d Definition, keys: &[By]) -> Vec<Window<'d>> {
     let is_field = |key: &By| matches!(key, By::Field { .. });
     let is_user = |key: &By| matches!(key, By::Entity(Key::User));
+    let whose = if keys.iter().any(is_user) { "user" } else { "field" };
     if keys.iter().any(|key| is_field(key) || is_user(key)) && definition.windows.is_empty() {
         let hint = Some("add a line like windows = [\"5m\", \"1h\", \"24h\"]".to_owned());
-        let whose = if keys.iter().any(is_user) { "user" } else { "field" };
         document.fault(definition.name.span(), format!("a {whose}'s feature wants windows"), hint);
     }
     let mut windows = Vec::new();
@@ -361,15 +361,11 @@ pub(crate) fn windows<'d>(document: &mut Document<'_>, definition: &'d Definitio
             break;
         }
         if label == "session" {
-            let hint = Some("write key = [\"user\", \"session\"]: it has one over the session, too".to_owned());
-            document.fault(written.span(), "a session is no window of a user", hint);
+            let hint = Some("add key \"session\": it has one over the session, too".to_owned());
+            document.fault(written.span(), format!("a session is no window of a {whose}"), hint);
             continue;
         }
         if label == "lifetime" {
-            if keys.iter().any(is_field) {
-                let hint = Some("a field's longest window is 24h".to_owned());
-                document.fault(written.span(), "a lifetime is a shopper's", hint);
-            }
             windows.push(Window { label, length_ms: None });
             continue;
         }

@@ -25,7 +25,7 @@ mod text;
 mod value;
 mod vanish;
 
-pub use added::{FieldEntry, Served};
+pub use added::{FieldEntry, FieldPart, Served};
 pub use diagnostic::{Diagnostic, Document, nearest};
 pub use duration::{DURATION_HINT, duration_text, parse_duration_ms};
 pub use entry::{Entry, Key, LookBack};

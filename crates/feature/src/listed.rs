@@ -153,7 +153,7 @@ impl FeatureSet {
                 made.slots.push(accumulator.slot);
                 made.by_field.push(accumulator.slot);
                 let window_ms = accumulator.window_ms(entry.window);
-                made.longest_ms = made.longest_ms.map(|longest_ms| longest_ms.max(window_ms));
+                made.longest_ms = made.longest_ms.zip(window_ms).map(|(one, other)| one.max(other));
             }
         }
         made.slots.sort_unstable();

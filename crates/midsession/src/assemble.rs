@@ -8,8 +8,7 @@ use crate::sources::{Sources, misnamed};
 use midsession_decide::{Definitions as Interventions, Rule, Rules};
 use midsession_event::{Event, PropertyValue, SessionId, ShopperId, Str};
 use midsession_feature::expr::Type;
-use midsession_feature::{Diagnostic, FeatureSet, Key, LookBack, Made, Served, TextForm, named_twice};
-use midsession_machine::partial::Partial;
+use midsession_feature::{Diagnostic, FeatureSet, FieldPart, Key, LookBack, Made, Served, TextForm, named_twice};
 use midsession_machine::{Ask, Defined, Definitions, Derived, Kind, Partials, View};
 use serde_json::{Value, json};
 use std::sync::{Arc, Weak};
@@ -280,7 +279,7 @@ impl Assembly {
         key: &str,
         id: &str,
         now_ms: i64,
-    ) -> Vec<(usize, Partial)> {
+    ) -> Vec<FieldPart> {
         self.set(profile).map(|set| set.field_partials(partials, key, id, now_ms)).unwrap_or_default()
     }
 
@@ -289,7 +288,7 @@ impl Assembly {
         &self,
         profile: Option<&str>,
         key: &str,
-        parts: Vec<(usize, Partial)>,
+        parts: Vec<FieldPart>,
         names: &[Str],
         now_ms: i64,
         since: &[(u32, i64)],

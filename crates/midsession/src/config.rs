@@ -150,6 +150,8 @@ pub struct LimitsConfig {
     pub events_per_s_per_source: u32,
     /// Visitors and users never seen before that one network may bring, per second, likewise; 0 for no limit.
     pub new_visitors_per_s_per_network: u32,
+    /// Likewise that one source may bring, from wherever; 0 for no limit.
+    pub new_visitors_per_s_per_source: u32,
 }
 
 impl Default for LimitsConfig {
@@ -160,6 +162,7 @@ impl Default for LimitsConfig {
             events_per_s_per_network,
             events_per_s_per_source,
             new_visitors_per_s_per_network,
+            new_visitors_per_s_per_source,
             ..
         } = midsession_edge::Limits::default();
         Self {
@@ -168,6 +171,7 @@ impl Default for LimitsConfig {
             events_per_s_per_network,
             events_per_s_per_source,
             new_visitors_per_s_per_network,
+            new_visitors_per_s_per_source,
         }
     }
 }
@@ -181,6 +185,7 @@ impl LimitsConfig {
             events_per_s_per_network: self.events_per_s_per_network,
             events_per_s_per_source: self.events_per_s_per_source,
             new_visitors_per_s_per_network: self.new_visitors_per_s_per_network,
+            new_visitors_per_s_per_source: self.new_visitors_per_s_per_source,
             ..midsession_edge::Limits::default()
         }
     }

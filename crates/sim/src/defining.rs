@@ -335,7 +335,8 @@ fn by_product(house: &House, oracle: &Oracle, of_partition: &[Versions]) -> Resu
         }
         let Some(expected) = begun.first().filter(|of| !of.is_empty()) else { break };
         for (name, (wording, window_ms, _)) in expected {
-            let begins_ms = FieldWindow::of(*window_ms).begins_ms(now_ms);
+            let window = if *window_ms == i64::MAX { FieldWindow::LIFETIME } else { FieldWindow::of(*window_ms) };
+            let begins_ms = window.begins_ms(now_ms);
             let is_meant = |took: &&Took| {
                 took.act.may_count()
                     && wording.counts.contains(&took.act.name.as_str())

@@ -34,9 +34,8 @@ fn token(call: &Call) -> Response {
         (as_collected(call, source, &id).unwrap_or_else(|| id.as_str().into()), id)
     });
     let headers = headers(&call.parts.headers);
-    if let Err(over) =
-        call.app.rates.take_visitors(&request(call, &headers, &[]), std::iter::once(collected_id.as_str()))
-    {
+    let id = std::iter::once(collected_id.as_str());
+    if let Err(over) = call.app.rates.take_visitors(&request(call, &headers, &[]), Some(&source.name), id) {
         return reply::of_collector(ingest::too_many(&call.app, &request(call, &headers, &[]), over));
     }
     let origin = call.header(header::ORIGIN).unwrap_or_default();

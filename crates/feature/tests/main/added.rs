@@ -14,41 +14,41 @@ name = "views"
 key = ["product", "category"]
 when = 'event.name == "product_view"'
 fold = "count"
-windows = ["5m", "1h"]
+windows = ["5m", "1h", "lifetime"]
 [[feature]]
 name = "viewers"
 key = "product"
 when = 'event.name == "product_view"'
 fold = "distinct"
 of = "visitor_id"
-windows = ["5m", "1h"]
+windows = ["5m", "1h", "lifetime"]
 [[feature]]
 name = "cheap_views"
 key = "product"
 when = 'event.name == "product_view" && event.product.price < 50.0'
 fold = "count"
-windows = ["5m", "1h"]
+windows = ["5m", "1h", "lifetime"]
 [[feature]]
 name = "revenue"
 key = "campaign"
 when = 'event.name == "transaction"'
 fold = "sum"
 of = "order.revenue"
-windows = ["5m", "1h"]
+windows = ["5m", "1h", "lifetime"]
 [[feature]]
 name = "conversion"
 key = "campaign"
 when = 'event.name == "transaction"'
 fold = "ratio"
 over = 'event.name == "product_view"'
-windows = ["5m", "1h"]
+windows = ["5m", "1h", "lifetime"]
 [[feature]]
 name = "last_price"
 key = "product"
 when = 'event.name == "product_view"'
 fold = "last"
 of = "product.price"
-windows = ["1h"]
+windows = ["1h", "lifetime"]
 [[feature]]
 name = "views"
 key = "user"
@@ -84,7 +84,11 @@ windows = ["lifetime"]
 "#;
 
 const NOW: i64 = 100_000_000;
-const WINDOWS: [(&str, i64); 2] = [("5m", 300_000), ("1h", 3_600_000)];
+const WINDOWS: [(&str, FieldWindow); 3] = [
+    ("5m", FieldWindow { length_ms: 300_000, step_ms: 5_000 }),
+    ("1h", FieldWindow { length_ms: 3_600_000, step_ms: 60_000 }),
+    ("lifetime", FieldWindow::LIFETIME),
+];
 
 fn set() -> FeatureSet {
     FeatureSet::load(&[("added.toml", DEFINED)]).unwrap_or_else(|found| panic!("{found:?}"))
@@ -183,11 +187,22 @@ proptest! {
         for (key, id) in ids {
             let parts = partitions.iter().flat_map(|partials| set.field_partials(partials, key, id, now_ms));
             let joined = set.join(key, parts.collect::<Vec<_>>(), &[], now_ms, &[]);
+            let joined: Vec<Served> = joined.into_iter().flatten().collect();
+            let is_viewed = |event: &&&Event| {
+                event.name.as_str() == "product_view" && event.products.iter().any(|product| product.id.as_str() == id)
+            };
+            if let (true, Some(first)) = (key == "product", sorted.iter().find(is_viewed)) {
+                let views = joined.iter().find(|served| served.name == "views_lifetime");
+                prop_assert_eq!(views.and_then(|served| served.since_ms), Some(first.occurred_at_ms.min(NOW)));
+            }
             let found: BTreeMap<_, _> =
-                joined.into_iter().flatten().map(|Served { name, value, .. }| (name.to_string(), value)).collect();
-            for (label, length_ms) in WINDOWS {
-                let begins_ms = FieldWindow::of(length_ms).begins_ms(now_ms);
-                prop_assert!((now_ms - length_ms - begins_ms + 1) <= length_ms / 60, "at most a step longer");
+                joined.into_iter().map(|Served { name, value, .. }| (name.to_string(), value)).collect();
+            for (label, window) in WINDOWS {
+                let begins_ms = window.begins_ms(now_ms);
+                if let (FieldWindow { length_ms, .. }, false) = (window, window.is_lifetime()) {
+                    prop_assert_eq!(window, FieldWindow::of(length_ms));
+                    prop_assert!((now_ms - length_ms - begins_ms + 1) <= length_ms / 60, "at most a step longer");
+                }
                 let within: Vec<&Event> =
                     sorted.iter().filter(|event| event.occurred_at_ms.min(NOW) >= begins_ms).copied().collect();
                 let mut expected = expected(&within, key, id);

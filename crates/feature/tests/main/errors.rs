@@ -150,7 +150,8 @@ fn windows_of_keys() {
     let sequence = "fold = \"sequence\"\nthen = 'event.bot'\nwithin = \"5m\"";
     for (key, windows, fold, place, message) in [
         ("\"user\"", "[\"session\"]", "fold = \"count\"", "4:12", "a session is no window of a user"),
-        ("\"product\"", "[\"lifetime\"]", "fold = \"count\"", "4:12", "a lifetime is a shopper's"),
+        ("\"product\"", "[\"session\"]", "fold = \"count\"", "4:12", "a session is no window of a field"),
+        ("\"product\"", "[\"lifetime\"]", sequence, "5:8", "can't be kept as a sum"),
         ("\"product\"", "[]", "fold = \"count\"", "2:8", "a field's feature wants windows"),
         ("\"product\"", "[\"5m\"]", sequence, "5:8", "can't be kept as a sum"),
         ("\"user\"", "[\"lifetime\"]", sequence, "5:8", "can't be kept as a sum"),

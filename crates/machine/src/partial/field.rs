@@ -1,7 +1,8 @@
 //! Partials by a field: of each product, category or campaign, in steps of event time.
 //!
 //! A window is cut into sixty steps, and each step has a partial of its own; a read merges those that the window
-//! reaches. So a window begins at a whole step: it is up to a sixtieth longer than its name says.
+//! reaches. So a window begins at a whole step: it is up to a sixtieth longer than its name says. A lifetime is one step,
+//! which goes by the time of its earliest event.
 
 use super::bounded::Shared;
 use super::{Bounded, Partial, Piece};
@@ -17,13 +18,21 @@ const STEP_MIN_MS: i64 = 1_000;
 /// A window of a definition by a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldWindow {
-    /// Its length. ms.
+    /// Its length; without end for a lifetime. ms.
     pub length_ms: i64,
     /// The steps that it is cut into. ms.
     pub step_ms: i64,
 }
 
 impl FieldWindow {
+    /// All that is counted, for as long as the value is held.
+    pub const LIFETIME: Self = Self { length_ms: i64::MAX, step_ms: i64::MAX };
+
+    /// Whether it has no end.
+    pub fn is_lifetime(self) -> bool {
+        self == Self::LIFETIME
+    }
+
     /// The window of this length.
     pub fn of(length_ms: i64) -> Self {
         Self { length_ms, step_ms: (length_ms / STEPS).max(STEP_MIN_MS) }
@@ -31,6 +40,9 @@ impl FieldWindow {
 
     /// The first step that the window reaches at this instant.
     fn first(self, now_ms: i64) -> i64 {
+        if self.is_lifetime() {
+            return i64::MIN;
+        }
         now_ms.saturating_sub(self.length_ms).saturating_add(1).div_euclid(self.step_ms)
     }
 
@@ -97,7 +109,10 @@ impl FieldPartials {
         now_ms: i64,
     ) {
         self.forget_one(now_ms);
-        let Some(longest_ms) = windows.iter().map(|window| window.length_ms + window.step_ms).max() else { return };
+        let Some(longest_ms) = windows.iter().map(|window| window.length_ms.saturating_add(window.step_ms)).max()
+        else {
+            return;
+        };
         if piece.time_ms.saturating_add(longest_ms) <= now_ms {
             return;
         }
@@ -116,7 +131,15 @@ impl FieldPartials {
             while let Some((_, gone)) = steps.pop_front_if(|(step, _)| *step < first) {
                 bytes -= of_step(&gone);
             }
-            let step = piece.time_ms.div_euclid(window.step_ms);
+            let step = if window.is_lifetime() {
+                // The past that was counted in is a step before it.
+                if let Some((begins_ms, _)) = steps.front_mut() {
+                    *begins_ms = piece.time_ms.min(*begins_ms);
+                }
+                steps.back().map_or(piece.time_ms, |(last, _)| *last)
+            } else {
+                piece.time_ms.div_euclid(window.step_ms)
+            };
             if step < first {
                 continue;
             }
@@ -257,12 +280,15 @@ impl FieldPartials {
         }
     }
 
-    /// What one of a definition's windows holds at this instant; none when nothing does.
-    pub fn read(&self, slot: u32, id: &str, index: usize, window: FieldWindow, now_ms: i64) -> Option<Partial> {
+    /// What one of a definition's windows holds at this instant, and since when that is; none when nothing does.
+    pub fn read(&self, slot: u32, id: &str, index: usize, window: FieldWindow, now_ms: i64) -> Option<(Partial, i64)> {
         let series = self.table.get(&(slot, id.into()))?;
         let first = window.first(now_ms);
-        let reached = series.windows.get(index)?.iter().filter(|(step, _)| *step >= first);
-        Partial::merged(reached.map(|(_, partial)| partial))
+        let steps = series.windows.get(index)?;
+        let reached = steps.iter().filter(|(step, _)| *step >= first);
+        let partial = Partial::merged(reached.map(|(_, partial)| partial))?;
+        let of_lifetime = steps.front().filter(|_| window.is_lifetime());
+        Some((partial, of_lifetime.map_or_else(|| window.begins_ms(now_ms), |(begins_ms, _)| *begins_ms)))
     }
 
     /// Every value of a field that some window of these definitions reaches at this instant.
@@ -309,7 +335,7 @@ mod tests {
 
     fn count(partials: &FieldPartials, id: &str, now_ms: i64) -> u64 {
         match partials.read(1, id, 0, FIVE, now_ms) {
-            Some(Partial::Count(count)) => count,
+            Some((Partial::Count(count), _)) => count,
             None => 0,
             other => panic!("{other:?}"),
         }
@@ -361,6 +387,32 @@ mod tests {
             assert_eq!(since.heap_bytes(), whole.heap_bytes());
         }
         assert_eq!(count(&since, "p", 1_304_999), count(&whole, "p", 1_304_999), "window by window");
+    }
+
+    #[test]
+    fn a_lifetime_goes_by_its_earliest_event_and_takes_the_past_in() {
+        const OF_ALL: [FieldWindow; 2] = [FIVE, FieldWindow::LIFETIME];
+        let add = |partials: &mut FieldPartials, time_ms: i64, now_ms: i64| {
+            partials.add(1, "p", &OF_ALL, || Partial::Count(0), &at(time_ms), now_ms);
+        };
+        let read = |partials: &FieldPartials| partials.read(1, "p", 1, FieldWindow::LIFETIME, i64::MAX);
+        let mut since = FieldPartials::new(1 << 20);
+        assert_eq!(read(&since), None);
+        for (time_ms, begins_ms) in [(2_000, 2_000), (3_000, 2_000), (1_500, 1_500), (9_000_000, 1_500)] {
+            add(&mut since, time_ms, time_ms.max(3_000));
+            assert_eq!(read(&since).map(|(_, begins_ms)| begins_ms), Some(begins_ms));
+        }
+        let mut before = FieldPartials::new(1 << 20);
+        [1_600, 1_700, 1_000].into_iter().for_each(|time_ms| add(&mut before, time_ms, 1_700));
+        before.pack(1).iter().for_each(|(id, text)| since.put_aside(1, id, text, 9_000_000));
+        since.count_in(1);
+        assert_eq!(read(&since), Some((Partial::Count(7), 1_000)));
+        add(&mut since, 500, 9_000_001);
+        assert_eq!(read(&since), Some((Partial::Count(8), 500)), "what comes late comes before the past, too");
+        let held: usize = since.table.iter().map(|(_, series)| series.bytes).sum();
+        assert_eq!(since.heap_bytes(), held);
+        (0..1_000).for_each(|_| since.forget_one(i64::MAX - 1));
+        assert!(read(&since).is_some(), "it has no end");
     }
 
     #[test]

@@ -6,8 +6,8 @@ use crate::find::{self, Found};
 use midsession_event::{
     Event, PartitionId, Record, SessionId, SessionState, SessionUpdate, ShopperId, Str, Tick, partition_of,
 };
-use midsession_feature::{Key, Served};
-use midsession_machine::{Definitions, Derived, Effect, Partials, View, partial::Partial};
+use midsession_feature::{FieldPart, Key, Served};
+use midsession_machine::{Definitions, Derived, Effect, Partials, View};
 use midsession_stream::{Config, Counters, Seam, Stream};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -288,7 +288,7 @@ impl<D: Definitions + Serving> Machines<'_, D> {
 /// What partitions have of a value of a field.
 #[derive(Clone, Debug, Default)]
 pub struct Gathered {
-    parts: Vec<(usize, Partial)>,
+    parts: Vec<FieldPart>,
     now_ms: i64,
 }
 
@@ -296,12 +296,8 @@ impl Gathered {
     /// Takes what one partition has, at its own instant. Merged at once: many answers may wait for their last partition.
     pub fn add(&mut self, stream: &Stream, assembly: &Assembly, key: &str, id: &str, now_ms: i64) {
         self.now_ms = self.now_ms.max(now_ms);
-        for (number, partial) in assembly.field_partials(None, stream.partials(), key, id, now_ms) {
-            match self.parts.iter_mut().find(|(known, _)| *known == number) {
-                Some((_, known)) => known.merge(&partial),
-                None => self.parts.push((number, partial)),
-            }
-        }
+        let parts = assembly.field_partials(None, stream.partials(), key, id, now_ms);
+        parts.into_iter().for_each(|part| part.join(&mut self.parts));
     }
 
     /// The values of all of it, by the definitions of the last partition; none where nobody has anything.

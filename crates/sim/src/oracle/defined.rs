@@ -21,6 +21,7 @@ pub struct Wording {
 const FIVE: (&str, i64) = ("5m", 300_000);
 const HOUR: (&str, i64) = ("1h", 3_600_000);
 const DAY: (&str, i64) = ("24h", 86_400_000);
+const LIFETIME: (&str, i64) = ("lifetime", i64::MAX);
 
 /// Every wording.
 pub const WORDINGS: [Wording; 8] = [
@@ -75,9 +76,9 @@ pub const WORDINGS: [Wording; 8] = [
         by_product: true,
     },
     Wording {
-        text: "key = \"product\"\nwhen = 'event.name in [\"product_view\", \"add_to_cart\", \"transaction\"]'\nfold = \"count\"\nwindows = [\"1h\"]\n",
+        text: "key = \"product\"\nwhen = 'event.name in [\"product_view\", \"add_to_cart\", \"transaction\"]'\nfold = \"count\"\nwindows = [\"1h\", \"lifetime\"]\n",
         counts: &["product_view", "add_to_cart", "transaction"],
-        windows: &[HOUR],
+        windows: &[HOUR, LIFETIME],
         from_now: false,
         by_product: true,
     },
