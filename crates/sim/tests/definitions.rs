@@ -128,6 +128,13 @@ key = "user"
 when = 'event.name == "product_view"'
 fold = "count"
 windows = ["lifetime"]
+
+[[feature]]
+name = "seen"
+key = "product"
+when = 'event.name == "product_view"'
+fold = "count"
+windows = ["lifetime", "5m"]
 "#;
 
 #[test]
@@ -139,6 +146,7 @@ fn a_definition_is_changed_while_running_and_kept() {
     let shop = Shop::of(&server);
     shop.views("e1", "v1", true);
     shop.views("e2", "v1", false);
+    let before_put_ms = crate::load::now_ms();
     let (code, out, err) = server.command(&["definition", "put", &file]);
     assert_eq!(code, Some(0), "{err}");
     assert!(out.contains("looks@2") && out.contains("user.looks@2_5m") && out.contains("bargains@1"), "{out}");
@@ -179,7 +187,14 @@ fn a_definition_is_changed_while_running_and_kept() {
     let product = |shop: &Shop<'_>| shop.admin("GET", "/v1/features/product/p1", "").1;
     let of_product = product(&shop);
     assert_eq!((&of_product["features"]["looks_1h"], &of_product["features"]["looks@2_1h"]), (&json!(4), &json!(4)));
-    assert!(of_product["since"].is_null(), "over all shoppers too, the past is counted in: {of_product}");
+    shop.counts_all("seen");
+    let of_product = product(&shop);
+    let seen =
+        |answer: &Value| [&answer["features"]["seen_lifetime"], &answer["features"]["seen_5m"]].map(Value::clone);
+    assert_eq!(seen(&of_product), [json!(4), json!(4)], "over all shoppers too, the past is counted in: {of_product}");
+    let since = of_product["since"].as_object().unwrap();
+    assert_eq!(since.keys().collect::<Vec<_>>(), ["seen_lifetime"], "{of_product}");
+    assert!(since["seen_lifetime"].as_i64().unwrap() <= before_put_ms, "by its first event: {of_product}");
     assert_eq!(server.command(&["definition", "put", &file]).1.lines().next(), Some("it is so already"));
     server.kill();
 
@@ -192,6 +207,7 @@ fn a_definition_is_changed_while_running_and_kept() {
     served.push(shop.served("v1"));
     let features = shop.user("v1").0;
     assert_eq!((&features["looks_5m"], &features["looks@2_5m"]), (&json!(3), &Value::Null), "{features}");
+    assert_eq!(seen(&product(&shop)), [json!(4), json!(4)], "kept by a restart");
     let of_product = product(&shop)["features"].clone();
     assert_eq!((&of_product["looks_5m"], &of_product["looks@2_5m"]), (&json!(4), &Value::Null));
     let (code, _, err) = server.command(&["definition", "remove", "bargains"]);

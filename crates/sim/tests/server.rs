@@ -40,14 +40,14 @@ when = 'event.name == "product_view"'
 fold = "quantile"
 of = "product.price"
 quantile = 0.5
-windows = ["5m"]
+windows = ["5m", "lifetime"]
 
 [[feature]]
 name = "view_revenue"
 key = "product"
 fold = "sum"
 of = "product.price"
-windows = ["1h"]
+windows = ["1h", "lifetime"]
 
 [[feature]]
 name = "act_count"
