@@ -43,6 +43,8 @@ pub(crate) struct Take {
     pub by: bool,
     /// It is about the first product of an event: facts of further ones are passed over.
     pub first_only: bool,
+    /// An event counts also where it has nothing of what is folded.
+    pub valueless: bool,
 }
 
 /// What is asked of events: a condition, what is folded of those that meet it, and what tells the numbers apart.
@@ -53,7 +55,7 @@ pub(crate) struct Asked<'p> {
     pub by: Option<&'p Program>,
     /// Texts are ordered by their arrival.
     pub arrival: bool,
-    /// Numbers are worked out in decimals.
+    /// Numbers are worked out in decimals, and an event without one counts, too.
     pub decimals: bool,
 }
 
@@ -141,7 +143,8 @@ struct NotThere;
 
 /// Finds out how to have what is asked.
 pub(crate) fn plan(asked: Asked<'_>) -> Plan {
-    let cart_only = reads_only_cart_total(asked);
+    // Without a condition an event counts that has no cart, too.
+    let cart_only = reads_only_cart_total(asked) && !(asked.decimals && asked.when.is_none());
     let kinds = if cart_only { CART..CART + 1 } else { 0..KINDS };
     let takes: Result<Vec<_>, NotThere> = match asked.arrival {
         // When an event arrived is in no column.
@@ -164,7 +167,8 @@ pub(crate) fn plan(asked: Asked<'_>) -> Plan {
             };
             let by = asked.by.is_some();
             let money = derive.amount_of.is_some();
-            let take = Take { kind: DERIVED, test: None, of, money, slot: derive.slot, by, first_only: false };
+            let (slot, valueless) = (derive.slot, asked.decimals);
+            let take = Take { kind: DERIVED, test: None, of, money, slot, by, first_only: false, valueless };
             Plan::Derived(Box::new(derive), take)
         }
     }
@@ -215,7 +219,7 @@ fn take(kind: usize, asked: Asked<'_>) -> Result<Option<Take>, NotThere> {
     let of = match asked.of {
         None => Of::Nothing,
         Some(of) => match of.node.map(&mut leaf)? {
-            Node::Const(None) => return Ok(None),
+            Node::Const(None) if !asked.decimals => return Ok(None),
             Node::Column(column) => Of::Column(column),
             node if matches!(of.ty(), Type::Int | Type::Float) && asked.decimals => Of::Decimal(Some(node)),
             node if matches!(of.ty(), Type::Int | Type::Float) => Of::Number(node),
@@ -238,7 +242,7 @@ fn take(kind: usize, asked: Asked<'_>) -> Result<Option<Take>, NotThere> {
         Of::Column(column) => is_money(&Node::Column(*column)),
         Of::Number(node) | Of::Decimal(Some(node)) => is_money(node),
     };
-    Ok(Some(Take { kind, test, of, money, slot: 0, by, first_only: of_first }))
+    Ok(Some(Take { kind, test, of, money, slot: 0, by, first_only: of_first, valueless: asked.decimals }))
 }
 
 fn is_money(node: &Node) -> bool {
@@ -314,6 +318,7 @@ impl Derive {
             }
             let (value, text) = match self.of.as_ref().map(|of| of.eval(&env)) {
                 None => (None, None),
+                Some(Val::Absent) if self.decimals => (None, None),
                 Some(Val::Absent) => continue,
                 Some(val) => match self.of.as_ref().map(Program::ty) {
                     Some(Type::Int | Type::Float) => (val.as_f64(), None),

@@ -8,7 +8,7 @@ use crate::filter::{DERIVED, FactEnv, Of, Take, dense, revenue};
 use crate::fold::{Asked, Folding, Item};
 use crate::{FeatureSet, Key, Val, Value};
 use midsession_event::Str;
-use midsession_machine::{Fact, Names, Session, View, since_of};
+use midsession_machine::{Fact, FactKind, Names, Session, View, since_of};
 
 impl FeatureSet {
     /// The value of a name (the window included) for the view's shopper or session at the view's instant.
@@ -353,7 +353,7 @@ impl<'s> Running<'s> {
                 if is_event {
                     self.counted[0] = Some(event);
                 }
-                if take.money && fact.currency != 0 {
+                if take.money && fact.currency != 0 && !item.number.is_nan() {
                     self.is_mixed |= self.currency != 0 && self.currency != fact.currency;
                     self.currency = fact.currency;
                 }
@@ -414,14 +414,15 @@ pub(crate) fn item_of(take: &Take, fact: &Fact, names: &Names, second: bool) -> 
     if !meets(take, fact, names) {
         return None;
     }
-    let mut item = Item { time_ms: fact.time_ms, event: 0, number: f64::NAN, decimals: 0, text: 0, second };
+    let mark = if fact.kind == FactKind::DERIVED { fact.quantity } else { 0 };
+    let mut item = Item { time_ms: fact.time_ms, event: 0, mark, number: f64::NAN, decimals: 0, text: 0, second };
     match &take.of {
         Of::Nothing => return Some(item),
         Of::Column(Column::Product) => item.text = fact.product,
         Of::Column(Column::Category) => item.text = fact.category,
         Of::Column(Column::Value) => item.number = fact.value,
         Of::Column(Column::Revenue) => item.number = revenue(fact),
-        Of::Column(Column::Quantity) if fact.product == 0 => return None,
+        Of::Column(Column::Quantity) if fact.product == 0 => {}
         Of::Column(Column::Quantity) => item.number = f64::from(fact.quantity),
         Of::Decimal(Some(node)) => {
             let env = FactEnv { fact, names };
@@ -438,7 +439,7 @@ pub(crate) fn item_of(take: &Take, fact: &Fact, names: &Names, second: bool) -> 
         Of::Arrival => (item.number, item.text) = (fact.value, fact.product),
         Of::Number(node) => item.number = node.eval(&FactEnv { fact, names }, 0).as_f64().unwrap_or(f64::NAN),
     }
-    if item.text == 0 && item.number.is_nan() {
+    if item.text == 0 && item.number.is_nan() && !take.valueless {
         return None;
     }
     if take.by {

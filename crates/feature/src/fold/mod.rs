@@ -38,6 +38,8 @@ pub struct Item {
     pub time_ms: i64,
     /// The same for items of one event, another one than that of the items next to it where they are another's.
     pub event: u32,
+    /// Tells derived facts of several events apart that are told as of one; 0 of other facts.
+    pub mark: u16,
     /// A number; NaN when there is none.
     pub number: f64,
     /// How many decimals the number has, where it was worked out in decimals: 11.00 has two.
@@ -152,7 +154,7 @@ pub enum Needs {
     Nothing,
     /// Numbers.
     Number,
-    /// Numbers, worked out and folded in decimals.
+    /// Numbers, worked out and folded in decimals; an event without one counts all the same.
     Decimal,
     /// Numbers, or events as such.
     NumberOrNothing,
@@ -312,13 +314,14 @@ pub(crate) mod testing {
         Second(i64),
         /// It is of the event of the one before.
         AlsoSecond(i64),
+        AlsoNumber(i64, f64),
         Also(i64),
     }
 
     impl Of {
         fn parts(self) -> (i64, f64, Option<&'static str>, bool) {
             match self {
-                Self::Number(time_ms, number) => (time_ms, number, None, false),
+                Self::Number(time_ms, number) | Self::AlsoNumber(time_ms, number) => (time_ms, number, None, false),
                 Self::Text(time_ms, text) => (time_ms, f64::NAN, Some(text), false),
                 Self::Both(time_ms, number, text) => (time_ms, number, Some(text), false),
                 Self::Event(time_ms) | Self::Also(time_ms) => (time_ms, f64::NAN, None, false),
@@ -346,9 +349,9 @@ pub(crate) mod testing {
             if let Some(halves) = &mut halves {
                 halves[index % 2].add(&Piece { time_ms, number, text, currency: None, second });
             }
-            event += u32::from(!matches!(item, Of::Also(_) | Of::AlsoSecond(_)));
+            event += u32::from(!matches!(item, Of::Also(_) | Of::AlsoSecond(_) | Of::AlsoNumber(..)));
             let text = text.map_or(0, |text| names.number(text));
-            all.push(Item { time_ms, event, number, decimals: 0, text, second });
+            all.push(Item { time_ms, event, mark: 0, number, decimals: 0, text, second });
         }
         for item in all.iter().rev() {
             folding.add(item);

@@ -50,7 +50,7 @@ mod tests {
         let mut folding = (fold("quantile")?.start)(&Options { quantile, ..Options::default() });
         for item in items.iter().rev() {
             let Of::Number(time_ms, number) = *item else { continue };
-            folding.add(&Item { time_ms, event: 0, number, decimals: 0, text: 0, second: false });
+            folding.add(&Item { time_ms, event: 0, mark: 0, number, decimals: 0, text: 0, second: false });
         }
         folding.whole(Asked { names: &names, now_ms: 1_000, span_ms: 500 })
     }

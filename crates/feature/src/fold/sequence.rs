@@ -35,6 +35,8 @@ pub(super) struct Pairs {
     then: Option<Then>,
     /// The one after it: an event that meets both ends a sequence and begins another one.
     after: Option<Then>,
+    /// The event, and its mark, of the pair found last: its further rows belong to it, too.
+    paired: Option<(u32, u16)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,15 +46,23 @@ struct Then {
 }
 
 impl Pairs {
-    /// Takes the next older item; says whether it is the first half of a pair.
+    /// Takes the next older item; says whether it is of the first half of a pair.
     pub(super) fn is_completed_by(&mut self, item: &Item) -> bool {
         if item.second {
             self.after = self.then.replace(Then { time_ms: item.time_ms, event: item.event });
             return false;
         }
+        let own = Some((item.event, item.mark));
+        if self.paired == own {
+            return true;
+        }
         let after = self.after.take();
         let then = if self.then.is_some_and(|then| then.event == item.event) { after } else { self.then.take() };
-        then.is_some_and(|then| then.time_ms.saturating_sub(item.time_ms) <= self.within_ms)
+        let is_pair = then.is_some_and(|then| then.time_ms.saturating_sub(item.time_ms) <= self.within_ms);
+        if is_pair {
+            self.paired = own;
+        }
+        is_pair
     }
 }
 

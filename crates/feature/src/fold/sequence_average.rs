@@ -1,4 +1,4 @@
-//! `sequence_average`: `sequence_sum` by the number of sequences, rounded half to even at the decimals of the sum and
+//! `sequence_average`: `sequence_sum` by how many numbers it is of, rounded half to even at the decimals of the sum and
 //! then at two; absent when there are none.
 
 use super::sequence_sum::SequenceSum;
@@ -7,7 +7,7 @@ use crate::Val;
 use crate::decimal::nearest_to;
 use rust_decimal::{Decimal, RoundingStrategy};
 
-/// `sequence_average`: `sequence_sum` by the number of sequences.
+/// `sequence_average`: `sequence_sum` by how many numbers it is of.
 #[derive(Clone, Debug, Default)]
 pub struct SequenceAverage(SequenceSum);
 
@@ -25,7 +25,7 @@ impl Fold for SequenceAverage {
             number.round_dp_with_strategy(decimals, RoundingStrategy::MidpointNearestEven)
         };
         let average = self.0.sum.and_then(|sum| {
-            let average = sum.checked_div(Decimal::from(self.0.completed))?;
+            let average = sum.checked_div(Decimal::from(self.0.numbers))?;
             // A number without decimals has one all the same, as in the text of any other.
             nearest_to(rounded(rounded(average, sum.scale().max(1)), 2))
         });
@@ -64,5 +64,7 @@ mod tests {
         ] {
             assert_eq!(average(carts), value.map(Value::Float), "{carts:?}");
         }
+        let mixed = [Of::Number(10, 5.0), Of::AlsoNumber(10, 10.0), Of::Second(20), Of::Event(30), Of::Second(40)];
+        assert_eq!(folded_with("sequence_average", within, &mixed), Some(Value::Float(7.5)), "over the numbers");
     }
 }

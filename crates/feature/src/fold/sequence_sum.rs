@@ -1,5 +1,5 @@
 //! `sequence_sum`: the sum, in decimals, of the numbers of those events that were followed `within` a time by one of
-//! `then`; absent when there are none.
+//! `then`; an event without one is paired and adds nothing; absent when there is no number.
 
 use super::sequence::Pairs;
 use super::{Asked, Fold, Item, Mergeable, Options};
@@ -11,7 +11,8 @@ use rust_decimal::Decimal;
 #[derive(Clone, Debug, Default)]
 pub struct SequenceSum {
     pairs: Pairs,
-    pub(super) completed: u32,
+    /// How many numbers.
+    pub(super) numbers: u32,
     /// None when it is too large for decimals.
     pub(super) sum: Option<Decimal>,
 }
@@ -23,15 +24,15 @@ impl Fold for SequenceSum {
     }
 
     fn add(&mut self, item: &Item) {
-        if self.pairs.is_completed_by(item) {
-            self.completed += 1;
+        if self.pairs.is_completed_by(item) && !item.number.is_nan() {
+            self.numbers += 1;
             let number = decimal(item.number, item.decimals);
             self.sum = self.sum.zip(number).and_then(|(sum, number)| sum.checked_add(number));
         }
     }
 
     fn value<'a>(&self, _asked: Asked<'a>) -> Val<'a> {
-        let sum = self.sum.filter(|_| self.completed > 0).and_then(nearest_to);
+        let sum = self.sum.filter(|_| self.numbers > 0).and_then(nearest_to);
         sum.map_or(Val::Absent, Val::number)
     }
 }
@@ -58,6 +59,10 @@ mod tests {
             Of::Second(60),
         ];
         assert_eq!(folded_with("sequence_sum", within, &carts), Some(Value::Float(172.98)));
+        let rows = [Of::Number(10, 5.0), Of::Number(20, 10.0), Of::AlsoNumber(20, 20.0), Of::Second(30)];
+        assert_eq!(folded_with("sequence_sum", within, &rows), Some(Value::Float(30.0)), "all rows of the event");
+        let missing = [Of::Number(10, 10.0), Of::Event(20), Of::Second(30)];
+        assert_eq!(folded_with("sequence_sum", within, &missing), None, "the last event is paired, though it has none");
         let huge = [Of::Number(10, 1e300), Of::Second(20)];
         assert_eq!(folded_with("sequence_sum", within, &huge), None, "beyond decimals");
     }

@@ -9,4 +9,5 @@ mod listed;
 mod live_shopper;
 mod native;
 mod products;
+mod sequences;
 mod windows;
