@@ -4,7 +4,7 @@ use crate::amount::AmountOf;
 use crate::define::Parts;
 use crate::definition::Definition;
 use crate::expr::{EventEnv, Program, Type};
-use crate::filter::{is_of_product, text_of};
+use crate::filter::{is_of_product, number_beside, text_of};
 use crate::fold::{Mergeable, Merged, Options};
 use crate::{FeatureSet, Value};
 use midsession_event::{Event, Purpose, ShopperId, Str, hash64};
@@ -199,9 +199,8 @@ impl Accumulator {
                 let mut text = None;
                 if let Some(of) = of {
                     let val = of.eval(&env);
-                    if matches!(of.ty(), Type::Int | Type::Float) {
-                        piece.number = val.as_f64().unwrap_or(f64::NAN);
-                    } else {
+                    piece.number = number_beside(val).unwrap_or(f64::NAN);
+                    if !matches!(of.ty(), Type::Int | Type::Float) {
                         text = text_of(val);
                     }
                     if piece.number.is_nan() && text.is_none() {

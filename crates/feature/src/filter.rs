@@ -105,6 +105,8 @@ pub(crate) enum Of {
     Nothing,
     /// A column as it is.
     Column(Column),
+    /// A derived text, with the number that it was.
+    Typed,
     /// The text, with when it was received.
     Arrival,
     /// A number worked out from columns.
@@ -163,6 +165,7 @@ pub(crate) fn plan(asked: Asked<'_>) -> Plan {
                 Some(Type::Int | Type::Float) if asked.decimals => Of::Decimal(None),
                 Some(Type::Int | Type::Float) => Of::Column(Column::Value),
                 Some(_) if asked.arrival => Of::Arrival,
+                Some(Type::Any | Type::Bool) => Of::Typed,
                 Some(_) => Of::Column(Column::Product),
             };
             let by = asked.by.is_some();
@@ -238,7 +241,7 @@ fn take(kind: usize, asked: Asked<'_>) -> Result<Option<Take>, NotThere> {
         return Err(NotThere);
     }
     let money = match &of {
-        Of::Nothing | Of::Arrival | Of::Decimal(None) => false,
+        Of::Nothing | Of::Typed | Of::Arrival | Of::Decimal(None) => false,
         Of::Column(column) => is_money(&Node::Column(*column)),
         Of::Number(node) | Of::Decimal(Some(node)) => is_money(node),
     };
@@ -322,8 +325,8 @@ impl Derive {
                 Some(Val::Absent) => continue,
                 Some(val) => match self.of.as_ref().map(Program::ty) {
                     Some(Type::Int | Type::Float) => (val.as_f64(), None),
-                    // A property of no known type is folded as text.
-                    _ => (None, text_of(val)),
+                    // A property of no known type is folded as text, and served as what it was.
+                    _ => (number_beside(val), text_of(val)),
                 },
             };
             let decimal = self.of.as_ref().filter(|_| self.decimals).and_then(|of| of.node.decimal(&env, 0));
@@ -364,6 +367,14 @@ pub(crate) fn text_of(val: Val<'_>) -> Option<Str> {
         Val::Text(text) => Some(text.into()),
         Val::Bool(bool) => Some(if bool { "true" } else { "false" }.into()),
         other => other.to_value().map(|value| value.to_string().into()),
+    }
+}
+
+/// What is kept beside the text of a value: a number, where the value is no text.
+pub(crate) fn number_beside(val: Val<'_>) -> Option<f64> {
+    match val {
+        Val::Bool(bool) => Some(f64::from(u8::from(bool))),
+        other => other.as_f64(),
     }
 }
 

@@ -436,7 +436,7 @@ pub(crate) fn item_of(take: &Take, fact: &Fact, names: &Names, second: bool) -> 
             let decimals = names.name(fact.product).and_then(|decimals| decimals.parse().ok());
             (item.number, item.decimals) = (fact.value, decimals.unwrap_or(0));
         }
-        Of::Arrival => (item.number, item.text) = (fact.value, fact.product),
+        Of::Typed | Of::Arrival => (item.number, item.text) = (fact.value, fact.product),
         Of::Number(node) => item.number = node.eval(&FactEnv { fact, names }, 0).as_f64().unwrap_or(f64::NAN),
     }
     if item.text == 0 && item.number.is_nan() && !take.valueless {

@@ -19,7 +19,7 @@ impl Fold for Latest {
     }
 
     fn value<'a>(&self, asked: Asked<'a>) -> Val<'a> {
-        self.latest.map_or(Val::Absent, |latest| latest.val(asked))
+        self.latest.map_or(Val::Absent, |latest| Val::text(asked.names.name(latest.text)))
     }
 }
 

@@ -58,7 +58,21 @@ impl Item {
     }
 
     fn val<'a>(&self, asked: Asked<'a>) -> Val<'a> {
-        if self.text == 0 { Val::number(self.number) } else { Val::text(asked.names.name(self.text)) }
+        match asked.names.name(self.text) {
+            Some(text) => typed(text, self.number),
+            None => Val::number(self.number),
+        }
+    }
+}
+
+/// A value by its text, and the number that is kept beside it where it is none; NaN where it is.
+fn typed(text: &str, number: f64) -> Val<'_> {
+    match text {
+        _ if number.is_nan() => Val::Text(text),
+        "true" => Val::Bool(true),
+        "false" => Val::Bool(false),
+        // The text has every digit of a whole number.
+        _ => text.parse().map_or(Val::Float(number), Val::Int),
     }
 }
 
@@ -292,7 +306,10 @@ pub fn fold(name: &str) -> Option<&'static Row> {
 /// The value of a dated partial.
 fn dated(dated: Option<&Dated>) -> Option<Value> {
     let dated = dated?;
-    dated.text.clone().map(Value::Text).or_else(|| dated.number.map(Value::Float))
+    match &dated.text {
+        Some(text) => typed(text, dated.number.unwrap_or(f64::NAN)).to_value(),
+        None => dated.number.map(Value::Float),
+    }
 }
 
 #[cfg(test)]

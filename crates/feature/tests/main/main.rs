@@ -10,4 +10,5 @@ mod live_shopper;
 mod native;
 mod products;
 mod sequences;
+mod typed;
 mod windows;
