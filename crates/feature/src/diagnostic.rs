@@ -92,7 +92,8 @@ impl<'a> Document<'a> {
     /// What to write where a value of another type is wanted, or one is missing.
     fn type_hint(&self, message: &str, span: Option<Range<usize>>) -> Option<String> {
         if let Some(name) = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
-            return Some(format!("add a line {name} = …"));
+            let example = if name == "key" { "\"user\", \"session\" or a field like \"product\"" } else { "…" };
+            return Some(format!("add a line {name} = {example}"));
         }
         if message.contains("untagged enum Keys") {
             return Some("a name in quotes or a list of them: key = \"user\"".into());
@@ -138,6 +139,9 @@ impl<'a> Document<'a> {
     /// The table of `[name]`, read as `T`; what can't be read is noted.
     pub fn table<T: serde::de::DeserializeOwned>(&mut self, root: &DeTable<'a>, name: &str) -> Option<T> {
         let item = root.get(name)?;
+        if self.bracket(name, item, false) {
+            return None;
+        }
         match T::deserialize(toml::de::ValueDeserializer::from(item.clone())) {
             Ok(value) => Some(value),
             Err(mut error) => {
@@ -145,6 +149,30 @@ impl<'a> Document<'a> {
                 self.toml_fault(&error);
                 None
             }
+        }
+    }
+
+    /// Notes tables with a bracket too few or too many: these are lists, every other one stands once.
+    pub fn brackets(&mut self, root: &DeTable<'a>, lists: &[&str]) {
+        for (name, value) in root {
+            let name = name.get_ref().as_ref();
+            self.bracket(name, value, lists.contains(&name));
+        }
+    }
+
+    /// Whether a table has a bracket too few or too many, which is noted.
+    fn bracket(&mut self, name: &str, value: &Spanned<DeValue<'_>>, is_list: bool) -> bool {
+        match value.get_ref() {
+            DeValue::Array(items) => {
+                let Some(table) = items.iter().find(|item| !is_list && item.get_ref().is_table()) else { return false };
+                self.fault(table.span(), format!("`{name}` is one table"), Some(format!("write [{name}]")));
+                true
+            }
+            _ if is_list => {
+                self.fault(value.span(), format!("`{name}` is a list of tables"), Some(format!("write [[{name}]]")));
+                true
+            }
+            _ => false,
         }
     }
 
@@ -158,8 +186,7 @@ impl<'a> Document<'a> {
         }
         let Some(list) = root.get(name) else { return Vec::new() };
         let DeValue::Array(items) = list.get_ref() else {
-            let hint = Some(format!("write [[{name}]]"));
-            self.fault(list.span(), format!("`{name}` is a list of tables"), hint);
+            self.bracket(name, list, true);
             return Vec::new();
         };
         let mut read = Vec::new();

@@ -3,6 +3,7 @@
 use crate::context::ContextConfig;
 use midsession_collect::{Secret, Source};
 use midsession_event::Consent;
+use midsession_feature::{Diagnostic, Document};
 use midsession_stream::Defect;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -259,6 +260,9 @@ impl Config {
     /// Reads a text; `path` is named in errors.
     pub fn parse(text: &str, path: &Path) -> Result<Self, String> {
         let mut config: Self = toml::from_str(text).map_err(|error| {
+            if let Some(fault) = bracket_fault(text, path) {
+                return fault.to_string();
+            }
             let (line, column) = error.span().map_or((1, 1), |span| line_column(text, span.start));
             let message = error.message().trim().replace("expected u16", "expected a whole number from 0 to 65535");
             let message = ["u32", "u64", "usize"]
@@ -375,6 +379,18 @@ pub fn line_column(text: &str, at: usize) -> (usize, usize) {
     (line, column)
 }
 
+/// A table that stands once where a list of them is wanted, or the other way round.
+fn bracket_fault(text: &str, path: &Path) -> Option<Diagnostic> {
+    let file = path.display().to_string();
+    let mut document = Document::new(&file, text);
+    let root = document.parse();
+    if document.faults() == 0 {
+        document.brackets(&root, &["source", "feature", "intervention"]);
+        return document.into_found().into_iter().next();
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -418,6 +434,13 @@ mod tests {
             ),
             (source("a", "hash_key = \"***\""), "x.toml:3:12: *** is how a secret is printed"),
             ("redis_password = \"***\"".to_owned(), "x.toml:1:18: ***"),
+            (
+                "port = 1\n[feature]\nname = \"a\"".to_owned(),
+                "x.toml:2:1: `feature` is a list of tables\n  hint: write [[feature]]",
+            ),
+            ("[source]\nname = \"a\"".to_owned(), "x.toml:1:1: `source` is a list of tables"),
+            ("\n[intervention]\n".to_owned(), "x.toml:2:1: `intervention` is a list of tables"),
+            ("[[session]]\ngap_s = 5".to_owned(), "x.toml:1:1: `session` is one table\n  hint: write [session]"),
         ] {
             assert!(error(&text).starts_with(said), "{}", error(&text));
         }

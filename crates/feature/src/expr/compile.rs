@@ -1,6 +1,6 @@
 //! From text to tree: parsing by the `cel` crate, names, types and messages by us.
 
-use super::place::{POINT_HINT, at, half_operator, number_hint, offset_of, readable};
+use super::place::{POINT_HINT, at, did_you_mean, offset_of, operator_of, syntax_fault};
 use super::{
     Arithmetic, Compare, EVENT_FIELDS, ExprError, Field, Node, PRODUCT_FIELDS, Program, Scope, TextTest, Type, Which,
 };
@@ -24,11 +24,7 @@ pub(super) fn compile(source: &str, scope: Scope<'_>) -> Result<Program, ExprErr
         let first = errors.errors.first();
         let (line, column) = first.map_or((1, 1), |error| error.pos);
         let message = first.map_or("can't be read", |error| error.msg.as_str());
-        let offset = offset_of(source, line, column);
-        match half_operator(source, offset) {
-            Some((half, hint)) => at(source, offset, format!("`{half}` is no operator"), Some(hint)),
-            None => at(source, offset, readable(message), number_hint(message)),
-        }
+        syntax_fault(source, offset_of(source, line, column), message)
     })?;
     let mut compiler = Compiler { source, info, scope, loop_variable: None, reads: Vec::new() };
     let (node, ty) = compiler.expr(&tree)?;
@@ -362,8 +358,9 @@ impl Compiler<'_> {
             },
             _ => {
                 let known = ["has", "size", "duration"];
-                let hint = nearest(name, known)
-                    .map_or_else(|| format!("known: {}", known.join(", ")), |known| format!("did you mean `{known}`?"));
+                let hint = operator_of(name)
+                    .or_else(|| nearest(name, known))
+                    .map_or_else(|| format!("known: {}", known.join(", ")), did_you_mean);
                 return self.fault(
                     tree,
                     format!("there is no function `{name}` with {} arguments", args.len()),

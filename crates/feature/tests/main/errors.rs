@@ -1,6 +1,6 @@
 //! Faults in definition files: the place, the words, the hint.
 
-use midsession_feature::{FeatureSet, check};
+use midsession_feature::{Document, FeatureSet, check};
 
 /// A file with one feature; the line under test replaces a good one of the same key.
 fn file(line: &str) -> String {
@@ -264,4 +264,72 @@ fn a_mistake_is_not_told_as_a_missing_feature() {
         }
     }
     assert_eq!(check(&format!("{}{}", b("fold = \"count\""), reads("user.b + 1")), "f.toml"), []);
+}
+
+/// Whoever knows another language is told what it is called here.
+#[test]
+fn conditions_as_they_are_written_elsewhere() {
+    let cases: &[(&str, usize, &str, &str)] = &[
+        ("event.name == \"search\" and event.bot", 24, "`and` is no operator", "did you mean `&&`?"),
+        ("event.bot OR event.preview", 11, "`OR` is no operator", "did you mean `||`?"),
+        ("event.bot && not event.preview", 14, "`not` is no operator", "did you mean `!`?"),
+        ("not event.bot", 1, "`not` is no operator", "did you mean `!`?"),
+        ("not(event.bot)", 4, "there is no function `not`", "did you mean `!`?"),
+        ("event.name <> \"search\"", 12, "`<>` is no operator", "did you mean `!=`?"),
+        ("event.name = \"search\"", 12, "`=` is no operator", "did you mean `==`?"),
+        ("event.name == \"search", 15, "the text has no end", "the quote that it begins with"),
+        ("event.name == “search”", 15, "“", "straight quotes"),
+        ("(event.bot && event.preview", 28, "ends too early", "a bracket is still open: add `)`"),
+        ("event.bot && event.name in [\"a)\"", 33, "ends too early", "add `]`"),
+        ("event.bot &&", 13, "ends too early", "write something after `&&`, or leave it out"),
+        ("event.step >= ", 15, "ends too early", "write something after `>=`"),
+        ("event.bot)", 10, "extraneous input ')'", "no bracket is open there"),
+        ("event.name in (\"a\", \"b\")", 19, "mismatched input ','", "a list stands in square brackets"),
+        (" ", 2, "ends too early", "write it like event.name == "),
+        ("event.step between 1", 12, "mismatched input 'between'", "write it like "),
+    ];
+    for (when, column, message, hint) in cases {
+        let found = check(&file(&format!("when = '''{when}'''")), "f.toml");
+        let [first] = &found[..] else { panic!("{when}: {found:?}") };
+        assert_eq!((first.line, first.column), (5, 10 + column), "{when}: {first}");
+        assert!(first.message.contains(message), "{when}: {first}");
+        assert!(first.hint.as_deref().unwrap_or_default().contains(hint), "{when}: {first}");
+    }
+    // They are names like any other where a name is meant.
+    assert_eq!(check(&file("when = 'event.properties.and == 1 && event.properties.or == 2'"), "f.toml"), []);
+}
+
+#[test]
+fn a_key_is_asked_for_where_it_is_missing() {
+    let text = format!("profile = \"own\"\n{}", file("name = \"views\"")).replace("key = \"user\"\n", "");
+    let [found] = &check(&text, "f.toml")[..] else { panic!("one fault") };
+    assert_eq!((found.line, found.column), (3, 1), "at its [[feature]]: {found}");
+    assert!(found.hint.as_deref().is_some_and(|hint| hint.starts_with("add a line key = \"user\"")), "{found}");
+}
+
+#[test]
+fn brackets_are_counted() {
+    let found = |text: &str| {
+        let mut document = Document::new("f.toml", text);
+        let root = document.parse();
+        document.brackets(&root, &["source", "feature"]);
+        document.into_found().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let good = "profiles = [\"native\"]\n[session]\ngap_s = 5\n[[source]]\nname = \"a\"\n";
+    assert_eq!(found(good), [""; 0]);
+    assert_eq!(
+        found(&good.replace("[session]", "[[session]]").replace("[[source]]", "[source]")),
+        [
+            "f.toml:2:1: `session` is one table\n  hint: write [session]",
+            "f.toml:4:1: `source` is a list of tables\n  hint: write [[source]]",
+        ]
+    );
+    for (text, place, hint) in [
+        ("# a comment\n[feature]\nname = \"a\"\n", "2:1", "write [[feature]]"),
+        ("\n[[served]]\ntext = \"java\"\n", "2:1", "write [served]"),
+    ] {
+        let [found] = &check(text, "f.toml")[..] else { panic!("one fault") };
+        assert_eq!(found.hint.as_deref(), Some(hint));
+        assert!(found.to_string().starts_with(&format!("f.toml:{place}: ")), "{found}");
+    }
 }
