@@ -76,12 +76,14 @@ impl Stream {
         }
         let cart_changed = count_in(session, event, time_ms, now_ms, config.gap_ms) && {
             let before = session.cart;
-            if time_ms > session.cart_until_ms {
-                facts_of(&shopper.facts, number, time_ms - 1, time_ms).for_each(|fact| session.cart.apply(fact));
+            let facts = |after_ms: i64, until_ms: i64| facts_of(&shopper.facts, number, after_ms, until_ms);
+            let is_next = time_ms > session.cart_until_ms;
+            if is_next {
                 session.cart_until_ms = time_ms;
-            } else {
-                // Out of order, or a second change at the same instant: the fold starts anew.
-                session.cart = Cart::after(facts_of(&shopper.facts, number, i64::MIN, i64::MAX));
+            }
+            // Out of order, or a second change at the same instant: the fold starts anew.
+            if !is_next || !facts(time_ms - 1, time_ms).all(|fact| session.cart.apply(fact)) {
+                session.cart = Cart::after(facts(i64::MIN, i64::MAX));
             }
             let changed = session.cart != before || event.name == EventName::AddToCart;
             session.cart_version += u64::from(changed);

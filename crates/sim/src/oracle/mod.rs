@@ -4,6 +4,7 @@
 //! carts and ends are computed from the list each time they are asked for.
 
 mod act;
+mod basket;
 mod defined;
 mod follow;
 mod household;
@@ -15,13 +16,14 @@ mod unmerge;
 mod visit;
 
 pub use act::{Act, Piece, may_be_shown};
+pub use basket::Basket;
 pub use defined::{ByField, Versions, WORDINGS, written};
 pub use follow::{ActOf, Log};
 pub use household::Telling;
 pub use identity::Stay;
 pub use person::{Cap, Follows, Person, Shown};
 pub use ruled::{RULE, RULES, RuleWording, Trigger, rule, rule_of, title_of};
-pub use visit::{Basket, Stand, Taken, Visit, in_full, mills};
+pub use visit::{Stand, Taken, Visit, in_full, mills};
 
 use household::{Houses, Said};
 use identity::Whose;

@@ -1,6 +1,6 @@
 //! One visit as a plain list of what happened in it; every number is computed from the list when asked.
 
-use crate::oracle::Act;
+use crate::oracle::{Act, Basket};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
@@ -51,19 +51,6 @@ pub struct Visit {
     pub consent: i32,
     /// Stamp of the last own act. Epoch ms.
     pub heard_ms: Option<i64>,
-}
-
-/// What is in a cart.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Basket {
-    /// Worth; none when a price is unknown or currencies are mixed.
-    pub value: Option<f64>,
-    /// Currency of what is in.
-    pub currency: Option<String>,
-    /// Pieces.
-    pub size: i64,
-    /// Ever filled.
-    pub touched: bool,
 }
 
 impl Visit {
@@ -120,11 +107,7 @@ impl Visit {
     pub fn basket(&self) -> Basket {
         let mut list: Vec<&Taken> = self.taken.iter().collect();
         list.sort_by_key(|taken| (taken.time_ms, taken.order));
-        let mut basket = Basket { value: Some(0.0), currency: None, size: 0, touched: false };
-        for taken in list {
-            basket.take(&taken.act);
-        }
-        basket
+        super::basket::of(list.iter().map(|taken| &*taken.act))
     }
 }
 
@@ -136,49 +119,4 @@ pub fn mills(amount: f64) -> i64 {
 /// Thousandths as an amount.
 pub fn in_full(mills: i64) -> f64 {
     mills as f64 / 1000.0
-}
-
-impl Basket {
-    fn take(&mut self, act: &Act) {
-        match act.name.as_str() {
-            "add_to_cart" => {
-                self.touched = true;
-                self.each(act, |basket, price, pieces| {
-                    let worth = |(value, price)| in_full(mills(value) + mills(price) * pieces);
-                    basket.value = basket.value.zip(price).map(worth);
-                    basket.size += pieces;
-                });
-            }
-            "remove_from_cart" => self.each(act, |basket, price, pieces| {
-                let left = |(value, price)| in_full((mills(value) - mills(price) * pieces).max(0));
-                let worth = basket.value.zip(price).map(left);
-                basket.size = (basket.size - pieces).max(0);
-                basket.value = if basket.size == 0 { Some(0.0) } else { worth };
-            }),
-            "transaction" => {
-                self.value = Some(0.0);
-                self.size = 0;
-            }
-            _ => {}
-        }
-        if let Some((total, currency)) = &act.cart_total {
-            self.value = Some(*total);
-            self.currency = currency.clone();
-            self.touched = true;
-        }
-    }
-
-    /// Does something for each piece; a piece in another currency than what is in makes the worth unknown.
-    fn each(&mut self, act: &Act, mut change: impl FnMut(&mut Self, Option<f64>, i64)) {
-        let nameless = [(None, None, 1)];
-        let pieces: Vec<(Option<f64>, Option<String>, i64)> =
-            act.pieces.iter().map(|piece| (piece.price, piece.currency.clone(), piece.quantity)).collect();
-        for (price, currency, pieces) in if pieces.is_empty() { nameless.as_slice() } else { &pieces } {
-            let mixed = self.size > 0 && self.currency != *currency;
-            change(self, price.filter(|_| !mixed), *pieces);
-            if !mixed {
-                self.currency.clone_from(currency);
-            }
-        }
-    }
 }
