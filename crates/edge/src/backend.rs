@@ -269,7 +269,7 @@ pub struct DefinitionOf {
 /// Definitions that change while the server runs. An answer comes when a change is durable in every partition.
 pub trait Define: Send + Sync + 'static {
     /// `{revision, definitions: [{kind, name, version, state, put_at_ms, text, …}]}`, of a feature with `served, looks_back,
-    /// since_ms, whole_at_ms, backfill?`, of an intervention with `words`; of one name, or of all.
+    /// since_ms, whole_at_ms, backfill?, fault?`, of an intervention with `words`; of one name, or of all.
     fn definitions(&self, of: Option<DefinitionOf>) -> Answer<'_, Result<Value, Refusal>>;
 
     /// Puts what a file defines: new names are live at once, changed ones wait beside the live ones.

@@ -1,6 +1,9 @@
 //! Features and interventions composed: what the configuration adds to the machine.
 
+mod checked;
 mod lines;
+
+pub(crate) use checked::Written;
 
 use crate::config::Config;
 use crate::in_force::{InForce, Listing, is_same};
@@ -9,7 +12,7 @@ use midsession_decide::{Definitions as Interventions, Rule, Rules};
 use midsession_event::{Event, PropertyValue, SessionId, ShopperId, Str};
 use midsession_feature::expr::Type;
 use midsession_feature::{Diagnostic, FeatureSet, FieldPart, Key, LookBack, Made, Served, TextForm, named_twice};
-use midsession_machine::{Ask, Defined, Definitions, Derived, Kind, Partials, View};
+use midsession_machine::{Ask, Defined, Definitions, Derived, Partials, View};
 use serde_json::{Value, json};
 use std::sync::{Arc, Weak};
 
@@ -22,17 +25,11 @@ pub struct Assembly {
     sources: Arc<Sources>,
     /// The features of the first profile and the interventions, one by one.
     listed: Listing,
+    /// What is wrong with those that are left out.
+    faults: Arc<[Diagnostic]>,
     in_force: Weak<InForce>,
     /// The one that all began with holds what they share.
     holds: Option<Arc<InForce>>,
-}
-
-/// A definition file at hand, as it was sent: which versions stand in it.
-#[derive(Clone, Debug)]
-pub(crate) struct Written {
-    pub label: String,
-    pub text: String,
-    pub versions: Vec<(Kind, Str, i64)>,
 }
 
 /// Whose features there are.
@@ -126,7 +123,8 @@ impl Assembly {
         }
         let rules = Rules::new(interventions, Arc::clone(&features));
         let listed = listed.unwrap_or_else(|| sources.filed());
-        (Self { profiles, rules, sources, listed, in_force, holds: None }, found)
+        let faults = found.as_slice().into();
+        (Self { profiles, rules, sources, listed, faults, in_force, holds: None }, found)
     }
 
     /// What is probably not meant as it stands in the files.
@@ -157,30 +155,6 @@ impl Assembly {
     pub fn begin_with(&self, initial: Defined) {
         if let Some(in_force) = self.in_force.upgrade() {
             in_force.begin_with(initial);
-        }
-    }
-
-    /// What this would come to; else every fault of it, those of what is `written` where they stand in it.
-    pub(crate) fn check(&self, defined: &Defined, written: &Written) -> Result<Arc<Self>, Vec<Diagnostic>> {
-        let canonical = self.sources.listed(defined);
-        let mut listed = canonical.clone();
-        let rules = listed.rules.iter_mut().flatten().map(|one| (Kind::Intervention, one));
-        for (kind, one) in listed.features.iter_mut().map(|one| (Kind::Feature, one)).chain(rules) {
-            let is_it = |name: &Str, version: i64| one.label == format!("{name}@{version}");
-            if written.versions.iter().any(|(of, name, version)| *of == kind && is_it(name, *version)) {
-                (one.label, one.text) = (written.label.as_str().into(), written.text.as_str().into());
-            }
-        }
-        let (_, faults) = Self::build(Arc::clone(&self.sources), Some(listed), Weak::new());
-        let mut told: Vec<Diagnostic> = Vec::new();
-        for fault in faults {
-            if !told.contains(&fault) {
-                told.push(fault);
-            }
-        }
-        match self.in_force.upgrade() {
-            Some(in_force) if told.is_empty() => Ok(in_force.compiled(&self.sources, canonical)),
-            _ => Err(told),
         }
     }
 

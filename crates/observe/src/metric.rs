@@ -106,7 +106,7 @@ metrics! {
     SnapshotsFailed = Counter "midsession_snapshots_failed" "Snapshots that could not be written; another is tried later";
     SnapshotPieceCpuMaxUs = Gauge "midsession_snapshot_piece_cpu_max_us" "Most processor time that a piece of a snapshot took from its partition since the start, in µs";
     SnapshotPieceMaxUs = Gauge "midsession_snapshot_piece_max_us" "Longest time that a piece of a snapshot held up its partition since the start, in µs";
-    Definitions = Gauge "midsession_definitions" ["state"] "Versions of feature definitions in force now: live ones, and pending ones beside them";
+    Definitions = Gauge "midsession_definitions" ["state"] "Versions of definitions in force now: live ones, pending ones beside them, and among both the broken ones, which are left out";
     DefinitionChanges = Counter "midsession_definition_changes" ["what"] "Changes of definitions made durable in every partition";
     LogBytes = Gauge "midsession_log_bytes" "Bytes that the log holds";
     LogErrors = Counter "midsession_log_errors" ["cause"] "Appends that the log refused or lost; damaged: places that could not be read when they were asked for";

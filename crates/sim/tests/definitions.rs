@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// In the configuration file of every start here.
-const FILED: &str = r#"
+pub const FILED: &str = r#"
 [[feature]]
 name = "sale_views"
 key = "user"
@@ -28,20 +28,21 @@ fold = "count"
 windows = ["1h"]
 "#;
 
-struct Shop<'s> {
+/// A shop that can be asked.
+pub struct Shop<'s> {
     server: &'s Server,
 }
 
 impl<'s> Shop<'s> {
-    fn of(server: &'s Server) -> Self {
+    pub fn of(server: &'s Server) -> Self {
         Self { server }
     }
 
-    fn admin(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+    pub fn admin(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
         self.server.ask_admin(method, path, body)
     }
 
-    fn views(&self, id: &str, visitor: &str, on_sale: bool) {
+    pub fn views(&self, id: &str, visitor: &str, on_sale: bool) {
         let event = json!({
             "event_id": id, "name": "product_view", "visitor_id": visitor, "properties": { "on_sale": on_sale },
             "products": [{ "id": "p1", "category": "shoes" }],
@@ -53,7 +54,7 @@ impl<'s> Shop<'s> {
     }
 
     /// A user's features, and since when those count that do not look back all the way.
-    fn user(&self, id: &str) -> (Value, Value) {
+    pub fn user(&self, id: &str) -> (Value, Value) {
         let mut answer = self.served(id);
         (answer["features"].take(), answer["since"].take())
     }
@@ -78,7 +79,7 @@ impl<'s> Shop<'s> {
     }
 
     /// `name@version state looks_back`, of each definition with one of these names.
-    fn listed(&self, names: &[&str]) -> Vec<String> {
+    pub fn listed(&self, names: &[&str]) -> Vec<String> {
         let (status, list) = self.admin("GET", "/v1/definitions", "");
         assert_eq!(status, 200, "{list}");
         let rows = list["definitions"].as_array().unwrap().iter();
@@ -273,36 +274,6 @@ fn what_is_wrong_is_said_and_changes_nothing() {
     assert_eq!(shop.admin("POST", "/v1/definitions/feature/looks/promote", "").0, 422);
     assert_eq!(shop.admin("DELETE", "/v1/definitions/feature/looks?version=2", "").0, 200);
     assert_eq!(shop.listed(&["looks", "n"]), ["looks@1 live until_backfilled"]);
-    server.kill();
-}
-
-#[test]
-fn an_edited_file_is_taken_up_at_the_start() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    let server = Server::start_with(&data, None, FILED);
-    let shop = Shop::of(&server);
-    shop.views("e1", "v1", true);
-    assert_eq!(shop.admin("DELETE", "/v1/definitions/feature/sale_views", "").0, 200);
-    server.kill();
-    let edited = FILED.replace(
-        "event.name == \"product_view\"'",
-        "event.name == \"product_view\" && event.properties.on_sale == false'",
-    );
-    let server = Server::start_with(&data, None, &edited);
-    let shop = Shop::of(&server);
-    for _ in 0..500 {
-        if shop.listed(&["looks"]) == ["looks@2 live until_backfilled"] {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    assert_eq!(shop.listed(&["looks", "sale_views"]), ["looks@2 live until_backfilled"], "what was removed stays so");
-    shop.views("e2", "v1", false);
-    assert_eq!(shop.user("v1").0["looks_1h"], 1);
-    server.kill();
-    let server = Server::start_with(&data, None, &edited);
-    assert_eq!(Shop::of(&server).listed(&["looks"]), ["looks@2 live until_backfilled"], "it is taken up once");
     server.kill();
 }
 

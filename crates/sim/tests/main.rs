@@ -4,6 +4,7 @@
 mod context;
 mod defects;
 mod definitions;
+mod edited;
 mod failpoints;
 mod features;
 mod http;

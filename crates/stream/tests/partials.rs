@@ -16,7 +16,7 @@ const COUNTS: Counts = Counts(1);
 fn counted(stream: &Stream, shopper: &ShopperId) -> (u64, u64, Option<i64>) {
     let count = |partial: &Partial| if let Partial::Count(count) = partial { *count } else { 0 };
     let (partials, now_ms) = (stream.partials(), stream.as_of().1);
-    let all = partials.fields.read(1, "all", 0, HOUR, now_ms).as_ref().map_or(0, count);
+    let all = partials.fields.read(1, "all", 0, HOUR, now_ms).map_or(0, |(partial, _)| count(&partial));
     let lives = partials.lifetimes.of(shopper);
     let lifetime = lives.iter().flat_map(|life| &life.partials).map(|(_, partial)| count(partial)).sum();
     (all, lifetime, lives.iter().map(|life| life.since_ms).min())

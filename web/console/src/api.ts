@@ -203,7 +203,9 @@ export interface Definition {
   kind: "feature" | "intervention";
   name: string;
   version: number;
-  state: "live" | "pending";
+  state: "live" | "pending" | "broken";
+  /** What is wrong with one that is broken. */
+  fault?: { file: string; line: number; column: number; message: string; hint: string | null };
   looks_back: "exactly" | "until_backfilled" | "from_now" | "from_first_event" | null;
   /** Null: as far back as anything is kept. */
   since_ms: number | null;
@@ -215,6 +217,8 @@ export interface Definition {
 export interface Definitions {
   revision: number;
   definitions: Definition[];
+  /** Why edited files were not taken up at the start. */
+  not_taken_up?: { file: string; line: number; column: number; message: string }[];
 }
 
 /** Set once the server says that this browser is not signed in. */

@@ -112,6 +112,9 @@ fn ask(global: &Global, server: Server, method: &str, path: &str, body: Bytes) -
     }
     out(&format!("{:<32} {:<8} {:<78} served as", "definition", "state", "looks back"));
     rows.iter().for_each(|row| out(&line(row)));
+    for fault in answer["not_taken_up"].as_array().into_iter().flatten() {
+        eprintln!("what was edited in the files is not in force: {}", told(fault));
+    }
     Ok(())
 }
 
@@ -121,19 +124,24 @@ fn refused(global: &Global, status: u16, problem: &Value) -> Failure {
     if mistakes.is_empty() {
         return Failure::new(said(status, problem));
     }
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     for mistake in &mistakes {
         if global.json {
             out(&mistake.to_string());
             continue;
         }
-        let place = format!("{}:{}:{}", text(&mistake["file"]), mistake["line"], mistake["column"]);
-        eprintln!("{place}: {}", text(&mistake["message"]));
+        eprintln!("{}", told(mistake));
         if let Some(hint) = mistake["hint"].as_str() {
             eprintln!("  hint: {hint}");
         }
     }
-    Failure::new(format!("{} mistakes in the definitions; nothing is changed", mistakes.len()))
+    let mistakes = if mistakes.len() == 1 { "a mistake".to_owned() } else { format!("{} mistakes", mistakes.len()) };
+    Failure::new(format!("{mistakes} in the definitions; nothing is changed"))
+}
+
+/// What is wrong, and where.
+fn told(mistake: &Value) -> String {
+    let text = |field: &str| mistake[field].as_str().unwrap_or_default();
+    format!("{}:{}:{}: {}", text("file"), mistake["line"], mistake["column"], text("message"))
 }
 
 fn line(row: &Value) -> String {
@@ -142,6 +150,10 @@ fn line(row: &Value) -> String {
     let since = at("since_ms");
     let backfill =
         row["backfill"].as_f64().map(|share| format!(", backfill {:.0} %", 100.0 * share)).unwrap_or_default();
+    if row["state"] == "broken" {
+        let name = if row["kind"] == "intervention" { format!("intervention/{name}") } else { name };
+        return format!("{name:<32} broken   {}", told(&row["fault"]));
+    }
     if row["kind"] == "intervention" {
         let words = row["words"].as_str().unwrap_or("asks nobody while it waits");
         return format!(

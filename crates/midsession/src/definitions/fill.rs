@@ -97,7 +97,48 @@ enum Stage {
     Over,
 }
 
-/// The next version that the past can be counted in for: what is written for it began at a record, and the log has more.
+/// A version that the past can be counted in for.
+pub struct Owed {
+    /// Its name and version.
+    pub of: (Str, i64),
+    derived: Vec<u32>,
+    by_field: Vec<(u32, i64)>,
+    /// It counts from then on by itself. Epoch ms.
+    since_ms: i64,
+}
+
+/// Every version that the past can be counted in for, in turn: what is written for it began at a record, and the log has
+/// more. `begins_ms`: since when the log has everything.
+pub fn owed(defined: &Defined, assembly: &Assembly, begins_ms: Option<i64>) -> Vec<Owed> {
+    let features = defined.served().filter_map(|(known, version)| {
+        let made = assembly.made_of(defined, &known.name, version.version)?;
+        Some(((known.name.clone(), version.version), made.derived, made.by_field))
+    });
+    // All that is new in further profiles at once.
+    let (derived, by_field): (Vec<_>, Vec<_>) = assembly.made_apart().map(|made| (made.derived, made.by_field)).unzip();
+    let apart = ((PROFILES.into(), 0), derived.concat(), by_field.concat());
+    let since = |slot: &u32| since_of(&defined.since, *slot);
+    let all = features.chain([apart]).filter_map(|(of, mut derived, by_field)| {
+        let since_ms = derived.iter().chain(&by_field).filter_map(since).max()?;
+        derived.retain(|slot| since(slot).is_some());
+        let by_field = by_field.into_iter().filter_map(|slot| Some((slot, since(&slot)?))).collect();
+        Some(Owed { of, derived, by_field, since_ms })
+    });
+    // What the log has lost is lost: it was filled from there before, or there is nothing.
+    all.filter(|owed| begins_ms.is_none_or(|begins_ms| begins_ms < owed.since_ms)).collect()
+}
+
+/// Since when the log has everything, where it has lost some. Epoch ms.
+///
+/// # Errors
+/// The log can't be read.
+pub fn begins_whole(log: &dyn Log) -> Result<Option<i64>, LogError> {
+    let partitions = 0..log.partitions(Topic::Behavior);
+    let begins_ms = partitions.map(|partition| begins(log, PartitionId(partition))).collect::<Result<Vec<_>, _>>()?;
+    Ok(begins_ms.into_iter().flatten().max())
+}
+
+/// The next version that the past can be counted in for.
 ///
 /// # Errors
 /// The log can't be read.
@@ -107,58 +148,37 @@ pub fn wanted(
     log: &dyn Log,
     given_up: &[(Str, i64)],
 ) -> Result<Option<Fill>, LogError> {
+    let begins_ms = begins_whole(log)?;
+    let next = owed(defined, assembly, begins_ms).into_iter().find(|owed| !given_up.contains(&owed.of));
+    let Some(Owed { of, derived: slots, by_field, since_ms }) = next else { return Ok(None) };
     let partitions = log.partitions(Topic::Behavior);
-    let features = defined.served().filter_map(|(known, version)| {
-        let made = assembly.made_of(defined, &known.name, version.version)?;
-        Some(((known.name.clone(), version.version), made.derived, made.by_field))
-    });
-    // All that is new in further profiles at once.
-    let (derived, by_field): (Vec<_>, Vec<_>) = assembly.made_apart().map(|made| (made.derived, made.by_field)).unzip();
-    let apart = ((PROFILES.into(), 0), derived.concat(), by_field.concat());
-    for (of, derived, by_field) in features.chain([apart]) {
-        if given_up.contains(&of) {
-            continue;
-        }
-        let since = |slot: &u32| since_of(&defined.since, *slot);
-        let Some(since_ms) = derived.iter().chain(&by_field).filter_map(since).max() else { continue };
-        let begins_ms = (0..partitions).map(|partition| begins(log, PartitionId(partition)));
-        let begins_ms = begins_ms.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().max();
-        // What the log has lost is lost: it was filled from there before, or there is nothing.
-        if begins_ms.is_some_and(|begins_ms| begins_ms >= since_ms) {
-            continue;
-        }
-        let mut slots = derived;
-        slots.retain(|slot| since(slot).is_some());
-        let by_field: Vec<(u32, i64)> = by_field.into_iter().filter_map(|slot| Some((slot, since(&slot)?))).collect();
-        let ends = ends(log, partitions)?;
-        let total = (0..partitions)
-            .map(|partition| Ok(log.extent(Topic::Behavior, PartitionId(partition))?.bytes))
-            .sum::<Result<u64, LogError>>()?;
-        // Its own assembly: what is in force may change meanwhile.
-        let assembly = assembly.of(defined).unwrap_or_else(|| Arc::new(assembly.clone()));
-        let (of_facts, of_partials) = (u64::from(!slots.is_empty()) * 2, u64::from(!by_field.is_empty()));
-        let past = (of_partials > 0).then(|| Past::new(Arc::clone(&assembly), by_field, begins_ms, partitions));
-        let stage = if of_facts > 0 { Stage::Logins { partition: 0, ends } } else { Stage::Over };
-        return Ok(Some(Fill {
-            assembly,
-            name: of.0,
-            version: of.1,
-            slots,
-            since_ms,
-            partitions,
-            begins_ms,
-            homes: Homes::new(),
-            logins: vec![0; partitions as usize],
-            returned: BTreeSet::new(),
-            ahead: BTreeSet::new(),
-            late: None,
-            stage,
-            past,
-            read: 0,
-            total: total.saturating_mul(of_facts + of_partials),
-        }));
-    }
-    Ok(None)
+    let ends = ends(log, partitions)?;
+    let total = (0..partitions)
+        .map(|partition| Ok(log.extent(Topic::Behavior, PartitionId(partition))?.bytes))
+        .sum::<Result<u64, LogError>>()?;
+    // Its own assembly: what is in force may change meanwhile.
+    let assembly = assembly.of(defined).unwrap_or_else(|| Arc::new(assembly.clone()));
+    let (of_facts, of_partials) = (u64::from(!slots.is_empty()) * 2, u64::from(!by_field.is_empty()));
+    let past = (of_partials > 0).then(|| Past::new(Arc::clone(&assembly), by_field, begins_ms, partitions));
+    let stage = if of_facts > 0 { Stage::Logins { partition: 0, ends } } else { Stage::Over };
+    Ok(Some(Fill {
+        assembly,
+        name: of.0,
+        version: of.1,
+        slots,
+        since_ms,
+        partitions,
+        begins_ms,
+        homes: Homes::new(),
+        logins: vec![0; partitions as usize],
+        returned: BTreeSet::new(),
+        ahead: BTreeSet::new(),
+        late: None,
+        stage,
+        past,
+        read: 0,
+        total: total.saturating_mul(of_facts + of_partials),
+    }))
 }
 
 /// Since when the log has every record of a partition, where it has lost some. Epoch ms.

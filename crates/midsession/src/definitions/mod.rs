@@ -39,8 +39,12 @@ pub(crate) struct Definer {
     latest: RwLock<Option<Arc<Assembly>>>,
     /// The version that the past is being counted in for, and how far that is.
     filling: Mutex<Option<(Str, i64, f64)>>,
+    /// Versions with too much of a past to count in.
+    given_up: Mutex<Vec<(Str, i64)>>,
     /// What was edited in the files before this start is in force.
     taken_up: AtomicBool,
+    /// Why it is not.
+    not_taken_up: Mutex<Vec<Diagnostic>>,
     /// Something else is in force.
     changed: tokio::sync::Notify,
 }
@@ -81,27 +85,44 @@ impl Inner {
 
     /// Every version of every definition, with its state.
     pub(crate) async fn definitions(&self) -> Result<Value, Refusal> {
-        let Now { defined, assembly } = self.in_force().await?;
-        Ok(json!({"revision": defined.revision, "definitions": self.with_progress(rows::all(&defined, &assembly))}))
+        let now = self.in_force().await?;
+        let rows = self.with_progress(&now, rows::all(&now.defined, &now.assembly));
+        let mut told = json!({"revision": now.defined.revision, "definitions": rows});
+        let not_taken_up: Vec<Value> = self.definer.not_taken_up.lock().iter().map(|fault| json!(fault)).collect();
+        if !not_taken_up.is_empty() {
+            told["not_taken_up"] = not_taken_up.into();
+        }
+        Ok(told)
     }
 
     /// The versions of one name.
     pub(crate) async fn definition(&self, of: DefinitionOf) -> Result<Value, Refusal> {
-        let Now { defined, assembly } = self.in_force().await?;
+        let now = self.in_force().await?;
         let (kind, name) = (kind_of(of.is_rule), of.name);
-        match rows::of(&defined, &assembly, kind, &name) {
+        match rows::of(&now.defined, &now.assembly, kind, &name) {
             rows if rows.is_empty() => Err(unknown(&format!("no {} `{name}` is defined", kind.name()))),
-            rows => Ok(json!({"revision": defined.revision, "definitions": self.with_progress(rows)})),
+            rows => Ok(json!({"revision": now.defined.revision, "definitions": self.with_progress(&now, rows)})),
         }
     }
 
-    /// How far the past has been counted in, where it is being.
-    fn with_progress(&self, mut rows: Vec<Value>) -> Vec<Value> {
+    /// How far the past has been counted in, where it is being or is going to be.
+    fn with_progress(&self, now: &Now, mut rows: Vec<Value>) -> Vec<Value> {
+        let mut row_of = |name: &Str, version: i64, progress: f64| {
+            let is_it = |row: &&mut Value| {
+                row["kind"] == "feature" && row["name"] == name.as_str() && row["version"] == version
+            };
+            rows.iter_mut().find(is_it).into_iter().for_each(|row| row["backfill"] = json!(progress));
+        };
+        // A log that can't be read is told where it is to be counted in.
+        let begins_ms = fill::begins_whole(self.log.as_ref()).unwrap_or_default();
+        let given_up = self.definer.given_up.lock().clone();
+        for owed in fill::owed(&now.defined, &now.assembly, begins_ms) {
+            if !given_up.contains(&owed.of) {
+                row_of(&owed.of.0, owed.of.1, 0.0);
+            }
+        }
         if let Some((name, version, progress)) = self.definer.filling.lock().as_ref() {
-            let is_it =
-                |row: &Value| row["kind"] == "feature" && row["name"] == name.as_str() && row["version"] == *version;
-            let of = rows.iter_mut().find(|row| is_it(row));
-            of.into_iter().for_each(|row| row["backfill"] = json!(progress));
+            row_of(name, *version, *progress);
         }
         rows
     }
@@ -147,8 +168,8 @@ impl Inner {
             text: file.map(|file| file.text.clone()).unwrap_or_default(),
             versions: if file.is_some() { versions.clone() } else { Vec::new() },
         };
-        let (assembly, compiled) = (Arc::clone(&self.assembly), after.clone());
-        let checked = tokio::task::spawn_blocking(move || assembly.check(&compiled, &written)).await;
+        let (assembly, from, to) = (Arc::clone(&self.assembly), before.clone(), after.clone());
+        let checked = tokio::task::spawn_blocking(move || assembly.check(&from, &to, &written)).await;
         checked.map_err(|_| broken("the check broke off; the server's log says why"))?.map_err(Undefined::Mistakes)?;
         self.append(&change, &before, &after).await?;
         for edit in &change.edits {
@@ -202,6 +223,8 @@ impl Inner {
         for (state, is_live) in [("live", true), ("pending", false)] {
             self.observe.metrics.set_by(Metric::Definitions, state, of(is_live));
         }
+        let broken = all().filter(|(known, version)| now.assembly.left_out(known, version).is_some()).count();
+        self.observe.metrics.set_by(Metric::Definitions, "broken", broken as i64);
         *self.definer.latest.write() = Some(Arc::clone(&now.assembly));
     }
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use midsession_event::{
     CodecError, Definition, DefinitionChange, DefinitionEdit, EditKind, PartitionId, Record, Str, Topic, encode,
 };
-use midsession_machine::{Defined, Kind, Known, PROFILES};
+use midsession_machine::{Defined, Kind, Known, PROFILES, Version};
 use midsession_ports::{Append, Unit};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -41,7 +41,7 @@ pub struct Plan {
 }
 
 /// New versions of these (name and text): live at once where there is none of that name yet, else beside the live one. What
-/// is there already, as its newest version, is not put again: a sender that is not sure may ask twice.
+/// is there already, in the same words, is not put again: a sender that is not sure may ask twice.
 ///
 /// # Errors
 /// There are too many.
@@ -51,9 +51,8 @@ pub fn put(defined: &Defined, written: &[(Kind, Str, Str)]) -> Result<Plan, Unpl
     let mut names = 0;
     for (kind, name, text) in written {
         let known = defined.of(*kind, name);
-        let newest = known.and_then(|known| known.versions.iter().max_by_key(|version| version.version));
-        if let Some(newest) = newest.filter(|newest| newest.text == *text) {
-            plan.versions.push((*kind, name.clone(), newest.version));
+        if let Some(same) = known.and_then(|known| same_words(known, text)) {
+            plan.versions.push((*kind, name.clone(), same.version));
             continue;
         }
         names += usize::from(known.is_none());
@@ -72,6 +71,11 @@ pub fn put(defined: &Defined, written: &[(Kind, Str, Str)]) -> Result<Plan, Unpl
         }
     }
     Ok(plan)
+}
+
+/// The version in these words; of several the live one, else the newest.
+fn same_words<'d>(known: &'d Known, text: &str) -> Option<&'d Version> {
+    known.versions.iter().filter(|version| version.text == text).max_by_key(|known| (known.is_live, known.version))
 }
 
 /// The interventions whose live version ends with a change: what it showed is not shown any more.
@@ -163,8 +167,14 @@ pub fn taken_up(defined: &Defined, filed: &Defined, label: impl Fn(&str) -> Str)
             continue;
         }
         if !is_live {
-            let version = known.map_or(1, |known| known.last + 1);
-            plan.put(kind, name, version, &own.text, own.file.clone());
+            let version = match known.and_then(|known| same_words(known, &own.text)) {
+                Some(waits) => waits.version,
+                None => {
+                    let version = known.map_or(1, |known| known.last + 1);
+                    plan.put(kind, name, version, &own.text, own.file.clone());
+                    version
+                }
+            };
             plan.edits.push(edit(kind, EditKind::Promote, name, version));
             let what = if live.is_some() { "another one than before" } else { "new" };
             // In a folder that an earlier version began they have been in force all along.
@@ -181,7 +191,8 @@ pub fn taken_up(defined: &Defined, filed: &Defined, label: impl Fn(&str) -> Str)
         plan.edits.push(edit(kind, EditKind::Filed, name, 0));
         match known.live() {
             Some(live) if filed_hash(&live.text) == known.filed => {
-                plan.edits.push(edit(kind, EditKind::Remove, name, live.version));
+                // With what waited to take its place.
+                plan.edits.push(edit(kind, EditKind::Remove, name, 0));
                 plan.said.push(format!("{of} `{name}` is in no file any more: it is gone"));
             }
             Some(live) => {
@@ -237,7 +248,7 @@ pub fn unit(change: &DefinitionChange, before: &Defined, after: &Defined, partit
 /// What the topic `definition` says of a name: a record for each of its versions.
 pub(super) fn told(defined: &Defined, kind: Kind, name: &str, at_ms: i64) -> Vec<Definition> {
     let Some(known) = defined.of(kind, name) else { return Vec::new() };
-    let body = |version: &midsession_machine::Version| {
+    let body = |version: &Version| {
         json!({
             "version": version.version, "state": state(version), "text": version.text, "file": version.file,
             "revision": defined.revision,
@@ -252,7 +263,7 @@ pub(super) fn told(defined: &Defined, kind: Kind, name: &str, at_ms: i64) -> Vec
     known.versions.iter().map(record).collect()
 }
 
-pub(super) fn state(version: &midsession_machine::Version) -> &'static str {
+pub(super) fn state(version: &Version) -> &'static str {
     if version.is_live { "live" } else { "pending" }
 }
 
@@ -296,6 +307,11 @@ mod tests {
             (0, vec![(Kind::Feature, "a".into(), 2)]),
             "asked twice, put once"
         );
+        let third = after(&now, &put(&now, &[feature("a", "3")]).expect("fits"));
+        for (text, version) in [("1", 1), ("2", 2), ("3", 3)] {
+            let again = put(&third, &[feature("a", text)]).expect("fits");
+            assert_eq!((again.edits.len(), again.versions[0].2), (0, version), "in the same words, whichever it is");
+        }
         let now = after(&now, &promote(&now, Kind::Feature, "a", None).expect("waits"));
         assert_eq!(served(&now), ["a 2", "b 1"]);
         assert_eq!(promote(&now, Kind::Feature, "a", None).expect("is live").edits, []);
@@ -330,6 +346,11 @@ mod tests {
         // b is taken out of the file: what is live is what the file said last.
         now = after(&now, &taken_up(&now, &defined(&[("a", "7"), ("e", "1")]), label));
         assert_eq!(served(&now), ["a 7", "e 1"]);
+        // What waits is what the file says then; what waits for a name that no file has any more goes with it.
+        now = after(&now, &put(&now, &[feature("a", "8"), feature("e", "2")]).expect("fits"));
+        assert_eq!(served(&now), ["a 7", "e 1", "a@3 8", "e@2 2"]);
+        now = after(&now, &taken_up(&now, &defined(&[("a", "8")]), label));
+        assert_eq!(served(&now), ["a 8"]);
     }
 
     #[test]

@@ -21,6 +21,15 @@ pub(super) fn of(defined: &Defined, assembly: &Assembly, kind: Kind, name: &str)
 }
 
 fn row(defined: &Defined, assembly: &Assembly, known: &Known, version: &Version) -> Value {
+    let mut row = as_meant(defined, assembly, known, version);
+    if let Some(fault) = assembly.left_out(known, version) {
+        // In force by the log, and asked of nobody: something that it reads has gone.
+        (row["state"], row["fault"]) = ("broken".into(), json!(fault));
+    }
+    row
+}
+
+fn as_meant(defined: &Defined, assembly: &Assembly, known: &Known, version: &Version) -> Value {
     if known.kind == Kind::Intervention {
         let words = assembly.rule(&known.name).filter(|_| version.is_live).map(|rule| rule.in_words());
         return json!({

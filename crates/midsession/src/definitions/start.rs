@@ -82,6 +82,18 @@ async fn take_up_edited(inner: &Inner) {
     let change = DefinitionChange { revision: before.revision + 1, at_ms, edits: plan.edits };
     let mut after = before.clone();
     after.apply(&change, at_ms);
+    let breaks = inner.assembly.faults_anew(&before, &after);
+    if !breaks.is_empty() {
+        for fault in &breaks {
+            tracing::error!(
+                %fault,
+                "what was edited in the files is not in force: it would leave what was put while running without what it \
+                 reads. Remove that first, or keep in the files what it reads, and start again"
+            );
+        }
+        *inner.definer.not_taken_up.lock() = breaks;
+        return;
+    }
     if let Err(refusal) = inner.append(&change, &before, &after).await {
         tracing::error!(cause = %refusal, "what was edited in the files is not in force; the next start takes it up");
         return;
@@ -102,12 +114,12 @@ const PART_OF_TIME: u32 = 4;
 
 /// Counts the past in for definitions that can't look back, one after the other.
 pub(crate) async fn fill_up(inner: Arc<Inner>) {
-    let mut given_up = Vec::new();
     while inner.failure().is_none() {
         let Ok(Now { defined, assembly }) = inner.in_force().await else {
             tokio::time::sleep(AGAIN_AFTER).await;
             continue;
         };
+        let given_up = inner.definer.given_up.lock().clone();
         let fill = match fill::wanted(&defined, &assembly, inner.log.as_ref(), &given_up) {
             Ok(Some(fill)) => fill,
             Ok(None) => {
@@ -128,7 +140,7 @@ pub(crate) async fn fill_up(inner: Arc<Inner>) {
                     "feature `{name}`, version {version}: too many shoppers signed in within a day to count the past in; it \
                      goes on to count from its beginning"
                 );
-                given_up.push((name, version));
+                inner.definer.given_up.lock().push((name, version));
             }
             Err(cause) => {
                 tracing::warn!(cause, "the past could not be counted in for a definition; it is tried again");

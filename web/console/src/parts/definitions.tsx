@@ -41,7 +41,13 @@ export function DefinitionList() {
               <th scope="row">{row.name}</th>
               <td class="num">{row.version}</td>
               <td>
-                {row.state === "live" ? "Live" : <span class="tone tone-warn">Pending</span>}
+                {row.state === "live" && "Live"}
+                {row.state === "pending" && <span class="tone tone-warn">Pending</span>}
+                {row.state === "broken" && (
+                  <span class="tone tone-warn" title={row.fault?.message}>
+                    Broken
+                  </span>
+                )}
                 {row.backfill !== undefined && `, backfill ${Math.floor(100 * row.backfill)} %`}
               </td>
               <td class="wide-only">{counts(row)}</td>
