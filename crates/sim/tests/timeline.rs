@@ -166,6 +166,30 @@ fn a_timeline_shows_the_seam_of_a_login_and_what_each_event_changed() {
         "a day of the log does not say these: {features:?}"
     );
 
+    // All that they had done, at another device of theirs too; and nothing of theirs at one that is not theirs yet.
+    let of_cat = json!({"name": "product_view", "products": product, "user_id": "cat"});
+    for (number, visitor, minutes) in [(0, "v10", 25), (1, "v10", 24), (2, "v11", 55), (3, "v11", 0)] {
+        shop.send(&format!("d{number}"), visitor, minutes_ago(minutes), of_cat.clone());
+    }
+    shop.send("d4", "v12", minutes_ago(0), json!({"name": "product_view", "products": product}));
+    shop.send("d5", "v12", minutes_ago(0), json!({"name": "login", "user_id": "cat"}));
+    let seen = |timeline: &[Value]| -> Vec<(String, Value, Value)> {
+        let of = |entry: &Value| (line(entry), entry["before"][views].clone(), entry["features"][views].clone());
+        timeline.iter().filter(|entry| entry["kind"] != "timer").map(of).collect()
+    };
+    let of_phone = shop.timeline("v11", 1);
+    let first = of_phone.iter().find(|entry| entry["kind"] == "event").unwrap();
+    assert_eq!((&first["before"][views], &first["features"][views]), (&json!(3), &json!(4)), "{:?}", seen(&of_phone));
+    let of_tablet = seen(&shop.timeline("v12", 3));
+    assert_eq!(
+        of_tablet,
+        [
+            ("visitor:v12 event product_view".into(), Value::Null, json!(1)),
+            ("user:cat login login".into(), json!(1), json!(5)),
+            ("user:cat event login".into(), Value::Null, json!(5)),
+        ]
+    );
+
     // The newest entries of a long visit, each with what was right before it.
     let (many, shown) = (620, 500);
     for number in 0..many {

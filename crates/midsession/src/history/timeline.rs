@@ -106,6 +106,8 @@ pub fn timeline<D: Definitions>(
         noted: 0,
         entries: Vec::new(),
         before: Map::new(),
+        is_own: false,
+        is_begun: false,
         stream: 0,
         streams: fresh(&owners, config),
     };
@@ -132,6 +134,7 @@ fn walk<D: Definitions>(
             _ => None,
         };
         tracer.stream = owner;
+        tracer.is_own = event.as_ref().is_some_and(|event| event.visitor_id == tracer.whose.visitor);
         let soon = noted.get(index + LEAD).or(noted.last());
         if soon.is_some_and(|noted| *noted > tracer.from) {
             tracer.before = tracer.features(stamp_ms).unwrap_or_else(|| std::mem::take(&mut tracer.before));
@@ -140,6 +143,8 @@ fn walk<D: Definitions>(
         let place = OutputId { partition, offset, ordinal: 0 };
         let seam = tracer.streams[owner].on_record(offset, stamp_ms, record, definitions, &mut effects);
         let moves = moves(&effects);
+        // From there on the device is who it has signed in as.
+        tracer.is_own |= handed.is_some();
         tracer.note(place, stamp_ms, event.as_ref(), seam, handed.as_deref(), &mut effects);
         tracer.moved[owner] += u32::from(moves);
         after.push(tracer.noted);
@@ -230,6 +235,10 @@ struct Tracer<'a> {
     entries: Vec<Value>,
     /// Features right before the record at hand.
     before: Map<String, Value>,
+    /// The record at hand is of this device: who has it is whom the device is.
+    is_own: bool,
+    /// The session has been there.
+    is_begun: bool,
     /// Who has it at the record at hand: the place among `owners` and `streams`.
     stream: usize,
     streams: Vec<Stream>,
@@ -297,6 +306,7 @@ impl Tracer<'_> {
                 return;
             }
         };
+        self.is_begun |= session.is_some();
         let view = session.and_then(|id| self.streams[self.stream].session_view(id, stamp_ms));
         let ended_at_ms = view.and_then(|view| Some(view.session?.ended_at_ms));
         let said = Said {
@@ -341,16 +351,18 @@ impl Tracer<'_> {
         }
     }
 
-    /// Features as they are there at an instant; none before there is anything.
+    /// Features as they are there at an instant; none where they are what they were.
     fn features(&self, now_ms: i64) -> Option<Map<String, Value>> {
         // Mostly where the record stands; of a repeat, say, that came in after the login, at the user's home.
         let (before, from) = self.streams.split_at(self.stream);
         let view_in = |stream: &'_ Stream| self.ids.iter().find_map(|id| stream.session_view(*id, now_ms).map(|_| *id));
         let view = match from.iter().chain(before).find_map(|stream| Some((stream, view_in(stream)?))) {
             Some((stream, id)) => stream.session_view(id, now_ms)?,
-            // The session is not there yet; its shopper may be.
-            None if self.before.is_empty() => {
-                let view = self.streams[self.stream].view(&self.owners[self.stream], now_ms)?;
+            // The session is not there yet; its shopper may be, with what they did in other ones.
+            None if self.is_own && !self.is_begun => {
+                let Some(view) = self.streams[self.stream].view(&self.owners[self.stream], now_ms) else {
+                    return Some(Map::new());
+                };
                 View { session: None, ..view }
             }
             None => return None,
