@@ -1,6 +1,6 @@
 //! What the product says of a session while it is open.
 
-use crate::{SessionId, Str, UserId, VisitorId};
+use crate::{Consent, Purpose, SessionId, Str, UserId, VisitorId};
 use serde::{Deserialize, Serialize};
 
 /// Where a session is in its life.
@@ -72,4 +72,28 @@ pub struct SessionUpdate {
     pub device_class: Option<Str>,
     /// Campaign that brought it.
     pub campaign: Option<Str>,
+}
+
+impl SessionUpdate {
+    /// Says no more than that allows: nobody's name without `personalization`; without `analytics` what state it is in, and
+    /// nothing of what was done.
+    pub fn keep_to(&mut self, allowed: Consent) {
+        if !allowed.allows(Purpose::Analytics) {
+            let whole = std::mem::take(self);
+            *self = Self {
+                session_id: whole.session_id,
+                version: whole.version,
+                state: whole.state,
+                merged_into: whole.merged_into,
+                visitor_id: whole.visitor_id,
+                user_id: whole.user_id,
+                tracker_session_id: whole.tracker_session_id,
+                source: whole.source,
+                ..Self::default()
+            };
+        }
+        if !allowed.allows(Purpose::Personalization) {
+            (self.visitor_id, self.user_id, self.tracker_session_id) = (None, None, None);
+        }
+    }
 }

@@ -27,3 +27,4 @@ mod storm;
 mod timeline;
 mod unmerge;
 mod verify;
+mod withdrawn;

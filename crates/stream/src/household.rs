@@ -173,6 +173,17 @@ impl Stream {
         words.iter().flatten().all(|said| said.consent.allows(Purpose::Personalization))
     }
 
+    /// What may be made of a shopper by all words that are known of them here, on a device by those of this user too.
+    pub fn allowed_of(&self, shopper: &ShopperId, user: Option<&UserId>) -> Consent {
+        let known = self.visitors.find(shopper).and_then(|index| self.visitors.get(index as usize));
+        let Some((_, state)) = known else { return Consent::FULL };
+        // A device was told what its person says, who may have left it by now.
+        let heard = state.heard.as_deref().filter(|heard| user == Some(&heard.user));
+        let at_home = state.household.as_ref().and_then(|household| household.word.as_ref());
+        let words = [state.consent, heard.map(|heard| heard.said), at_home.map(|word| word.said)];
+        words.iter().flatten().fold(Consent::FULL, |all, said| all.and(said.consent))
+    }
+
     fn household_of(&self, user: &ShopperId) -> Option<&Household> {
         let (_, state) = self.visitors.get(self.visitors.find(user)? as usize)?;
         state.household.as_deref()

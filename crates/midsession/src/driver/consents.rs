@@ -1,7 +1,7 @@
 //! What a partition's shoppers have withdrawn, told to those who take events in as it takes effect.
 
 use super::owner::Owner;
-use midsession_event::{Event, EventName, Record, ShopperId};
+use midsession_event::{Event, EventName, Identity, Purpose, Record, SessionUpdate, ShopperId};
 use midsession_machine::Definitions;
 use midsession_stream::Stream;
 use std::collections::HashSet;
@@ -77,5 +77,22 @@ impl<D: Definitions> Owner<D> {
             self.around.sink.words(who, Some(words));
         }
         slot.told.until = 2 * slot.told.whose.len();
+    }
+
+    /// What is told of a visit says no more than its shopper allows by now.
+    pub(super) fn keep_to_words(&self, index: usize, update: &mut SessionUpdate) {
+        let user = update.user_id.clone().map(ShopperId::User);
+        if let Some(shopper) = user.or_else(|| update.visitor_id.clone().map(ShopperId::Visitor)) {
+            update.keep_to(self.slots[index].stream.allowed_of(&shopper, None));
+        }
+    }
+
+    /// Nor is anybody named on a device of theirs.
+    pub(super) fn name_as_allowed(&self, index: usize, identity: &mut Identity) {
+        let visitor = ShopperId::Visitor(identity.visitor_id.clone());
+        let allowed = self.slots[index].stream.allowed_of(&visitor, identity.user_id.as_ref());
+        if !allowed.allows(Purpose::Personalization) {
+            (identity.user_id, identity.attached_since_ms) = (None, None);
+        }
     }
 }

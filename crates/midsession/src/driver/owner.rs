@@ -363,8 +363,9 @@ impl<D: Definitions> Owner<D> {
             }
             // What a silent replay makes is on the log already, for whoever wants to know.
             _ if !aloud => {}
-            Effect::Session(update) => {
+            Effect::Session(mut update) => {
                 self.around.sink.session(&update);
+                self.keep_to_words(index, &mut update);
                 let key = update.session_id.to_hex();
                 self.append(Topic::Session, partition_of(&key, self.partitions), &key, update.as_ref());
             }
@@ -402,7 +403,8 @@ impl<D: Definitions> Owner<D> {
                 let key = recall.user_id.as_str();
                 self.append(Topic::Behavior, partition_of(key, self.partitions), key, recall.as_ref());
             }
-            Effect::Identity(identity) => {
+            Effect::Identity(mut identity) => {
+                self.name_as_allowed(index, &mut identity);
                 let key = identity.visitor_id.as_str();
                 self.append(Topic::Identity, partition_of(key, self.partitions), key, identity.as_ref());
             }

@@ -1,0 +1,69 @@
+//! What derived topics say of who has withdrawn their consent.
+
+use crate::privacy::{Shop, on_the_log, values};
+use serde_json::{Value, json};
+
+/// The next person at the laptop of somebody who has withdrawn consent.
+#[test]
+fn a_logout_after_a_withdrawal_frees_the_device_and_says_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut shop = Shop::open(&data);
+    for device in ["phone", "laptop"] {
+        shop.send(json!({"name": "login", "visitor_id": device, "user_id": "u1"}));
+    }
+    shop.send(json!({"event_id": "no", "name": "consent", "visitor_id": "phone", "consent": "none"}));
+    shop.send(
+        json!({"event_id": "out", "name": "logout", "visitor_id": "laptop", "user_id": "u1", "session_id": "s-u1",
+        "page": {"url": "https://shop.example/of-u1"}, "properties": {"note": "of-u1"}}),
+    );
+    let mut is_kept = false;
+    for round in 0..500 {
+        let id = format!("next-{round}");
+        shop.send(json!({"event_id": id, "name": "product_view", "visitor_id": "laptop", "products": [{"id": "p1"}]}));
+        is_kept = on_the_log(&data).contains(&(id, 15));
+        if is_kept {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert!(is_kept, "who comes next has withdrawn nothing");
+    let events = values("behavior", &data, &[]);
+    let out: Vec<&Value> = events.iter().filter(|it| it.to_string().contains("\"out\"")).collect();
+    assert!(!out.is_empty(), "the logout is on the log");
+    for said in ["of-u1", "s-u1"] {
+        assert!(out.iter().all(|it| !it.to_string().contains(said)), "{said} is in {out:?}");
+    }
+    let told = values("identity", &data, &[]);
+    let left = told.iter().find(|it| it["visitor_id"] == "laptop" && !it["detached_at_ms"].is_null()).expect("told");
+    assert!(left["user_id"].is_null(), "of nobody: {told:?}");
+    // What is told of their visits from then on names nobody.
+    let ends_without = |values: &[Value]| {
+        let mut last: std::collections::BTreeMap<String, &Value> = std::collections::BTreeMap::new();
+        for it in values.iter().filter(|it| it["session_id"].is_string()) {
+            last.insert(it["session_id"].as_str().unwrap().to_owned(), it);
+        }
+        let of_state = |it: &&Value| it["state"] == "closed" && it["visitor_id"].is_null() && it["user_id"].is_null();
+        (last.values().filter(|it| of_state(it)).count(), last.len())
+    };
+    let mut of_sessions = Vec::new();
+    for _ in 0..1_000 {
+        of_sessions = values("session", &data, &[]);
+        if ends_without(&of_sessions).0 == 2 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert_eq!(ends_without(&of_sessions).0, 2, "the phone's and the laptop's: {of_sessions:?}");
+    let closed = of_sessions.iter().filter(|it| it["visitor_id"].is_null());
+    assert!(
+        closed.clone().all(|it| it["events"] == 0 && it["started_at_ms"] == 0),
+        "nor what they did: {of_sessions:?}"
+    );
+    assert!(closed.count() >= 2);
+    // Theirs goes on to hold, where they are signed in and for the shop's server.
+    shop.send(json!({"event_id": "p", "name": "product_view", "visitor_id": "phone", "products": [{"id": "p1"}]}));
+    shop.send(json!({"event_id": "s", "name": "order_paid", "user_id": "u1"}));
+    assert!(on_the_log(&data).iter().all(|(id, _)| id != "p" && id != "s"));
+    assert_eq!(shop.admin("GET", "/v1/features/user/u1").0, 404);
+}
