@@ -25,6 +25,13 @@ impl Treatment {
     }
 }
 
+/// A text that somebody has written by hand, without the addresses and numbers that it names people by.
+pub fn without_contacts(text: &str) -> Str {
+    let mut text = text.into();
+    scrub(&mut text, &Treatment::Drop);
+    text
+}
+
 /// `h_` and 128 bits of HMAC-SHA-256 in hex: the same value is the same text, and no one without the key can guess back.
 pub(crate) fn keyed_hash(key: &hmac::Key, value: &str) -> Str {
     let tag = hmac::sign(key, value.as_bytes());
@@ -37,7 +44,7 @@ pub(crate) fn keyed_hash(key: &hmac::Key, value: &str) -> Str {
 }
 
 /// Whether a field of this name holds something personal. Path segments are separated by points.
-pub(crate) fn is_personal_name(path: &str) -> bool {
+pub fn is_personal_name(path: &str) -> bool {
     // A product has a name; so has a person.
     let of_person = |segment: &str| {
         let people = [

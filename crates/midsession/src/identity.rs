@@ -40,7 +40,8 @@ impl Inner {
             visitor_id: visitor_id.clone().into(),
             user_id: user_id.clone().into(),
             asked_at_ms: self.now_ms(),
-            reason,
+            // Whoever answers the telephone writes down who called.
+            reason: reason.as_deref().map(midsession_collect::without_contacts),
         };
         let value = Record::Unmerge(Box::new(unmerge)).encode().map_err(unavailable)?;
         let key = Bytes::copy_from_slice(visitor_id.as_bytes());

@@ -1,4 +1,5 @@
-//! What is right in a definition file as it stands and probably not what was meant: a name that is nearly one of ours.
+//! What is right in a definition file as it stands and probably not what was meant: a name that is nearly one of ours, a field
+//! that the collector keeps from no event.
 
 use midsession_event::EventName;
 use midsession_feature::expr::ExprError;
@@ -27,6 +28,15 @@ pub(crate) fn suspicions(file: &str, text: &str) -> Vec<Diagnostic> {
                     let Some(fault) = misspelled(event) else { continue };
                     document.expr_fault(&written, &ExprError { offset, ..fault });
                 }
+                for (offset, path) in properties_in(expression) {
+                    document.expr_fault(&written, &ExprError { offset, ..withheld(path) });
+                }
+            }
+        }
+        for (span, key) in keys_of(table) {
+            if let Some((_, path)) = properties_in(key).next() {
+                let fault = withheld(path);
+                document.fault(span, fault.message, fault.hint);
             }
         }
         let trigger = table.get("trigger").and_then(|trigger| trigger.get_ref().as_table());
@@ -78,6 +88,30 @@ fn alike<'n>(written: &str, known: &[&'n str]) -> Option<&'n str> {
     }
     let nearest = nearest(written, known.iter().copied())?;
     (strsim::normalized_damerau_levenshtein(written, nearest) >= ALIKE).then_some(nearest)
+}
+
+/// Whose a feature is, as written.
+fn keys_of<'t>(table: &'t DeTable<'_>) -> Vec<(std::ops::Range<usize>, &'t str)> {
+    let Some(key) = table.get("key") else { return Vec::new() };
+    let list = key.get_ref().as_array().map(|list| list.iter().filter_map(text_of).collect());
+    list.unwrap_or_else(|| text_of(key).into_iter().collect())
+}
+
+/// The properties that an expression asks for by a name that is personal, and where they begin.
+fn properties_in(expression: &str) -> impl Iterator<Item = (usize, &str)> {
+    const PROPERTIES: &str = "properties.";
+    expression.match_indices(PROPERTIES).filter_map(|(at, _)| {
+        let rest = &expression[at + PROPERTIES.len()..];
+        let end = rest.find(|c: char| !(c.is_alphanumeric() || "_.".contains(c))).unwrap_or(rest.len());
+        let path = rest[..end].trim_end_matches('.');
+        midsession_collect::is_personal_name(path).then_some((at, path))
+    })
+}
+
+fn withheld(path: &str) -> ExprError {
+    let message = format!("`properties.{path}` is personal by its name: no event keeps it");
+    let hint = "sources with personal_fields = \"hash\" keep what stands in for it; name another property";
+    ExprError { offset: 0, line: 1, column: 1, message, hint: Some(hint.to_owned()) }
 }
 
 fn misspelled(event: &str) -> Option<ExprError> {
@@ -171,6 +205,11 @@ payload = { title = "x", products = 3 }
         for (name, text) in [midsession_feature::NATIVE, midsession_feature::LIVE_SHOPPER, midsession_decide::DEMO] {
             assert_eq!(suspicions(name, text), [], "{name}");
         }
+        let personal = "[[feature]]\nname = \"f\"\nkey = [\"user\", \"properties.email\"]\nfold = \"last\"\n\
+                        of = \"properties.shipping.phone\"\nwhen = 'event.properties.plan == \"gold\"'\n";
+        let found: Vec<String> = suspicions("f.toml", personal).iter().map(Diagnostic::to_string).collect();
+        assert!(found.len() == 2 && found[0].starts_with("f.toml:3:16: `properties.email` is personal"), "{found:?}");
+        assert!(found[1].starts_with("f.toml:5:7: `properties.shipping.phone` is personal"), "{found:?}");
         for broken in
             ["[[feature]", "feature = 3", "[[intervention]]\npayload = 3\ntrigger = 3\nwhen = 'event.name == \"'\n"]
         {

@@ -77,12 +77,12 @@ fn decisions(data: &Path, count: usize) -> BTreeMap<String, Value> {
 fn tables_are_loaded_joined_decided_by_and_kept() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let file = folder.path().join("products.csv");
-    std::fs::write(
-        &file,
-        "id,name,category,brand,margin\np1,\"Lamp, tall\",Lighting,Lumi,0.4\np2,Chair\np3,Stool,Seats,Norra,0.1\n",
-    )
-    .unwrap();
+    let file = folder.path().join("products.csv.gz");
+    let rows =
+        "id,name,category,brand,margin\np1,\"Lamp, tall\",Lighting,Lumi,0.4\np2,Chair\np3,Stool,Seats,Norra,0.1\n";
+    let mut packed = flate2::write::GzEncoder::new(std::fs::File::create(&file).unwrap(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, rows.as_bytes()).unwrap();
+    packed.finish().unwrap();
     let first = {
         let server = Server::start_with(&data, None, MORE);
         let shop = Shop::of(&server);

@@ -71,7 +71,7 @@ fn a_wrong_merge_is_undone_over_http() {
     while features("v1") != ("u1".into(), [2, 4]) {
         std::thread::sleep(Duration::from_millis(5));
     }
-    let body = json!({"visitor_id": "v2", "user_id": "u1", "reason": "a friend's phone"}).to_string();
+    let body = json!({"visitor_id": "v2", "user_id": "u1", "reason": "a friend's phone, says jane@shop.example, +31612345678"}).to_string();
     let mut other = Connection::open(&server.admin).unwrap();
     let (status, answer) = other.ask("POST", PATH, &headers, &body).unwrap();
     let answer: Value = serde_json::from_str(&answer).unwrap();
@@ -96,7 +96,7 @@ fn a_wrong_merge_is_undone_over_http() {
     let evidence = Server::log_read("governance", &data);
     let evidence: Vec<&Value> =
         evidence.iter().map(|line| &line["value"]).filter(|it| it["kind"] == "unmerged").collect();
-    assert_eq!((evidence.len(), &evidence[0]["detail"]), (1, &json!("a friend's phone")));
+    assert_eq!((evidence.len(), &evidence[0]["detail"]), (1, &json!("a friend's phone, says [email], [phone]")));
     let strangers = json!({"visitor_id": "v1", "user_id": "v2"}).to_string();
     assert!(other.ask("POST", PATH, &headers, &strangers).unwrap().1.contains(r#""known":false"#));
     // What had ended goes back, too, and is told once.

@@ -2,6 +2,7 @@
 
 use super::admin::{Admin, Server};
 use super::{Failure, Global, out};
+use crate::history::arrivals::unpacked;
 use bytes::Bytes;
 use clap::{Subcommand, ValueEnum};
 use midsession_collect::context::{CSV_ROW_BYTES_MAX, CsvRows};
@@ -9,7 +10,7 @@ use midsession_event::ContextKind;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
 /// A file is sent in pieces of about this size. Bytes.
@@ -19,7 +20,7 @@ const LINE_BYTES_MAX: usize = CSV_ROW_BYTES_MAX;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Puts the rows of a file into a table: CSV with a first line of names, or JSON lines, each with an `id`
+    /// Puts the rows of a file into a table: CSV with a first line of names, or JSON lines, each with an `id`; packed with gzip or not
     #[command(
         after_help = "Kinds: product, price, inventory, segment, promotion, profile, location, delivery\n\nExamples:\n  midsession context load product products.csv\n  midsession context load inventory stock.jsonl --admin 127.0.0.1:8081 --data /var/lib/midsession"
     )]
@@ -28,7 +29,7 @@ pub(super) enum Command {
         kind: String,
         /// The file
         file: PathBuf,
-        /// How it is written, where its name does not end in .csv or .jsonl
+        /// How it is written, where its name does not end in .csv or .jsonl (and .gz)
         #[arg(long)]
         format: Option<Format>,
         #[command(flatten)]
@@ -60,7 +61,9 @@ pub(super) fn run(global: &Global, command: Command) -> Result<(), Failure> {
                 let names = ContextKind::ALL.map(ContextKind::as_str).join(", ");
                 Failure::usage(format!("no kind `{kind}`")).hint(format!("one of: {names}"))
             })?;
-            let format = match (format, file.extension().and_then(|ending| ending.to_str())) {
+            let name = file.to_string_lossy();
+            let name = name.strip_suffix(".gz").unwrap_or(&name);
+            let format = match (format, name.rsplit('.').next()) {
                 (Some(format), _) => format,
                 (None, Some("csv")) => Format::Csv,
                 (None, Some("jsonl" | "ndjson")) => Format::Jsonl,
@@ -100,7 +103,7 @@ fn load(global: &Global, kind: ContextKind, path: &Path, format: Format, mut adm
     let route = format!("/v1/context/{}", kind.as_str());
     let (mut loaded, mut refused, mut left_out) = (0, 0, BTreeSet::new());
     let mut send = |piece: Piece| {
-        let (read, before) = (piece.body.len() as u64, piece.before);
+        let before = piece.before;
         let told = admin.ask("POST", &route, content_type, piece.body.into())?;
         let told: Told = serde_json::from_value(told).map_err(Failure::new)?;
         loaded += told.loaded;
@@ -112,10 +115,10 @@ fn load(global: &Global, kind: ContextKind, path: &Path, format: Format, mut adm
             let hint = fault.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
             bar.suspend(|| eprintln!("{}:{line}: {field}{}{hint}", path.display(), fault.message));
         }
-        bar.inc(read);
         Ok(())
     };
-    pieces(format, BufReader::new(file), &mut send)
+    let text = unpacked(bar.wrap_read(file)).map_err(unreadable)?;
+    pieces(format, text, &mut send)
         .map_err(|failure| Failure { cause: format!("{}: {}", path.display(), failure.cause), ..failure })?;
     bar.finish_and_clear();
     if global.json {
