@@ -81,6 +81,9 @@ impl<D: Definitions> Owner<D> {
 
     /// What is told of a visit says no more than its shopper allows by now.
     pub(super) fn keep_to_words(&self, index: usize, update: &mut SessionUpdate) {
+        if self.slots[index].told.whose.is_empty() {
+            return;
+        }
         let user = update.user_id.clone().map(ShopperId::User);
         if let Some(shopper) = user.or_else(|| update.visitor_id.clone().map(ShopperId::Visitor)) {
             update.keep_to(self.slots[index].stream.allowed_of(&shopper, None));
