@@ -132,6 +132,13 @@ fn whom_a_server_names() {
         ),
         ("$create_alias", "cust", r#""$lib":"posthog-node","alias":"0190f8f0-1111-7000-8000-000000000001""#, both),
         ("$create_alias", DEVICE, r#""$lib":"posthog-node","alias":"cust""#, both),
+        (
+            "$create_alias",
+            DEVICE,
+            r#""$lib":"web","$device_id":"0190f8f0-1111-7000-8000-000000000001","alias":"cust""#,
+            both,
+        ),
+        ("$create_alias", "cust", r#""$lib":"web","alias":"0190f8f0-1111-7000-8000-000000000001""#, both),
         ("$groupidentify", "$company_acme", r#""$lib":"posthog-node""#, (Some("$company_acme"), None)),
         ("$groupidentify", "cust", r#""$lib":"posthog-node""#, person),
     ] {

@@ -160,6 +160,33 @@ fn what_sdks_ask_before_they_send() {
     assert!(config.events.is_empty() && config.rejects.is_empty());
 }
 
+/// Whoever is named as the one before becomes the user, whatever else the call carries.
+#[test]
+fn alias_names_whom_it_renames() {
+    for (ids, visitor) in [
+        (r#""previousId":"former","anonymousId":"device""#, "former"),
+        (r#""anonymousId":"device","previousId":"former""#, "former"),
+        (r#""previousId":"former""#, "former"),
+        (r#""anonymousId":"device""#, "device"),
+        (r#""previousId":null,"anonymousId":"device""#, "device"),
+        (r#""previousId":"","anonymousId":"device""#, "device"),
+        (r#""previousId":"u","anonymousId":"device""#, "device"),
+    ] {
+        let body = format!(r#"{{"type":"alias","messageId":"m","userId":"u",{ids}}}"#);
+        for path in ["/v1/alias", "/v1/a", "/v1/batch"] {
+            let collected = track(path, &body);
+            let event = one(&collected);
+            let named = (event.visitor_id.as_ref().map(|id| id.as_str()), event.user_id.as_ref().map(|id| id.as_str()));
+            assert_eq!((&event.name, named), (&EventName::Login, (Some(visitor), Some("u"))), "{path}: {ids}");
+        }
+    }
+    let placeholder = r#"{"messageId":"m","userId":"u","anonymousId":"device","previousId":"undefined"}"#;
+    assert_eq!(codes(&track("/v1/alias", placeholder)), [(0, "id_placeholder", Some("previousId"))]);
+    let renamed =
+        play("rudder-browser").into_iter().find(|event| event.user_id == Some("u-7b".into())).expect("an alias");
+    assert_eq!(renamed.visitor_id, Some("u-7".into()));
+}
+
 fn track(path: &str, body: &str) -> Collected {
     Call::post(path, body).header("authorization", "Basic d2tfc2hvcDo=").send()
 }

@@ -136,11 +136,11 @@ fn who<'j, 'a: 'j>(
     let anonymous = id(find("$anon_distinct_id"), "properties.$anon_distinct_id")?;
     let mut alias = if name == "$create_alias" { id(find("alias"), "properties.alias")? } else { None };
     let by_server = is_by_server(find);
-    if let (true, Some(one), Some(other)) = (by_server, &distinct, &alias)
+    if let (Some(one), Some(other)) = (&distinct, &alias)
         && is_anonymous(one)
         && !is_anonymous(other)
     {
-        // Servers name the two in either order.
+        // Servers name the two in either order, and a page that knows nobody yet has its own id first.
         std::mem::swap(&mut distinct, &mut alias);
     }
     let is_identified =

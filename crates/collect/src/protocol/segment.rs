@@ -9,7 +9,7 @@ use crate::scan::Piece;
 use crate::time::{self, Clock};
 use crate::{Fault, Limits, Reply, Request, Source, consent};
 use compact_str::format_compact;
-use midsession_event::{Campaign, Dialect, Event, EventName, Page, PropertyValue, canonical_name};
+use midsession_event::{Campaign, Dialect, Event, EventName, Page, PropertyValue, Str, canonical_name};
 use serde_json::json;
 use std::borrow::Cow;
 
@@ -168,11 +168,11 @@ fn read(event: &mut Event, kind: &str, call: &Call<'_, '_>, limits: &Limits) -> 
         }
         "alias" => {
             event.name = EventName::Login;
-            if event.visitor_id.is_none() {
-                event.visitor_id = match call.previous {
-                    Some(id) => field::who(id, "previousId", limits)?.map(Into::into),
-                    None => None,
-                };
+            let previous = call.previous.map_or(Ok(None), |id| field::who(id, "previousId", limits))?;
+            // analytics.js names who is signed in as both: that is the device's.
+            let is_user = |id: &Str| event.user_id.as_ref().is_some_and(|user| user.0 == *id);
+            if let Some(previous) = previous.filter(|id| !is_user(id)) {
+                event.visitor_id = Some(previous.into());
             }
         }
         _ => {
