@@ -5,8 +5,9 @@ pub(crate) fn find_phone(bytes: &[u8], from: usize) -> Option<(usize, usize)> {
     let mut at = from;
     while at < bytes.len() {
         let opens = matches!(bytes[at], b'+' | b'(' | b'0');
-        let fresh =
-            at == from || !bytes[at - 1].is_ascii_alphanumeric() && !matches!(bytes[at - 1], b'.' | b'-' | b'+');
+        let fresh = at == from
+            || !bytes[at - 1].is_ascii_alphanumeric() && !matches!(bytes[at - 1], b'.' | b'-' | b'+')
+            || bytes[at] == b'+' && is_prefix(bytes, at);
         if let Some(length) = fresh.then(|| north_american(&bytes[at..])).flatten() {
             return Some((at, at + length));
         }
@@ -36,6 +37,26 @@ pub(crate) fn find_phone(bytes: &[u8], from: usize) -> Option<(usize, usize)> {
     }
     None
 }
+
+/// Whether a `+` glued to what stands before it is the one of a telephone number: the number follows at once. Behind a digit it
+/// is a sum's, a version's (`1.4.0+20261122`) or a time zone's; behind a letter of a link's parameter it is a blank.
+fn is_prefix(bytes: &[u8], at: usize) -> bool {
+    if !bytes.get(at + 1).is_some_and(|next| next.is_ascii_digit() || *next == b'(') {
+        return false;
+    }
+    let before = &bytes[at.saturating_sub(PARAMETER_BYTES)..at];
+    match before.last() {
+        Some(b'-') => true,
+        Some(b'0'..=b'9') => false,
+        _ => {
+            let ends_word = |byte: &u8| byte.is_ascii_whitespace() || b"\"'\\<>,{}".contains(byte);
+            !before.iter().rev().take_while(|byte| !ends_word(byte)).any(|byte| *byte == b'=')
+        }
+    }
+}
+
+/// So far back a parameter's `=` is looked for.
+const PARAMETER_BYTES: usize = 256;
 
 /// The length of a number like `415-555-2671` or `1-800-555-0199` at the begin. Spaces alone don't make one: sizes and
 /// capacities stand in rows like that.

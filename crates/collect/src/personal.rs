@@ -204,7 +204,7 @@ pub(crate) fn replace_each(
     }
 }
 
-/// Takes telephone numbers out: `+` and 8 to 15 digits, a leading 0 or bracket with separators between the digits, or
+/// Takes telephone numbers out: `+` and 8 to 15 digits whatever stands before it (but a digit), a leading 0 or bracket with separators between the digits, or
 /// the North American form. Bare digit runs stay: they are article numbers far more often.
 fn scrub_phones(text: &mut Str, treatment: &Treatment) {
     if !text.bytes().any(|byte| byte.is_ascii_digit()) {
@@ -338,6 +338,16 @@ mod tests {
             ("A415-555-2671", "A415-555-2671"),
             ("115-555-2671", "115-555-2671"),
             ("114-3941689-8398626", "114-3941689-8398626"),
+            ("Tel-+31612345678", "Tel-[phone]"),
+            ("A+31612345678, o-+31 6 1234 5678.", "A[phone], o-[phone]."),
+            ("x:+31612345678 o_+31612345678 é+31612345678", "x:[phone] o_[phone] é[phone]"),
+            ("nr.+31-6-12345678 ++31612345678 tel+(31)612345678", "nr.[phone] +[phone] tel[phone]"),
+            ("A+1234567 A+1234567890123456 A+31612345678b", "A+1234567 A+1234567890123456 A+31612345678b"),
+            ("12+31612345678 v1.4.0+20261122", "12+31612345678 v1.4.0+20261122"),
+            ("12:00:00+0100 2026, 12:00+01:00", "12:00:00+0100 2026, 12:00+01:00"),
+            ("grade A+ 2026-11-22, C++ 12345678", "grade A+ 2026-11-22, C++ 12345678"),
+            ("/search?q=lamp+4006381333931", "/search?q=lamp+4006381333931"),
+            ("a=b lamp+4006381333931", "a=b lamp[phone]"),
             ("iphone 256 512 1024", "iphone 256 512 1024"),
             ("978-3-16-148410", "978-3-16-148410"),
             ("2026-11-22 2026.11.22 22.11.2026 11-22-2026", "2026-11-22 2026.11.22 22.11.2026 11-22-2026"),

@@ -180,7 +180,7 @@ fn unescape(value: &str) -> Cow<'_, str> {
     }
     let mut spaced = value.as_bytes().to_vec();
     for at in 0..spaced.len() {
-        let leads = at == 0 || spaced[at - 1] == b' ' || spaced[..at].ends_with(b"%20");
+        let leads = at == 0 || matches!(spaced[at - 1], b' ' | b'-' | b'_') || spaced[..at].ends_with(b"%20");
         let number = spaced.get(at + 1).is_some_and(u8::is_ascii_digit);
         if spaced[at] == b'+' && !(leads && number) {
             spaced[at] = b' ';

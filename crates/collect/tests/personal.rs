@@ -119,7 +119,7 @@ fn products_orders_and_lists() {
         assert!(!text.contains(personal), "{personal} is in {text}");
     }
     assert_eq!(event["products"][0]["name"], "Gift card for [phone]");
-    for id in ["0612345678", "4006381333931", "114-3941689-8398626", "030-1234-5678", "00012345678901", "A+12345678"] {
+    for id in ["0612345678", "4006381333931", "114-3941689-8398626", "030-1234-5678", "00012345678901", "A1+12345678"] {
         let event =
             kept(json!({"products": [{"id": id, "name": "Lamp 0612345678"}], "order": {"id": id}, "cart": {"id": id}}));
         let ids = [&event["products"][0]["id"], &event["order"]["id"], &event["cart"]["id"]];
@@ -151,6 +151,34 @@ fn addresses_in_ids_and_what_things_are_sorted_by() {
         {
             assert_eq!(place, id);
         }
+    }
+}
+
+/// Whatever stands before it, a number with `+` is one.
+#[test]
+fn telephone_numbers_glued_to_what_is_before() {
+    for text in ["Tel-+31612345678", "A+31612345678", "o-+31 6 1234 5678", "x:+31612345678", "o_+31612345678"] {
+        let of_url = text.replace('+', "%2B").replace(' ', "%20");
+        let event = kept(json!({
+            "products": [{"id": text, "name": text, "category": text, "brand": text}], "order": {"id": text}, "cart": {"id": text},
+            "promotion": {"id": text, "name": text}, "query": text, "list": text, "properties": {"note": text, "notes": [text]},
+            "page": {"title": text, "url": format!("https://x.nl/{text}/{of_url}?q={of_url}"), "referrer": format!("https://x.nl/?q={of_url}")},
+        }));
+        let kept = event.to_string();
+        for digits in ["612345678", "6 1234 5678", "6%201234"] {
+            assert!(!kept.contains(digits), "{text}: {kept}");
+        }
+        let before = text.split('+').next().unwrap_or_default();
+        assert_eq!(event["order"]["id"], format!("{before}[phone]"));
+    }
+    // A parameter's `+` is a blank, but where no blank would stand.
+    for (url, expected) in [
+        ("https://x.nl/?q=lamp+4006381333931", "https://x.nl/?q=lamp+4006381333931"),
+        ("https://x.nl/?q=Tel-+31612345678", "https://x.nl/?q=Tel-%5Bphone%5D"),
+        ("https://x.nl/?q=1%2B31612345678", "https://x.nl/?q=1%2B31612345678"),
+    ] {
+        assert_eq!(kept(json!({"page": {"url": url}}))["page"]["url"], expected);
+        assert_eq!(property("link", &url.into()), expected);
     }
 }
 
