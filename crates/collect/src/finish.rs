@@ -388,11 +388,16 @@ impl Finisher<'_> {
             })
             .cloned()
             .collect();
+        let mut fields = property::named_by_others(&event.properties);
         let properties = std::mem::take(&mut event.properties);
         for (name, value) in properties {
-            let of_person =
-                matches!(value, PropertyValue::Text(_)) && (names.contains(&name) || person::is_name_of_person(&name));
-            self.keep(&name, &value, of_person, keeping);
+            let named = fields.remove(&name);
+            let field = named.as_ref().unwrap_or(&name);
+            let of_person = matches!(value, PropertyValue::Text(_))
+                && (names.contains(&name)
+                    || person::is_name_of_person(field)
+                    || named.is_some() && person::may_be_name_at(field));
+            self.keep(field, &value, of_person, keeping);
             if !allow.property(&name) || personal::is_in_name(&name) {
                 continue;
             }
@@ -407,18 +412,15 @@ impl Finisher<'_> {
                 let message = format_compact!("a name is longer than {} bytes", self.limits.key_bytes);
                 return Err(Fault::new("key_too_long", message).at(crate::quote::name(&name)).at("properties"));
             }
+            let field = named.as_ref().unwrap_or(&name);
             let value = match value {
                 PropertyValue::Text(text) if of_person => treatment.replace(&text).map(PropertyValue::Text),
-                PropertyValue::Text(text) => property::scrub_value(&name, text, treatment).map(PropertyValue::Text),
+                PropertyValue::Text(text) => property::scrub_value(field, text, treatment).map(PropertyValue::Text),
                 // A number under a personal name is a telephone number or the like; a flag is just a flag.
-                PropertyValue::Int(number)
-                    if personal::is_personal_name(&name)
-                        || field_name::is_called_number(&name, number)
-                        || digits_name::is_card(&name, &number.to_string()) =>
-                {
+                PropertyValue::Int(number) if property::is_personal_number(field, &number.to_string()) => {
                     treatment.replace(&number.to_string()).map(PropertyValue::Text)
                 }
-                PropertyValue::Float(_) if personal::is_personal_name(&name) => None,
+                PropertyValue::Float(_) if personal::is_personal_name(field) => None,
                 other => Some(other),
             };
             if let Some(value) = value {

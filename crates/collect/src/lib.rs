@@ -30,6 +30,7 @@ mod json;
 mod kind;
 mod limits;
 mod number;
+mod pair;
 mod person;
 mod personal;
 mod property;

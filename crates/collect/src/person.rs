@@ -73,6 +73,11 @@ pub(crate) fn may_be_name(last: &str) -> bool {
     ["name", "first", "last"].iter().any(|name| name.eq_ignore_ascii_case(last))
 }
 
+/// Likewise of a path.
+pub(crate) fn may_be_name_at(path: &str) -> bool {
+    may_be_name(path.rsplit('.').next().unwrap_or(path))
+}
+
 /// Whether a field of this name tells how to reach somebody.
 pub(crate) fn is_contact(name: &str) -> bool {
     personal::is_personal_name(name)

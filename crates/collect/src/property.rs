@@ -1,10 +1,12 @@
 //! Judges a custom field by its name and its value: what is in a link's parameters and in JSON inside text is a field too.
 
 use crate::number::IP_BYTES_MIN;
+use crate::pair::Names;
 use crate::personal::{self, Treatment};
-use crate::{digits_name, field_name, person, web};
-use midsession_event::Str;
-use serde_json::Value;
+use crate::{digits_name, field_name, pair, person, web};
+use midsession_event::{PropertyValue, Str};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// Links in links and JSON in JSON are followed this far.
 const DEPTH_MAX: usize = 3;
@@ -15,6 +17,39 @@ pub(crate) fn is_personal(name: &str, text: &str) -> bool {
         || person::is_name_of_person(name)
         || field_name::is_called(name, text.trim())
         || digits_name::is_card(name, text)
+}
+
+/// Whether a number under this name is: a telephone number or the like.
+pub(crate) fn is_personal_number(name: &str, digits: &str) -> bool {
+    personal::is_personal_name(name) || field_name::is_called(name, digits) || digits_name::is_card(name, digits)
+}
+
+/// The properties that are personal by the name which another one gives their field, each with the path of that field.
+pub(crate) fn named_by_others(properties: &BTreeMap<Str, PropertyValue>) -> BTreeMap<Str, Str> {
+    fn text(value: &PropertyValue) -> Option<&str> {
+        match value {
+            PropertyValue::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+    let names = Names::of(properties.iter().map(|(key, value)| (key.as_str(), text(value))));
+    if names.is_empty() {
+        return BTreeMap::new();
+    }
+    let of_people = names.any(person::may_be_name) && names.any(person::is_contact);
+    let field = |(key, value): (&Str, &PropertyValue)| {
+        let (is_amount, digits) = match value {
+            PropertyValue::Int(number) => (pair::is_amount(*number as f64), number.to_string()),
+            PropertyValue::Float(number) => (pair::is_amount(*number), number.to_string()),
+            _ => (false, String::new()),
+        };
+        let is_personal = |path: &Str| match value {
+            PropertyValue::Text(text) => of_people && person::may_be_name_at(path) || is_personal(path, text),
+            _ => is_personal_number(path, &digits),
+        };
+        names.paths(key, is_amount).find(is_personal).map(|path| (key.clone(), path))
+    };
+    properties.iter().filter_map(field).collect()
 }
 
 /// Scrubs the value of a custom field: `None` when the whole value is personal and goes.
@@ -72,38 +107,8 @@ pub(crate) fn list_text(path: &str, value: &crate::json::Json<'_>) -> String {
 /// Takes the personal members out; whether anything changed.
 fn prune(path: &str, value: &mut Value, depth: usize) -> bool {
     match value {
-        Value::Array(items) => {
-            let mut changed = false;
-            for item in items {
-                changed |= prune(path, item, depth);
-            }
-            changed
-        }
-        Value::Object(members) => {
-            let before = members.len();
-            let of_people = members.keys().any(|name| person::may_be_name(name))
-                && members.keys().any(|name| person::is_contact(name));
-            let mut changed = false;
-            members.retain(|name, value| {
-                let path = format!("{path}.{name}");
-                let is_personal = match &*value {
-                    Value::String(text) => of_people && person::may_be_name(name) || self::is_personal(&path, text),
-                    Value::Number(number) => {
-                        let digits = number.to_string();
-                        personal::is_personal_name(&path)
-                            || field_name::is_called(&path, &digits)
-                            || digits_name::is_card(&path, &digits)
-                    }
-                    _ => personal::is_personal_name(&path),
-                };
-                let goes = is_personal || personal::is_personal_id(name);
-                if !goes {
-                    changed |= prune(&path, value, depth);
-                }
-                !goes
-            });
-            changed || members.len() < before
-        }
+        Value::Array(items) => prune_items(path, items, depth),
+        Value::Object(members) => prune_members(path, members, depth, false),
         Value::String(text) if personal::is_hidden_email(text) => {
             *text = "[email]".to_owned();
             true
@@ -117,5 +122,76 @@ fn prune(path: &str, value: &mut Value, depth: usize) -> bool {
             changed
         }
         _ => false,
+    }
+}
+
+fn prune_items(path: &str, items: &mut [Value], depth: usize) -> bool {
+    // A list of pairs is the fields of one object.
+    let names_any = |is_one: fn(&str) -> bool| {
+        items.iter().any(|item| match item {
+            Value::Object(members) => names_of(members).any(is_one),
+            Value::Array(pair) => matches!(&pair[..], [Value::String(name), _] if is_one(name)),
+            _ => false,
+        })
+    };
+    let of_people = names_any(person::may_be_name) && names_any(person::is_contact);
+    let mut changed = false;
+    for item in items {
+        changed |= match item {
+            Value::Object(members) => prune_members(path, members, depth, of_people),
+            Value::Array(pair) if is_personal_pair(path, pair, of_people) => pair.pop().is_some(),
+            _ => prune(path, item, depth),
+        };
+    }
+    changed
+}
+
+/// `["lastname", "…"]`, of a list.
+fn is_personal_pair(path: &str, pair: &[Value], of_people: bool) -> bool {
+    match pair {
+        [Value::String(name), value @ (Value::String(_) | Value::Number(_))] => {
+            of_people && person::may_be_name(name) || is_personal_member(&format!("{path}.{name}"), value)
+        }
+        _ => false,
+    }
+}
+
+/// `of_people`: an object beside this one names a field that reaches somebody.
+fn prune_members(path: &str, members: &mut Map<String, Value>, depth: usize, of_people: bool) -> bool {
+    let before = members.len();
+    let names = names_of(members);
+    let names_people = of_people || names.any(person::may_be_name) && names.any(person::is_contact);
+    let of_people =
+        members.keys().any(|name| person::may_be_name(name)) && members.keys().any(|name| person::is_contact(name));
+    let mut changed = false;
+    members.retain(|name, value| {
+        let is_amount = value.as_f64().is_some_and(pair::is_amount);
+        let is_named_personal = |told: Str| {
+            names_people && value.is_string() && person::may_be_name(&told)
+                || is_personal_member(&format!("{path}.{told}"), value)
+        };
+        let goes = of_people && value.is_string() && person::may_be_name(name)
+            || personal::is_personal_id(name)
+            || names.paths(name, is_amount).any(is_named_personal);
+        let path = format!("{path}.{name}");
+        let goes = goes || is_personal_member(&path, value);
+        if !goes {
+            changed |= prune(&path, value, depth);
+        }
+        !goes
+    });
+    changed || members.len() < before
+}
+
+fn names_of(members: &Map<String, Value>) -> Names {
+    Names::of(members.iter().map(|(key, value)| (key.as_str(), value.as_str())))
+}
+
+/// Whether a member of an object is personal, of this name and value.
+fn is_personal_member(path: &str, value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_personal(path, text),
+        Value::Number(number) => is_personal_number(path, &number.to_string()),
+        _ => personal::is_personal_name(path),
     }
 }

@@ -7,6 +7,7 @@ mod ga4;
 mod help;
 mod import;
 mod native;
+mod pairs;
 mod personal;
 mod plain;
 mod posthog;

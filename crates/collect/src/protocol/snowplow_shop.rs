@@ -58,6 +58,10 @@ impl Described<'_> {
                 }
                 self.properties_except(data, &["terms"]);
             }
+            (WEB, "submit_form" | "change_form" | "focus_form") => {
+                self.event.name = canonical_name(Dialect::Snowplow, address.name).0;
+                self.properties_except(&without_typed(data), &[]);
+            }
             (WEB, name) => {
                 self.event.name = canonical_name(Dialect::Snowplow, name).0;
                 // Addresses are cut where an event keeps them; a link's target is none of its fields.
@@ -211,5 +215,17 @@ impl Described<'_> {
                 add_property(&mut self.event.properties, compact_str::format_compact!("{prefix}{key}"), value);
             }
         }
+    }
+}
+
+/// A form's fields without what somebody entered: how a shop calls them tells not enough of what that is.
+fn without_typed<'a>(data: &Json<'a>) -> Json<'a> {
+    match data {
+        Json::Object(members) => {
+            let kept = members.iter().filter(|(key, _)| key != "value");
+            Json::Object(kept.map(|(key, value)| (key.clone(), without_typed(value))).collect())
+        }
+        Json::List(items) => Json::List(items.iter().map(without_typed).collect()),
+        other => other.clone(),
     }
 }

@@ -1,0 +1,183 @@
+//! Personal fields whose name is not a key but a text beside the value: forms, lists of attributes, Snowplow's form tracking.
+
+use crate::help::{Call, KEY, collector_of, one, source};
+use midsession_collect::{Collected, PersonalRule, Source};
+use serde_json::{Value, json};
+
+fn send(event: &Value, personal_fields: PersonalRule) -> Collected {
+    let mut event = event.clone();
+    event["event_id"] = "e".into();
+    event["visitor_id"] = "v".into();
+    event["name"] = "x".into();
+    let source = Source { allowed_origins: None, personal_fields, ..source() };
+    Call::post(&format!("/v1/events?key={KEY}"), event.to_string()).to(&collector_of(vec![source]))
+}
+
+/// The properties as they are kept.
+fn kept(properties: &Value) -> Value {
+    let collected = send(&json!({"properties": properties}), PersonalRule::Drop);
+    serde_json::to_value(&one(&collected).properties).expect("JSON")
+}
+
+/// A value of each kind that no pattern finds.
+const PERSONAL: [(&str, &str); 6] = [
+    ("lastname", "Zdoe"),
+    ("cardnumber", "4111111111111111"),
+    ("phone", "0612345678"),
+    ("password", "Zhunter2"),
+    ("Street", "Zdamrak 1"),
+    ("IBAN", "NL91ABNA0417164300"),
+];
+
+#[test]
+fn whatever_the_two_keys_are() {
+    for (key, value) in [
+        ("name", "value"),
+        ("key", "value"),
+        ("field", "val"),
+        ("id", "content"),
+        ("label", "text"),
+        ("elementId", "value"),
+        ("element_id", "value"),
+        ("question", "answer"),
+        ("fieldName", "response"),
+        ("form_field", "form_value"),
+        ("first_field_name", "first_field_value"),
+    ] {
+        for (name, personal) in PERSONAL {
+            let pair = json!({key: name, value: personal, "size": 4});
+            let without = json!({key: name, "size": 4});
+            for properties in [
+                pair.clone(),
+                json!({"form": pair}),
+                json!({"fields": [pair]}),
+                json!({"payload": pair.to_string()}),
+                json!({"payload": json!([pair]).to_string()}),
+                json!({"payload": json!({"in": pair.to_string()}).to_string()}),
+                json!({"fields": [{"group": [pair]}]}),
+            ] {
+                let kept = kept(&properties);
+                assert!(!kept.to_string().contains(personal), "{properties}: {kept}");
+                // A property `name` of a native event is a person's in any case.
+                assert!(kept.to_string().contains(name) || properties["name"] == name, "{properties}: {kept}");
+                assert!(kept.to_string().contains("size"), "{properties}: {kept}");
+            }
+            assert_eq!(kept(&json!({"form": [pair]}))["form"], json!([without]).to_string());
+        }
+        let harmless = json!({key: "colour", value: "red", "size": 4});
+        assert_eq!(kept(&json!({"fields": [harmless]}))["fields"], json!([harmless]).to_string());
+    }
+}
+
+#[test]
+fn pairs_as_arrays_of_two() {
+    let pairs =
+        json!([["lastname", "Zdoe"], ["phone", 612345678], ["colour", "red"], ["mail", "post", "letter"], ["zip"]]);
+    let expected = r#"[["lastname"],["phone"],["colour","red"],["mail","post","letter"],["zip"]]"#;
+    assert_eq!(kept(&json!({"fields": pairs})), json!({"fields": expected}));
+    assert_eq!(
+        kept(&json!({"payload": json!({"of": pairs}).to_string()}))["payload"],
+        format!(r#"{{"of":{expected}}}"#)
+    );
+    // A list of names is none.
+    assert_eq!(kept(&json!({"fields": ["email", "phone"]}))["fields"], r#"["email","phone"]"#);
+}
+
+#[test]
+fn fields_beside_one_another() {
+    // Whose `name` it is, is told by the fields beside it, as in an object.
+    let form =
+        json!([{"name": "name", "value": "Zdoe"}, {"name": "email", "value": "j"}, {"name": "size", "value": "4"}]);
+    assert_eq!(
+        kept(&json!({"form": form}))["form"],
+        r#"[{"name":"name"},{"name":"email"},{"name":"size","value":"4"}]"#
+    );
+    let list = json!([{"name": "name", "value": "Lamp"}, {"name": "size", "value": "4"}]);
+    assert_eq!(kept(&json!({"form": list}))["form"], list.to_string());
+    let flat = json!({"first_field_name": "name", "first_field_value": "Zdoe", "second_field_name": "phone", "second_field_value": "06 1"});
+    assert_eq!(kept(&flat), json!({"first_field_name": "name", "second_field_name": "phone"}));
+    let nested = json!({"key": "lastname", "value": {"string_value": "Zdoe"}});
+    assert_eq!(kept(&nested), json!({"key": "lastname"}));
+    assert_eq!(kept(&json!({"params": [nested]}))["params"], r#"[{"key":"lastname"}]"#);
+    for properties in [
+        json!({"product_id": "phone", "value": 12, "content": "x"}),
+        json!({"label": "phone", "value": 1}),
+        json!({"form_id": "contact", "value": "x"}),
+        json!({"value": "x", "city_id": 4}),
+    ] {
+        assert_eq!(kept(&properties), properties);
+    }
+    assert_eq!(kept(&json!({"label": "phone", "value": 612345678})), json!({"label": "phone"}));
+}
+
+/// As a field of that name would be.
+#[test]
+fn sealed_hashed_or_dropped() {
+    let event = json!({"properties": {"form_field": "lastname", "form_value": "Zdoe", "a": {"key": "phone", "value": 612345678},
+        "b_name": "password", "b_value": "Zhunter2", "c_name": "card", "c_value": "4111111111111111", "d_label": "E-mail", "d_text": "j"}});
+    let names = json!({"form_field": "lastname", "a.key": "phone", "b_name": "password", "c_name": "card", "d_label": "E-mail"});
+    let collected = send(&event, PersonalRule::Encrypt);
+    assert_eq!(serde_json::to_value(&one(&collected).properties).expect("JSON"), names);
+    let sealed = serde_json::to_value(&collected.personal[0].fields).expect("JSON");
+    let expected = json!({"name": {"lastname": "Zdoe"}, "phone": {"a.phone": "612345678"}, "email": {"E-mail": "j"}});
+    assert_eq!(sealed, expected);
+    let hashed = serde_json::to_value(&one(&send(&event, PersonalRule::Hash)).properties).expect("JSON");
+    for key in ["form_value", "a.value", "b_value", "c_value", "d_text"] {
+        assert!(hashed[key].as_str().is_some_and(|hash| hash.starts_with("h_")), "{key}: {hashed}");
+    }
+    assert!(send(&event, PersonalRule::Drop).personal.is_empty());
+}
+
+#[test]
+fn in_the_words_of_segment_and_ga4() {
+    let fields = json!([{"name": "lastname", "value": "Zdoe"}, {"name": "plan", "value": "gold"}]);
+    let segment = json!({"type": "track", "event": "Form Submitted", "messageId": "m", "anonymousId": "a", "properties": {"fields": fields}});
+    let identify = json!({"type": "identify", "messageId": "m", "anonymousId": "a", "traits": {"fields": fields}});
+    let ga4 = json!({"client_id": "c", "events": [{"name": "form_submit", "params":
+        {"first_field_name": "lastname", "first_field_value": "Zdoe", "form_id": "f", "plan": "gold"}}]});
+    let open = || collector_of(vec![Source { allowed_origins: None, ..source() }]);
+    for call in [
+        Call::post("/v1/track?writeKey=wk_shop", segment.to_string()),
+        Call::post("/v1/identify?writeKey=wk_shop", identify.to_string()),
+        Call::post("/mp/collect?measurement_id=G&api_secret=wk_shop", ga4.to_string()),
+    ] {
+        let text = serde_json::to_string(one(&call.to(&open()))).expect("JSON");
+        assert!(!text.contains("Zdoe") && text.contains("gold"), "{text}");
+    }
+}
+
+/// Snowplow's own form tracking tells what was entered: none of it is kept, however the field is called.
+#[test]
+fn what_is_entered_in_a_form_that_snowplow_tracks() {
+    let element =
+        |id: &str, kind: &str| json!({"elementId": id, "name": id, "nodeName": "INPUT", "type": kind, "value": "Zdoe"});
+    let changed = |name: &str, id: &str| {
+        let schema = format!("iglu:com.snowplowanalytics.snowplow/{name}/jsonschema/1-0-0");
+        json!({"schema": schema, "data": {"formId": "f", "elementId": id, "nodeName": "INPUT", "type": "text", "elementClasses": ["big"], "value": "Zdoe"}})
+    };
+    let submitted = json!({"schema": "iglu:com.snowplowanalytics.snowplow/submit_form/jsonschema/1-0-0",
+        "data": {"formId": "f", "formClasses": [], "elements": [element("lastname", "text"), element("q7", "textarea")]}});
+    for (event, field) in [
+        (changed("change_form", "lastname"), "lastname"),
+        (changed("change_form", "q7"), "q7"),
+        (changed("focus_form", "q7"), "q7"),
+        (submitted.clone(), "lastname"),
+        (submitted, "q7"),
+    ] {
+        let wrapped =
+            json!({"schema": "iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0", "data": event});
+        let payload = json!({"schema": "iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4", "data": [{
+            "e": "ue", "ue_pr": wrapped.to_string(), "p": "web", "tv": "x", "duid": "v", "eid": "62222222-2222-4222-8222-000000000001", "aid": "shop"}]});
+        for call in [
+            Call::post("/com.snowplowanalytics.snowplow/tp2", payload.to_string()),
+            Call::post("/com.snowplowanalytics.iglu/v1?aid=shop&duid=v", event.to_string()),
+        ] {
+            let collected = call.to(&collector_of(vec![Source { allowed_origins: None, ..source() }]));
+            let text = serde_json::to_string(one(&collected)).expect("JSON");
+            assert!(!text.contains("Zdoe"), "{text}");
+            for kept in [field, "INPUT", "formId", "elementId"] {
+                assert!(text.contains(kept), "{kept} is not in {text}");
+            }
+        }
+    }
+}
