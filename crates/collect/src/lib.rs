@@ -55,7 +55,7 @@ pub use iglu::{SchemaError, Schemas};
 pub use in_force::{ConsentInForce, InForce};
 pub use kind::{Kept, PersonalFields, PersonalKind};
 pub use limits::Limits;
-pub use personal::{is_personal_name, without_contacts};
+pub use personal::{is_personal_name, scrub_text};
 pub use protocol::Protocol;
 pub use reply::Reply;
 pub use request::Request;

@@ -4,6 +4,11 @@
 pub(crate) fn find_phone(bytes: &[u8], from: usize) -> Option<(usize, usize)> {
     let mut at = from;
     while at < bytes.len() {
+        // Most bytes begin none.
+        if !matches!(bytes[at], b'+' | b'(' | b'0'..=b'9') {
+            at += 1;
+            continue;
+        }
         let opens = matches!(bytes[at], b'+' | b'(' | b'0');
         let fresh = at == from
             || !bytes[at - 1].is_ascii_alphanumeric() && !matches!(bytes[at - 1], b'.' | b'-' | b'+')

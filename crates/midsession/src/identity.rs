@@ -41,7 +41,7 @@ impl Inner {
             user_id: user_id.clone().into(),
             asked_at_ms: self.now_ms(),
             // Whoever answers the telephone writes down who called.
-            reason: reason.as_deref().map(midsession_collect::without_contacts),
+            reason: reason.as_deref().map(midsession_collect::scrub_text),
         };
         let value = Record::Unmerge(Box::new(unmerge)).encode().map_err(unavailable)?;
         let key = Bytes::copy_from_slice(visitor_id.as_bytes());

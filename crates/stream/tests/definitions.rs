@@ -54,7 +54,7 @@ impl Partition {
         let (partials, now_ms) = (self.stream.partials(), self.stream.as_of().1);
         let lives = partials.lifetimes.of(&ShopperId::Visitor("v1".into()));
         let lifetime = lives.iter().flat_map(|life| &life.partials).map(|(_, partial)| count(partial)).sum();
-        (partials.fields.read(7, "all", 0, HOUR, now_ms).as_ref().map_or(0, count), lifetime)
+        (partials.fields.read(7, "all", 0, HOUR, now_ms).map_or(0, |(partial, _)| count(&partial)), lifetime)
     }
 
     fn snapshot(&mut self) -> Vec<u8> {
