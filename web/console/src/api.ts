@@ -199,13 +199,22 @@ export interface FeatureAnswer {
   since?: Record<string, number>;
 }
 
+/** What is wrong with a definition, and where. */
+export interface Fault {
+  file: string;
+  line: number;
+  column: number;
+  message: string;
+  hint?: string | null;
+}
+
 export interface Definition {
   kind: "feature" | "intervention";
   name: string;
   version: number;
   state: "live" | "pending" | "broken";
   /** What is wrong with one that is broken. */
-  fault?: { file: string; line: number; column: number; message: string; hint: string | null };
+  fault?: Fault;
   looks_back: "exactly" | "until_backfilled" | "from_now" | "from_first_event" | null;
   /** Null: as far back as anything is kept. */
   since_ms: number | null;
@@ -218,7 +227,7 @@ export interface Definitions {
   revision: number;
   definitions: Definition[];
   /** Why edited files were not taken up at the start. */
-  not_taken_up?: { file: string; line: number; column: number; message: string }[];
+  not_taken_up?: Fault[];
 }
 
 /** Set once the server says that this browser is not signed in. */

@@ -85,7 +85,7 @@ export async function startMock(world: World): Promise<Mock> {
         return void json(response, 200, { sessions: found.slice(0, Number(url.searchParams.get("limit") ?? 200)) });
       }
       case "definitions":
-        return void json(response, 200, { revision: 2, definitions: world.definitions });
+        return void json(response, 200, { revision: 2, definitions: world.definitions, not_taken_up: world.not_taken_up });
       case "features":
         if (second === "nobody") return void problem(response, 404, "Nothing is known.");
         return void json(response, 200, { [first]: second, as_of: { partition: 3, offset: 48_114, now: Date.now() }, features: world.features(8) });

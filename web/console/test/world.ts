@@ -268,7 +268,9 @@ export class World {
     { kind: "feature", name: "product_view_count", version: 1, state: "live", looks_back: "exactly", since_ms: null, whole_at_ms: null },
     { kind: "feature", name: "sale_view_count", version: 3, state: "live", looks_back: "until_backfilled", since_ms: Date.now() - 1_000_000, whole_at_ms: Date.now() + 2_600_000, backfill: 0.427 },
     { kind: "feature", name: "product_view_count", version: 2, state: "pending", looks_back: "exactly", since_ms: null, whole_at_ms: null },
+    { kind: "feature", name: "loyal", version: 1, state: "broken", fault: { file: "loyal@1", line: 4, column: 10, message: "`user.base` is not a feature" }, looks_back: "exactly", since_ms: null, whole_at_ms: null },
   ];
+  not_taken_up = [{ file: "keen@2", line: 3, column: 8, message: "`user.base_1h` is not a feature" }];
 
   features(step: number): Features {
     const at = (n: number) => Math.max(0, Math.round(step * n));

@@ -1,10 +1,13 @@
 //! The feature definitions in force: each version, whether it is live, and from when on it counts.
-import type { Definition, Definitions } from "../api.ts";
+import type { Definition, Definitions, Fault } from "../api.ts";
 import { dateTime } from "../format.ts";
 import { useResource } from "../use.ts";
 import { Failed, Loading, Panel } from "./bits.tsx";
 
-function counts({ looks_back, since_ms, whole_at_ms }: Definition): string {
+const place = ({ file, line, column, message }: Fault) => `${file}:${line}:${column}: ${message}`;
+
+function counts({ fault, looks_back, since_ms, whole_at_ms }: Definition): string {
+  if (fault) return `Left out: ${place(fault)}`;
   if (since_ms !== null) {
     const share = whole_at_ms === null ? 1 : (Date.now() - since_ms) / (whole_at_ms - since_ms);
     return `From ${dateTime(since_ms)} on${share < 1 ? `, ${Math.floor(100 * share)} % of its window` : ""}`;
@@ -22,6 +25,11 @@ export function DefinitionList() {
   const rows = features.sort((a, b) => Number(a.state === "live") - Number(b.state === "live"));
   return (
     <Panel title="Definitions" note="A changed feature is served beside the live one, as name@version, until it is promoted.">
+      {data.not_taken_up && (
+        <p class="note" role="status">
+          What was edited in the files is not in force: {data.not_taken_up.map(place).join("; ")}
+        </p>
+      )}
       <table class="table definitions">
         <thead>
           <tr>
@@ -43,11 +51,7 @@ export function DefinitionList() {
               <td>
                 {row.state === "live" && "Live"}
                 {row.state === "pending" && <span class="tone tone-warn">Pending</span>}
-                {row.state === "broken" && (
-                  <span class="tone tone-warn" title={row.fault?.message}>
-                    Broken
-                  </span>
-                )}
+                {row.state === "broken" && <span class="tone tone-warn">Broken</span>}
                 {row.backfill !== undefined && `, backfill ${Math.floor(100 * row.backfill)} %`}
               </td>
               <td class="wide-only">{counts(row)}</td>
