@@ -122,8 +122,10 @@ pub struct Oracle {
     pub told: Vec<Telling>,
     /// Whom visitors are taken for, as told.
     pub identities: Vec<Told>,
-    /// What was told last, by visitor.
+    /// What was told last, by visitor: of nobody where they did not want to be named by then.
     pub identity: BTreeMap<String, Told>,
+    /// Whoever has said once that nothing is to be shown to them.
+    pub withdrew: BTreeSet<String>,
 }
 
 /// An act took effect at the home of its shopper.
@@ -202,6 +204,9 @@ impl Oracle {
                 let open = visitor.stays.last().filter(|stay| stay.to_ms.is_none()).map(|stay| stay.user.as_str());
                 let before = household::word(own.as_ref(), visitor.told.as_ref(), open, act.user.as_deref());
                 act.consent = household::mixed(act.consent, act.unsaid, before);
+                if !may_be_shown(act.consent) {
+                    self.withdrew.insert(key.clone());
+                }
                 visitor.said = Some(Said { at_ms: act.time_ms, consent: act.consent, by: None });
             }
             // Nothing but another word on consent widens it.
@@ -374,6 +379,9 @@ impl Oracle {
             let (holds, is_word) =
                 house.says(user, act.visitor.as_deref(), act.time_ms, (act.consent, act.unsaid), &mut tells);
             act.consent = holds;
+            if !may_be_shown(holds) {
+                self.withdrew.insert(format!("user:{user}"));
+            }
             if let Some(person) = self.people.get_mut(&format!("user:{user}")).filter(|_| is_word) {
                 person.narrow(holds, &mut self.retracted);
             }
@@ -445,9 +453,13 @@ impl Oracle {
         let last = last.filter(|stay| stay.to_ms.is_none_or(|to_ms| to_ms > forgotten_ms));
         let user = last.map(|stay| stay.user.clone());
         let (since_ms, to_ms) = (last.map(|stay| stay.since_ms), last.and_then(|stay| stay.to_ms));
-        let told = (visitor.to_string(), user, since_ms, to_ms);
-        self.identity.insert(visitor.to_string(), told.clone());
-        self.identities.push(told);
+        let state = self.visitors.get(&format!("visitor:{visitor}"));
+        let said = state.and_then(|state| state.said.as_ref()).map(|said| said.consent);
+        let told = state.and_then(|state| state.told.as_ref()).filter(|told| Some(&told.user) == user.as_ref());
+        let is_named = said.into_iter().chain(told.map(|told| told.consent)).all(may_be_shown);
+        let known = if is_named { (user.clone(), since_ms) } else { (None, None) };
+        self.identity.insert(visitor.to_string(), (visitor.to_string(), known.0, known.1, to_ms));
+        self.identities.push((visitor.to_string(), user, since_ms, to_ms));
     }
 
     fn take(&mut self, place: (u32, i64), who: &str, user: Option<&str>, stamp_ms: i64, act: &Act) -> Fate {
