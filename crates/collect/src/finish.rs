@@ -125,7 +125,7 @@ impl Finisher<'_> {
             let before = known.map(|known| self.before(known, &event).consent.and(event.consent));
             event.consent = word.over(before).leaving(word.left());
         }
-        let (mut is_tie, mut is_leave) = (false, false);
+        let (mut is_tie, mut is_leave, mut is_other) = (false, false, false);
         let in_force = self.in_force.filter(|known| !is_consent && !known.is_empty());
         let in_force = in_force.map(|known| self.before(known, &event));
         if !event.consent_said && !is_consent {
@@ -137,16 +137,17 @@ impl Finisher<'_> {
         if let Some(in_force) = in_force {
             event.consent = event.consent.and(in_force.consent);
             is_tie = in_force.is_tie;
-            is_leave = in_force.is_attached
-                && event.name == EventName::Logout
-                && !event.consent.allows(Purpose::Personalization);
+            let is_nobodys = !event.consent.allows(Purpose::Personalization);
+            is_leave = in_force.is_attached && event.name == EventName::Logout && is_nobodys;
+            is_other = in_force.is_other && !is_leave && is_nobodys;
         }
-        if event.consent.is_refusal() && !is_consent && !is_leave {
+        let is_about_device = is_leave || is_other;
+        if event.consent.is_refusal() && !is_consent && !is_about_device {
             return Ok(Finished::Dropped(DropRule::NoConsent));
         }
         let mut hashed = HashedIds::default();
         // An id that lasts serves the person: without that purpose there is none, whatever else is allowed.
-        if !event.consent.allows(Purpose::Personalization) && !is_consent && !is_leave {
+        if !event.consent.allows(Purpose::Personalization) && !is_consent && !is_about_device {
             let visitor = self.daily_visitor(&event, address, agent.as_deref(), anonymous, by_server);
             let ids = [event.visitor_id.take().map(|id| id.0), event.user_id.take().map(|id| id.0)];
             // What lasts beyond the day stands nowhere else either.
@@ -171,9 +172,10 @@ impl Finisher<'_> {
         event.stamps.collected_at_us = self.request.received_at_us;
 
         let policy = is_consent.then(|| policy_version(&mut event, &self.prepared.treatment)).flatten();
-        if is_consent && !event.consent.allows(Purpose::Analytics) || is_tie && event.user_id.is_some() || is_leave {
+        let is_tie = is_tie && event.user_id.is_some();
+        if is_consent && !event.consent.allows(Purpose::Analytics) || is_tie || is_about_device {
             // A refusal is kept as a refusal and nothing else, but for the policy that it was an answer to; so is who
-            // somebody is, where they have refused before, and that they have left.
+            // somebody is, where they have refused before, that they have left, and that somebody else has come.
             let mut bare = event.bare();
             if is_leave {
                 // The device is enough to know who.

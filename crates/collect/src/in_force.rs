@@ -24,4 +24,6 @@ pub struct InForce {
     pub is_tie: bool,
     /// The device is attached to somebody who has withdrawn something: that they leave it has to be known, and nothing else.
     pub is_attached: bool,
+    /// Likewise that somebody else is there, whom the event names: what is said there next is not for who was there before.
+    pub is_other: bool,
 }

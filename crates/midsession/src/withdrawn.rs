@@ -80,21 +80,22 @@ impl ConsentInForce for Withdrawn {
         let Some(visitor) = visitor else {
             let consent = of_user(|words| Some(words.own.and(words.at_home()))).unwrap_or(Consent::FULL);
             let said = of_user(|words| words.said(None));
-            return InForce { consent, said, is_tie: false, is_attached: false };
+            return InForce { consent, said, is_tie: false, is_attached: false, is_other: false };
         };
-        let (consent, said, is_told, is_attached) = match self.visitors.read().get(visitor.as_str()) {
+        let (consent, said, is_told, signed_in) = match self.visitors.read().get(visitor.as_str()) {
             Some(words) => {
                 let is_told = words.attached.as_ref().is_some_and(|(told, _)| Some(told) == user);
-                (words.allow(user), words.said(user), is_told, words.is_attached)
+                (words.allow(user), words.said(user), is_told, words.signed_in.clone())
             }
-            None => (Consent::FULL, None, false, false),
+            None => (Consent::FULL, None, false, None),
         };
         // What a person said holds on a device that has said nothing itself.
         let at_home = of_user(|words| words.home);
         let said = said.or(at_home);
         // A device that is attached has been told; before, only what names the user can lead there.
         let is_tie = user.is_some() && !is_told && at_home.is_some_and(|word| !word.allows(Purpose::Personalization));
-        InForce { consent, said, is_tie, is_attached }
+        let is_other = signed_in.as_ref().is_some_and(|there| user.is_some_and(|user| user != there));
+        InForce { consent, said, is_tie, is_attached: signed_in.is_some(), is_other }
     }
 }
 
@@ -109,10 +110,10 @@ mod tests {
         let withdrawn = Withdrawn::default();
         let visitor = |id: &str| ShopperId::Visitor(id.into());
         let words = |own, attached: Option<(&str, Consent)>, home| {
-            let is_attached = attached.is_some();
-            let attached = attached.map(|(user, consent)| (user.into(), consent));
+            let attached: Option<(UserId, Consent)> = attached.map(|(user, consent)| (user.into(), consent));
+            let signed_in = attached.as_ref().map(|(user, _)| user.clone());
             let home = Some(home).filter(|home| *home != FULL);
-            Some(Words { own, is_said: own != FULL, attached, home, is_attached, left: None })
+            Some(Words { own, is_said: own != FULL, attached, home, signed_in, left: None })
         };
         assert!(withdrawn.is_empty());
         // `phone` has said no; `laptop` was told so by u1, at whose home it stands; u2's server said no; `u3` counts alone.
@@ -140,8 +141,9 @@ mod tests {
         ] {
             let in_force = withdrawn.of(visitor.map(Into::into).as_ref(), user.map(Into::into).as_ref());
             let is_attached = visitor == Some("laptop");
+            let is_other = is_attached && user.is_some_and(|user| user != "u1");
             let said = in_force.said;
-            assert_eq!(in_force, InForce { consent, said, is_tie, is_attached }, "{visitor:?} {user:?}");
+            assert_eq!(in_force, InForce { consent, said, is_tie, is_attached, is_other }, "{visitor:?} {user:?}");
         }
         // u1, who had withdrawn, has left the tablet: what was done there by then is theirs.
         withdrawn.told(
@@ -151,7 +153,7 @@ mod tests {
                 is_said: false,
                 attached: None,
                 home: None,
-                is_attached: false,
+                signed_in: None,
                 left: Some((NONE, 5)),
             }),
         );

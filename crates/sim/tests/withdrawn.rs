@@ -67,3 +67,41 @@ fn a_logout_after_a_withdrawal_frees_the_device_and_says_nothing_else() {
     assert!(on_the_log(&data).iter().all(|(id, _)| id != "p" && id != "s"));
     assert_eq!(shop.admin("GET", "/v1/features/user/u1").0, 404);
 }
+
+/// Somebody signs in where somebody else is signed in who has withdrawn on that very device, and accepts all.
+#[test]
+fn what_the_next_person_says_gives_nothing_back_to_who_withdrew_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut shop = Shop::open(&data);
+    for word in ["none", "cookieless"] {
+        let [kiosk, phone, ann, ben] = ["kiosk", "phone", "ann", "ben"].map(|who| format!("{who}-{word}"));
+        for device in [&phone, &kiosk] {
+            shop.send(json!({"name": "login", "visitor_id": device, "user_id": ann}));
+        }
+        shop.send(json!({"name": "consent", "visitor_id": kiosk, "consent": word}));
+        let read = |shop: &mut Shop, user: &str| shop.admin("GET", &format!("/v1/features/user/{user}")).0;
+        let becomes = |shop: &mut Shop, user: &str, status: u16| {
+            (0..500).any(|_| {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+                read(shop, user) == status
+            })
+        };
+        assert!(becomes(&mut shop, &ann, 404), "{word}");
+        shop.send(json!({"name": "login", "visitor_id": kiosk, "user_id": ben, "properties": {"note": "of-ben"}}));
+        shop.send(json!({"name": "consent", "visitor_id": kiosk, "consent": "full"}));
+        shop.send(json!({"name": "product_view", "visitor_id": kiosk, "products": [{"id": "p1"}]}));
+        assert!(becomes(&mut shop, &ben, 200), "{word}: what he says is for him");
+        assert_eq!(read(&mut shop, &ann), 404, "{word}: and not for her");
+        let (_, identity) = shop.admin("GET", &format!("/v1/identity/{kiosk}"));
+        assert_eq!(identity["user_id"], ben.as_str(), "{word}");
+        let governance = values("governance", &data, &[]);
+        let of_ann = governance.iter().filter(|it| it["user_id"] == ann.as_str());
+        assert!(of_ann.clone().all(|it| it["purposes"].as_array().unwrap().len() < 2), "{word}: {governance:?}");
+        let identities = values("identity", &data, &[]);
+        let last = |device: &str| identities.iter().rfind(|it| it["visitor_id"] == device).unwrap();
+        assert!(last(&phone)["user_id"].is_null(), "{word}: told when she withdrew: {identities:?}");
+    }
+    let events = values("behavior", &data, &[]);
+    assert!(events.iter().all(|it| !it.to_string().contains("of-ben")), "that he is there is all that was kept");
+}

@@ -5,7 +5,7 @@ use crate::counters::Counters;
 use crate::household::mark_of;
 use crate::identity::Home;
 use crate::room::Room;
-use crate::shopper::{Shopper, Tally, Visitor};
+use crate::shopper::{Attachment, Shopper, Tally, Visitor};
 use crate::slots::Slots;
 use crate::snapshot::Snapshot;
 use crate::spill::Spilling;
@@ -125,7 +125,13 @@ impl Stream {
         // A stamp never goes back; should a log break that promise, time stands still instead.
         self.now_ms = self.now_ms.max(stamp_ms);
         let seam = match record {
-            Record::Event(event) => Some(self.on_event(event, definitions, out)),
+            Record::Event(event) => {
+                let named = event.visitor_id.clone().filter(|_| event.name == EventName::Consent);
+                let named = named.and_then(|visitor| self.is_named(visitor));
+                let seam = self.on_event(event, definitions, out);
+                self.names_anew(named, out);
+                Some(seam)
+            }
             Record::Tick(_) => {
                 self.counters.ticks += 1;
                 None
@@ -169,7 +175,9 @@ impl Stream {
             }),
             Record::Told(told) => {
                 if self.is_new(told.id) {
+                    let named = self.is_named(told.visitor_id.clone());
                     self.on_told(*told, out);
+                    self.names_anew(named, out);
                 }
                 None
             }
@@ -397,11 +405,12 @@ impl Stream {
         let is_consent = event.name == EventName::Consent;
         let is_refused = event.consent.is_refusal() && !is_consent && !self.config.has(Defect::ConsentLate);
         if is_refused {
-            if event.name != EventName::Logout || state.open().is_none() {
+            let is_other = |open: &Attachment| event.user_id.as_ref().is_some_and(|user| *user != open.user);
+            if !state.open().is_some_and(|open| event.name == EventName::Logout || is_other(open)) {
                 self.counters.refused += 1;
                 return Seam::Refused;
             }
-            // That they leave is all that is made of it: their word is not that of who comes next.
+            // That they leave, or that somebody else is there, is all that is made of it: what the next one says is not theirs.
             event = Box::new(event.bare());
         }
         // What the tracker reports by itself is nobody's doing.

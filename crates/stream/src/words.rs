@@ -3,7 +3,8 @@
 use crate::household::mark_of;
 use crate::shopper::{Said, Visitor};
 use crate::stream::Stream;
-use midsession_event::{Consent, ShopperId, UserId};
+use midsession_event::{Consent, Purpose, ShopperId, UserId, VisitorId};
+use midsession_machine::Effect;
 
 /// What is in force for the events of a device, or of a person without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,8 +17,8 @@ pub struct Words {
     pub attached: Option<(UserId, Consent)>,
     /// Of a user: their word for all of their devices.
     pub home: Option<Consent>,
-    /// Somebody is signed in on the device.
-    pub is_attached: bool,
+    /// Who is signed in on the device.
+    pub signed_in: Option<UserId>,
     /// Of a device whose person has left: what they allow, and until when it was theirs. Epoch ms.
     pub left: Option<(Consent, i64)>,
 }
@@ -46,7 +47,7 @@ impl Words {
             is_said: state.consent.is_some_and(is_theirs),
             attached: attached.map(|user| (user.clone(), state.word(Some(user)).unwrap_or(Consent::FULL))),
             home: home.map(|word| word.said.consent),
-            is_attached: open.is_some(),
+            signed_in: open.map(|open| open.user.clone()),
             left,
         })
     }
@@ -81,6 +82,23 @@ impl Words {
 }
 
 impl Stream {
+    /// Whether whom this device is taken for may be named by what was said so far; none where it is taken for nobody.
+    pub(crate) fn is_named(&self, visitor: VisitorId) -> Option<(VisitorId, bool)> {
+        let known = ShopperId::Visitor(visitor.clone());
+        let user = self.identity(&known)?.user_id?;
+        Some((visitor, self.allowed_of(&known, Some(&user)).allows(Purpose::Personalization)))
+    }
+
+    /// Tells whom a device is taken for once more, where a word says now whether that may be named.
+    pub(crate) fn names_anew(&mut self, before: Option<(VisitorId, bool)>, out: &mut Vec<Effect>) {
+        let Some((visitor, was_named)) = before else { return };
+        if let Some((visitor, is_named)) = self.is_named(visitor)
+            && is_named != was_named
+        {
+            out.push(self.identity_of(&visitor));
+        }
+    }
+
     /// What was said by a device or person whose events enter here; none where there is nothing to be told of it.
     pub fn words(&self, shopper: &ShopperId) -> Option<Words> {
         let index = self.visitors.find(shopper)?;

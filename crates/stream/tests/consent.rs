@@ -182,7 +182,7 @@ fn who_comes_after_a_logout_is_not_bound_by_what_somebody_else_said_elsewhere() 
         assert!(matches!(next[..], [Seam::Applied(_)]), "{next:?}");
         let laptop = world.stream("laptop");
         let words = laptop.words(&ShopperId::Visitor("laptop".into())).expect("it was told");
-        assert_eq!((words.allow(None), words.is_attached), (Consent::FULL, false));
+        assert_eq!((words.allow(None), words.signed_in), (Consent::FULL, None));
         assert!(!world.may_read("u1"), "whose word goes on to hold for them");
         assert_eq!(
             world.does("phone", EventName::PageView, START_MS + 5_000).last() == Some(&Seam::Refused),

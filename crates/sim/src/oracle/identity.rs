@@ -1,6 +1,6 @@
 //! Who a visitor is at a time, from the list of stays.
 
-use crate::oracle::Act;
+use crate::oracle::{Act, Oracle, may_be_shown};
 
 /// An interval of event time in which a visitor is a user. Both ends included.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,4 +82,40 @@ pub fn attribute(stays: &mut Vec<Stay>, act: &Act, time_ms: i64, forgotten_ms: i
 /// Whether the act changed whom the visitor is taken for.
 pub fn is_told(whose: &Whose) -> bool {
     matches!(whose, Whose::SignsIn(_) | Whose::SignsOut(_))
+}
+
+impl Oracle {
+    /// The last stay that is known of a visitor, and whether its user may be named there by all that was said.
+    fn last_stay(&self, visitor: &str, stamp_ms: i64) -> Option<(&Stay, bool)> {
+        let state = self.visitors.get(&format!("visitor:{visitor}"))?;
+        let forgotten_ms = stamp_ms - self.rules.horizon_ms;
+        let last = state.stays.last().filter(|stay| stay.to_ms.is_none_or(|to_ms| to_ms > forgotten_ms))?;
+        let told = state.told.as_ref().filter(|told| told.user == last.user).map(|told| told.consent);
+        let said = state.said.as_ref().map(|said| said.consent);
+        Some((last, said.into_iter().chain(told).all(may_be_shown)))
+    }
+
+    pub(super) fn is_named(&self, visitor: &str, stamp_ms: i64) -> Option<bool> {
+        self.last_stay(visitor, stamp_ms).map(|(_, is_named)| is_named)
+    }
+
+    /// It is told once more where that has changed.
+    pub(super) fn names_anew(&mut self, before: Option<(&str, bool)>, stamp_ms: i64) {
+        if let Some((visitor, was_named)) = before
+            && self.is_named(visitor, stamp_ms).is_some_and(|is_named| is_named != was_named)
+        {
+            self.tells_identity(visitor, stamp_ms);
+        }
+    }
+
+    /// Tells whom a visitor is taken for.
+    pub(super) fn tells_identity(&mut self, visitor: &str, stamp_ms: i64) {
+        let last = self.last_stay(visitor, stamp_ms);
+        let of = |stay: &Stay| (Some(stay.user.clone()), Some(stay.since_ms));
+        let (user, since_ms) = last.map_or((None, None), |(stay, _)| of(stay));
+        let to_ms = last.and_then(|(stay, _)| stay.to_ms);
+        let named = last.filter(|(_, is_named)| *is_named).map_or((None, None), |(stay, _)| of(stay));
+        self.identity.insert(visitor.to_string(), (visitor.to_string(), named.0, named.1, to_ms));
+        self.identities.push((visitor.to_string(), user, since_ms, to_ms));
+    }
 }

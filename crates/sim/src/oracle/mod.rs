@@ -172,6 +172,14 @@ impl Oracle {
     /// An event is read.
     pub fn event(&mut self, partition: u32, offset: i64, stamp_ms: i64, act: &Act) -> Fate {
         self.passes(partition, stamp_ms);
+        let visitor = act.visitor.as_deref().filter(|_| act.name == "consent");
+        let named = visitor.and_then(|visitor| Some((visitor, self.is_named(visitor, stamp_ms)?)));
+        let fate = self.enters(partition, offset, stamp_ms, act);
+        self.names_anew(named, stamp_ms);
+        fate
+    }
+
+    fn enters(&mut self, partition: u32, offset: i64, stamp_ms: i64, act: &Act) -> Fate {
         let key = match (&act.visitor, &act.user) {
             (Some(visitor), _) => format!("visitor:{visitor}"),
             (None, Some(user)) => format!("user:{user}"),
@@ -216,10 +224,11 @@ impl Oracle {
                     household::allowed(own.as_ref(), visitor.told.as_ref(), open, act.user.as_deref(), act.consent);
             }
         }
-        // That somebody leaves is heard, whatever they have withdrawn.
+        // That somebody leaves is heard, whatever they have withdrawn, and that somebody else is there.
         let is_refused = act.is_refusal();
-        let is_signed_in = visitor.stays.last().is_some_and(|stay| stay.to_ms.is_none());
-        if is_refused && !(act.name == "logout" && is_signed_in) {
+        let there = visitor.stays.last().filter(|stay| stay.to_ms.is_none()).map(|stay| &stay.user);
+        let is_other = there.is_some_and(|there| act.user.as_ref().is_some_and(|user| user != there));
+        if is_refused && !(act.name == "logout" && there.is_some() || is_other) {
             return Fate::Refused;
         }
         act.bot |= act.is_own() && visitor.pace.is_a_robots(act.time_ms);
@@ -356,6 +365,8 @@ impl Oracle {
         let sent = self.telling.get_mut(&(id.0, id.1)).ok_or(format!("{told:?} {id:?} that nothing caused"))?;
         let at = sent.iter().position(|sent| *sent == told).ok_or(format!("{told:?} {id:?}, but {sent:?} was sent"))?;
         sent.remove(at);
+        let device = told.visitor.clone();
+        let named = self.is_named(&device, stamp_ms).map(|is_named| (device.as_str(), is_named));
         let Some(visitor) = self.visitors.get_mut(&format!("visitor:{}", told.visitor)) else { return Ok(()) };
         let open = visitor.stays.last().filter(|stay| stay.to_ms.is_none());
         let is_overtaken =
@@ -363,6 +374,7 @@ impl Oracle {
         if open.is_some_and(|open| open.user == told.user) && !is_overtaken {
             visitor.told = Some(told);
         }
+        self.names_anew(named, stamp_ms);
         Ok(())
     }
 
@@ -443,23 +455,6 @@ impl Oracle {
     pub fn in_flight(&self) -> Vec<(u32, i64)> {
         let acts = self.flights.iter().filter(|(_, flight)| flight.act.is_some()).map(|(place, _)| *place);
         acts.chain(self.unmerged.in_flight()).collect()
-    }
-
-    /// Tells whom a visitor is taken for.
-    fn tells_identity(&mut self, visitor: &str, stamp_ms: i64) {
-        let stays = self.visitors.get(&format!("visitor:{visitor}")).map(|state| state.stays.as_slice());
-        let last = stays.and_then(<[Stay]>::last);
-        let forgotten_ms = stamp_ms - self.rules.horizon_ms;
-        let last = last.filter(|stay| stay.to_ms.is_none_or(|to_ms| to_ms > forgotten_ms));
-        let user = last.map(|stay| stay.user.clone());
-        let (since_ms, to_ms) = (last.map(|stay| stay.since_ms), last.and_then(|stay| stay.to_ms));
-        let state = self.visitors.get(&format!("visitor:{visitor}"));
-        let said = state.and_then(|state| state.said.as_ref()).map(|said| said.consent);
-        let told = state.and_then(|state| state.told.as_ref()).filter(|told| Some(&told.user) == user.as_ref());
-        let is_named = said.into_iter().chain(told.map(|told| told.consent)).all(may_be_shown);
-        let known = if is_named { (user.clone(), since_ms) } else { (None, None) };
-        self.identity.insert(visitor.to_string(), (visitor.to_string(), known.0, known.1, to_ms));
-        self.identities.push((visitor.to_string(), user, since_ms, to_ms));
     }
 
     fn take(&mut self, place: (u32, i64), who: &str, user: Option<&str>, stamp_ms: i64, act: &Act) -> Fate {
