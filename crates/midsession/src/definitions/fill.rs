@@ -59,6 +59,9 @@ pub struct Fill {
     returned: BTreeSet<VisitorId>,
     /// Events of the partition at hand that came before they occurred.
     ahead: BTreeSet<u64>,
+    /// Events that were sent on to their user's home before they occurred, by partition and offset: what is of them there has a
+    /// later time than it would have here.
+    sent_on: BTreeSet<(u32, i64)>,
     /// By these alone: they came meanwhile.
     late: Option<Late>,
     stage: Stage,
@@ -173,6 +176,7 @@ pub fn wanted(
         logins: vec![0; partitions as usize],
         returned: BTreeSet::new(),
         ahead: BTreeSet::new(),
+        sent_on: BTreeSet::new(),
         late: None,
         stage,
         past,
@@ -222,7 +226,7 @@ impl Fill {
                 let next = looked_through.max(self.first(log, partition)?);
                 let (after, is_over) = self.logins_of(log, partition, next, ends[partition as usize])?;
                 self.logins[partition as usize] = after;
-                if self.homes.len() + self.returned.len() > HOMES_MAX {
+                if self.homes.len() + self.returned.len() + self.sent_on.len() > HOMES_MAX {
                     return Ok(Next::TooMany);
                 }
                 self.stage = match (is_over, partition + 1 < self.partitions) {
@@ -317,8 +321,15 @@ impl Fill {
         let entries = self.entries(log, partition, next)?;
         let after = entries.last().map_or(end, |entry| entry.offset + 1);
         for entry in entries.iter().filter(|entry| entry.offset < end) {
-            if let Some(Ok(Record::Handoff(handoff))) = entry.value.as_deref().map(Record::decode) {
-                self.moved(&handoff);
+            match entry.value.as_deref().map(Record::decode) {
+                Some(Ok(Record::Handoff(handoff))) => self.moved(&handoff),
+                // No stamp is before it was received.
+                Some(Ok(Record::Forward(forward)))
+                    if forward.event.occurred_at_ms > forward.event.stamps.received_at_us / 1_000 =>
+                {
+                    self.sent_on.insert((forward.id.partition.0, forward.id.offset));
+                }
+                _ => {}
             }
         }
         Ok((after.min(end), after >= end))
@@ -358,7 +369,9 @@ impl Fill {
                 break;
             }
             match entry.value.as_deref().map(Record::decode) {
-                Some(Ok(Record::Event(event))) if !self.repeats(&event, entry.stamp_ms) => {
+                Some(Ok(Record::Event(event)))
+                    if !self.repeats(&event, entry.stamp_ms) && !self.sent_on.contains(&(partition, entry.offset)) =>
+                {
                     for user in self.homes_of(&event, entry.offset) {
                         self.offer(&event, user, entry.stamp_ms, &mut offered);
                     }

@@ -19,6 +19,7 @@ fn fill() -> Fill {
         logins: vec![0; 2],
         returned: BTreeSet::new(),
         ahead: BTreeSet::new(),
+        sent_on: BTreeSet::new(),
         late: None,
         stage: Stage::Settle,
         past: None,
