@@ -38,11 +38,15 @@ impl Cart {
     #[must_use]
     pub fn apply(&mut self, fact: &Fact) -> bool {
         let kind = fact.kind.base();
+        let is_in = self.size > 0 || self.value != Some(0.0);
+        // What says no currency is in that of the rest.
+        let currency = if fact.currency == 0 && is_in { self.currency } else { fact.currency };
         if kind == FactKind::CART {
+            if is_of_order(fact) {
+                return true;
+            }
             // The tracker says what the cart is worth; that beats our own sum.
-            self.value = Some(fact.value);
-            self.currency = fact.currency;
-            self.touched = true;
+            (self.value, self.currency, self.touched) = (Some(fact.value), currency, true);
             return !fact.value.is_nan();
         }
         if kind == TRANSACTION {
@@ -55,7 +59,7 @@ impl Cart {
         let sign = if kind == ADD { 1 } else { -1 };
         let pieces = i64::from(fact.quantity);
         let Some(value) = self.value else { return false };
-        let is_mixed = (self.size > 0 || value != 0.0) && self.currency != fact.currency;
+        let is_mixed = is_in && self.currency != 0 && self.currency != currency;
         let value = plus(value, times(fact.value, sign * pieces)).max(0.0);
         let size = (self.size + sign * pieces).max(0);
         // The last piece that goes leaves nothing, unless the tracker said what else is in it.
@@ -63,7 +67,7 @@ impl Cart {
         if is_mixed || fact.value.is_nan() || is_last {
             return false;
         }
-        *self = Self { value: Some(value), currency: fact.currency, size, touched: self.touched || kind == ADD };
+        *self = Self { value: Some(value), currency, size, touched: self.touched || kind == ADD };
         true
     }
 
@@ -73,6 +77,11 @@ impl Cart {
         facts.into_iter().for_each(|fact| lines.apply(fact));
         lines.cart()
     }
+}
+
+/// A total that came with an order is of what was bought: that is out of the cart.
+fn is_of_order(fact: &Fact) -> bool {
+    fact.quantity == 0
 }
 
 /// What is in a cart, line by line.
@@ -118,6 +127,7 @@ struct Sum {
 impl Lines {
     fn apply(&mut self, fact: &Fact) {
         match fact.kind.base() {
+            FactKind::CART if is_of_order(fact) => {}
             FactKind::CART => self.tell(fact),
             ADD => self.put(fact),
             REMOVE => self.remove(fact),
@@ -128,10 +138,27 @@ impl Lines {
         }
     }
 
+    /// The currency that a fact goes by here: what says none is in that of the rest, and what is in without one is in its.
+    fn currency_of(&mut self, fact: &Fact) -> u8 {
+        self.drop_empty();
+        let currency = fact.currency;
+        if currency == 0 {
+            return if self.sums.is_empty() { 0 } else { self.cart().currency };
+        }
+        if let Some(sum) = self.sums.iter_mut().find(|sum| sum.currency == 0) {
+            sum.currency = currency;
+            let begins = self.begins.get(&0).copied().unwrap_or(0);
+            let unsaid = self.newest.extract_if(.., |(_, of), at| *of == 0 && *at >= begins);
+            let said: Vec<_> = unsaid.map(|((product, _), at)| ((product, currency), at)).collect();
+            self.newest.extend(said);
+        }
+        currency
+    }
+
     fn tell(&mut self, fact: &Fact) {
         let is_unknown = fact.value.is_nan();
         let value = if is_unknown { 0.0 } else { fact.value };
-        let (currency, pieces) = (fact.currency, self.size);
+        let (currency, pieces) = (self.currency_of(fact), self.size);
         let told = Sum { currency, value, pieces, is_unknown, is_told: true, ..Sum::default() };
         let others = std::mem::replace(&mut self.sums, vec![told]);
         // With nothing put in here, nothing of it is in.
@@ -142,8 +169,7 @@ impl Lines {
     }
 
     fn put(&mut self, fact: &Fact) {
-        self.drop_empty();
-        let (currency, price, pieces) = (fact.currency, fact.value, i64::from(fact.quantity));
+        let (currency, price, pieces) = (self.currency_of(fact), fact.value, i64::from(fact.quantity));
         let before = self.newest.insert((fact.product, currency), self.lines.len());
         self.lines.push(Line { price, pieces, before });
         let at = self.sums.iter().position(|sum| sum.currency == currency).unwrap_or_else(|| {
@@ -162,13 +188,13 @@ impl Lines {
     }
 
     fn remove(&mut self, fact: &Fact) {
-        self.drop_empty();
+        let said_in = self.currency_of(fact);
         let mut left = i64::from(fact.quantity);
         self.size = (self.size - left).max(0);
-        self.currency = fact.currency;
+        self.currency = said_in;
         // What it was put in as says what it costs, where the event does not.
         while left > 0
-            && let Some((currency, at)) = self.line_of(fact)
+            && let Some((currency, at)) = self.line_of(fact.product, said_in)
         {
             let line = &mut self.lines[at];
             let (pieces, price, before) = (line.pieces.min(left), line.price, line.before);
@@ -179,19 +205,21 @@ impl Lines {
                     None => self.newest.remove(&(fact.product, currency)),
                 };
             }
-            let said = Some(fact.value).filter(|value| !value.is_nan() && currency == fact.currency);
+            let said = Some(fact.value).filter(|value| !value.is_nan() && currency == said_in);
             self.take(currency, pieces, said.unwrap_or(price), price.is_nan());
             self.currency = currency;
             left -= pieces;
         }
         if left > 0 {
-            self.take(fact.currency, left, fact.value, false);
+            self.take(said_in, left, fact.value, false);
         }
-        self.drop_empty();
-        if self.size == 0 && !self.sums.iter().any(|sum| sum.is_told) {
-            self.sums.clear();
+        if self.size == 0 {
+            // Nothing is left but what the tracker has told of.
+            self.sums.retain(|sum| sum.is_told);
+            self.sums.iter_mut().for_each(|sum| (sum.pieces, sum.unpriced) = (0, 0));
             (self.lines, self.newest, self.begins) = Default::default();
         }
+        self.drop_empty();
     }
 
     /// Takes pieces out of what is in one currency; `was_unpriced` if they were put in without a price.
@@ -213,14 +241,12 @@ impl Lines {
         }
     }
 
-    /// The line that this fact's product goes out of: the newest in its own currency, else in another one.
-    fn line_of(&self, fact: &Fact) -> Option<(u8, usize)> {
-        let product = Some(fact.product).filter(|product| *product != 0)?;
+    /// The line that a product goes out of: the newest in this currency, else in another one.
+    fn line_of(&self, product: u32, said_in: u8) -> Option<(u8, usize)> {
+        let product = Some(product).filter(|product| *product != 0)?;
         let begins = |currency: &u8| self.begins.get(currency).copied().unwrap_or(0);
         let lines = self.newest.range((product, 0)..=(product, u8::MAX)).map(|((_, currency), at)| (*currency, *at));
-        lines
-            .filter(|(currency, at)| *at >= begins(currency))
-            .max_by_key(|(currency, at)| (*currency == fact.currency, *at))
+        lines.filter(|(currency, at)| *at >= begins(currency)).max_by_key(|(currency, at)| (*currency == said_in, *at))
     }
 
     fn drop_empty(&mut self) {
@@ -287,6 +313,29 @@ mod tests {
                 Some(90.0),
                 1,
             ),
+            (
+                "one that says no currency is in that of the rest",
+                vec![of(2, ADD, 5.0, 1, 0), fact(ADD, 10.0, 1, 2)],
+                Some(15.0),
+                2,
+            ),
+            (
+                "so is what the tracker says, and what goes",
+                vec![
+                    fact(FactKind::CART, 90.0, 1, 0),
+                    fact(ADD, 10.0, 2, 2),
+                    of(2, ADD, 5.0, 1, 0),
+                    of(1, REMOVE, f64::NAN, 1, 0),
+                ],
+                Some(105.0),
+                2,
+            ),
+            (
+                "an order's total is out of it",
+                vec![fact(ADD, 10.0, 1, 1), fact(TRANSACTION, 10.0, 1, 1), fact(FactKind::CART, 10.0, 0, 1)],
+                Some(0.0),
+                0,
+            ),
             ("mixed currencies have no value", vec![fact(ADD, 10.0, 1, 1), fact(ADD, 10.0, 1, 2)], None, 2),
             ("an unknown price", vec![fact(ADD, f64::NAN, 1, 1)], None, 1),
             ("bought", vec![fact(ADD, 10.0, 1, 1), fact(TRANSACTION, 10.0, 1, 1)], Some(0.0), 0),
@@ -346,7 +395,8 @@ mod tests {
                 let price = [10.0, 0.1, 7.35, 0.0, f64::NAN][below(if mixes > 0 { 5 } else { 4 }) as usize];
                 let price = if kind == FactKind::CART && price.is_nan() { 3.0 } else { price };
                 let currency = if mixes > 1 { below(3) as u8 } else { 1 };
-                facts.push(of(below(3) as u32, kind, price, 1 + below(3) as u16, currency));
+                let pieces = if kind == FactKind::CART { u16::from(below(8) > 0) } else { 1 + below(3) as u16 };
+                facts.push(of(below(3) as u32, kind, price, pieces, currency));
                 let last = facts.last().expect("just put");
                 if cart.apply(last) {
                     by_sum += 1;

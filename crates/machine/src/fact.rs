@@ -82,7 +82,7 @@ pub struct Fact {
     pub category: u32,
     /// Which of the shopper's sessions; 0 for none (too late for any).
     pub session: u32,
-    /// Quantity, at least 1.
+    /// Quantity, at least 1; 0 of a cart's total that came with an order.
     pub quantity: u16,
     /// What it says.
     pub kind: FactKind,

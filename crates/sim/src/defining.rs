@@ -345,8 +345,9 @@ fn by_product(house: &House, oracle: &Oracle, of_partition: &[Versions]) -> Resu
             };
             let of = |took: &Took| begun[took.place.0 as usize].get(name).map(|(_, _, begun)| *begun);
             let is_counted = |took: &&Took| {
-                of(took)
-                    .is_some_and(|of| took.place.1 > of.after && of.lost_ms.is_none_or(|at_ms| took.stamp_ms > at_ms))
+                let begun = of(took);
+                let begins_ms = begun.and_then(|of| of.lost_ms.max(of.day_ms.filter(|_| window.is_lifetime())));
+                begun.is_some_and(|of| took.place.1 > of.after && begins_ms.is_none_or(|at_ms| took.stamp_ms > at_ms))
             };
             let least = oracle.took.iter().filter(is_meant).filter(is_counted).count() as i64;
             let found = match found.get(name) {

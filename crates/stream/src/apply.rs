@@ -384,6 +384,7 @@ fn write_facts<D: Definitions>(
         let category = event.list.as_ref().map_or(0, |list| names.number(list));
         shopper.facts.insert(Fact { category, ..fact });
     } else {
+        let of_cart = event.cart.as_ref().and_then(|cart| cart.currency.as_ref());
         for (position, product) in event.products.iter().enumerate() {
             let Product { id, category, price, currency, quantity, .. } = product;
             let category = category.as_ref().or(event.list.as_ref()).map_or(0, |name| names.number(name));
@@ -393,7 +394,7 @@ fn write_facts<D: Definitions>(
                 category,
                 quantity: u16::try_from(quantity.unwrap_or(1).max(0)).unwrap_or(u16::MAX),
                 kind: if position == 0 { kind } else { kind.continued() },
-                currency: currency_number(currency.as_ref()),
+                currency: currency_number(currency.as_ref().or(of_cart)),
                 ..fact
             });
         }
@@ -401,7 +402,8 @@ fn write_facts<D: Definitions>(
     if let Some(cart) = event.cart.as_ref().filter(|cart| cart.total_value.is_some()) {
         let value = cart.total_value.unwrap_or(f64::NAN);
         let currency = cart.currency.as_ref().or(event.products.first().and_then(|product| product.currency.as_ref()));
-        shopper.facts.insert(Fact { value, kind: FactKind::CART, currency: currency_number(currency), ..fact });
+        let (quantity, currency) = (u16::from(event.name != EventName::Transaction), currency_number(currency));
+        shopper.facts.insert(Fact { value, quantity, kind: FactKind::CART, currency, ..fact });
     }
     let mut derived: Vec<Derived> = Vec::new();
     definitions.derive(event, &mut derived);

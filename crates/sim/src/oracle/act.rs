@@ -69,13 +69,14 @@ pub struct Act {
 impl From<&Event> for Act {
     fn from(event: &Event) -> Self {
         let text = |text: Option<&Str>| text.map(ToString::to_string);
+        let of_cart = event.cart.as_ref().and_then(|cart| text(cart.currency.as_ref()));
         let pieces: Vec<Piece> = event
             .products
             .iter()
             .map(|product| Piece {
                 id: product.id.to_string(),
                 price: product.price,
-                currency: product.currency.as_ref().map(ToString::to_string),
+                currency: text(product.currency.as_ref()).or_else(|| of_cart.clone()),
                 quantity: i64::from(product.quantity.unwrap_or(1)),
                 category: product.category.as_ref().map(ToString::to_string),
             })

@@ -59,7 +59,8 @@ pub(super) fn of<'a>(acts: impl Iterator<Item = &'a Act>) -> Basket {
             }
             _ => {}
         }
-        if let Some((total, currency)) = &act.cart_total {
+        // What an order says is what was bought.
+        if let Some((total, currency)) = act.cart_total.as_ref().filter(|_| act.name != "transaction") {
             all.tell(mills(*total), currency.as_ref());
         }
     }
@@ -71,9 +72,23 @@ impl Contents {
         self.pots.iter_mut().find(|pot| pot.currency.as_ref() == currency)
     }
 
-    fn put(&mut self, piece: &super::act::Piece) {
+    /// What says no currency is in that of the rest; what is in without one is in that of what comes.
+    fn currency_of(&mut self, said: Option<&String>) -> Option<String> {
         self.throw_out();
-        let (mills, currency) = (piece.price.map(mills), piece.currency.clone());
+        if said.is_none() && !self.pots.is_empty() {
+            return self.basket().currency;
+        }
+        if let Some(pot) = self.pots.iter_mut().find(|pot| pot.currency.is_none()) {
+            pot.currency = said.cloned();
+            for piece in self.pieces.iter_mut().filter(|piece| piece.currency.is_none()) {
+                piece.currency = said.cloned();
+            }
+        }
+        said.cloned()
+    }
+
+    fn put(&mut self, piece: &super::act::Piece) {
+        let (mills, currency) = (piece.price.map(mills), self.currency_of(piece.currency.as_ref()));
         if self.pot(currency.as_ref()).is_none() {
             let currency = currency.clone();
             self.pots.push(Pot { currency, mills: 0, pieces: 0, blanks: 0, is_lost: false, is_told: false });
@@ -92,26 +107,29 @@ impl Contents {
     }
 
     fn remove(&mut self, piece: &super::act::Piece) {
-        self.throw_out();
-        self.currency.clone_from(&piece.currency);
+        let said_in = self.currency_of(piece.currency.as_ref());
+        self.currency.clone_from(&said_in);
         for _ in 0..piece.quantity {
             self.size = (self.size - 1).max(0);
             let is_it = |known: &Piece| !piece.id.is_empty() && known.product == piece.id;
-            let own = self.pieces.iter().rposition(|known| is_it(known) && known.currency == piece.currency);
+            let own = self.pieces.iter().rposition(|known| is_it(known) && known.currency == said_in);
             let Some(at) = own.or_else(|| self.pieces.iter().rposition(is_it)) else {
-                self.take(piece.currency.as_ref(), piece.price.map(mills), false);
+                self.take(said_in.as_ref(), piece.price.map(mills), false);
                 continue;
             };
             let known = self.pieces.remove(at);
-            let said = piece.price.map(mills).filter(|_| known.currency == piece.currency);
+            let said = piece.price.map(mills).filter(|_| known.currency == said_in);
             self.take(known.currency.as_ref(), said.or(known.mills), known.mills.is_none());
             self.currency = known.currency;
         }
-        self.throw_out();
-        if self.size == 0 && self.pots.iter().all(|pot| !pot.is_told) {
-            self.pots.clear();
+        if self.size == 0 {
             self.pieces.clear();
+            self.pots.retain(|pot| pot.is_told);
+            for pot in &mut self.pots {
+                (pot.pieces, pot.blanks) = (0, 0);
+            }
         }
+        self.throw_out();
     }
 
     fn take(&mut self, currency: Option<&String>, mills: Option<i64>, was_blank: bool) {
@@ -131,9 +149,8 @@ impl Contents {
     }
 
     fn tell(&mut self, mills: i64, currency: Option<&String>) {
-        let pieces = self.size;
-        self.pieces.retain(|piece| pieces > 0 && piece.currency.as_ref() == currency);
-        let currency = currency.cloned();
+        let (pieces, currency) = (self.size, self.currency_of(currency));
+        self.pieces.retain(|piece| pieces > 0 && piece.currency == currency);
         self.pots = vec![Pot { currency: currency.clone(), mills, pieces, blanks: 0, is_lost: false, is_told: true }];
         self.is_touched = true;
         self.currency = currency;

@@ -101,6 +101,8 @@ pub struct ByField {
     pub after: i64,
     /// The log had lost records, these by this stamp among them, when the past was counted in. Epoch ms.
     pub lost_ms: Option<i64>,
+    /// Likewise, though it had a whole day: a lifetime has what is behind this stamp for certain. Epoch ms.
+    pub day_ms: Option<i64>,
 }
 
 /// What a partition's log has put in force.
@@ -129,7 +131,7 @@ impl Versions {
             versions.since.insert(counts, i64::MIN);
         }
         for wording in versions.products() {
-            versions.by_product.insert(wording, ByField { after: -1, lost_ms: None });
+            versions.by_product.insert(wording, ByField { after: -1, lost_ms: None, day_ms: None });
         }
         versions
     }
@@ -186,12 +188,12 @@ impl Versions {
         let products = self.products();
         self.by_product.retain(|wording, _| products.contains(wording));
         for wording in products {
-            self.by_product.entry(wording).or_insert(ByField { after: offset, lost_ms: None });
+            self.by_product.entry(wording).or_insert(ByField { after: offset, lost_ms: None, day_ms: None });
         }
         for (name, version, since_ms) in filled {
             let Some((wording, _)) = self.of.get(&(name, version)) else { continue };
             if let Some(begun) = self.by_product.get_mut(wording) {
-                *begun = ByField { after: -1, lost_ms: (since_ms != 0).then_some(since_ms) };
+                *begun = ByField { after: -1, lost_ms: (since_ms != 0).then_some(since_ms), day_ms: None };
             }
             if let Some(since) = self.since.get_mut(WORDINGS[*wording].counts) {
                 *since = (*since).min(if since_ms == 0 { i64::MIN } else { since_ms });
@@ -204,8 +206,10 @@ impl Versions {
     pub fn was_cut(&mut self, change: &DefinitionChange) {
         for edit in change.edits.iter().filter(|edit| edit.what == EditKind::Filled) {
             let wording = self.of.get(&(edit.name.to_string(), edit.version)).map(|(wording, _)| *wording);
+            let filled_ms = self.stamps.get(&change.revision).copied();
             if let Some(begun) = wording.and_then(|wording| self.by_product.get_mut(&wording)) {
                 begun.lost_ms.get_or_insert(i64::MIN);
+                begun.day_ms = filled_ms.map(|filled_ms| filled_ms - DAY.1);
             }
         }
     }
