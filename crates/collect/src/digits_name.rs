@@ -1,6 +1,6 @@
 //! Under which names digits are a card's number, and under which four numbers with points are a version.
 
-use crate::field_name::Words;
+use crate::field_name::{Words, is_in};
 
 /// Words of a name under which the number of a card stands.
 #[rustfmt::skip]
@@ -8,6 +8,19 @@ const CARD: [&str; 22] = [
     "card", "cardno", "cardnr", "cardnum", "cardnumber", "cards", "carte", "cc", "ccn", "ccno",
     "ccnr", "ccnum", "ccnumber", "creditcard", "debitcard", "kaart", "kaartnummer", "karte", "kartennummer", "kreditkarte",
     "pan", "tarjeta",
+];
+
+/// Names, as one word, of what is paid with: a number in it is a card's.
+#[rustfmt::skip]
+const PAYMENT: [&str; 9] = [
+    "betaalmethode", "betaalwijze", "betaling", "paiement", "payment", "paymentdetails", "paymentmethod", "paymentmethods", "zahlung",
+];
+
+/// Words that say of something that it is its number, or one of several; of what stands before them.
+#[rustfmt::skip]
+const NUMBER: [&str; 19] = [
+    "account", "data", "details", "digits", "full", "info", "input", "no", "nr", "num",
+    "number", "numbers", "numero", "nummer", "raw", "string", "text", "val", "value",
 ];
 
 /// Words of a name under which it does not: an article's number may check out as a card's does.
@@ -25,8 +38,26 @@ pub(crate) fn is_card(path: &str, text: &str) -> bool {
     // Cheapest first.
     text.len() >= 13
         && text.bytes().filter(u8::is_ascii_digit).count() >= 13
-        && Words::of(path.rsplit('.').next().unwrap_or(path)).is_some_and(|w| w.any(&CARD) && !w.any(&ARTICLE))
+        && is_of_card(path)
         && crate::number::has_card(text)
+}
+
+/// Whether the last segment of a path names a card; where it is a `number` or an index, the one that it is of.
+fn is_of_card(path: &str) -> bool {
+    let is_number = |words: &Words| {
+        (0..words.count).all(|at| {
+            let word = words.joined(at..at + 1);
+            is_in(&NUMBER, word) || word.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    };
+    for (at, segment) in path.rsplit('.').enumerate() {
+        let Some(words) = Words::of(segment) else { return false };
+        if !is_number(&words) {
+            let is_payment = at > 0 && is_in(&PAYMENT, words.joined(0..words.count));
+            return (is_payment || words.any(&CARD)) && !words.any(&ARTICLE);
+        }
+    }
+    false
 }
 
 /// Whether a field of this name holds the number of an article or an order.
@@ -50,7 +81,7 @@ mod tests {
 
     #[test]
     fn lists_are_sorted() {
-        for list in [&CARD[..], &ARTICLE, &VERSION, &NETWORK] {
+        for list in [&CARD[..], &PAYMENT, &NUMBER, &ARTICLE, &VERSION, &NETWORK] {
             assert!(list.is_sorted_by(|one, next| one < next), "{list:?}");
         }
     }
@@ -89,12 +120,40 @@ mod tests {
             "payment.card",
             "kreditkarte",
             "gift_card",
+            "card.number",
+            "card.no",
+            "card.cardNumber",
+            "cards.0.number",
+            "cards..number",
+            "payment.card.number",
+            "card.details.raw_number",
+            "card[number]",
+            "cc.num",
+            "paymentMethod.number",
+            "payment.number",
         ] {
             assert!(is_card(name, "4111 1111 1111 1111"), "{name}");
             assert!(!is_card(name, "4111 1111 1111 1112"), "{name}");
         }
-        for name in ["order_id", "ean", "card_ean", "discard", "pancake", "company", "success", "note", "card.order_id"]
-        {
+        for name in [
+            "order_id",
+            "ean",
+            "card_ean",
+            "discard",
+            "pancake",
+            "company",
+            "success",
+            "note",
+            "card.order_id",
+            "number",
+            "payment",
+            "payment_method",
+            "payment.id",
+            "order.number",
+            "card.order.number",
+            "card.product.ean.value",
+            "article.0",
+        ] {
             assert!(!is_card(name, "4111111111111111"), "{name}");
         }
     }

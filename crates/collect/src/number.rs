@@ -122,7 +122,7 @@ fn ends_with_version(before: &[u8]) -> bool {
 
 /// Whether the number of a payment card stands in the text: 13 to 19 digits, also in groups, whose last one checks them.
 pub(crate) fn has_card(text: &str) -> bool {
-    let groups: Vec<&str> = text.split([' ', '-', '\u{a0}', ',', '/', ':', ';']).collect();
+    let groups: Vec<&str> = text.split([' ', '-', '\u{a0}', ',', '/', ':', ';', '"', '[', ']']).collect();
     (0..groups.len()).any(|start| {
         let mut digits = Vec::new();
         groups[start..].iter().take_while(|group| group.bytes().all(|byte| byte.is_ascii_digit())).take(19).any(
@@ -162,6 +162,7 @@ mod tests {
             ("378282246310005", true),
             ("4222222222222", true),
             ("4111 1111 1111 1111 12/29", true),
+            (r#"["visa","4111111111111111"]"#, true),
             ("6304000000000000001", false),
             ("4111111111111112", false),
             ("411111111111", false),

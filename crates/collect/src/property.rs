@@ -192,6 +192,7 @@ fn is_personal_member(path: &str, value: &Value) -> bool {
     match value {
         Value::String(text) => is_personal(path, text),
         Value::Number(number) => is_personal_number(path, &number.to_string()),
+        Value::Array(items) if items.iter().any(|item| !item.is_object() && is_personal_member(path, item)) => true,
         _ => personal::is_personal_name(path),
     }
 }

@@ -126,6 +126,9 @@ fn sealed_hashed_or_dropped() {
         assert!(hashed[key].as_str().is_some_and(|hash| hash.starts_with("h_")), "{key}: {hashed}");
     }
     assert!(send(&event, PersonalRule::Drop).personal.is_empty());
+    let lists = json!({"properties": {"phones": ["0612345678"], "buyer": ["Jan"], "card": ["4111111111111111"]}});
+    let sealed = serde_json::to_value(&send(&lists, PersonalRule::Encrypt).personal[0].fields).expect("JSON");
+    assert_eq!(sealed, json!({"name": {"buyer": r#"["Jan"]"#}, "phone": {"phones": r#"["0612345678"]"#}}));
 }
 
 #[test]

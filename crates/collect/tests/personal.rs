@@ -65,6 +65,43 @@ fn numbers_of_cards() {
 }
 
 #[test]
+fn numbers_of_cards_in_objects_and_lists() {
+    let number = "4111111111111111";
+    for properties in [
+        json!({"card": {"number": number}}),
+        json!({"card": {"number": 4111111111111111i64}}),
+        json!({"card": {"no": "4111 1111 1111 1111"}}),
+        json!({"payment": {"card": {"number": number, "brand": "visa"}}}),
+        json!({"payment.card.number": number}),
+        json!({"cards": [{"number": number, "brand": "visa"}]}),
+        json!({"card": [number]}),
+        json!({"card": [4111111111111111i64]}),
+        json!({"orders": [{"cards": ["visa", number]}]}),
+        json!({"cc": {"num": number}}),
+        json!({"name": "card.number", "value": number}),
+        json!({"fields": [{"name": "card.number", "value": number}]}),
+        json!({"fields": [["card[number]", number]]}),
+        json!({"paymentMethod": {"type": "card", "number": number}}),
+        json!({"payload": json!({"card": {"number": number}}).to_string()}),
+        json!({"payload": json!({"cards": [{"number": 4111111111111111i64}]}).to_string()}),
+        json!({"link": format!("https://x.nl/?card[number]={number}")}),
+    ] {
+        let text = kept(json!({"properties": properties})).to_string();
+        assert!(!text.contains("4111"), "{properties}: {text}");
+    }
+    let list = json!([{"number": "4111111111111112"}, "visa"]).to_string();
+    for properties in [
+        json!({"card.number": "4111111111111112"}),
+        json!({"order.number": number}),
+        json!({"parcel.number": number}),
+        json!({"cards": list}),
+        json!({"orders": json!([number]).to_string()}),
+    ] {
+        assert_eq!(kept(json!({"properties": properties}))["properties"], properties);
+    }
+}
+
+#[test]
 fn parameters_of_links_are_fields() {
     for (link, expected) in [
         ("https://x.nl/?tel=%2B31612345678", "https://x.nl/"),
