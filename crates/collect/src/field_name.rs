@@ -21,9 +21,9 @@ const PHONE: [&str; 34] = [
 
 /// Names of people.
 #[rustfmt::skip]
-const NAME: [&str; 45] = [
+const NAME: [&str; 47] = [
     "achternaam", "apellido", "apellidos", "cognome", "efternamn", "efternavn", "etternavn", "etunimi", "familienaam", "familienname",
-    "familyname", "firstname", "forename", "fornamn", "fornavn", "fullname", "givenname", "imie", "lastname", "maidenname",
+    "familyname", "firstname", "fname", "forename", "fornamn", "fornavn", "fullname", "givenname", "imie", "lastname", "lname", "maidenname",
     "middlename", "naam", "nachname", "nachnamen", "name1", "nazwisko", "nickname", "nom", "nombrecliente", "nombrecompleto",
     "nombreyapellidos", "nomdefamille", "nome", "nomecognome", "nomeecognome", "noms", "prenom", "prenoms", "sobrenome", "sukunimi",
     "surname", "username", "voornaam", "vorname", "vornamen",
@@ -31,11 +31,11 @@ const NAME: [&str; 45] = [
 
 /// Postal addresses and their parts.
 #[rustfmt::skip]
-const ADDRESS: [&str; 66] = [
+const ADDRESS: [&str; 67] = [
     "addr", "address", "addressline", "adres", "adresa", "adresregel", "adress", "adresse", "adressen", "adresses",
     "adresszeile", "anschrift", "calle", "cidade", "citta", "city", "ciudad", "codepostal", "codicepostale", "codigopostal",
     "direccion", "direcciones", "domicilio", "endereco", "gata", "hausnummer", "hometown", "housenumber", "huisnummer", "indirizzo",
-    "kodpocztowy", "lignedadresse", "line1", "line2", "line3", "localidad", "miasto", "ort", "plaatsnaam", "plz",
+    "kodpocztowy", "lignedadresse", "line1", "line2", "line3", "localidad", "miasto", "ort", "pincode", "plaatsnaam", "plz",
     "poblacion", "postal", "postalcode", "postcode", "postcodes", "postleitzahl", "postnr", "postnummer", "rua", "rue",
     "stad", "stadt", "straat", "straatnaam", "strasse", "strassenname", "street", "streetaddress", "streetname", "town",
     "ulica", "ville", "wohnort", "woonplaats", "zip", "zipcode",
@@ -49,11 +49,19 @@ const EMAIL: [&str; 8] = [
 
 /// Never kept: birthdays, passwords, numbers of the state.
 #[rustfmt::skip]
-const NEVER: [&str; 35] = [
+const NEVER: [&str; 43] = [
     "birthdate", "birthday", "birthyear", "bsn", "codicefiscale", "contrasena", "datadenascimento", "datadinascita", "datanascita", "datedenaissance",
     "datenaissance", "dateofbirth", "dni", "dob", "fechadenacimiento", "fechanacimiento", "fodelsedatum", "fodselsdato", "geboortedag", "geboortedatum",
     "geboortejaar", "geburtsdatum", "geburtsjahr", "geburtstag", "iban", "motdepasse", "nacimiento", "naissance", "nascita", "nif",
-    "passwort", "sozialversicherungsnummer", "ssn", "steuernummer", "wachtwoord",
+    "pasaporte", "paspoort", "paspoortnummer", "passaporto", "passeport", "passport", "passwort", "pin", "reisepass", "sozialversicherungsnummer", "ssn", "steuernummer", "wachtwoord",
+];
+
+/// Codes on cards, whatever stands before them: `card_cvc`. Never kept either.
+#[rustfmt::skip]
+const CODE: [&str; 20] = [
+    "beveiligingscode", "cardcsc", "cardcvc", "cardcvn", "cardcvv", "cardpin", "cccsc", "cccvc", "cccvn", "cccvv",
+    "ccv", "csc", "cvc", "cvccode", "cvn", "cvv", "cvvcode", "kartenprufnummer",
+    "securitycode", "verificationvalue",
 ];
 
 /// Words around one of them that leave it what it is: whose it is, and which one.
@@ -245,6 +253,9 @@ fn judge(segment: &str) -> Judged {
     let is_around = |word: usize| is_in(&AROUND, words.joined(word..word + 1));
     let from = (0..words.count).find(|word| !is_around(*word)).unwrap_or(0);
     let until = (from..words.count).rfind(|word| !is_around(*word)).map_or(words.count, |word| word + 1);
+    if [until, words.count].iter().any(|end| (0..*end).any(|begin| is_in(&CODE, words.joined(begin..*end)))) {
+        return Some(None);
+    }
     let lists: [(&[&str], Option<PersonalKind>); 5] = [
         (&NEVER, None),
         (&PHONE, Some(PersonalKind::Phone)),
@@ -282,7 +293,7 @@ mod tests {
 
     #[test]
     fn lists_are_sorted() {
-        for list in [&PHONE[..], &NAME, &ADDRESS, &EMAIL, &NEVER, &AROUND, &CALLED, &COUNTED] {
+        for list in [&PHONE[..], &NAME, &ADDRESS, &EMAIL, &NEVER, &CODE, &AROUND, &CALLED, &COUNTED] {
             assert!(list.is_sorted_by(|one, next| one < next), "{list:?}");
         }
     }
@@ -327,6 +338,13 @@ mod tests {
             (
                 None,
                 "dob birthday date_of_birth customer_dob Geburtsdatum geboortedatum date_de_naissance fecha_nacimiento IBAN",
+            ),
+            (Some(Address), "pincode shippingPincode"),
+            (Some(Name), "fname lname f_name lName customer_fname LNAME"),
+            (
+                None,
+                "cvc cvv CVV2 cvc_code csc cvn card_cvc cc_cvv cardcvc cardCvc payment.cvc security_code securityCode \
+                 cardSecurityCode pin pin_code card_pin user_pin passport passport_number passportNo reisepass",
             ),
         ] {
             for name in names.split(' ') {
@@ -387,6 +405,11 @@ mod tests {
             "first_seen",
             "brand",
             "category",
+            "rolling_pin",
+            "pinned",
+            "csc_store",
+            "fn",
+            "profname",
         ] {
             assert_eq!(kind_of(name), None, "{name}");
         }

@@ -461,11 +461,11 @@ impl Finisher<'_> {
 fn is_beside_contact(properties: &BTreeMap<Str, PropertyValue>, name: &str) -> bool {
     let within = name.rfind('.').map_or(0, |at| at + 1);
     let (around, last) = name.split_at(within);
-    person::may_be_name(last)
-        && properties
-            .range::<str, _>((std::ops::Bound::Included(around), std::ops::Bound::Unbounded))
-            .map_while(|(other, _)| other.strip_prefix(around))
-            .any(|other| person::is_contact(other.split('.').next().unwrap_or(other)))
+    let beside = properties
+        .range::<str, _>((std::ops::Bound::Included(around), std::ops::Bound::Unbounded))
+        .map_while(|(other, _)| other.strip_prefix(around))
+        .map(|other| other.split('.').next().unwrap_or(other));
+    person::may_be_name(last) && person::is_of_person(|is_one| beside.clone().any(is_one))
 }
 
 /// The policy that a word on consent answers: kept whatever the source's allow-list says, for the evidence.

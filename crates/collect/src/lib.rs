@@ -42,6 +42,7 @@ mod scan;
 mod scrub_id;
 mod source;
 mod time;
+mod told;
 mod web;
 mod whole_cart;
 

@@ -23,40 +23,59 @@ const FIELDS: [&str; 13] = [
     "variable",
 ];
 /// How a key ends under which the field's value stands.
-const VALUES: [&str; 6] = ["answer", "content", "response", "text", "val", "value"];
-/// Keys that hold what an amount beside them is of: an event's label and its value.
-const LABELS: [&str; 2] = ["label", "property"];
-
+const VALUES: [&str; 9] = ["answer", "answers", "content", "response", "responses", "text", "val", "value", "values"];
+/// What says which of a field's values it is, or of what type: `new_value`, `stringValue`.
+const WHICH: [&str; 14] = [
+    "current",
+    "double",
+    "entered",
+    "float",
+    "initial",
+    "int",
+    "new",
+    "number",
+    "old",
+    "previous",
+    "raw",
+    "string",
+    "submitted",
+    "text",
+];
 /// So many keys may name the field of one value. In objects that people write it is one or two.
 const NAMES_MAX: usize = 8;
 
 /// The fields that the texts of an object name, by what their keys have in common with their value's.
 #[derive(Default)]
-pub(crate) struct Names(BTreeMap<(Str, Str), Vec<Name>>);
-
-struct Name {
-    text: Str,
-    is_label: bool,
-}
+pub(crate) struct Names(BTreeMap<(Str, Str), Vec<Str>>);
 
 impl Names {
     /// Of an object's members, or of properties with points between the members of members. Empty where no key is one of a
     /// value: that is how most objects are.
     pub fn of<'m>(members: impl Iterator<Item = (&'m str, Option<&'m str>)> + Clone) -> Self {
         let mut names = Self::default();
-        if !members.clone().any(|(key, _)| key.split('.').any(|segment| value_of(segment).is_some())) {
+        if !members.clone().any(|(key, _)| key.split('.').any(|segment| values_of(segment).next().is_some())) {
             return names;
         }
         for (key, text) in members {
-            let (around, last) = key.split_at(key.rfind('.').map_or(0, |at| at + 1));
+            let (around, last) = split_last(key);
             if let (Some(text), Some(stem)) = (text, name_of(last)) {
-                let named = names.0.entry((around.into(), stem)).or_default();
-                if named.len() < NAMES_MAX {
-                    named.push(Name { text: text.into(), is_label: strip(last, &LABELS) == Some("") });
+                names.add((around.into(), stem), text);
+                // `field.name`: it is what the field around it is called.
+                let outer = around.strip_suffix('.').unwrap_or(around);
+                let (around, outer) = split_last(outer);
+                if let Some(stem) = name_of(outer).filter(|_| is_field(outer)) {
+                    names.add((around.into(), stem), text);
                 }
             }
         }
         names
+    }
+
+    fn add(&mut self, whose: (Str, Str), text: &str) {
+        let named = self.0.entry(whose).or_default();
+        if named.len() < NAMES_MAX {
+            named.push(text.into());
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -64,12 +83,12 @@ impl Names {
     }
 
     /// Whether any of them is one of these.
-    pub fn any(&self, is_one: impl Fn(&str) -> bool) -> bool {
-        self.0.values().flatten().any(|name| is_one(&name.text))
+    pub fn any(&self, is_one: &dyn Fn(&str) -> bool) -> bool {
+        self.0.values().flatten().any(|name| is_one(name))
     }
 
-    /// The paths that a key's value would have as a field of its own.
-    pub fn paths(&self, key: &str, is_amount: bool) -> impl Iterator<Item = Str> {
+    /// What a key's value is called, and the path that it would have as a field of its own.
+    pub fn told(&self, key: &str) -> impl Iterator<Item = (&str, Str)> {
         let mut at = 0;
         let segments = if self.0.is_empty() { "" } else { key }.split('.').map(move |segment| {
             let start = at;
@@ -78,16 +97,11 @@ impl Names {
         });
         segments.flat_map(move |(start, segment)| {
             let around = &key[..start];
-            let named = value_of(segment).and_then(|stem| self.0.get(&(around.into(), stem)));
-            let named = named.into_iter().flatten().filter(move |name| !(is_amount && name.is_label));
-            named.map(move |name| format_compact!("{around}{}{}", name.text, &key[start + segment.len()..]))
+            let named = values_of(segment).filter_map(|stem| self.0.get(&(around.into(), stem)));
+            let rest = &key[start + segment.len()..];
+            named.flatten().map(move |name| (name.as_str(), format_compact!("{around}{name}{rest}")))
         })
     }
-}
-
-/// Whether a number is too short to reach anybody or to pay with.
-pub(crate) fn is_amount(number: f64) -> bool {
-    number.abs() < 1e6
 }
 
 /// Of a key whose text names a field, what it shares with its value's key: `first` of `first_field_name`, nothing of `elementId`.
@@ -98,14 +112,24 @@ fn name_of(key: &str) -> Option<Str> {
     Some(stem(field.or(named)?, number))
 }
 
-/// Of a key of a value, what it shares with its name's: `first` of `first_field_value`.
-fn value_of(key: &str) -> Option<Str> {
+/// Whether a key stands for a field: what is called something in it, is what it is called.
+pub(crate) fn is_field(key: &str) -> bool {
+    strip(without_number(key).0, &FIELDS).is_some()
+}
+
+/// Of a key of a value, what it may share with its name's: `first` of `first_field_value`.
+fn values_of(key: &str) -> impl Iterator<Item = Str> {
     let (word, number) = without_number(key);
     // Most keys end otherwise, and are done.
-    if !matches!(word.as_bytes().last()?.to_ascii_lowercase(), b'e' | b'l' | b'r' | b't') {
-        return None;
-    }
-    Some(stem(without_field(strip(word, &VALUES)?), number))
+    let may_be = matches!(word.as_bytes().last().map(u8::to_ascii_lowercase), Some(b'e' | b'l' | b'r' | b's' | b't'));
+    let rest = if may_be { strip(word, &VALUES) } else { None };
+    let rests = [rest, rest.and_then(|rest| strip(rest, &WHICH))];
+    rests.into_iter().flatten().map(move |rest| stem(without_field(rest), number))
+}
+
+/// A key and the members that it is in.
+fn split_last(key: &str) -> (&str, &str) {
+    key.split_at(key.rfind('.').map_or(0, |at| at + 1))
 }
 
 fn without_number(key: &str) -> (&str, &str) {
@@ -137,7 +161,7 @@ mod tests {
     use super::*;
 
     fn paths(members: &[(&str, &str)], key: &str) -> Vec<Str> {
-        Names::of(members.iter().map(|(key, text)| (*key, Some(*text)))).paths(key, false).collect()
+        Names::of(members.iter().map(|(key, text)| (*key, Some(*text)))).told(key).map(|(_, path)| path).collect()
     }
 
     #[test]
@@ -164,8 +188,19 @@ mod tests {
             ("field_name_2", "field_value_2"),
             ("q3_label", "q3_answer"),
             ("a.b.name", "a.b.value"),
+            ("name", "new_value"),
+            ("name", "newValue"),
+            ("field", "old_value"),
+            ("name", "stringValue"),
+            ("name", "string_value"),
+            ("first_field_name", "first_field_new_value"),
+            ("question", "answers"),
+            ("name", "values"),
+            ("field.name", "value"),
+            ("a.field.name", "a.value"),
+            ("form_field.id", "form_value"),
         ] {
-            let around = &name[..name.rfind('.').map_or(0, |at| at + 1)];
+            let around = split_last(value).0;
             assert_eq!(
                 paths(&[(name, "lastname"), (value, "x")], value),
                 [format!("{around}lastname")],
@@ -180,6 +215,8 @@ mod tests {
             ("name1", "value2"),
             ("a.name", "b.value"),
             ("a.name", "value"),
+            ("a.field.name", "value"),
+            ("new_name", "old_value"),
             ("name", "context"),
             ("name", "interval"),
             ("paid", "value"),
@@ -195,11 +232,5 @@ mod tests {
         assert_eq!(paths(&members, "f.value.string_value"), ["f.address.string_value"]);
         let several = [("elementId", "f3"), ("name", "lastname"), ("value", "x")];
         assert_eq!(paths(&several, "value"), ["f3", "lastname"]);
-    }
-
-    #[test]
-    fn an_amount_is_no_labels_field() {
-        let of = |name| Names::of([(name, Some("phone")), ("value", None)].into_iter()).paths("value", true).count();
-        assert_eq!((of("label"), of("name"), is_amount(12.5), is_amount(612345678.0)), (0, 1, true, false));
     }
 }

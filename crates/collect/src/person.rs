@@ -68,9 +68,15 @@ fn are_people(words: &Words, count: usize) -> bool {
     people > 0 && others == 0
 }
 
-/// Whether the name alone does not tell: it is a person's where an address, an e-mail address or a telephone number stands beside it.
+/// Whether the name alone does not tell: it is a person's where something else of theirs stands beside it.
 pub(crate) fn may_be_name(last: &str) -> bool {
-    ["name", "first", "last"].iter().any(|name| name.eq_ignore_ascii_case(last))
+    ["name", "first", "last", "fn", "ln"].iter().any(|name| name.eq_ignore_ascii_case(last))
+}
+
+/// Whether such a name is a person's, of the fields that stand beside one another.
+pub(crate) fn is_of_person(any: impl Fn(&dyn Fn(&str) -> bool) -> bool) -> bool {
+    let has = |name: &str| any(&|other| other.eq_ignore_ascii_case(name));
+    any(&may_be_name) && (any(&is_contact) || has("fn") && has("ln"))
 }
 
 /// Likewise of a path.
@@ -78,12 +84,12 @@ pub(crate) fn may_be_name_at(path: &str) -> bool {
     may_be_name(path.rsplit('.').next().unwrap_or(path))
 }
 
-/// Whether a field of this name tells how to reach somebody.
-pub(crate) fn is_contact(name: &str) -> bool {
+/// Whether a field of this name tells who somebody is, or how to reach them.
+fn is_contact(name: &str) -> bool {
     personal::is_personal_name(name)
         && matches!(
             PersonalKind::of_name(name),
-            Some(PersonalKind::Email | PersonalKind::Phone | PersonalKind::Address)
+            Some(PersonalKind::Email | PersonalKind::Phone | PersonalKind::Address | PersonalKind::Name)
         )
 }
 

@@ -3,7 +3,7 @@
 use crate::number::IP_BYTES_MIN;
 use crate::pair::Names;
 use crate::personal::{self, Treatment};
-use crate::{digits_name, field_name, pair, person, web};
+use crate::{digits_name, field_name, pair, person, told, web};
 use midsession_event::{PropertyValue, Str};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -36,18 +36,17 @@ pub(crate) fn named_by_others(properties: &BTreeMap<Str, PropertyValue>) -> BTre
     if names.is_empty() {
         return BTreeMap::new();
     }
-    let of_people = names.any(person::may_be_name) && names.any(person::is_contact);
+    let of_people = person::is_of_person(|is_one| names.any(is_one));
     let field = |(key, value): (&Str, &PropertyValue)| {
-        let (is_amount, digits) = match value {
-            PropertyValue::Int(number) => (pair::is_amount(*number as f64), number.to_string()),
-            PropertyValue::Float(number) => (pair::is_amount(*number), number.to_string()),
-            _ => (false, String::new()),
-        };
-        let is_personal = |path: &Str| match value {
+        let is_told_personal = |(name, path): &(&str, Str)| match value {
             PropertyValue::Text(text) => of_people && person::may_be_name_at(path) || is_personal(path, text),
-            _ => is_personal_number(path, &digits),
+            PropertyValue::Int(number) => {
+                told::can_be_number(name, *number as f64) && is_personal_number(path, &number.to_string())
+            }
+            PropertyValue::Float(number) => told::can_be_number(name, *number) && personal::is_personal_name(path),
+            PropertyValue::Bool(_) | PropertyValue::Null => false,
         };
-        names.paths(key, is_amount).find(is_personal).map(|path| (key.clone(), path))
+        names.told(key).find(is_told_personal).map(|(_, path)| (key.clone(), path))
     };
     properties.iter().filter_map(field).collect()
 }
@@ -107,6 +106,13 @@ pub(crate) fn list_text(path: &str, value: &crate::json::Json<'_>) -> String {
 /// Takes the personal members out; whether anything changed.
 fn prune(path: &str, value: &mut Value, depth: usize) -> bool {
     match value {
+        // `["lastname", "…"]`, but no list of names.
+        Value::Array(items)
+            if is_personal_pair(path, items, false)
+                && !matches!(&items[1], Value::String(text) if personal::is_personal_name(text)) =>
+        {
+            items.pop().is_some()
+        }
         Value::Array(items) => prune_items(path, items, depth),
         Value::Object(members) => prune_members(path, members, depth, false),
         Value::String(text) if personal::is_hidden_email(text) => {
@@ -127,14 +133,14 @@ fn prune(path: &str, value: &mut Value, depth: usize) -> bool {
 
 fn prune_items(path: &str, items: &mut [Value], depth: usize) -> bool {
     // A list of pairs is the fields of one object.
-    let names_any = |is_one: fn(&str) -> bool| {
+    let names_any = |is_one: &dyn Fn(&str) -> bool| {
         items.iter().any(|item| match item {
             Value::Object(members) => names_of(members).any(is_one),
             Value::Array(pair) => matches!(&pair[..], [Value::String(name), _] if is_one(name)),
             _ => false,
         })
     };
-    let of_people = names_any(person::may_be_name) && names_any(person::is_contact);
+    let of_people = person::is_of_person(names_any);
     let mut changed = false;
     for item in items {
         changed |= match item {
@@ -150,7 +156,7 @@ fn prune_items(path: &str, items: &mut [Value], depth: usize) -> bool {
 fn is_personal_pair(path: &str, pair: &[Value], of_people: bool) -> bool {
     match pair {
         [Value::String(name), value @ (Value::String(_) | Value::Number(_))] => {
-            of_people && person::may_be_name(name) || is_personal_member(&format!("{path}.{name}"), value)
+            of_people && person::may_be_name(name) || is_personal_told(path, name, name, value)
         }
         _ => false,
     }
@@ -160,19 +166,17 @@ fn is_personal_pair(path: &str, pair: &[Value], of_people: bool) -> bool {
 fn prune_members(path: &str, members: &mut Map<String, Value>, depth: usize, of_people: bool) -> bool {
     let before = members.len();
     let names = names_of(members);
-    let names_people = of_people || names.any(person::may_be_name) && names.any(person::is_contact);
-    let of_people =
-        members.keys().any(|name| person::may_be_name(name)) && members.keys().any(|name| person::is_contact(name));
+    let names_people = of_people || person::is_of_person(|is_one| names.any(is_one));
+    let of_people = person::is_of_person(|is_one| members.keys().any(|name| is_one(name)));
     let mut changed = false;
     members.retain(|name, value| {
-        let is_amount = value.as_f64().is_some_and(pair::is_amount);
-        let is_named_personal = |told: Str| {
+        let is_told_personal = |(name, told): (&str, Str)| {
             names_people && value.is_string() && person::may_be_name(&told)
-                || is_personal_member(&format!("{path}.{told}"), value)
+                || is_personal_told(path, name, &told, value)
         };
         let goes = of_people && value.is_string() && person::may_be_name(name)
             || personal::is_personal_id(name)
-            || names.paths(name, is_amount).any(is_named_personal);
+            || names.told(name).any(is_told_personal);
         let path = format!("{path}.{name}");
         let goes = goes || is_personal_member(&path, value);
         if !goes {
@@ -184,7 +188,24 @@ fn prune_members(path: &str, members: &mut Map<String, Value>, depth: usize, of_
 }
 
 fn names_of(members: &Map<String, Value>) -> Names {
-    Names::of(members.iter().map(|(key, value)| (key.as_str(), value.as_str())))
+    // `{"field": {"name": …}, "value": …}`
+    let fields = members.iter().filter(|(key, _)| pair::is_field(key));
+    let inner = fields
+        .filter_map(|(key, value)| Some((key, value.as_object()?)))
+        .flat_map(|(key, field)| field.iter().map(move |(name, value)| (format!("{key}.{name}"), value.as_str())));
+    let inner: Vec<(String, Option<&str>)> = inner.collect();
+    let inner = inner.iter().map(|(key, text)| (key.as_str(), *text));
+    Names::of(members.iter().map(|(key, value)| (key.as_str(), value.as_str())).chain(inner))
+}
+
+/// Whether a value is personal that another one says the name of.
+fn is_personal_told(path: &str, name: &str, told: &str, value: &Value) -> bool {
+    let can_be = match value {
+        Value::Bool(_) | Value::Null => false,
+        Value::Number(number) => number.as_f64().is_none_or(|number| told::can_be_number(name, number)),
+        _ => true,
+    };
+    can_be && is_personal_member(&format!("{path}.{told}"), value)
 }
 
 /// Whether a member of an object is personal, of this name and value.

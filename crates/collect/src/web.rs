@@ -97,9 +97,9 @@ pub(crate) fn cut_url(url: &str, allow: &Allow, treatment: &Treatment) -> Str {
 }
 
 /// Whether these parameters tell how to reach somebody: a `name` among them is a person's.
-fn of_person<'a>(mut pairs: impl Iterator<Item = &'a str> + Clone) -> bool {
+fn of_person<'a>(pairs: impl Iterator<Item = &'a str> + Clone) -> bool {
     let key = |pair: &'a str| path_of(pair.split_once('=').unwrap_or((pair, "")).0);
-    pairs.clone().any(|pair| person::may_be_name(&key(pair))) && pairs.any(|pair| person::is_contact(&key(pair)))
+    person::is_of_person(|is_one| pairs.clone().any(|pair| is_one(&key(pair))))
 }
 
 /// A parameter's name as the path of a field: `billing[name]`.

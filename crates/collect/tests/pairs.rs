@@ -43,6 +43,10 @@ fn whatever_the_two_keys_are() {
         ("fieldName", "response"),
         ("form_field", "form_value"),
         ("first_field_name", "first_field_value"),
+        ("name", "new_value"),
+        ("field", "oldValue"),
+        ("name", "stringValue"),
+        ("name", "string_value"),
     ] {
         for (name, personal) in PERSONAL {
             let pair = json!({key: name, value: personal, "size": 4});
@@ -81,6 +85,48 @@ fn pairs_as_arrays_of_two() {
     );
     // A list of names is none.
     assert_eq!(kept(&json!({"fields": ["email", "phone"]}))["fields"], r#"["email","phone"]"#);
+}
+
+#[test]
+fn usual_spellings_and_shapes() {
+    for properties in [
+        json!({"fname": "Zdoe", "lName": "Zdoe", "f_name": "Zdoe"}),
+        json!({"fn": "Zdoe", "ln": "Zdoe"}),
+        json!({"fn": "Zdoe", "email": "x"}),
+        json!({"customer": {"fn": "Zdoe", "lastname": "Zdoe"}}),
+        json!({"people": [{"fn": "Zdoe", "ln": "Zdoe"}]}),
+        json!({"link": "https://x.nl/?fn=Zdoe&ln=Zdoe"}),
+        json!({"form": [{"name": "fn", "value": "Zdoe"}, {"name": "ln", "value": "Zdoe"}]}),
+        json!({"cvc": 7731, "cvv2": "7731", "card_cvc": "7731", "cc_cvv": 7731, "cardcvc": "7731", "securityCode": "7731"}),
+        json!({"pin": 7731, "pincode": 7731, "passport_number": "7731", "payment": {"cvc": "7731"}}),
+        json!({"property": "cvv", "value": 7731}),
+        json!({"label": "pin", "value": 7731}),
+        json!({"fields": [{"name": "cvc", "value": 7731}, {"property": "cvv", "value": 7731}, ["csc", 7731]]}),
+        json!({"fields": [{"name": "lname", "value": "Zdoe"}, {"name": "passport", "value": "7731"}]}),
+        json!({"question": "Your last name", "answers": ["Zdoe"]}),
+        json!({"fields": [{"question": "Your last name", "answers": ["Zdoe", "x"]}]}),
+        json!({"fields": [{"name": "card.number", "values": ["4111111111187731"]}]}),
+        json!({"field": {"name": "lastname"}, "value": "Zdoe"}),
+        json!({"fields": [{"field": {"id": "q1", "name": "lastname"}, "value": "Zdoe"}]}),
+        json!({"payload": json!({"field": {"name": "lastname"}, "value": "Zdoe"}).to_string()}),
+        json!({"entered": ["lastname", "Zdoe"]}),
+        json!({"entered": json!(["pin", 7731]).to_string()}),
+    ] {
+        let text = kept(&properties).to_string();
+        assert!(!text.contains("Zdoe") && !text.contains("7731"), "{properties}: {text}");
+    }
+    for properties in [
+        json!({"fn": "addToCart", "size": 4}),
+        json!({"fname_count": 2, "material": "rolling_pin", "rolling_pin": "beech", "product.field": "x"}),
+        json!({"field.name": "colour", "value": "red"}),
+        json!({"label": "lastname", "value": 1}),
+    ] {
+        assert_eq!(kept(&properties), properties);
+    }
+    assert_eq!(kept(&json!({"entered": ["lastname", "Zdoe"]}))["entered"], r#"["lastname"]"#);
+    for list in [r#"["lastname","firstname"]"#, r#"["lastname",true]"#] {
+        assert_eq!(kept(&json!({"steps": list}))["steps"], list);
+    }
 }
 
 #[test]
