@@ -1,5 +1,6 @@
 //! Fields told in pairs, the name as the text of one key and the value under another: `{"name": "lastname", "value": "…"}`.
 
+use crate::field_name::{Words, is_in};
 use compact_str::format_compact;
 use midsession_event::Str;
 use std::collections::BTreeMap;
@@ -44,9 +45,54 @@ const WHICH: [&str; 14] = [
 /// So many keys may name the field of one value. In objects that people write it is one or two.
 const NAMES_MAX: usize = 8;
 
+/// Words of keys that only a form has. Sorted.
+const FORM: [&str; 19] = [
+    "control",
+    "element",
+    "elementid",
+    "elements",
+    "field",
+    "fieldid",
+    "fieldname",
+    "fields",
+    "form",
+    "formfield",
+    "formid",
+    "formname",
+    "forms",
+    "input",
+    "inputs",
+    "node",
+    "nodename",
+    "question",
+    "questions",
+];
+/// What the `type` of a form's field says. Sorted.
+const TYPES: [&str; 11] =
+    ["checkbox", "date", "email", "number", "password", "radio", "search", "select", "tel", "text", "textarea"];
+
 /// The fields that the texts of an object name, by what their keys have in common with their value's.
 #[derive(Default)]
-pub(crate) struct Names(BTreeMap<(Str, Str), Vec<Str>>);
+pub(crate) struct Names {
+    names: BTreeMap<(Str, Str), Vec<Name>>,
+    /// Something in the object says that it is of a form.
+    pub in_form: bool,
+}
+
+struct Name {
+    text: Str,
+    /// Keys beside which it may as well be a thing's name, whose text they are: `{"id": "address", "text": "Change"}`.
+    doubtful: &'static [&'static str],
+}
+
+/// What a value's field is called.
+pub(crate) struct Told<'n> {
+    pub name: &'n str,
+    /// The path that it would have as a field of its own.
+    pub path: Str,
+    /// Outside a form it may be no field's.
+    pub is_doubtful: bool,
+}
 
 impl Names {
     /// Of an object's members, or of properties with points between the members of members. Empty where no key is one of a
@@ -56,50 +102,57 @@ impl Names {
         if !members.clone().any(|(key, _)| key.split('.').any(|segment| values_of(segment).next().is_some())) {
             return names;
         }
+        names.in_form = members.clone().any(|(key, text)| {
+            in_form(key) || split_last(key).1 == "type" && text.is_some_and(|text| is_in(&TYPES, text))
+        });
         for (key, text) in members {
             let (around, last) = split_last(key);
             if let (Some(text), Some(stem)) = (text, name_of(last)) {
-                names.add((around.into(), stem), text);
+                let name = |doubtful| Name { text: text.into(), doubtful };
+                names.add((around.into(), stem), name(doubtful_beside(last)));
                 // `field.name`: it is what the field around it is called.
                 let outer = around.strip_suffix('.').unwrap_or(around);
                 let (around, outer) = split_last(outer);
                 if let Some(stem) = name_of(outer).filter(|_| is_field(outer)) {
-                    names.add((around.into(), stem), text);
+                    names.add((around.into(), stem), name(&[]));
                 }
             }
         }
         names
     }
 
-    fn add(&mut self, whose: (Str, Str), text: &str) {
-        let named = self.0.entry(whose).or_default();
+    fn add(&mut self, whose: (Str, Str), name: Name) {
+        let named = self.names.entry(whose).or_default();
         if named.len() < NAMES_MAX {
-            named.push(text.into());
+            named.push(name);
         }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.names.is_empty()
     }
 
     /// Whether any of them is one of these.
     pub fn any(&self, is_one: &dyn Fn(&str) -> bool) -> bool {
-        self.0.values().flatten().any(|name| is_one(name))
+        self.names.values().flatten().any(|name| is_one(&name.text))
     }
 
-    /// What a key's value is called, and the path that it would have as a field of its own.
-    pub fn told(&self, key: &str) -> impl Iterator<Item = (&str, Str)> {
+    pub fn told(&self, key: &str) -> impl Iterator<Item = Told<'_>> {
         let mut at = 0;
-        let segments = if self.0.is_empty() { "" } else { key }.split('.').map(move |segment| {
+        let segments = if self.names.is_empty() { "" } else { key }.split('.').map(move |segment| {
             let start = at;
             at += segment.len() + 1;
             (start, segment)
         });
         segments.flat_map(move |(start, segment)| {
             let around = &key[..start];
-            let named = values_of(segment).filter_map(|stem| self.0.get(&(around.into(), stem)));
+            let named = values_of(segment).filter_map(|stem| self.names.get(&(around.into(), stem)));
             let rest = &key[start + segment.len()..];
-            named.flatten().map(move |name| (name.as_str(), format_compact!("{around}{name}{rest}")))
+            named.flatten().map(move |Name { text, doubtful }| Told {
+                name: text,
+                path: format_compact!("{around}{text}{rest}"),
+                is_doubtful: !self.in_form && strip(without_number(segment).0, doubtful).is_some(),
+            })
         })
     }
 }
@@ -110,6 +163,21 @@ fn name_of(key: &str) -> Option<Str> {
     let named = strip(word, &NAMES);
     let field = strip(named.unwrap_or(word), &FIELDS).map(without_field);
     Some(stem(field.or(named)?, number))
+}
+
+/// Whether a path is of a form.
+pub(crate) fn in_form(path: &str) -> bool {
+    path.split('.').any(|segment| Words::of(segment).is_some_and(|words| words.any(&FORM)))
+}
+
+/// Beside which keys a key's text may name something else than a field.
+fn doubtful_beside(key: &str) -> &'static [&'static str] {
+    let ends = |word: &str| strip(without_number(key).0, &[word]).is_some();
+    match () {
+        () if ends("id") => &["content", "text"],
+        () if ends("label") || ends("name") => &["content"],
+        () => &[],
+    }
 }
 
 /// Whether a key stands for a field: what is called something in it, is what it is called.
@@ -161,7 +229,7 @@ mod tests {
     use super::*;
 
     fn paths(members: &[(&str, &str)], key: &str) -> Vec<Str> {
-        Names::of(members.iter().map(|(key, text)| (*key, Some(*text)))).told(key).map(|(_, path)| path).collect()
+        Names::of(members.iter().map(|(key, text)| (*key, Some(*text)))).told(key).map(|told| told.path).collect()
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Judges a custom field by its name and its value: what is in a link's parameters and in JSON inside text is a field too.
 
 use crate::number::IP_BYTES_MIN;
-use crate::pair::Names;
+use crate::pair::{Names, Told};
 use crate::personal::{self, Treatment};
 use crate::{digits_name, field_name, pair, person, told, web};
 use midsession_event::{PropertyValue, Str};
@@ -38,15 +38,18 @@ pub(crate) fn named_by_others(properties: &BTreeMap<Str, PropertyValue>) -> BTre
     }
     let of_people = person::is_of_person(|is_one| names.any(is_one));
     let field = |(key, value): (&Str, &PropertyValue)| {
-        let is_told_personal = |(name, path): &(&str, Str)| match value {
-            PropertyValue::Text(text) => of_people && person::may_be_name_at(path) || is_personal(path, text),
+        let is_told_personal = |Told { name, path, is_doubtful }: &Told<'_>| match value {
+            PropertyValue::Text(text) => {
+                of_people && person::may_be_name_at(path)
+                    || told::can_be_text(name, text, *is_doubtful) && is_personal(path, text)
+            }
             PropertyValue::Int(number) => {
                 told::can_be_number(name, *number as f64) && is_personal_number(path, &number.to_string())
             }
             PropertyValue::Float(number) => told::can_be_number(name, *number) && personal::is_personal_name(path),
             PropertyValue::Bool(_) | PropertyValue::Null => false,
         };
-        names.told(key).find(is_told_personal).map(|(_, path)| (key.clone(), path))
+        names.told(key).find(is_told_personal).map(|told| (key.clone(), told.path))
     };
     properties.iter().filter_map(field).collect()
 }
@@ -108,13 +111,13 @@ fn prune(path: &str, value: &mut Value, depth: usize) -> bool {
     match value {
         // `["lastname", "…"]`, but no list of names.
         Value::Array(items)
-            if is_personal_pair(path, items, false)
+            if is_personal_pair(path, items, false, true)
                 && !matches!(&items[1], Value::String(text) if personal::is_personal_name(text)) =>
         {
             items.pop().is_some()
         }
         Value::Array(items) => prune_items(path, items, depth),
-        Value::Object(members) => prune_members(path, members, depth, false),
+        Value::Object(members) => prune_members(path, members, depth, false, pair::in_form(path)),
         Value::String(text) if personal::is_hidden_email(text) => {
             *text = "[email]".to_owned();
             true
@@ -141,11 +144,13 @@ fn prune_items(path: &str, items: &mut [Value], depth: usize) -> bool {
         })
     };
     let of_people = person::is_of_person(names_any);
+    let in_form = pair::in_form(path)
+        || items.iter().any(|item| item.as_object().is_some_and(|members| names_of(members).in_form));
     let mut changed = false;
     for item in items {
         changed |= match item {
-            Value::Object(members) => prune_members(path, members, depth, of_people),
-            Value::Array(pair) if is_personal_pair(path, pair, of_people) => pair.pop().is_some(),
+            Value::Object(members) => prune_members(path, members, depth, of_people, in_form),
+            Value::Array(pair) if is_personal_pair(path, pair, of_people, false) => pair.pop().is_some(),
             _ => prune(path, item, depth),
         };
     }
@@ -153,26 +158,27 @@ fn prune_items(path: &str, items: &mut [Value], depth: usize) -> bool {
 }
 
 /// `["lastname", "…"]`, of a list.
-fn is_personal_pair(path: &str, pair: &[Value], of_people: bool) -> bool {
+fn is_personal_pair(path: &str, pair: &[Value], of_people: bool, is_doubtful: bool) -> bool {
     match pair {
         [Value::String(name), value @ (Value::String(_) | Value::Number(_))] => {
-            of_people && person::may_be_name(name) || is_personal_told(path, name, name, value)
+            of_people && person::may_be_name(name)
+                || is_personal_told(path, &Told { name, path: name.into(), is_doubtful }, value)
         }
         _ => false,
     }
 }
 
-/// `of_people`: an object beside this one names a field that reaches somebody.
-fn prune_members(path: &str, members: &mut Map<String, Value>, depth: usize, of_people: bool) -> bool {
+/// `of_people`, `in_form`: so say the objects beside this one.
+fn prune_members(path: &str, members: &mut Map<String, Value>, depth: usize, of_people: bool, in_form: bool) -> bool {
     let before = members.len();
     let names = names_of(members);
     let names_people = of_people || person::is_of_person(|is_one| names.any(is_one));
     let of_people = person::is_of_person(|is_one| members.keys().any(|name| is_one(name)));
     let mut changed = false;
     members.retain(|name, value| {
-        let is_told_personal = |(name, told): (&str, Str)| {
-            names_people && value.is_string() && person::may_be_name(&told)
-                || is_personal_told(path, name, &told, value)
+        let is_told_personal = |told: Told<'_>| {
+            let told = Told { is_doubtful: told.is_doubtful && !in_form, ..told };
+            names_people && value.is_string() && person::may_be_name(&told.path) || is_personal_told(path, &told, value)
         };
         let goes = of_people && value.is_string() && person::may_be_name(name)
             || personal::is_personal_id(name)
@@ -199,13 +205,14 @@ fn names_of(members: &Map<String, Value>) -> Names {
 }
 
 /// Whether a value is personal that another one says the name of.
-fn is_personal_told(path: &str, name: &str, told: &str, value: &Value) -> bool {
+fn is_personal_told(path: &str, told: &Told<'_>, value: &Value) -> bool {
     let can_be = match value {
         Value::Bool(_) | Value::Null => false,
-        Value::Number(number) => number.as_f64().is_none_or(|number| told::can_be_number(name, number)),
-        _ => true,
+        Value::String(text) => told::can_be_text(told.name, text, told.is_doubtful),
+        Value::Number(number) => number.as_f64().is_none_or(|number| told::can_be_number(told.name, number)),
+        Value::Array(_) | Value::Object(_) => true,
     };
-    can_be && is_personal_member(&format!("{path}.{told}"), value)
+    can_be && is_personal_member(&format!("{path}.{}", told.path), value)
 }
 
 /// Whether a member of an object is personal, of this name and value.

@@ -2,6 +2,8 @@
 
 use crate::PersonalKind;
 use crate::field_name::{Words, is_in, kind_of};
+use crate::hidden;
+use crate::personal::is_hidden_email;
 
 /// Words that end the name of an address as a whole. Sorted.
 const ADDRESS: [&str; 8] = ["addr", "address", "addresses", "adres", "adress", "adresse", "adressen", "adresses"];
@@ -34,6 +36,36 @@ impl Field {
     }
 }
 
+/// Whether a text can be what a field of this name holds. Where it is in doubt that a value is told at all, the text of a
+/// button, say, it is to look like one.
+pub(crate) fn can_be_text(name: &str, text: &str, is_doubtful: bool) -> bool {
+    let has_digit = || text.contains(char::is_numeric);
+    let is_written = |letter: char| letter.is_whitespace() || matches!(letter, '-' | '/' | '.');
+    match Field::of(name) {
+        Some(Field::Contact) => may_reach(text),
+        Some(Field::Address) => !is_doubtful || has_digit(),
+        Some(Field::Birthday) => !is_doubtful || has_digit() && (text.contains(is_written) || digits_of(text) >= 4),
+        Some(Field::Name) | None => true,
+    }
+}
+
+/// Whether a text may be a telephone number or an e-mail address, be it half of one. `yes`, `iPhone 15` and `Call us` are none.
+fn may_reach(text: &str) -> bool {
+    let plain = hidden::plain(text);
+    let text = plain.as_deref().unwrap_or(text);
+    let digits = digits_of(text);
+    let has_domain = || text.split('.').skip(1).any(|label| label.starts_with(char::is_alphabetic));
+    text.contains(['@', '%'])
+        || has_domain()
+        || is_hidden_email(text)
+        || digits >= 6
+        || digits > 0 && !text.contains(char::is_alphabetic)
+}
+
+fn digits_of(text: &str) -> usize {
+    text.chars().filter(|letter| letter.is_numeric()).count()
+}
+
 /// Whether a number can be what a field of this name holds: no amount is a telephone number.
 pub(crate) fn can_be_number(name: &str, number: f64) -> bool {
     let is_amount = number.abs() < 1e6 || number.fract() != 0.0;
@@ -53,6 +85,54 @@ mod tests {
     fn lists_are_sorted() {
         for list in [&ADDRESS[..], &BIRTHDAY] {
             assert!(list.is_sorted_by(|one, next| one < next), "{list:?}");
+        }
+    }
+
+    #[test]
+    fn texts() {
+        for text in ["yes", "true", "no", "iPhone 15", "iPhone 15 128GB", "Call us.", "newsletter1", "menu", ""] {
+            for name in ["phone", "Mobile", "mobile_number", "email", "E-mail"] {
+                assert!(!can_be_text(name, text, false), "{name} {text}");
+            }
+            // Of these nothing is to be seen.
+            for name in
+                ["zip", "city", "lastname", "password", "cvc", "iban", "email or phone", "name and phone number"]
+            {
+                assert!(can_be_text(name, text, true), "{name} {text}");
+            }
+        }
+        for text in [
+            "0612345678",
+            "061 234",
+            "0612",
+            "06 1",
+            "+31",
+            "iPhone of 0612345678",
+            "jan@",
+            "jan%40x",
+            "jan.jansen",
+            "jan (at) x.nl",
+            "ｊａｎ＠ｘ",
+            "０６１２３４５６７８",
+            "amFuZUBleGFtcGxlLmNvbQ==",
+        ] {
+            for name in ["phone", "email"] {
+                assert!(can_be_text(name, text, true), "{name} {text}");
+            }
+        }
+        for (name, text, expected) in [
+            ("address", "Change", false),
+            ("address", "Damrak 1", true),
+            ("birthday", "sale20", false),
+            ("birthday", "12 maart", true),
+            ("birthday", "12-03", true),
+            ("dob", "19850312", true),
+        ] {
+            assert_eq!(
+                (can_be_text(name, text, true), can_be_text(name, text, false)),
+                (expected, true),
+                "{name} {text}"
+            );
         }
     }
 

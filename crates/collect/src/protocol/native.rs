@@ -75,7 +75,6 @@ fn event(reading: &Reading<'_>, envelope: &Envelope<'_>, piece: Piece<'_>, _: Ra
     };
     let mut draft =
         Draft::new(&reading.source.name, "".into(), EventName::PageView, Clock::Device { device: None, sent: None });
-    draft.name_is_personal = true;
     let event = &mut draft.event;
     let (mut named, mut device, mut sent) = (false, None, envelope.sent_at_ms);
     for (key, value) in members {
