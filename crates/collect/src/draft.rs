@@ -19,8 +19,6 @@ pub(crate) struct Draft {
     pub address: Option<IpAddr>,
     /// Sent by a server for the shopper: the request's own address and user agent are not the shopper's.
     pub by_server: bool,
-    /// A property called `name` is a person's: all else that has a name has a field of its own.
-    pub name_is_personal: bool,
 }
 
 impl Draft {
@@ -33,7 +31,6 @@ impl Draft {
             agent: None,
             address: None,
             by_server: false,
-            name_is_personal: false,
         }
     }
 }

@@ -104,7 +104,7 @@ pub(crate) struct Finisher<'r> {
 impl Finisher<'_> {
     /// Puts the event with the others, and what is personal in it beside it.
     pub fn finish(&self, draft: Draft, events: &mut Vec<Event>, personal: &mut Vec<Kept>) -> Result<Finished, Fault> {
-        let Draft { mut event, clock, consent, anonymous, agent, address, by_server, name_is_personal } = draft;
+        let Draft { mut event, clock, consent, anonymous, agent, address, by_server } = draft;
         let source = &self.prepared.source;
         let by_server = by_server || self.request.header("user-agent").is_some_and(is_http_library);
         let address = address.or(self.request.peer_ip.filter(|_| !by_server));
@@ -192,7 +192,7 @@ impl Finisher<'_> {
             event.consent.allows(Purpose::Personalization) && matches!(self.prepared.treatment, Treatment::Encrypt);
         let kinds = if may_keep { &source.encrypted_fields[..] } else { &[] };
         let mut keeping = Keeping { kinds, ..Keeping::default() };
-        self.cut(&mut event, name_is_personal, &mut keeping)?;
+        self.cut(&mut event, &mut keeping)?;
         hashed.hide(&mut event);
         if let Some(address) = address.filter(|_| !anonymous) {
             keeping.keep(Some(PersonalKind::Ip), "ip", &address.to_string());
@@ -318,7 +318,7 @@ impl Finisher<'_> {
     }
 
     /// Reads the campaign, cuts addresses to the allow-list and takes personal text out of every field.
-    fn cut(&self, event: &mut Event, name_is_personal: bool, keeping: &mut Keeping<'_>) -> Result<(), Fault> {
+    fn cut(&self, event: &mut Event, keeping: &mut Keeping<'_>) -> Result<(), Fault> {
         let Prepared { allow, treatment, .. } = self.prepared;
         if let EventName::Custom(name) = &mut event.name {
             personal::scrub(name, treatment);
@@ -384,10 +384,7 @@ impl Finisher<'_> {
         let names: Vec<Str> = event
             .properties
             .keys()
-            .filter(|name| {
-                name_is_personal && name.eq_ignore_ascii_case("name")
-                    || !(is_page && name.as_str() == "name") && is_beside_contact(&event.properties, name)
-            })
+            .filter(|name| !(is_page && name.as_str() == "name") && is_beside_contact(&event.properties, name))
             .cloned()
             .collect();
         let mut fields = property::named_by_others(&event.properties);
