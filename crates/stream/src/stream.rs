@@ -126,8 +126,8 @@ impl Stream {
         self.now_ms = self.now_ms.max(stamp_ms);
         let seam = match record {
             Record::Event(event) => {
-                let named = event.visitor_id.clone().filter(|_| event.name == EventName::Consent);
-                let named = named.and_then(|visitor| self.is_named(visitor));
+                let is_word = event.name == EventName::Consent;
+                let named = event.visitor_id.as_ref().filter(|_| is_word).and_then(|it| self.is_named(it.clone()));
                 let seam = self.on_event(event, definitions, out);
                 self.names_anew(named, out);
                 Some(seam)
