@@ -166,11 +166,7 @@ fn policy_of(event: &Event) -> Option<Str> {
 impl Stream {
     /// Whether features of a shopper may be read: not once they have withdrawn that.
     pub fn may_read(&self, shopper: &ShopperId) -> bool {
-        let known = self.visitors.find(shopper).and_then(|index| self.visitors.get(index as usize));
-        let Some((_, state)) = known else { return true };
-        let household = state.household.as_ref().and_then(|household| household.word.as_ref());
-        let words = [state.consent, household.map(|word| word.said)];
-        words.iter().flatten().all(|said| said.consent.allows(Purpose::Personalization))
+        self.allowed_of(shopper, None).allows(Purpose::Personalization)
     }
 
     /// What may be made of a shopper by all words that are known of them here, on a device by those of this user too.

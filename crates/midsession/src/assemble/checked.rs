@@ -16,14 +16,8 @@ pub(crate) struct Written {
 }
 
 impl Assembly {
-    /// What this would come to; else every fault of it that is not in what is in force `before`, those of what is `written`
-    /// where they stand in it.
-    pub(crate) fn check(
-        &self,
-        before: &Defined,
-        defined: &Defined,
-        written: &Written,
-    ) -> Result<Arc<Self>, Vec<Diagnostic>> {
+    /// What a change of this would come to; else every fault that it brings, those of what is `written` where they stand in it.
+    pub(crate) fn check(&self, defined: &Defined, written: &Written) -> Result<Arc<Self>, Vec<Diagnostic>> {
         let canonical = self.sources.listed(defined);
         let mut listed = canonical.clone();
         let rules = listed.rules.iter_mut().flatten().map(|one| (Kind::Intervention, one));
@@ -33,18 +27,12 @@ impl Assembly {
                 (one.label, one.text) = (written.label.as_str().into(), written.text.as_str().into());
             }
         }
-        let mut known = self.faults_of(self.sources.listed(before));
-        let mut told: Vec<Diagnostic> = Vec::new();
-        for mut fault in self.faults_of(listed) {
-            if known.contains(&fault) {
-                continue;
-            }
-            known.push(fault.clone());
-            if written.versions.is_empty() && fault.file.contains('@') {
-                // Nothing is written: another one reads what is to go.
+        let mut told = self.faults_anew(listed);
+        if written.versions.is_empty() {
+            // Nothing is written: another one reads what is to go.
+            for fault in told.iter_mut().filter(|fault| fault.file.contains('@')) {
                 fault.hint = Some(format!("{} reads it: remove or change that first", fault.file));
             }
-            told.push(fault);
         }
         match self.in_force.upgrade() {
             Some(in_force) if told.is_empty() => Ok(in_force.compiled(&self.sources, canonical)),
@@ -52,16 +40,20 @@ impl Assembly {
         }
     }
 
-    /// What a change would newly break.
-    pub(crate) fn faults_anew(&self, before: &Defined, after: &Defined) -> Vec<Diagnostic> {
-        let known = self.faults_of(self.sources.listed(before));
-        let mut anew = self.faults_of(self.sources.listed(after));
-        anew.retain(|fault| !known.contains(fault));
-        anew
+    /// What a change of this would newly break.
+    pub(crate) fn breaks(&self, after: &Defined) -> Vec<Diagnostic> {
+        self.faults_anew(self.sources.listed(after))
     }
 
-    fn faults_of(&self, listed: Listing) -> Vec<Diagnostic> {
-        Self::build(Arc::clone(&self.sources), Some(listed), Weak::new()).1
+    /// The faults of a list that are not those of what is left out already, each once.
+    fn faults_anew(&self, listed: Listing) -> Vec<Diagnostic> {
+        let mut anew: Vec<Diagnostic> = Vec::new();
+        for fault in Self::build(Arc::clone(&self.sources), Some(listed), Weak::new()).1 {
+            if !self.faults.contains(&fault) && !anew.contains(&fault) {
+                anew.push(fault);
+            }
+        }
+        anew
     }
 
     /// Why a version of what is in force is left out, if it is.

@@ -108,11 +108,25 @@ pub struct Owed {
     by_field: Vec<(u32, i64)>,
     /// It counts from then on by itself. Epoch ms.
     since_ms: i64,
+    /// Since when the log has everything, where it has lost some. Epoch ms.
+    begins_ms: Option<i64>,
 }
 
-/// Every version that the past can be counted in for, in turn: what is written for it began at a record, and the log has
-/// more. `begins_ms`: since when the log has everything.
-pub fn owed(defined: &Defined, assembly: &Assembly, begins_ms: Option<i64>) -> Vec<Owed> {
+/// Every version that the past is to be counted in for, in turn: what is written for it began at a record, and the log has
+/// more; but for those that were given up.
+///
+/// # Errors
+/// The log can't be read.
+pub fn owed(
+    defined: &Defined,
+    assembly: &Assembly,
+    log: &dyn Log,
+    given_up: &[(Str, i64)],
+) -> Result<Vec<Owed>, LogError> {
+    if defined.since.is_empty() {
+        return Ok(Vec::new());
+    }
+    let begins_ms = begins_whole(log)?;
     let features = defined.served().filter_map(|(known, version)| {
         let made = assembly.made_of(defined, &known.name, version.version)?;
         Some(((known.name.clone(), version.version), made.derived, made.by_field))
@@ -125,17 +139,15 @@ pub fn owed(defined: &Defined, assembly: &Assembly, begins_ms: Option<i64>) -> V
         let since_ms = derived.iter().chain(&by_field).filter_map(since).max()?;
         derived.retain(|slot| since(slot).is_some());
         let by_field = by_field.into_iter().filter_map(|slot| Some((slot, since(&slot)?))).collect();
-        Some(Owed { of, derived, by_field, since_ms })
+        Some(Owed { of, derived, by_field, since_ms, begins_ms })
     });
     // What the log has lost is lost: it was filled from there before, or there is nothing.
-    all.filter(|owed| begins_ms.is_none_or(|begins_ms| begins_ms < owed.since_ms)).collect()
+    let has_more = |owed: &Owed| begins_ms.is_none_or(|begins_ms| begins_ms < owed.since_ms);
+    Ok(all.filter(|owed| has_more(owed) && !given_up.contains(&owed.of)).collect())
 }
 
 /// Since when the log has everything, where it has lost some. Epoch ms.
-///
-/// # Errors
-/// The log can't be read.
-pub fn begins_whole(log: &dyn Log) -> Result<Option<i64>, LogError> {
+fn begins_whole(log: &dyn Log) -> Result<Option<i64>, LogError> {
     let partitions = 0..log.partitions(Topic::Behavior);
     let begins_ms = partitions.map(|partition| begins(log, PartitionId(partition))).collect::<Result<Vec<_>, _>>()?;
     Ok(begins_ms.into_iter().flatten().max())
@@ -151,9 +163,8 @@ pub fn wanted(
     log: &dyn Log,
     given_up: &[(Str, i64)],
 ) -> Result<Option<Fill>, LogError> {
-    let begins_ms = begins_whole(log)?;
-    let next = owed(defined, assembly, begins_ms).into_iter().find(|owed| !given_up.contains(&owed.of));
-    let Some(Owed { of, derived: slots, by_field, since_ms }) = next else { return Ok(None) };
+    let next = owed(defined, assembly, log, given_up)?.into_iter().next();
+    let Some(Owed { of, derived: slots, by_field, since_ms, begins_ms }) = next else { return Ok(None) };
     let partitions = log.partitions(Topic::Behavior);
     let ends = ends(log, partitions)?;
     let total = (0..partitions)

@@ -113,14 +113,10 @@ impl Inner {
             };
             rows.iter_mut().find(is_it).into_iter().for_each(|row| row["backfill"] = json!(progress));
         };
-        // A log that can't be read is told where it is to be counted in.
-        let begins_ms = fill::begins_whole(self.log.as_ref()).unwrap_or_default();
         let given_up = self.definer.given_up.lock().clone();
-        for owed in fill::owed(&now.defined, &now.assembly, begins_ms) {
-            if !given_up.contains(&owed.of) {
-                row_of(&owed.of.0, owed.of.1, 0.0);
-            }
-        }
+        // A log that can't be read is told where it is to be counted in.
+        let owed = fill::owed(&now.defined, &now.assembly, self.log.as_ref(), &given_up).unwrap_or_default();
+        owed.iter().for_each(|owed| row_of(&owed.of.0, owed.of.1, 0.0));
         if let Some((name, version, progress)) = self.definer.filling.lock().as_ref() {
             row_of(name, *version, *progress);
         }
@@ -154,7 +150,7 @@ impl Inner {
 
     /// Checks what a plan comes to, makes it durable, and returns once it is in force everywhere.
     async fn change(&self, now: Now, plan: Plan, file: Option<&WrittenFile>) -> Result<Value, Undefined> {
-        let Now { defined: before, .. } = now;
+        let before = now.defined;
         let at_ms = self.now_ms();
         let change = DefinitionChange { revision: before.revision + 1, at_ms, edits: plan.edits };
         let versions = plan.versions;
@@ -168,8 +164,8 @@ impl Inner {
             text: file.map(|file| file.text.clone()).unwrap_or_default(),
             versions: if file.is_some() { versions.clone() } else { Vec::new() },
         };
-        let (assembly, from, to) = (Arc::clone(&self.assembly), before.clone(), after.clone());
-        let checked = tokio::task::spawn_blocking(move || assembly.check(&from, &to, &written)).await;
+        let (assembly, compiled) = (now.assembly, after.clone());
+        let checked = tokio::task::spawn_blocking(move || assembly.check(&compiled, &written)).await;
         checked.map_err(|_| broken("the check broke off; the server's log says why"))?.map_err(Undefined::Mistakes)?;
         self.append(&change, &before, &after).await?;
         for edit in &change.edits {

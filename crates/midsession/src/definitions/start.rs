@@ -72,7 +72,7 @@ async fn take_up_edited(inner: &Inner) {
     };
     inner.settled(&now);
     inner.watch_definitions(&now).await;
-    let Now { defined: before, .. } = now;
+    let Now { defined: before, assembly } = now;
     let plan = plan::taken_up(&before, &inner.assembly.filed(), |key| inner.assembly.file_label(key));
     plan.said.iter().for_each(|said| tracing::warn!("{said}"));
     if plan.edits.is_empty() {
@@ -82,7 +82,7 @@ async fn take_up_edited(inner: &Inner) {
     let change = DefinitionChange { revision: before.revision + 1, at_ms, edits: plan.edits };
     let mut after = before.clone();
     after.apply(&change, at_ms);
-    let breaks = inner.assembly.faults_anew(&before, &after);
+    let breaks = assembly.breaks(&after);
     if !breaks.is_empty() {
         for fault in &breaks {
             tracing::error!(
