@@ -286,18 +286,23 @@ impl Assembly {
 
     /// A shopper's features; `names` empty asks for all of them.
     pub fn user_values(&self, view: &View<'_>, names: &[Str]) -> Vec<(Str, PropertyValue)> {
-        self.values(view, Key::User, names)
+        self.plain_values(view, Key::User, names)
     }
 
     /// A session's features; `names` empty asks for all of them.
     pub fn session_values(&self, view: &View<'_>, names: &[Str]) -> Vec<(Str, PropertyValue)> {
-        self.values(view, Key::Session, names)
+        self.plain_values(view, Key::Session, names)
+    }
+
+    fn plain_values(&self, view: &View<'_>, key: Key, names: &[Str]) -> Vec<(Str, PropertyValue)> {
+        let values = self.values(view, key, names).into_iter();
+        values.map(|(name, value)| (name, PropertyValue::from(value))).collect()
     }
 
     /// Features of a key; `names` empty asks for all of them.
-    pub fn values(&self, view: &View<'_>, key: Key, names: &[Str]) -> Vec<(Str, PropertyValue)> {
+    pub fn values(&self, view: &View<'_>, key: Key, names: &[Str]) -> Vec<(Str, midsession_feature::Value)> {
         let served = self.served(None, view, key, names).map(|(_, served)| served).unwrap_or_default();
-        served.into_iter().map(|served| (served.name, PropertyValue::from(served.value))).collect()
+        served.into_iter().map(|served| (served.name, served.value)).collect()
     }
 
     /// The names of the first profile's features of a key with their types, in the order of definition.

@@ -259,3 +259,26 @@ fn nobody_is_unknown_while_they_sign_in() {
     }
     server.kill();
 }
+
+/// A feature of several values is in a timeline what it is when it is served.
+#[test]
+fn several_values_are_no_text() {
+    const PAGES: &str = "[[feature]]\nname = \"seen\"\nkey = \"session\"\nwhen = 'event.name == \"product_view\"'\n\
+                         fold = \"count_per_value\"\nof = \"product.category\"\n";
+    let folder = tempfile::tempdir().unwrap();
+    let (server, mut shop) = start(&folder.path().join("data"));
+    let bearer = format!("Bearer {ADMIN_TOKEN}");
+    let head = [("authorization", bearer.as_str()), ("content-type", "application/toml")];
+    let (status, answer) = shop.admin.ask("PUT", "/v1/definitions/feature/seen", &head, PAGES).unwrap();
+    assert_eq!(status, 200, "{answer}");
+    for number in 0..2 {
+        let view = json!({"name": "product_view", "products": [{"id": format!("p{number}"), "category": "shoes"}]});
+        shop.send(&format!("e{number}"), "v1", now_ms(), view);
+    }
+    let timeline = shop.timeline("v1", 2);
+    assert_eq!(timeline[1]["features"]["seen"], json!({"shoes": 2}), "{timeline:?}");
+    let id = shop.get("/v1/sessions?q=v1").unwrap()["sessions"][0]["session_id"].as_str().unwrap().to_owned();
+    let served = shop.get(&format!("/v1/features/session/{id}")).unwrap();
+    assert_eq!(served["features"]["seen"], json!({"shoes": 2}), "{served}");
+    server.kill();
+}

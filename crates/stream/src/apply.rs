@@ -302,7 +302,7 @@ fn facts_of(
     number: u32,
     after_ms: i64,
     until_ms: i64,
-) -> impl Iterator<Item = &Fact> {
+) -> impl Iterator<Item = &Fact> + Clone {
     facts.between(after_ms, until_ms).iter().filter(move |fact| fact.session == number)
 }
 

@@ -36,7 +36,7 @@ impl Stream {
     }
 }
 
-fn recount<'a, I: Iterator<Item = &'a Fact>>(session: &Session, facts: impl Fn() -> I) -> Result<(), String> {
+fn recount<'a, I: Iterator<Item = &'a Fact> + Clone>(session: &Session, facts: impl Fn() -> I) -> Result<(), String> {
     let is_event =
         |fact: &&Fact| !fact.kind.is_continued() && fact.kind != FactKind::CART && fact.kind != FactKind::DERIVED;
     let count = |name: Option<EventName>| {

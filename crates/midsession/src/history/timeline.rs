@@ -6,8 +6,7 @@
 
 use super::for_each;
 use midsession_event::{
-    Event, EventName, Handoff, OutputId, PartitionId, PropertyValue, Record, SessionId, SessionState, ShopperId, Str,
-    Topic, VisitorId,
+    Event, EventName, Handoff, OutputId, PartitionId, Record, SessionId, SessionState, ShopperId, Str, Topic, VisitorId,
 };
 use midsession_machine::{Definitions, Effect, View};
 use midsession_ports::{Log, LogError};
@@ -24,7 +23,7 @@ const RECORDS_MAX: usize = 100_000;
 const LEAD: usize = 64;
 
 /// Reads the features that a timeline shows.
-pub type ReadFeatures<'a> = &'a dyn Fn(&View<'_>) -> Vec<(Str, PropertyValue)>;
+pub type ReadFeatures<'a> = &'a dyn Fn(&View<'_>) -> Vec<(Str, midsession_feature::Value)>;
 
 /// Whose session it is, and where.
 #[derive(Clone, Debug)]
