@@ -43,11 +43,14 @@ impl Stream {
             None if time_ms <= now_ms - FACTS_KEPT_MS => 0,
             None => shopper.loose_number(event.visitor_id.as_ref()),
         };
+        // Room is made before, so that this event's own facts are here below.
+        counters.facts_dropped += shopper.drop_facts();
+        let had = shopper.facts.all().len();
         if position.is_some() || time_ms > now_ms - FACTS_KEPT_MS {
             write_facts(shopper, names, currencies, event, time_ms, number, definitions);
         }
+        let written = shopper.facts.all().len() - had;
         definitions.accumulate(event, &shopper.id, acted_ms, now_ms, partials);
-        counters.facts_dropped += shopper.drop_facts();
         if !is_reaction(&event.name) {
             shopper.last_stamp_ms = now_ms;
             shopper.idle_fired_ms = 0;
@@ -76,14 +79,16 @@ impl Stream {
         }
         let cart_changed = count_in(session, event, time_ms, now_ms, config.gap_ms) && {
             let before = session.cart;
-            let facts = |after_ms: i64, until_ms: i64| facts_of(&shopper.facts, number, after_ms, until_ms);
-            let is_next = time_ms > session.cart_until_ms;
+            let is_next = time_ms >= session.cart_until_ms;
             if is_next {
                 session.cart_until_ms = time_ms;
             }
-            // Out of order, or a second change at the same instant: the fold starts anew.
-            if !is_next || !facts(time_ms - 1, time_ms).all(|fact| session.cart.apply(fact)) {
-                session.cart = Cart::after(facts(i64::MIN, i64::MAX));
+            // Its own facts are the last ones of their instant.
+            let instant = shopper.facts.between(time_ms - 1, time_ms);
+            let own = &instant[instant.len().saturating_sub(written)..];
+            // Out of order the fold starts anew.
+            if !is_next || !own.iter().all(|fact| session.cart.apply(fact)) {
+                session.cart = Cart::after(facts_of(&shopper.facts, number));
             }
             let changed = session.cart != before || event.name == EventName::AddToCart;
             session.cart_version += u64::from(changed);
@@ -297,21 +302,15 @@ pub(crate) fn close(
     emit(session, currencies, now_ms, out);
 }
 
-fn facts_of(
-    facts: &midsession_machine::Facts,
-    number: u32,
-    after_ms: i64,
-    until_ms: i64,
-) -> impl Iterator<Item = &Fact> + Clone {
-    facts.between(after_ms, until_ms).iter().filter(move |fact| fact.session == number)
+fn facts_of(facts: &midsession_machine::Facts, number: u32) -> impl Iterator<Item = &Fact> + Clone {
+    facts.all().iter().filter(move |fact| fact.session == number)
 }
 
 /// Whether a session's orders are in more than one currency: then they have no sum.
 pub(crate) fn is_paid_in_two(facts: &midsession_machine::Facts, number: u32) -> bool {
     let order = FactKind::of(&EventName::Transaction);
-    let mut currencies = facts_of(facts, number, i64::MIN, i64::MAX)
-        .filter(|fact| fact.kind == order && fact.currency != 0)
-        .map(|fact| fact.currency);
+    let mut currencies =
+        facts_of(facts, number).filter(|fact| fact.kind == order && fact.currency != 0).map(|fact| fact.currency);
     let first = currencies.next();
     currencies.any(|currency| Some(currency) != first)
 }
