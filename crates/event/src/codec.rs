@@ -191,16 +191,17 @@ schemas! {
     26 "behavior-definition" 2 "change.avsc";
     27 "behavior-filled" 2 "filled-2.avsc";
     28 "behavior-handoff" 4 "handoff-4.avsc";
-    29 "behavior-handoff" 5 "handoff.avsc";
+    29 "behavior-handoff" 5 "handoff-5.avsc";
     30 "behavior-filled" 3 "filled.avsc";
     31 "behavior-forward" 3 "forward.avsc";
+    32 "behavior-handoff" 6 "handoff.avsc";
 }
 
 types! {
     Event = by_order 1 10;
     Tick = by_name 2;
     Decision = by_name 3 12;
-    Handoff = by_name 4 15 19 28 29;
+    Handoff = by_name 4 15 19 28 29 32;
     Forward = by_order 5 11 31;
     SessionUpdate = by_order 6;
     Reject = by_name 7 25;

@@ -129,6 +129,9 @@ pub struct Handoff {
     /// From the user's home back to the visitor's partition.
     #[serde(default)]
     pub returns: bool,
+    /// After an unmerge, to somebody who has been at the device before or after whom it was taken for, and has left it.
+    #[serde(default)]
+    pub left: bool,
 }
 
 impl Handoff {

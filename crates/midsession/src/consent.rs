@@ -5,6 +5,7 @@ use crate::assemble::Assembly;
 use crate::driver::Seen;
 use midsession_edge::{Consented, Sender, Unreadable};
 use midsession_event::{PartitionId, ShopperId, partition_of};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How long a sender waits at most; then it is told to ask again.
@@ -43,6 +44,18 @@ impl Inner {
         self.driver.read(home, move |seen| seen.stream.may_read(&ShopperId::User(user))).await
     }
 
+    /// Who of these has withdrawn that features are read.
+    pub(crate) async fn withdrawn_of(&self, people: BTreeSet<ShopperId>) -> Result<BTreeSet<ShopperId>, Unreadable> {
+        let mut withdrawn = BTreeSet::new();
+        for shopper in people {
+            let (home, asked) = (shopper.partition(self.driver.partitions()), shopper.clone());
+            if !self.driver.read(home, move |seen| seen.stream.may_read(&asked)).await? {
+                withdrawn.insert(shopper);
+            }
+        }
+        Ok(withdrawn)
+    }
+
     /// Where it came in, what came of it is durable: it has been sent on to the user's home, if there is one. There, what
     /// came of that is: it has been sent on to all other devices. And there it has been read.
     async fn reaches_all(&self, said: Consented) -> Result<(), Unreadable> {
@@ -73,10 +86,16 @@ impl Inner {
 
     /// Returns once every partition has read all that its log holds now, and what came of it is durable.
     pub(crate) async fn all_settle(&self) -> Result<(), Unreadable> {
-        for partition in (0..self.driver.partitions()).map(PartitionId) {
-            self.settles(partition, self.end_of(partition)?).await?;
+        let partitions = (0..self.driver.partitions()).map(PartitionId);
+        let ends: Vec<i64> = partitions.map(|partition| self.end_of(partition)).collect::<Result<_, _>>()?;
+        loop {
+            let read = self.driver.look_all(|seen| seen.durable_below).await;
+            let read: Vec<i64> = read.into_iter().collect::<Result<_, _>>()?;
+            if read.iter().zip(&ends).all(|(below, end)| below >= end) {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
-        Ok(())
     }
 
     /// Returns once all that came of a partition's records below this offset is durable.

@@ -63,7 +63,9 @@ impl Inner {
     async fn moved(&self, partition: PartitionId, offset: i64, home: PartitionId) -> Result<(), Unreadable> {
         self.settles(partition, offset + 1).await?;
         self.settles(home, self.end_of(home)?).await?;
-        self.settles(partition, self.end_of(partition)?).await
+        self.settles(partition, self.end_of(partition)?).await?;
+        // And the homes of those who were at the device before and after.
+        self.all_settle().await
     }
 
     pub(crate) fn end_of(&self, partition: PartitionId) -> Result<i64, Unreadable> {

@@ -82,7 +82,7 @@ pub const DEFECTS: [Seeded; 42] = [
 ];
 
 /// Rules that are off by the least there is, and some more: beside the list, as they cost next to nothing.
-pub const SLIGHT: [Seeded; 14] = [
+pub const SLIGHT: [Seeded; 15] = [
     machines(101, "exactly the gap splits", |config| config.gap_ms -= 1),
     machines(102, "a gap too long joins", |config| config.gap_ms += 1),
     machines(103, "grace too short", |config| config.grace_ms -= 1),
@@ -97,6 +97,9 @@ pub const SLIGHT: [Seeded; 14] = [
     machines(112, "a merge is of the later campaign", |config| config.defect = Some(Defect::LaterCampaign)),
     machines(113, "milestones wait for the cadence", |config| config.defect = Some(Defect::MilestoneWaits)),
     machines(114, "a robot is not known by its haste", |config| config.defect = Some(Defect::HasteUnseen)),
+    machines(115, "an unmerge gives nothing to who was there before", |config| {
+        config.defect = Some(Defect::NeighboursForgotten)
+    }),
 ];
 
 /// Seeds tried at most.

@@ -48,6 +48,8 @@ pub struct Reached {
     pub reacted: u64,
     /// Devices told what their user allows.
     pub told: u64,
+    /// Merges undone of which somebody had a share who has left since.
+    pub shared: u64,
     /// Merges undone while they had something to give back.
     pub returned: u64,
     /// Of those, what went on to somebody who had signed in meanwhile.
@@ -77,15 +79,18 @@ impl Reached {
         self.told += other.told;
         self.returned += other.returned;
         self.went_on += other.went_on;
+        self.shared += other.shared;
         self.milestones += other.milestones;
     }
 
     /// Panics when a kind of thing never happened: then its checks have checked nothing.
     pub fn assert_all_reached(&self) {
         let Self { duplicates, late, too_late, merged, handoffs, silences, candidates, .. } = *self;
-        let Self { retracted, asked_again, refused, capped, reacted, told, returned, went_on, milestones, .. } = *self;
+        let Self {
+            retracted, asked_again, refused, capped, reacted, told, returned, went_on, shared, milestones, ..
+        } = *self;
         let least = [duplicates, late, too_late, merged, handoffs, silences, candidates, retracted];
-        let rarer = [asked_again, refused, capped, reacted, told, returned, went_on, milestones];
+        let rarer = [asked_again, refused, capped, reacted, told, returned, went_on, shared, milestones];
         assert!(least.iter().chain(&rarer).all(|count| *count > 0), "something never happened: {self:?}");
     }
 }
@@ -258,10 +263,13 @@ impl Check {
                 let id = (handoff.id.partition.0, handoff.id.offset, handoff.id.ordinal);
                 let (user, visitor) = (handoff.user_id.as_str(), handoff.visitor_id.as_str());
                 let place = (partition, offset);
-                if handoff.returns {
+                if handoff.left {
+                    self.reached.shared += 1;
+                    oracle.inherits(partition, stamp_ms, id, user, visitor)?;
+                } else if handoff.returns {
                     self.reached.returned += u64::from(!handoff.sessions.is_empty());
                     oracle.returned(place, stamp_ms, id, user, visitor)?;
-                    let goes_on = step.effects.iter().any(|effect| matches!(effect, Effect::Handoff(_)));
+                    let goes_on = step.effects.iter().any(|effect| matches!(effect, Effect::Handoff(on) if !on.left));
                     self.reached.went_on += u64::from(goes_on);
                 } else {
                     oracle.handoff(place, stamp_ms, id, user, visitor)?;

@@ -7,7 +7,7 @@ use midsession_sim::draw::{Shoppers, of_one_visitor};
 use midsession_sim::rng::Rng;
 use midsession_sim::world::{Ticks, Ways, World};
 use midsession_stream::{Config, Defect, Stream};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -219,16 +219,23 @@ fn from_the_login_on_everything_equals_one_who_was_known_from_the_start() {
 }
 
 /// A visitor who was taken for a user, and turned out not to be: a history, the instant of the unmerge, and the same
-/// history in which they never were.
-fn mistaken(rng: &mut Rng, steps: usize) -> (Arrivals, i64, Arrivals) {
+/// history in which they never were. With an `owner` somebody else signs in on the device, too, before, meanwhile and after.
+fn mistaken(rng: &mut Rng, steps: usize, owner: Option<&str>) -> (Arrivals, i64, Arrivals) {
     let mut events = anonymous(rng, steps);
     if rng.chance(50) {
         events.retain(|(_, event)| event.name != EventName::Logout);
+    } else if owner.is_some() {
+        // What comes late after a logout may have joined the next visit, which goes as a whole.
+        events.retain(|(at_ms, event)| event.occurred_at_ms == *at_ms);
     }
     let arrivals: Vec<i64> = events.iter().map(|(at_ms, _)| *at_ms).collect();
     let begins = arrivals.first().copied().unwrap_or(START_MS);
     let unmerge_ms =
         if arrivals.is_empty() { begins } else { rng.pick(&arrivals) } + rng.pick(&[0, 1, 1_000, 1_800_000]);
+    let key_of = |event: &Event| (event.source.clone(), event.event_id.clone());
+    // Whoever is named late while somebody else is there has left, and does not sign in.
+    let is_late = |(at_ms, event): &&(i64, Event)| event.occurred_at_ms != *at_ms;
+    let late: BTreeSet<_> = events.iter().filter(is_late).map(|(_, event)| key_of(event)).collect();
     for (at_ms, event) in &mut events {
         let is_mistaken = event.visitor_id.as_ref().is_some_and(|visitor| visitor.as_str() == "v0");
         // Repeats must stay repeats: what an event says is a matter of the event.
@@ -236,20 +243,24 @@ fn mistaken(rng: &mut Rng, steps: usize) -> (Arrivals, i64, Arrivals) {
         let may_name = !is_mistaken || event.occurred_at_ms <= unmerge_ms && *at_ms < unmerge_ms + 24 * 3_600_000;
         if may_name && event.name != EventName::Logout && by_event.chance(40) {
             event.user_id = Some("u0".into());
+        } else if let Some(owner) =
+            owner.filter(|_| is_mistaken && by_event.chance(25) && !late.contains(&key_of(event)))
+        {
+            event.user_id = Some(owner.into());
         }
     }
     let mut without = events.clone();
     for (_, event) in &mut without {
         if event.visitor_id.as_ref().is_some_and(|visitor| visitor.as_str() == "v0") {
-            event.user_id = None;
+            event.user_id.take_if(|user| user == &"u0".into());
         }
     }
     (events, unmerge_ms, without)
 }
 
-fn unmerged(seed: u64, defect: Option<Defect>, assembly: &Arc<Assembly>) -> Result<usize, String> {
+fn unmerged(seed: u64, owner: Option<&str>, defect: Option<Defect>, assembly: &Arc<Assembly>) -> Result<usize, String> {
     let mut rng = Rng::new(seed);
-    let (events, unmerge_ms, without) = mistaken(&mut rng, 4 + (seed % 60) as usize);
+    let (events, unmerge_ms, without) = mistaken(&mut rng, 4 + (seed % 60) as usize, owner);
     let config = Config { partitions: rng.pick(&[1, 4]), ..Config::default() };
     let defective = Config { defect, ..config };
     let mut found = Told::new(assembly, defective, &events, Some((unmerge_ms, "v0", "u0")));
@@ -260,13 +271,15 @@ fn unmerged(seed: u64, defect: Option<Defect>, assembly: &Arc<Assembly>) -> Resu
     for at_ms in instants(&mut rng, &events, unmerge_ms) {
         found.until(at_ms);
         expected.until(at_ms);
-        for who in [ShopperId::Visitor("v0".into()), ShopperId::User("u0".into())] {
+        let owner = owner.map(|owner| ShopperId::User(owner.into()));
+        for who in [ShopperId::Visitor("v0".into()), ShopperId::User("u0".into())].into_iter().chain(owner.clone()) {
             let features = (found.features(&who, at_ms), expected.features(&who, at_ms));
             let sessions = (found.sessions(&who, at_ms, false), expected.sessions(&who, at_ms, false));
             if features.0 != features.1 {
                 return Err(format!("features of {who} at {at_ms}: {:?}, not {:?}", features.0, features.1));
             }
-            if sessions.0 != sessions.1 && !has_logouts {
+            // A visit that was ended by the next one's login stays over.
+            if sessions.0 != sessions.1 && !has_logouts && owner.is_none() {
                 let (mut found, mut expected) = sessions;
                 let both: Vec<String> = found.iter().filter(|session| expected.contains(session)).cloned().collect();
                 found.retain(|session| !both.contains(session));
@@ -286,9 +299,21 @@ fn after_an_unmerge_both_equal_a_history_without_it() {
     let assembly = assembly();
     let mut compared = 0;
     for seed in 0..600 {
-        compared += unmerged(seed, None, &assembly).unwrap_or_else(|cause| panic!("seed {seed}: {cause}"));
+        compared += unmerged(seed, None, None, &assembly).unwrap_or_else(|cause| panic!("seed {seed}: {cause}"));
     }
     assert!(compared > 5_000, "{compared}");
+}
+
+/// The same where somebody else was signed in on the device before, meanwhile or after, and may have left it.
+#[test]
+fn who_was_there_before_and_after_has_what_was_theirs() {
+    // What is added up over a lifetime is not told apart by when it was done.
+    let assembly = Arc::new(Assembly::load(&midsession::config::Config::default(), false).unwrap());
+    let mut compared = 0;
+    for seed in 0..1_500 {
+        compared += unmerged(seed, Some("u1"), None, &assembly).unwrap_or_else(|cause| panic!("seed {seed}: {cause}"));
+    }
+    assert!(compared > 15_000, "{compared}");
 }
 
 /// What is wrong on purpose shows in it.
@@ -296,6 +321,9 @@ fn after_an_unmerge_both_equal_a_history_without_it() {
 fn an_unmerge_that_forgets_something_is_noticed() {
     let assembly = assembly();
     for defect in [Defect::FactLeftBehind, Defect::UndoneAgain] {
-        assert!((0..300).any(|seed| unmerged(seed, Some(defect), &assembly).is_err()), "{defect:?} was not noticed");
+        assert!(
+            (0..300).any(|seed| unmerged(seed, None, Some(defect), &assembly).is_err()),
+            "{defect:?} was not noticed"
+        );
     }
 }

@@ -61,6 +61,8 @@ pub enum Defect {
     PartingUntold,
     /// What comes late of who has left a device asks its rules there.
     LeftAsked,
+    /// Who was at a device before and after whom it was taken for has nothing of it after an unmerge.
+    NeighboursForgotten,
     /// A hand-off that returns after an unmerge is applied again when it comes again.
     UnmergeTwice,
     /// Facts that are in no session stay with the wrong user after an unmerge.

@@ -74,6 +74,7 @@ impl Stream {
             None if has_left => return home(true),
             Some(open) => {
                 open.to_ms = Some(time_ms.saturating_sub(1).max(open.from_ms));
+                open.displaced = true;
                 // Whoever was here has left without a word: their home is told, as it would be by a logout.
                 let left = open.user.clone();
                 let id = self.output_id();
@@ -89,7 +90,7 @@ impl Stream {
         let from_ms = floor_ms(attachments, oldest_ms);
         attachments.reserve_exact(1);
         let to_ms = (event.name == EventName::Logout).then_some(time_ms);
-        attachments.push(Attachment { user: user.clone(), from_ms, to_ms, since_ms: Some(time_ms) });
+        attachments.push(Attachment { user: user.clone(), from_ms, to_ms, since_ms: Some(time_ms), displaced: false });
         if attachments.len() > STAYS_MAX {
             attachments.remove(0);
             self.counters.stays_dropped += 1;
@@ -218,6 +219,7 @@ impl Stream {
             .collect();
         let lifetimes = midsession_machine::partial::pack(lives);
         let id = self.output_id();
+        let left = false;
         Handoff {
             id,
             visitor_id,
@@ -229,14 +231,25 @@ impl Stream {
             shown,
             lifetimes,
             returns,
+            left,
         }
     }
 
     /// Receives a visitor's state at the user's home.
     pub(crate) fn on_handoff(&mut self, handoff: Handoff, out: &mut Vec<Effect>) {
-        let home = self.visitor_index(&ShopperId::User(handoff.user_id.clone()));
-        self.joins(home, &handoff.user_id, &handoff.visitor_id, out);
-        self.move_in(&ShopperId::User(handoff.user_id.clone()), handoff, out);
+        let (user_id, visitor_id, left) = (handoff.user_id.clone(), handoff.visitor_id.clone(), handoff.left);
+        let user = ShopperId::User(user_id.clone());
+        let home = self.visitor_index(&user);
+        if !left {
+            self.joins(home, &user_id, &visitor_id, out);
+        }
+        if handoff.has_something() {
+            self.move_in(&user, handoff, out);
+        }
+        if left {
+            // Their visits there were over before.
+            self.parts(&user_id, Some(&visitor_id), out);
+        }
     }
 
     /// Takes in what was handed over.
@@ -267,7 +280,7 @@ impl Stream {
             }
             shopper.last_session += 1;
             numbers.push(shopper.last_session);
-            if !session.is_live() && session.user != carried.update.user_id {
+            if !session.is_live() && (handoff.left || session.user != carried.update.user_id) {
                 renamed.push(session.number);
             }
             if session.is_live() && carried.last_stamp_ms > shopper.last_stamp_ms {

@@ -284,6 +284,9 @@ pub struct Attachment {
     /// Event time of the login; not known of those that earlier versions have left. Epoch ms.
     #[serde(default)]
     pub since_ms: Option<i64>,
+    /// It ended because somebody else has come, not by a logout.
+    #[serde(default)]
+    pub displaced: bool,
 }
 
 impl Attachment {
@@ -295,6 +298,19 @@ impl Attachment {
     /// Ends it: by a clock that is behind not before it began.
     pub fn ends(&mut self, time_ms: i64) {
         self.to_ms = Some(time_ms.max(self.since_ms.unwrap_or(self.from_ms)));
+        self.displaced = false;
+    }
+}
+
+/// Forgets stays, but for one that somebody has displaced who is known: should it turn out not to have been them, it goes on.
+pub(crate) fn forget(stays: &mut Vec<Attachment>, is_known: impl Fn(&Attachment) -> bool) {
+    let mut at = 0;
+    while let Some(stay) = stays.get(at) {
+        if is_known(stay) || stay.displaced && stays.get(at + 1).is_some_and(&is_known) {
+            at += 1;
+        } else {
+            stays.remove(at);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Forgetting: records look at one shopper and one visitor at a time, in turn, and drop what no read can ask for.
 
-use crate::shopper::Shopper;
+use crate::shopper::{Shopper, forget};
 use crate::stream::Stream;
 use midsession_event::{SessionState, ShopperId};
 use midsession_machine::{FACTS_KEPT_MS, Fact, FactKind, Session, WINDOW_MAX_MS};
@@ -186,10 +186,11 @@ impl Stream {
             memory_ms = memory_ms.max(WITHDRAWN_KEPT_MS);
         }
         visitor.seen.expire(now_ms, horizon_ms);
-        visitor.attachments.retain(|attachment| match attachment.to_ms {
+        let last_stamp_ms = visitor.last_stamp_ms;
+        forget(&mut visitor.attachments, |attachment| match attachment.to_ms {
             // Late events reach back as far as duplicates are known.
             Some(to_ms) => to_ms > now_ms - horizon_ms,
-            None => visitor.last_stamp_ms > now_ms - memory_ms,
+            None => last_stamp_ms > now_ms - memory_ms,
         });
         let is_forgotten = visitor.last_stamp_ms <= now_ms - memory_ms;
         if is_forgotten {

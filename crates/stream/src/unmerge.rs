@@ -7,12 +7,15 @@
 use crate::Defect;
 use crate::household::mark_of;
 use crate::identity::Leaving;
-use crate::shopper::{Loose, Shopper};
+use crate::shopper::{Attachment, Loose, Shopper, forget};
 use crate::stream::Stream;
-use midsession_event::{CapEntry, Event, Evidence, Handoff, OutputId, Recall, ShopperId, Unmerge, UserId, VisitorId};
+use midsession_event::{
+    CapEntry, CarriedFact, CarriedSession, DecisionId, Event, Evidence, Handoff, OutputId, Recall, ShopperId, Unmerge,
+    UserId, VisitorId,
+};
 use midsession_machine::{Effect, Fact, Session};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a partition remembers of unmerges.
 #[derive(Clone, Debug, Default)]
@@ -94,15 +97,20 @@ impl Stream {
         if let Some(index) = known {
             self.keep_visitor(index);
         }
+        let oldest_ms = self.now_ms.saturating_sub(self.config.duplicate_horizon_ms);
         if let Some((_, state)) = known.and_then(|index| self.visitors[index as usize].as_mut()) {
-            state.attachments.retain(|attachment| attachment.user != user_id);
+            // Sweeping may or may not have forgotten what is older.
+            forget(&mut state.attachments, |stay| stay.to_ms.is_none_or(|to_ms| to_ms > oldest_ms));
+            match self.config.has(Defect::NeighboursForgotten) {
+                true => state.attachments.retain(|stay| stay.user != user_id),
+                false => state.attachments = without(std::mem::take(&mut state.attachments), &user_id),
+            }
             state.heard.take_if(|heard| heard.user == user_id);
             // What was said on the device was said by whoever has it.
             if let Some(said) = state.consent.as_mut().filter(|said| said.by == mark_of(&user_id)) {
                 said.by = 0;
             }
         }
-        let oldest_ms = self.now_ms.saturating_sub(self.config.duplicate_horizon_ms);
         self.unmerged.undone.retain(|_, until_ms| *until_ms > oldest_ms);
         self.unmerged.undone.insert((visitor_id.clone(), user_id.clone()), self.now_ms);
         *self.unmerged.away.entry(visitor_id.clone()).or_default() += 1;
@@ -145,7 +153,7 @@ impl Stream {
     }
 
     /// At the visitor's partition: what was given back is there.
-    pub(crate) fn on_return(&mut self, handoff: Handoff, out: &mut Vec<Effect>) {
+    pub(crate) fn on_return(&mut self, mut handoff: Handoff, out: &mut Vec<Effect>) {
         let visitor_id = handoff.visitor_id.clone();
         let visitor = ShopperId::Visitor(visitor_id.clone());
         if let Some(returns) = self.unmerged.away.get_mut(&visitor_id) {
@@ -154,16 +162,110 @@ impl Stream {
                 self.unmerged.away.remove(&visitor_id);
             }
         }
+        let state = self.visitors.find(&visitor).and_then(|index| self.visitors.get(index as usize));
+        let stays: Vec<Attachment> = state.map_or_else(Vec::new, |(_, state)| state.attachments.clone());
+        let here = stays.last().filter(|last| last.to_ms.is_none()).map(|last| last.user.clone());
+        // What was done within the stay of somebody who has left since is theirs.
+        let oldest_ms = self.now_ms.saturating_sub(self.config.duplicate_horizon_ms);
+        let is_known = |stay: &Attachment| stay.to_ms.is_none_or(|to_ms| to_ms > oldest_ms);
+        let whose = |time_ms: i64| {
+            let stay = stays.iter().rfind(|stay| stay.holds(time_ms) && is_known(stay))?;
+            (here.as_ref() != Some(&stay.user)).then(|| stay.user.clone())
+        };
+        for mut share in shares(&mut handoff, whose) {
+            share.id = self.output_id();
+            out.push(Effect::Handoff(Box::new(share)));
+        }
         if handoff.has_something() {
             self.move_in(&visitor, handoff, out);
         }
-        // Somebody signed in meanwhile: on to their home.
-        if let Some(ShopperId::User(user)) = self.user_of(&visitor)
-            && let Some(handoff) = self.hand_over(&visitor, user, None, &visitor_id)
-        {
+        // Whoever is signed in there has it at their home, which hears of the device with it, though nothing were left.
+        if let Some(user_id) = here {
+            let handed = self.hand_over(&visitor, user_id.clone(), None, &visitor_id);
+            let handoff = handed.unwrap_or_else(|| {
+                let how = Leaving { visitor_id, user_id, returns: false, heard: (i64::MIN, 0) };
+                self.pack(Shopper::new(visitor), Vec::new(), how)
+            });
             out.push(Effect::Handoff(Box::new(handoff)));
         }
     }
+}
+
+/// The stays on a device had this user never been there: whoever they displaced goes on until somebody else comes or a logout;
+/// where nobody was, whoever came next has all that was done since.
+fn without(stays: Vec<Attachment>, user: &UserId) -> Vec<Attachment> {
+    let mut left: Vec<Attachment> = Vec::with_capacity(stays.len());
+    let mut nobodys_from_ms = None;
+    for mut stay in stays {
+        let before = left.last_mut().filter(|before| before.displaced);
+        if let Some(before) = before.filter(|before| stay.user == *user || stay.user == before.user) {
+            (before.to_ms, before.displaced) = (stay.to_ms, stay.displaced);
+        } else if stay.user == *user {
+            nobodys_from_ms.get_or_insert(stay.from_ms);
+        } else {
+            stay.from_ms = nobodys_from_ms.take().unwrap_or(stay.from_ms);
+            left.push(stay);
+        }
+    }
+    left
+}
+
+/// Takes out of what is given back what others did, by when they did it: a session goes as a whole, by when it ended.
+fn shares(given: &mut Handoff, whose: impl Fn(i64) -> Option<UserId>) -> Vec<Handoff> {
+    let heirs: Vec<Option<UserId>> = given.sessions.iter().map(|session| whose(session.update.ended_at_ms)).collect();
+    let heir = |fact: &CarriedFact| match usize::try_from(fact.session).ok().and_then(|at| heirs.get(at)) {
+        Some(heir) => heir.clone(),
+        None => whose(fact.time_ms),
+    };
+    let shown_to = given.caps.iter().map(|cap| whose(cap.at_ms));
+    let users: BTreeSet<UserId> =
+        heirs.iter().cloned().chain(given.facts.iter().map(heir)).chain(shown_to).flatten().collect();
+    // Where a session stands among those that go where it goes.
+    let place = |at: usize| heirs[..at].iter().filter(|heir| **heir == heirs[at]).count() as i32;
+    let places: Vec<i32> = (0..heirs.len()).map(place).collect();
+    let mut facts: BTreeMap<Option<UserId>, Vec<CarriedFact>> = BTreeMap::new();
+    for mut fact in std::mem::take(&mut given.facts) {
+        let heir = heir(&fact);
+        fact.session = usize::try_from(fact.session).ok().and_then(|at| places.get(at)).copied().unwrap_or(-1);
+        facts.entry(heir).or_default().push(fact);
+    }
+    given.facts = facts.remove(&None).unwrap_or_default();
+    let mut sessions: BTreeMap<Option<UserId>, Vec<CarriedSession>> = BTreeMap::new();
+    for (mut session, heir) in std::mem::take(&mut given.sessions).into_iter().zip(heirs) {
+        if heir.is_some() {
+            session.update.user_id.take_if(|named| *named == given.user_id);
+        }
+        sessions.entry(heir).or_default().push(session);
+    }
+    given.sessions = sessions.remove(&None).unwrap_or_default();
+    let share = |user: UserId| {
+        let key = Some(user.clone());
+        // By when it was asked or decided: its session may be forgotten.
+        let caps: Vec<CapEntry> = given.caps.extract_if(.., |cap| whose(cap.at_ms) == key).collect();
+        let is_theirs = |id: DecisionId| caps.iter().any(|cap| cap.decision_id == id);
+        Handoff {
+            id: given.id,
+            visitor_id: given.visitor_id.clone(),
+            user_id: user,
+            facts: facts.remove(&key).unwrap_or_default(),
+            pending: given.pending.extract_if(.., |ask| is_theirs(ask.decision_id)).collect(),
+            shown: given.shown.extract_if(.., |shown| is_theirs(shown.decision_id)).collect(),
+            lifetimes: None,
+            returns: false,
+            left: true,
+            sessions: sessions.remove(&key).unwrap_or_default(),
+            caps,
+        }
+    };
+    let mut shares: Vec<Handoff> = users.into_iter().map(share).collect();
+    // A lifetime is not told apart by time: it goes where the rest goes, if anything of what was done does.
+    if given.sessions.is_empty()
+        && given.facts.is_empty()
+        && let Some(last) = shares.last_mut()
+    {
+        last.lifetimes = given.lifetimes.take();
+    }
+    shares
 }
 
 impl Shopper {

@@ -368,8 +368,12 @@ fn an_older_handoff_is_read() {
         shown: Vec::new(),
         lifetimes: None,
         returns: false,
+        left: false,
     };
     let mut bytes = encode(&handoff).expect("encodes");
+    assert_eq!(bytes.split_off(bytes.len() - 1), [0], "nobody has left");
+    bytes[4] = 29;
+    assert_eq!(decode::<Handoff>(&bytes).expect("reads"), handoff, "the fifth version");
     assert_eq!(bytes.split_off(bytes.len() - 2), [0, 0], "the branch of null, and false");
     bytes[4] = 4;
     assert_eq!(decode::<Handoff>(&bytes).expect("reads"), handoff);
@@ -389,7 +393,7 @@ fn an_older_handoff_is_read() {
         other_tracker_ids: Vec::new(),
     }];
     let mut bytes = encode(&third).expect("encodes");
-    assert_eq!(bytes.split_off(bytes.len() - 1), [0], "all that follows is empty, null or false");
+    assert_eq!(bytes.split_off(bytes.len() - 2), [0, 0], "all that follows is empty, null or false");
     // The fourth knew one id of a session's tracker.
     bytes[4] = 28;
     assert_eq!(decode::<Handoff>(&bytes).expect("reads"), third);

@@ -354,7 +354,8 @@ impl Fill {
                 late.returned.insert(visitor.clone());
             }
             self.returned.insert(visitor);
-        } else if let homes = self.homes.entry(visitor.clone()).or_default()
+        } else if !handoff.left
+            && let homes = self.homes.entry(visitor.clone()).or_default()
             && homes.insert(handoff.id.offset, handoff.user_id.clone()).is_none()
             && let Some(late) = &mut self.late
         {

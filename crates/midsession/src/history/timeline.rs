@@ -281,9 +281,10 @@ impl Tracer<'_> {
         });
         due.into_iter().for_each(|effect| self.effect(place, stamp_ms, effect, true));
         if let Some(handoff) = handed {
-            let (kind, summary) = match handoff.returns {
-                true => ("unmerge", format!("not {} after all: back to the visitor", handoff.user_id)),
-                false => ("login", format!("known as {} from here on", handoff.user_id)),
+            let (kind, summary) = match (handoff.returns, handoff.left) {
+                (true, _) => ("unmerge", format!("not {} after all: back to the visitor", handoff.user_id)),
+                (_, true) => ("unmerge", format!("done while {} was there", handoff.user_id)),
+                _ => ("login", format!("known as {} from here on", handoff.user_id)),
             };
             let detail = Some(("handoff", seam_of(handoff, place.partition)));
             self.push(place, stamp_ms, Said { kind, name: kind, summary: &summary, detail, ..Said::default() });

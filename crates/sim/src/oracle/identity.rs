@@ -13,6 +13,25 @@ pub struct Stay {
     pub to_ms: Option<i64>,
     /// Event time of the login. Epoch ms.
     pub since_ms: i64,
+    /// It ended as somebody else came.
+    pub displaced: bool,
+}
+
+impl Stay {
+    /// Who has left before this is not known any more.
+    pub fn is_known(&self, forgotten_ms: i64) -> bool {
+        self.to_ms.is_none_or(|to_ms| to_ms > forgotten_ms)
+    }
+}
+
+/// Forgets who is not known, unless they only left as somebody came who is.
+pub fn forget(stays: &mut Vec<Stay>, forgotten_ms: i64) {
+    let is_known = |at: usize| stays.get(at).is_some_and(|stay| stay.is_known(forgotten_ms));
+    let kept: Vec<Stay> = (0..stays.len())
+        .filter(|at| is_known(*at) || stays[*at].displaced && is_known(at + 1))
+        .map(|at| stays[at].clone())
+        .collect();
+    *stays = kept;
 }
 
 /// Whose an act is.
@@ -32,15 +51,16 @@ pub enum Whose {
 
 /// Decides whose an act at `time_ms` is, and keeps the stays. `forgotten_ms`: older than this changes nothing any more.
 pub fn attribute(stays: &mut Vec<Stay>, act: &Act, time_ms: i64, forgotten_ms: i64) -> Whose {
-    // Who has left before that is not known any more.
-    stays.retain(|stay| stay.to_ms.is_none_or(|to_ms| to_ms > forgotten_ms));
+    forget(stays, forgotten_ms);
     let holding = |stays: &[Stay]| {
-        stays.iter().rposition(|stay| stay.from_ms <= time_ms && stay.to_ms.is_none_or(|to_ms| time_ms <= to_ms))
+        let holds = |stay: &Stay| stay.from_ms <= time_ms && stay.to_ms.is_none_or(|to_ms| time_ms <= to_ms);
+        stays.iter().rposition(|stay| stay.is_known(forgotten_ms) && holds(stay))
     };
     let is_logout = act.name == "logout";
     // No stay ends before it has begun.
     let ends = |stays: &mut Vec<Stay>, at: usize| {
         stays[at].to_ms = Some(time_ms.max(stays[at].since_ms));
+        stays[at].displaced = false;
         let user = stays[at].user.clone();
         if at + 1 == stays.len() { Whose::SignsOut(user) } else { Whose::Left(user) }
     };
@@ -68,15 +88,43 @@ pub fn attribute(stays: &mut Vec<Stay>, act: &Act, time_ms: i64, forgotten_ms: i
     match stays.last_mut().filter(|stay| stay.to_ms.is_none()) {
         Some(stay) if stay.user == user => return Whose::User(user),
         Some(stay) if time_ms < stay.since_ms || time_ms < forgotten_ms => return Whose::Left(user),
-        Some(stay) => stay.to_ms = Some((time_ms - 1).max(stay.from_ms)),
+        Some(stay) => (stay.to_ms, stay.displaced) = (Some((time_ms - 1).max(stay.from_ms)), true),
         None if has_left || time_ms <= forgotten_ms => return Whose::Left(user),
         None => {}
     }
     // All that was done there since somebody else has left is theirs.
     let from_ms = stays.last().and_then(|stay| stay.to_ms).map_or(forgotten_ms, |to_ms| to_ms.max(forgotten_ms)) + 1;
     // Who is said to leave where somebody else seemed to be has been there.
-    stays.push(Stay { user: user.clone(), from_ms, to_ms: is_logout.then_some(time_ms), since_ms: time_ms });
+    stays.push(Stay {
+        user: user.clone(),
+        from_ms,
+        to_ms: is_logout.then_some(time_ms),
+        since_ms: time_ms,
+        displaced: false,
+    });
     Whose::SignsIn(user)
+}
+
+/// The stays without one user: each of theirs is undone for itself, the first one first.
+pub fn without(stays: &mut Vec<Stay>, user: &str) {
+    while let Some(at) = stays.iter().position(|stay| stay.user == user) {
+        let gone = stays.remove(at);
+        match at.checked_sub(1).map(|before| stays[before].displaced) {
+            Some(true) => {
+                (stays[at - 1].to_ms, stays[at - 1].displaced) = (gone.to_ms, gone.displaced);
+                // They come back to where they have been all the time.
+                if gone.displaced && stays.get(at).is_some_and(|next| next.user == stays[at - 1].user) {
+                    let again = stays.remove(at);
+                    (stays[at - 1].to_ms, stays[at - 1].displaced) = (again.to_ms, again.displaced);
+                }
+            }
+            _ => {
+                if let Some(next) = stays.get_mut(at) {
+                    next.from_ms = gone.from_ms;
+                }
+            }
+        }
+    }
 }
 
 /// Whether the act changed whom the visitor is taken for.

@@ -1,5 +1,6 @@
 //! A visitor who was taken for somebody else: what must come of undoing that, told plainly.
 
+use super::identity::{self, Stay};
 use super::{Flight, Oracle, Person, Stand, Visit};
 use crate::probe;
 use std::collections::BTreeMap;
@@ -15,12 +16,15 @@ pub(super) struct Unmerged {
     asked: BTreeMap<(u32, i64), (String, String)>,
     /// Answers on their way back, by the place of the question.
     answered: BTreeMap<(u32, i64), (String, String, Person)>,
+    /// What goes on to those who had been there and have left, by the place of the answer, and who.
+    shares: BTreeMap<((u32, i64), String), Person>,
 }
 
 impl Unmerged {
     /// Places whose question or answer has not arrived.
     pub(super) fn in_flight(&self) -> impl Iterator<Item = (u32, i64)> {
-        self.asked.keys().chain(self.answered.keys()).copied()
+        let shares = self.shares.keys().map(|(place, _)| place);
+        self.asked.keys().chain(self.answered.keys()).chain(shares).copied()
     }
 
     /// Not all that is known of them is there.
@@ -40,7 +44,9 @@ impl Oracle {
     pub fn unmerge(&mut self, (partition, offset): (u32, i64), stamp_ms: i64, visitor: &str, user: &str) {
         self.passes(partition, stamp_ms);
         if let Some(state) = self.visitors.get_mut(&format!("visitor:{visitor}")) {
-            state.stays.retain(|stay| stay.user != user);
+            let forgotten_ms = stamp_ms - self.rules.horizon_ms;
+            identity::forget(&mut state.stays, forgotten_ms);
+            identity::without(&mut state.stays, user);
             state.told.take_if(|told| told.user == user);
             if let Some(said) = &mut state.said {
                 said.by.take_if(|by| by == user);
@@ -99,7 +105,7 @@ impl Oracle {
             return Ok(());
         }
         let answer = self.unmerged.answered.remove(&(id.0, id.1));
-        let (from, was, left) = answer.ok_or(format!("a return {id:?} that nothing caused"))?;
+        let (from, was, mut left) = answer.ok_or(format!("a return {id:?} that nothing caused"))?;
         if (from.as_str(), was.as_str()) != (visitor, user) {
             return Err(format!("the return {id:?} is of {visitor} from {user} instead of {from} from {was}"));
         }
@@ -108,10 +114,14 @@ impl Oracle {
         }
         self.unmerged.away.retain(|_, returns| *returns > 0);
         let key = format!("visitor:{visitor}");
+        left.is_nobodys(user);
+        for (heir, share) in self.shares_of(visitor, stamp_ms, &mut left) {
+            self.unmerged.shares.insert(((partition, offset), heir), share);
+        }
         if !left.is_blank() {
             let person = self.people.entry(key.clone()).or_default();
             person.home = partition;
-            person.welcome_back(user, left, &mut self.order, &self.rules);
+            person.move_in(left, &mut self.order, &self.rules);
         }
         // On to whom they are taken for now. Where decisions are not followed, nobody here knows which caps count: then it may
         // be nothing but those, though nothing is known of the visitor.
@@ -119,6 +129,87 @@ impl Oracle {
             let moved = self.people.remove(&key).unwrap_or_default();
             self.flights.insert((partition, offset), Flight { user, act: None, left: false, moved: Some(moved) });
         }
+        Ok(())
+    }
+}
+
+impl Oracle {
+    /// What of this was done while somebody was there who has left since: visits by their end, the rest by its time.
+    fn shares_of(&self, visitor: &str, stamp_ms: i64, left: &mut Person) -> BTreeMap<String, Person> {
+        let Some(state) = self.visitors.get(&format!("visitor:{visitor}")) else { return BTreeMap::new() };
+        let here = self.user_of(visitor);
+        let whose = |time_ms: i64| {
+            let holds = |stay: &&Stay| {
+                stay.is_known(stamp_ms - self.rules.horizon_ms)
+                    && stay.from_ms <= time_ms
+                    && stay.to_ms.is_none_or(|to_ms| time_ms <= to_ms)
+            };
+            state
+                .stays
+                .iter()
+                .rev()
+                .find(holds)
+                .map(|stay| stay.user.clone())
+                .filter(|user| Some(user.as_str()) != here)
+        };
+        let mut shares: BTreeMap<String, Person> = BTreeMap::new();
+        let blank = Person { heard_ms: left.heard_ms, told: left.told.clone(), ..Person::default() };
+        let (mut kept, mut loose) = (Vec::new(), Vec::new());
+        for visit in std::mem::take(&mut left.visits) {
+            match whose(visit.span_ms().1) {
+                Some(heir) => shares.entry(heir).or_insert_with(|| blank.clone()).visits.push(visit),
+                None => kept.push(visit),
+            }
+        }
+        for taken in std::mem::take(&mut left.loose) {
+            match whose(taken.time_ms) {
+                Some(heir) => shares.entry(heir).or_insert_with(|| blank.clone()).loose.push(taken),
+                None => loose.push(taken),
+            }
+        }
+        let mut caps = Vec::new();
+        for cap in std::mem::take(&mut left.caps) {
+            let Some(heir) = whose(cap.at_ms) else {
+                caps.push(cap);
+                continue;
+            };
+            let share = shares.entry(heir).or_insert_with(|| blank.clone());
+            share.shown.extend(left.shown.extract_if(.., |shown| shown.decision == cap.decision));
+            share.caps.push(cap);
+        }
+        (left.visits, left.loose, left.caps) = (kept, loose, caps);
+        shares
+    }
+
+    /// Whether there is a share of this user on its way.
+    pub(super) fn has_share(&self, id: (u32, i64, u32), user: &str) -> bool {
+        self.unmerged.shares.contains_key(&((id.0, id.1), user.to_string()))
+    }
+
+    /// Somebody's share is read at their home: they are not at the device any more. An error says what is wrong with it.
+    pub fn inherits(
+        &mut self,
+        partition: u32,
+        stamp_ms: i64,
+        id: (u32, i64, u32),
+        user: &str,
+        visitor: &str,
+    ) -> Result<(), String> {
+        self.passes(partition, stamp_ms);
+        if !self.received.insert(id) {
+            return Ok(());
+        }
+        let share = self.unmerged.shares.remove(&((id.0, id.1), user.to_string()));
+        let share = share.ok_or(format!("a share {id:?} of {user} that nothing caused"))?;
+        let person = self.people.entry(format!("user:{user}")).or_default();
+        person.home = partition;
+        person.welcome(user, share, &mut self.order, &self.rules);
+        let house = self.houses.entry(user.to_string()).or_default();
+        if let Some(consent) = house.word() {
+            person.narrow(consent, &mut self.retracted);
+        }
+        house.parts(visitor);
+        person.parts(visitor, &mut self.retracted);
         Ok(())
     }
 }
@@ -156,15 +247,14 @@ impl Person {
         self.told.extend(probe::SILENCES_MS.iter().filter(|silence_ms| heard_ms + **silence_ms <= now_ms));
     }
 
-    /// What turned out not to be this user's comes back.
-    fn welcome_back(&mut self, user: &str, mut left: Self, order: &mut u64, rules: &super::Rules) {
-        for visit in &mut left.visits {
+    /// It turned out not to be this user's.
+    fn is_nobodys(&mut self, user: &str) {
+        for visit in &mut self.visits {
             visit.user.take_if(|known| known == user);
             // It is not known any more that they had not left themselves.
             if visit.stand == Stand::LoggedOut && visit.count("logout") == 0 {
                 visit.stand = Stand::Closed;
             }
         }
-        self.move_in(left, order, rules);
     }
 }

@@ -40,6 +40,7 @@ fn handoff(partition: u32, offset: i64, user: &str, returns: bool) -> Handoff {
         shown: Vec::new(),
         lifetimes: None,
         returns,
+        left: false,
     }
 }
 
