@@ -293,6 +293,8 @@ impl Console for AppBackend {
             })
             .await;
             let mut timeline = looked_back(traced)?;
+            let withdrawn = self.0.withdrawn_of(history::people(&timeline)).await?;
+            history::withhold(&mut timeline, &withdrawn);
             timeline["session"] = session;
             Ok(Some(timeline))
         })

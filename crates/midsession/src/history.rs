@@ -16,8 +16,10 @@ pub mod sessions;
 pub mod sort;
 pub mod table;
 mod timeline;
+mod withheld;
 
 pub use timeline::{ReadFeatures, Whose, timeline};
+pub use withheld::{people, withhold};
 
 use midsession_event::{PartitionId, Record, ShopperId, Topic};
 use midsession_machine::{Definitions, Effect};

@@ -10,32 +10,48 @@ use midsession_feature::Key;
 use midsession_machine::View;
 use midsession_stream::Stream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A change of definitions reaches all partitions within so many looks.
 const SAME_WITHIN: u32 = 1_000;
-/// And who signs in, the user's home.
-const HOME_WITHIN: u32 = 1_000;
+/// And what was acknowledged, the home of whose it is.
+const HOME_WITHIN: Duration = Duration::from_secs(1);
+
+/// Rounds in which all that is on the log when they begin gets home. Whoever asks meanwhile shares the next one.
+#[derive(Default)]
+pub(crate) struct Rounds {
+    begun: AtomicU64,
+    /// The last one that is over.
+    over: tokio::sync::Mutex<u64>,
+}
 
 impl Inner {
-    /// The answer to one question. Whoever seems to be nowhere may be on their way home: that is waited for, as nothing would
-    /// be taken for the truth.
+    /// The answer to one question. Whoever seems to be nowhere may be on their way home, with their first event or as they
+    /// sign in: that is waited for, as nothing would be taken for the truth.
     pub(crate) async fn features_of(&self, ask: Ask) -> Result<Option<Features>, Unreadable> {
         let Ask { entity, profile, names, with_expiry } = ask;
         let wanted = Arc::new(Wanted { profile, names, with_expiry });
         if let Some(found) = self.features_now(&entity, &wanted).await? {
             return Ok(Some(found));
         }
-        let under_way = self.world.under_way();
-        for _ in 0..HOME_WITHIN {
-            let all_are_home = !self.world.any_under_way(&under_way);
-            let found = self.features_now(&entity, &wanted).await?;
-            if found.is_some() || all_are_home {
-                return Ok(found);
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::time::timeout(HOME_WITHIN, self.all_come_home()).await.unwrap_or(Err(Unreadable::Busy))?;
+        self.features_now(&entity, &wanted).await
+    }
+
+    /// Returns once all that has been acknowledged by now is read at the home of whose it is.
+    async fn all_come_home(&self) -> Result<(), Unreadable> {
+        let asked = self.rounds.begun.load(Ordering::SeqCst);
+        let mut over = self.rounds.over.lock().await;
+        if *over > asked {
+            return Ok(());
         }
-        Err(Unreadable::Busy)
+        let round = self.rounds.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        // Where it came in, and where it was sent on to from there.
+        self.all_settle().await?;
+        self.all_settle().await?;
+        *over = round;
+        Ok(())
     }
 
     async fn features_now(&self, entity: &Entity, wanted: &Arc<Wanted>) -> Result<Option<Features>, Unreadable> {

@@ -272,19 +272,6 @@ impl Seen {
     }
 }
 
-impl World {
-    /// The hand-offs that have not been read at the user's home yet.
-    pub(crate) fn under_way(&self) -> Vec<OutputId> {
-        self.handed.lock().keys().copied().collect()
-    }
-
-    /// Whether one of these still has not.
-    pub(crate) fn any_under_way(&self, handoffs: &[OutputId]) -> bool {
-        let handed = self.handed.lock();
-        handoffs.iter().any(|handoff| handed.contains_key(handoff))
-    }
-}
-
 impl Sink for World {
     fn seam(&self, _partition: PartitionId, seam: Seam, received_us: i64, now_us: i64) {
         match seam {

@@ -236,7 +236,7 @@ fn a_timeline_shows_the_seam_of_a_login_and_what_each_event_changed() {
     server.kill();
 }
 
-/// Read right after the answer to a login, while what is known of the visitor is on its way to the user's home.
+/// Read right after the answer to a login or a first event, while what is known of the visitor is on its way to the user's home.
 #[test]
 fn nobody_is_unknown_while_they_sign_in() {
     let folder = tempfile::tempdir().unwrap();
@@ -255,6 +255,18 @@ fn nobody_is_unknown_while_they_sign_in() {
         if let Some(id) = session["sessions"][0]["session_id"].as_str() {
             let answer = shop.get(&format!("/v1/features/session/{id}"));
             assert!(answer.is_ok(), "{id} of {visitor}: {answer:?}");
+        }
+        // Whose first event says who they are.
+        let (visitor, user) = (format!("w{number}"), format!("x{number}"));
+        shop.send(
+            &format!("c{number}"),
+            &visitor,
+            now_ms(),
+            json!({"name": "search", "query": "red", "user_id": user}),
+        );
+        for path in [format!("user/{user}"), format!("user/{visitor}")] {
+            let answer = shop.get(&format!("/v1/features/{path}"));
+            assert!(answer.is_ok(), "{path}: {answer:?}");
         }
     }
     server.kill();
@@ -280,5 +292,30 @@ fn several_values_are_no_text() {
     let id = shop.get("/v1/sessions?q=v1").unwrap()["sessions"][0]["session_id"].as_str().unwrap().to_owned();
     let served = shop.get(&format!("/v1/features/session/{id}")).unwrap();
     assert_eq!(served["features"]["seen"], json!({"shoes": 2}), "{served}");
+    server.kill();
+}
+
+/// A visit passed through the hands of somebody who has withdrawn since: it says nothing of them.
+#[test]
+fn nothing_of_who_has_withdrawn_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, mut shop) = start(&folder.path().join("data"));
+    let order = json!({"name": "transaction", "user_id": "wanda", "order": {"id": "o1", "revenue": 4321.25}});
+    shop.send("o1", "desk", now_ms(), order);
+    shop.send("a1", "tablet", now_ms(), json!({"name": "page_view"}));
+    shop.send("a2", "tablet", now_ms(), json!({"name": "login", "user_id": "wanda"}));
+    shop.send("a3", "tablet", now_ms(), json!({"name": "page_view"}));
+    let bearer = format!("Bearer {ADMIN_TOKEN}");
+    let mistake = json!({"visitor_id": "tablet", "user_id": "wanda"}).to_string();
+    let head = [("authorization", bearer.as_str())];
+    let (status, answer) = shop.admin.ask("POST", "/v1/identity/unmerge", &head, &mistake).unwrap();
+    assert!(status == 200 && answer.contains("\"settled\":true"), "{answer}");
+    shop.send("a4", "tablet", now_ms(), json!({"name": "page_view"}));
+    let told = |timeline: Vec<Value>| serde_json::to_string(&timeline).unwrap();
+    let before = told(shop.timeline("tablet", 6));
+    assert!(before.contains("wanda") && before.contains("4321.25"), "{before}");
+    shop.send("w1", "desk", now_ms(), json!({"name": "consent", "user_id": "wanda", "consent": "none"}));
+    let after = told(shop.timeline("tablet", 6));
+    assert!(!after.contains("wanda") && !after.contains("4321.25") && after.contains("page_view"), "{after}");
     server.kill();
 }
