@@ -240,7 +240,9 @@ fn a_timeline_shows_the_seam_of_a_login_and_what_each_event_changed() {
 #[test]
 fn nobody_is_unknown_while_they_sign_in() {
     let folder = tempfile::tempdir().unwrap();
-    let (server, mut shop) = start(&folder.path().join("data"));
+    let data = folder.path().join("data");
+    let (server, mut shop) = start(&data);
+    let (mut asked, mut served) = (String::new(), Vec::new());
     for number in 0..300 {
         let (visitor, user) = (format!("v{number}"), format!("u{number}"));
         shop.send(&format!("a{number}"), &visitor, now_ms(), json!({"name": "search", "query": "red"}));
@@ -266,10 +268,24 @@ fn nobody_is_unknown_while_they_sign_in() {
         );
         for path in [format!("user/{user}"), format!("user/{visitor}")] {
             let answer = shop.get(&format!("/v1/features/{path}"));
-            assert!(answer.is_ok(), "{path}: {answer:?}");
+            let answer = answer.unwrap_or_else(|status| panic!("{path}: {status}"));
+            asked += &format!("{}\n", json!({"user": path.trim_start_matches("user/"), "as_of": answer["as_of"]}));
+            served.push(answer["features"].clone());
         }
     }
     server.kill();
+    // Asked once more of the log by the same ids, as of the same place.
+    let (entities, output) = (folder.path().join("asked.jsonl"), folder.path().join("rows.jsonl"));
+    std::fs::write(&entities, asked).unwrap();
+    Server::features_of("--data", &data, &data, &entities, &output, None);
+    let rows = std::fs::read_to_string(&output).unwrap();
+    let mut found: Vec<String> =
+        rows.lines().map(|row| serde_json::from_str::<Value>(row).unwrap()["features"].to_string()).collect();
+    let mut served: Vec<String> = served.iter().map(Value::to_string).collect();
+    // Rows come in the order of their instants.
+    found.sort();
+    served.sort();
+    assert_eq!(found, served);
 }
 
 /// A feature of several values is in a timeline what it is when it is served.

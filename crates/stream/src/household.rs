@@ -106,12 +106,18 @@ impl Visitor {
     }
 
     /// What holds for an event of theirs that names this user, if any: the device's own word, and the word of the user it
-    /// is attached to. Of two words of the same person the later one holds, else what both allow.
+    /// is attached to.
     pub(crate) fn word(&self, user: Option<&UserId>) -> Option<Consent> {
         let open = self.open();
         let heard = self.heard.as_deref().filter(|heard| {
             open.is_some_and(|open| open.user == heard.user) && user.is_none_or(|user| *user == heard.user)
         });
+        self.both(heard)
+    }
+
+    /// What the device's own word and this one that it was told leave: of two words of the same person the later one holds, else
+    /// what both allow.
+    fn both(&self, heard: Option<&Heard>) -> Option<Consent> {
         match (&self.consent, heard) {
             (own, None) => own.map(|said| said.consent),
             (None, Some(heard)) => Some(heard.said.consent),
@@ -176,8 +182,8 @@ impl Stream {
         // A device was told what its person says, who may have left it by now.
         let heard = state.heard.as_deref().filter(|heard| user == Some(&heard.user));
         let at_home = state.household.as_ref().and_then(|household| household.word.as_ref());
-        let words = [state.consent, heard.map(|heard| heard.said), at_home.map(|word| word.said)];
-        words.iter().flatten().fold(Consent::FULL, |all, said| all.and(said.consent))
+        let words = [state.both(heard), at_home.map(|word| word.said.consent)];
+        words.into_iter().flatten().fold(Consent::FULL, Consent::and)
     }
 
     fn household_of(&self, user: &ShopperId) -> Option<&Household> {
@@ -189,6 +195,18 @@ impl Stream {
     pub fn devices_of(&self, user: &UserId) -> Vec<VisitorId> {
         let household = self.household_of(&ShopperId::User(user.clone()));
         household.into_iter().flat_map(|household| &household.devices).map(|device| device.visitor.clone()).collect()
+    }
+
+    /// The user at home here who is at this device. Looks at everybody.
+    pub fn user_at(&self, visitor: &VisitorId) -> Option<&UserId> {
+        let is_at = |state: &Visitor| {
+            let devices = state.household.iter().flat_map(|household| &household.devices);
+            devices.map(|device| &device.visitor).any(|device| device == visitor)
+        };
+        self.visitors.iter().find_map(|(id, state)| match id {
+            ShopperId::User(user) if is_at(state) => Some(user),
+            _ => None,
+        })
     }
 
     /// Whether a visit's shopper is at its device: not where they have left it since, for whoever is next to see. Without a device it

@@ -224,6 +224,21 @@ fn the_later_word_holds_whichever_way_it_took() {
     }
 }
 
+/// Whoever brings back on a new device what they had withdrawn on another one is told of it there after their own word.
+#[test]
+fn what_is_brought_back_on_a_new_device_names_them_there() {
+    let mut world = at_home();
+    world.signs_in("phone", "u1", START_MS);
+    let withdrawn = world.says(Some("phone"), None, Consent(0), START_MS + 1_000);
+    world.send(withdrawn);
+    world.does("laptop", EventName::PageView, START_MS + 1_500);
+    let brought_back = world.says(Some("laptop"), Some("u1"), Consent::FULL, START_MS + 2_000);
+    world.send(brought_back);
+    let laptop = ShopperId::Visitor("laptop".into());
+    assert!(world.stream("laptop").allowed_of(&laptop, Some(&"u1".into())).allows(Purpose::Personalization));
+    assert!(world.may_read("u1"));
+}
+
 #[test]
 fn a_user_has_so_many_devices() {
     let mut world = World::new();

@@ -5,7 +5,7 @@ use super::arrivals::Arrivals;
 use super::entities::{Entities, Entity, Whose};
 use super::intake::Intake;
 use super::logged::{Logged, PutInForce};
-use super::machines::{FeaturesAlone, Gathered, Machines, Serving, Values, read_session, read_shopper};
+use super::machines::{FeaturesAlone, Gathered, Machines, Serving, Values, read_person, read_session};
 use super::names::types;
 use super::table::{Cell, Kind, Row, Table};
 use crate::assemble::Assembly;
@@ -368,7 +368,7 @@ impl Question<'_> {
                     (whose, _) => {
                         let read = match whose {
                             Whose::Session => read_session(stream, definitions, id, names, now_ms),
-                            _ => read_shopper(stream, definitions, id, names, now_ms).unwrap_or(None),
+                            _ => read_person(stream, definitions, id, names, now_ms),
                         };
                         let mut answer = Answer::default();
                         answer.add(as_of, is_incomplete);

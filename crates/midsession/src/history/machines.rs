@@ -326,6 +326,17 @@ pub fn read_shopper(
     Ok(view.map(|view| Values { id: id.clone(), values: values(assembly, &view, Key::User, names) }))
 }
 
+/// Likewise by this partition alone: a visitor is the user who is at their device, if that one is at home here.
+pub fn read_person(stream: &Stream, assembly: &Assembly, id: &Str, names: &[Str], now_ms: i64) -> Option<Values> {
+    let read = |id: &Str| read_shopper(stream, assembly, id, names, now_ms);
+    let user = match read(id) {
+        Ok(Some(values)) => return Some(values),
+        Ok(None) => stream.user_at(&id.as_str().into())?.0.clone(),
+        Err(user) => user,
+    };
+    read(&user).unwrap_or(None)
+}
+
 /// A session's features in this partition.
 pub fn read_session(stream: &Stream, assembly: &Assembly, id: &str, names: &[Str], now_ms: i64) -> Option<Values> {
     let (_, session) = find::session(stream, id, now_ms)?;

@@ -1,6 +1,6 @@
 //! Who a visitor is at a time, from the list of stays.
 
-use crate::oracle::{Act, Oracle, may_be_shown};
+use crate::oracle::{Act, Oracle, household, may_be_shown};
 
 /// An interval of event time in which a visitor is a user. Both ends included.
 #[derive(Clone, Debug, PartialEq)]
@@ -138,9 +138,8 @@ impl Oracle {
         let state = self.visitors.get(&format!("visitor:{visitor}"))?;
         let forgotten_ms = stamp_ms - self.rules.horizon_ms;
         let last = state.stays.last().filter(|stay| stay.to_ms.is_none_or(|to_ms| to_ms > forgotten_ms))?;
-        let told = state.told.as_ref().filter(|told| told.user == last.user).map(|told| told.consent);
-        let said = state.said.as_ref().map(|said| said.consent);
-        Some((last, said.into_iter().chain(told).all(may_be_shown)))
+        let word = household::word(state.said.as_ref(), state.told.as_ref(), Some(&last.user), None);
+        Some((last, word.is_none_or(may_be_shown)))
     }
 
     pub(super) fn is_named(&self, visitor: &str, stamp_ms: i64) -> Option<bool> {
