@@ -120,6 +120,7 @@ fn every_record_round_trips() {
         }],
         lifetimes: Some("[]".into()),
         returns: true,
+        left: true,
     };
     for record in [
         Record::Event(Box::new(event.clone())),
