@@ -2,6 +2,7 @@
 
 use crate::agent::Agents;
 use crate::collected::{Collected, DropRule, Dropped, Rejected, rejected};
+use crate::draft::Draft;
 use crate::finish::{Finished, Finisher, Prepared};
 use crate::protocol::{Answer, Envelope, IMPORT, PROTOCOLS, Protocol, Reading, Route, Row};
 use crate::scan::Piece;
@@ -9,7 +10,7 @@ use crate::{
     ConsentInForce, Fault, GeoLookup, Limits, Reply, Request, Schemas, Source, cors, decode, field, quote, scan,
 };
 use hashbrown::HashMap;
-use midsession_event::{EventId, Purpose, Str, VisitorId};
+use midsession_event::{EventId, EventName, Purpose, Str, VisitorId};
 use serde_json::json;
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -259,6 +260,7 @@ impl Collector {
             in_force: self.in_force.as_deref(),
             secret: &self.settings.secret,
             own_agent: OnceCell::new(),
+            first_word: OnceCell::new(),
         };
         let default_bytes = match row.protocol {
             Protocol::Snowplow | Protocol::SnowplowTsv => limits.snowplow_event_bytes,
@@ -268,8 +270,14 @@ impl Collector {
         collected.events.reserve_exact(envelope.pieces.len().min(limits.batch_events));
         for (index, piece) in envelope.pieces.iter().enumerate() {
             let result = if opted_out {
-                // Nothing is read, so that nothing of it can end among the dead letters.
-                Ok(Finished::Dropped(DropRule::OptedOut))
+                // Nothing of it can end among the dead letters, and nothing is kept but that somebody leaves the device.
+                let read = (row.event)(&reading, envelope, *piece, random).map(Draft::refusing);
+                let left = read.ok().filter(|draft| matches!(draft.event.name, EventName::Login | EventName::Logout));
+                let kept = left.map(|it| finisher.finish(it, &mut collected.events, &mut collected.personal));
+                match kept {
+                    Some(Ok(Finished::Kept)) => Ok(Finished::Kept),
+                    _ => Ok(Finished::Dropped(DropRule::OptedOut)),
+                }
             } else if piece.bytes.len() > event_bytes {
                 let message = compact_str::format_compact!("the event is larger than {event_bytes} bytes");
                 Err(Fault::new("event_too_large", message).hint("send fewer or shorter fields"))

@@ -33,4 +33,9 @@ impl Draft {
             by_server: false,
         }
     }
+
+    /// The same of somebody who allows nothing, whatever the tracker says.
+    pub fn refusing(self) -> Self {
+        Self { consent: Some(Consent::NONE), ..self }
+    }
 }

@@ -6,16 +6,15 @@ use crate::draft::Draft;
 use crate::ids::HashedIds;
 use crate::kind::Keeping;
 use crate::personal::{self, Treatment};
+use crate::said_before::Before;
 use crate::source::{Allow, PersonalRule};
 use crate::{
-    ConsentInForce, Fault, GeoLookup, InForce, Kept, Limits, PersonalKind, Request, Source, daily, free_text, person,
-    property, scrub_id, web,
+    ConsentInForce, Fault, GeoLookup, Kept, Limits, PersonalKind, Request, Source, daily, free_text, person, property,
+    scrub_id, web,
 };
 use crate::{digits_name, field_name, number};
 use compact_str::format_compact;
-use midsession_event::{
-    Consent, Event, EventId, EventName, PropertyValue, Purpose, ShopperId, Str, UserId, VisitorId, hash64,
-};
+use midsession_event::{Consent, Event, EventId, EventName, PropertyValue, Purpose, ShopperId, Str, VisitorId, hash64};
 use ring::hmac;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -99,6 +98,8 @@ pub(crate) struct Finisher<'r> {
     pub secret: &'r [u8; 32],
     /// What the request's own user agent says, once it was asked.
     pub own_agent: OnceCell<Option<Arc<Agent>>>,
+    /// Where the first word on consent stands among the request's events.
+    pub first_word: OnceCell<usize>,
 }
 
 impl Finisher<'_> {
@@ -118,29 +119,29 @@ impl Finisher<'_> {
                 .at("consent")
                 .hint("none, cookieless, full, or an object of purposes"));
         }
+        let Before { in_force, is_kept_out } = self.before(events, &event);
+        if is_consent || !event.consent_said {
+            // What was granted once goes beyond the source's default, from this request's next event on.
+            event.consent.0 |= in_force.said.map_or(0, |said| said.0 & Consent::FULL.0);
+        }
+        event.consent = event.consent.and(in_force.consent);
         if is_consent {
             // It does not give back what was withdrawn before of that which it says nothing of: it may be that this is not
             // known here yet, so that it is said again where it is.
-            let known = self.in_force.filter(|known| !known.is_empty());
-            let before = known.map(|known| self.before(known, &event).consent.and(event.consent));
-            event.consent = word.over(before).leaving(word.left());
+            event.consent = word.over(Some(event.consent)).leaving(word.left());
         }
-        let (mut is_tie, mut is_leave, mut is_other) = (false, false, false);
-        let in_force = self.in_force.filter(|known| !is_consent && !known.is_empty());
-        let in_force = in_force.map(|known| self.before(known, &event));
-        if !event.consent_said && !is_consent {
-            // What was granted once goes beyond the source's default, from this request's next event on. (What was withdrawn is
-            // in force anyway.)
-            let said = self.said_before(events, &event).or(in_force.and_then(|in_force| in_force.said));
-            event.consent.0 |= said.map_or(0, |said| said.0 & Consent::FULL.0);
-        }
-        if let Some(in_force) = in_force {
-            event.consent = event.consent.and(in_force.consent);
-            is_tie = in_force.is_tie;
-            let is_nobodys = !event.consent.allows(Purpose::Personalization);
-            is_leave = in_force.is_attached && event.name == EventName::Logout && is_nobodys;
-            is_other = in_force.is_other && !is_leave && is_nobodys;
-        }
+        let is_tie = in_force.is_tie && !is_consent;
+        let is_nobodys = !is_consent && !event.consent.allows(Purpose::Personalization);
+        // Who was signed in leaves, or somebody comes who may not be named: the next one there is not to be taken for them. An
+        // event that wants no id says nothing of a device.
+        let is_device = event.visitor_id.is_some() && !anonymous && !is_kept_out;
+        let is_leave = is_nobodys
+            && match event.name {
+                EventName::Logout => is_device || in_force.is_attached,
+                EventName::Login => is_device && !in_force.is_other,
+                _ => false,
+            };
+        let is_other = in_force.is_other && !is_leave && is_nobodys;
         let is_about_device = is_leave || is_other;
         if event.consent.is_refusal() && !is_consent && !is_about_device {
             return Ok(Finished::Dropped(DropRule::NoConsent));
@@ -157,6 +158,14 @@ impl Finisher<'_> {
             event.visitor_id = Some(visitor.into());
         } else {
             hashed = self.identity(&mut event)?;
+        }
+        if is_leave {
+            // The device is enough to know who, and nothing may be made of it.
+            (event.name, event.consent) = (EventName::Logout, Consent::NONE);
+            let ids = [event.user_id.take().map(|id| id.0), event.tracker_session_id.take()];
+            if let Some(VisitorId(visitor)) = &event.visitor_id {
+                ids.into_iter().flatten().for_each(|id| hashed.note(id, visitor.clone()));
+            }
         }
         if source.sample < 1.0 && hash64(&["sample", event.key()]) as f64 / u64::MAX as f64 >= source.sample {
             return Ok(Finished::Dropped(DropRule::Sampled));
@@ -177,13 +186,9 @@ impl Finisher<'_> {
             // A refusal is kept as a refusal and nothing else, but for the policy that it was an answer to; so is who
             // somebody is, where they have refused before, that they have left, and that somebody else has come.
             let mut bare = event.bare();
-            if is_leave {
-                // The device is enough to know who.
-                (bare.user_id, bare.tracker_session_id) = (None, None);
-            }
             bare.consent_said = is_tie && event.consent_said;
             bare.properties.extend(policy);
-            events.push(bare);
+            self.push(bare, events);
             return Ok(Finished::Kept);
         }
 
@@ -217,8 +222,15 @@ impl Finisher<'_> {
         if let (false, Some(whose)) = (keeping.fields.is_empty(), whose(&event)) {
             personal.push(Kept { event: events.len(), whose, fields: keeping.fields });
         }
-        events.push(event);
+        self.push(event, events);
         Ok(Finished::Kept)
+    }
+
+    fn push(&self, event: Event, events: &mut Vec<Event>) {
+        if event.name == EventName::Consent {
+            self.first_word.get_or_init(|| events.len());
+        }
+        events.push(event);
     }
 
     fn own_agent(&self) -> &Option<Arc<Agent>> {
@@ -236,32 +248,6 @@ impl Finisher<'_> {
             consent = Consent(consent.0 & Consent::COOKIELESS.0);
         }
         consent
-    }
-
-    /// What was said before by whom the event is of, by the ids that it will carry.
-    fn before(&self, known: &dyn ConsentInForce, event: &Event) -> InForce {
-        let (visitor, user) = self.as_kept(event);
-        known.of(visitor.as_ref(), user.as_ref())
-    }
-
-    fn as_kept(&self, event: &Event) -> (Option<VisitorId>, Option<UserId>) {
-        let as_kept = |id: &Str| self.prepared.hash_of(id).unwrap_or_else(|| id.clone());
-        let visitor = event.visitor_id.as_ref().map(|id| VisitorId(as_kept(&id.0)));
-        (visitor, event.user_id.as_ref().map(|id| UserId(as_kept(&id.0))))
-    }
-
-    /// What whom the event is of has said in the same request.
-    fn said_before(&self, events: &[Event], event: &Event) -> Option<Consent> {
-        if self.prepared.source.consent_default.purposes() == Consent::FULL {
-            return None;
-        }
-        let (visitor, user) = self.as_kept(event);
-        let is_theirs = |said: &&Event| match &visitor {
-            Some(visitor) => said.visitor_id.as_ref() == Some(visitor),
-            None => said.visitor_id.is_none() && said.user_id == user,
-        };
-        let words = events.iter().rev().filter(|before| before.name == EventName::Consent);
-        words.filter(is_theirs).map(|said| said.consent).next()
     }
 
     /// Whom an event is of for this day, where nothing of the person may last.

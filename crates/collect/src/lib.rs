@@ -38,6 +38,7 @@ mod protocol;
 mod quote;
 mod reply;
 mod request;
+mod said_before;
 mod scan;
 mod scrub_id;
 mod source;

@@ -12,6 +12,7 @@ mod personal;
 mod plain;
 mod posthog;
 mod rules;
+mod said;
 mod segment;
 mod snowplow;
 mod texts;

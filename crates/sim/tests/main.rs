@@ -14,6 +14,7 @@ mod journal;
 mod keystore;
 mod kill;
 mod known;
+mod leaving;
 mod length;
 mod lifetimes;
 mod load;

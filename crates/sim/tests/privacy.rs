@@ -7,10 +7,10 @@ use std::path::Path;
 
 /// A shop, and who may ask.
 pub struct Shop {
-    server: Server,
+    pub server: Server,
     collector: Connection,
     admin: Connection,
-    key: &'static str,
+    pub key: &'static str,
     sent: u32,
 }
 
@@ -19,7 +19,7 @@ impl Shop {
         Self::of(Server::start(data, None))
     }
 
-    fn of(server: Server) -> Self {
+    pub fn of(server: Server) -> Self {
         let collector = Connection::open(&server.collector).unwrap();
         let admin = Connection::open(&server.admin).unwrap();
         Self { server, collector, admin, key: WRITE_KEY, sent: 0 }
