@@ -122,3 +122,109 @@ fn who_wants_no_id_is_no_device() {
     let collected = call.to(&shop(ConsentMode::Full));
     assert!(collected.events.iter().all(|it| it.visitor_id != Some("v1".into())), "{:?}", collected.events);
 }
+
+#[test]
+fn a_word_holds_for_the_later_events_of_its_request() {
+    let say = |id: &str, visitor: &str, user: &str, consent: Value| event(id, "consent", visitor, user, &consent);
+    let act = |id: &str, visitor: &str, user: &str| event(id, "sign_up", visitor, user, &Value::Null);
+    let full = || shop(ConsentMode::Full);
+    let ids = |collector: &Collector, events: Value| -> Vec<(String, i32)> {
+        kept(&send(collector, &events)).into_iter().map(|(id, consent, _)| (id.to_owned(), consent)).collect()
+    };
+    let expect = |expected: &[(&str, i32)]| -> Vec<(String, i32)> {
+        expected.iter().map(|(id, consent)| ((*id).to_owned(), *consent)).collect()
+    };
+    // What was refused: for the device, and for the person.
+    let events = json!([
+        act("a", "v1", "u1"),
+        say("no", "v1", "u1", "none".into()),
+        act("b", "v1", ""),
+        act("c", "v1", "u2"),
+        act("d", "", "u1"),
+        act("e", "v2", "u1"),
+        act("f", "v2", ""),
+        act("g", "", "u2")
+    ]);
+    assert_eq!(ids(&full(), events.clone()), expect(&[("a", 15), ("no", 0), ("f", 15), ("g", 15)]));
+    let collected = send(&full(), &events);
+    assert_eq!(collected.personal.iter().map(|it| it.event).collect::<Vec<_>>(), [0, 2, 3], "nor what is personal");
+    let events = json!([
+        say("no", "v1", "", "cookieless".into()),
+        act("b", "v1", ""),
+        event("c", "page_view", "v1", "", &json!("full"))
+    ]);
+    assert_eq!(ids(&full(), events), expect(&[("no", 1), ("b", 1), ("c", 1)]));
+    // That they leave is heard still, and that they are who signs in elsewhere.
+    let events = json!([
+        say("no", "v1", "u1", "none".into()),
+        act("b", "v1", ""),
+        event("out", "logout", "v1", "u1", &Value::Null)
+    ]);
+    assert_eq!(ids(&full(), events), expect(&[("no", 0), ("out", 0)]));
+    let events = json!([say("no", "", "u1", "none".into()), event("in", "login", "v1", "u1", &Value::Null)]);
+    let tied = send(&full(), &events);
+    assert_eq!(kept(&tied), [("no", 0, false), ("in", 15, false)]);
+    assert_eq!(tied.events[1].user_id, Some("u1".into()));
+    // With a word in passing it is what both allow.
+    let events = json!([
+        say("some", "v1", "", json!({"marketing": false})),
+        act("b", "v1", ""),
+        event("c", "page_view", "v1", "", &json!({"experiments": false}))
+    ]);
+    assert_eq!(ids(&full(), events), expect(&[("some", 7), ("b", 7), ("c", 3)]));
+    // Of two words on some purposes the second leaves what the first has said.
+    let events = json!([
+        say("no", "v1", "", "none".into()),
+        say("some", "v1", "", json!({"marketing": true})),
+        act("b", "v1", "")
+    ]);
+    assert_eq!(ids(&full(), events), expect(&[("no", 0), ("some", 8)]));
+    let events = json!([say("no", "v1", "", "none".into()), say("yes", "v1", "", "full".into()), act("b", "v1", "")]);
+    assert_eq!(ids(&full(), events), expect(&[("no", 0), ("yes", 15), ("b", 15)]));
+    // What was granted takes the place of what was withdrawn before, for whoever granted it.
+    let known = full().keeping_to(Arc::new(Known));
+    let events = json!([
+        act("a", "out", "u1"),
+        say("yes", "out", "u1", "full".into()),
+        act("b", "out", ""),
+        act("c", "out", "u1"),
+        act("d", "out", "u2")
+    ]);
+    assert_eq!(ids(&known, events), expect(&[("yes", 15), ("b", 15), ("c", 15)]));
+    let events = json!([say("yes", "v1", "of-out", "full".into()), act("b", "v1", "of-out"), act("c", "", "of-out")]);
+    assert_eq!(ids(&known, events), expect(&[("yes", 15), ("b", 15)]));
+    let events = json!([say("yes", "", "of-out", "full".into()), act("b", "", "of-out")]);
+    assert_eq!(ids(&known, events), expect(&[("yes", 15), ("b", 15)]));
+    // And goes beyond the default until they leave.
+    let none = shop(ConsentMode::None);
+    let events = json!([
+        say("yes", "v1", "u1", json!({"analytics": true, "personalization": true})),
+        act("b", "v1", ""),
+        act("c", "v1", "u2"),
+        act("d", "v2", "u1"),
+        event("out", "logout", "v1", "", &Value::Null),
+        act("f", "v1", "")
+    ]);
+    assert_eq!(ids(&none, events), expect(&[("yes", 3), ("b", 3), ("out", 3)]));
+    let events = json!([
+        say("yes", "v1", "", "full".into()),
+        event("in", "login", "v1", "u1", &Value::Null),
+        act("b", "v1", "")
+    ]);
+    assert_eq!(ids(&none, events), expect(&[("yes", 15), ("in", 15), ("b", 15)]), "they sign in");
+}
+
+#[test]
+fn segments_words_hold_in_a_batch() {
+    let refusing = json!({"consent": {"categoryPreferences": {"Analytics": false, "Functional": false}}});
+    let call = |id: &str, event: &str, context: &Value| {
+        json!({"type": "track", "event": event, "anonymousId": "v1", "messageId": id,
+        "context": context, "properties": {"email": "jane@example.com"}})
+    };
+    let word = call("no", "consent", &refusing);
+    let body = json!({"batch": [word, call("b", "Product Viewed", &json!({})), call("c", "Signed Up", &json!({}))]});
+    let call = Call::post("/v1/batch", body.to_string()).header("authorization", "Basic d2tfc2hvcDo=");
+    let collected = call.to(&shop(ConsentMode::Full));
+    let kept: Vec<&str> = collected.events.iter().map(|it| it.event_id.as_str()).collect();
+    assert_eq!((kept, collected.personal.len()), (vec!["no"], 0), "{:?}", collected.events);
+}

@@ -89,3 +89,30 @@ fn who_is_next_at_a_device_is_not_who_was_there_whatever_was_allowed() {
     assert!(is_soon(|| shop.admin("GET", "/v1/features/user/somebodys").0 == 200));
     assert_eq!(shop.admin("GET", "/v1/features/user/nobodys").0, 404);
 }
+
+#[test]
+fn a_word_holds_from_the_next_event_of_its_request_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut shop = Shop::open(&data);
+    let of = |id: &str, mut event: Value| {
+        event["event_id"] = id.into();
+        event
+    };
+    let word = |consent: &str| json!({"name": "consent", "visitor_id": "v1", "user_id": "u1", "consent": consent});
+    let silent = || json!({"name": "product_view", "visitor_id": "v1", "products": [{"id": "p1"}]});
+    let sign_up = || json!({"name": "sign_up", "visitor_id": "v1", "properties": {"email": "jane@example.com"}});
+    shop.send(json!([of("yes", word("full")), of("before", silent())]));
+    shop.send(json!([
+        of("no", word("none")),
+        of("after", silent()),
+        of("mail", sign_up()),
+        of("out", json!({"name": "logout", "visitor_id": "v1"}))
+    ]));
+    shop.send(of("gone", silent()));
+    shop.send(json!([of("again", word("full")), of("back", silent()), of("backer", silent())]));
+    let mut kept: Vec<String> = on_the_log(&data).into_iter().map(|(id, _)| id).collect();
+    kept.sort();
+    assert_eq!(kept, ["again", "back", "backer", "before", "no", "out", "yes"]);
+    assert!(values("behavior-pii", &data, &[]).is_empty(), "nor is what is personal");
+}
