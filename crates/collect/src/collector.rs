@@ -4,7 +4,9 @@ use crate::agent::Agents;
 use crate::collected::{Collected, DropRule, Dropped, Rejected, rejected};
 use crate::draft::Draft;
 use crate::finish::{Finished, Finisher, Prepared};
-use crate::protocol::{Answer, Envelope, IMPORT, PROTOCOLS, Protocol, Reading, Route, Row};
+use crate::json::Json;
+use crate::protocol::{Answer, Begun, Envelope, IMPORT, PROTOCOLS, Protocol, Reading, Route, Row};
+use crate::refused::Refused;
 use crate::scan::Piece;
 use crate::{
     ConsentInForce, Fault, GeoLookup, Limits, Reply, Request, Schemas, Source, cors, decode, field, quote, scan,
@@ -290,8 +292,12 @@ impl Collector {
                 Ok(Finished::Dropped(rule)) => collected.dropped.push(Dropped { index, rule }),
                 Err(fault) => {
                     let mut event_id = id_of(row, *piece, limits);
+                    let refused = Refused::read(piece.bytes, prepared, limits, row.id_member);
+                    let refused = refused.with(&envelope.shared, &reading.begun);
+                    event_id.iter_mut().for_each(|id| refused.hide_in(id, prepared));
                     event_id.iter_mut().for_each(|id| prepared.hide_in_reject(id));
-                    let payload = if refuses(*piece, limits) { &[][..] } else { piece.bytes };
+                    let may_keep = refused.may_keep(prepared, self.in_force.as_deref(), &collected.events);
+                    let payload = if may_keep { piece.bytes } else { &[][..] };
                     collected.rejects.push(rejected(index, fault, &source.name, event_id, request, payload));
                 }
             }
@@ -326,7 +332,12 @@ impl Collector {
         collected.reply = (row.refuse)(request, &fault);
         if let Some(prepared) = source {
             collected.source = Some(prepared.source.name.clone());
-            let payload = if self.is_opted_out(&prepared.source, request) { &[][..] } else { request.body };
+            let begun = Begun { anonymous: request.header("sp-anonymous").is_some(), ..Begun::default() };
+            let refused = Refused::read(request.body, prepared, &self.settings.limits, row.id_member);
+            let refused = refused.with(&Json::Null, &begun);
+            let may_keep = !self.is_opted_out(&prepared.source, request)
+                && refused.may_keep(prepared, self.in_force.as_deref(), &[]);
+            let payload = if may_keep { request.body } else { &[][..] };
             collected.rejects.push(rejected(0, fault, &prepared.source.name, None, request, payload));
         } else {
             collected.unattributed = Some(fault.code);
@@ -444,12 +455,6 @@ fn batch_too_long(limits: &Limits) -> Fault {
     let message =
         compact_str::format_compact!("more than {} events in one request; none of them is taken", limits.batch_events);
     Fault::new("batch_too_long", message).hint("send smaller batches")
-}
-
-/// Whether a bad event says that its shopper wants nothing kept.
-fn refuses(piece: Piece<'_>, limits: &Limits) -> bool {
-    let said = crate::json::parse(piece.bytes, limits).ok();
-    said.as_ref().and_then(|event| event.get("consent")).is_some_and(crate::consent::refuses)
 }
 
 /// The event's id, when it can still be read.

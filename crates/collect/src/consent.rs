@@ -1,6 +1,6 @@
 //! What a shopper allows, from the words of each tracker to purposes.
 
-use crate::json::Json;
+use crate::json::{Json, Member};
 use crate::{Fault, field, quote};
 use compact_str::format_compact;
 use midsession_event::{Consent, Purpose};
@@ -69,10 +69,12 @@ fn unknown(name: &str) -> Fault {
         .hint(PURPOSES)
 }
 
-/// Whether the native field says that nothing may be kept, however badly the rest of it is written.
+/// Whether the native field says that somebody may not be kept with an id that lasts, however badly it is written: a purpose that
+/// is not known may be one of those spelled in another way.
 pub(crate) fn refuses(value: &Json<'_>) -> bool {
-    let denied = |name| matches!(value.get(name), Some(Json::Bool(false)));
-    value.text() == Some("none") || denied("analytics") && denied("personalization")
+    let is_needed = |name: &str| !matches!(name, "experiments" | "marketing");
+    let denied = |(name, value): &Member<'_>| matches!(value, Json::Bool(false)) && is_needed(name);
+    matches!(value.text(), Some("none" | "cookieless")) || value.members().iter().any(denied)
 }
 
 /// Segment's `context.consent.categoryPreferences` and RudderStack's `consentManagement`, where the shop's categories
@@ -167,7 +169,8 @@ mod tests {
             (r#""none""#, true),
             (r#""full""#, false),
             (r#"{"analytics":false,"personalization":false,"x":1}"#, true),
-            (r#"{"analytics":false,"personalisation":false}"#, false),
+            (r#"{"personalisation":false}"#, true),
+            (r#"{"marketing":false,"x":true}"#, false),
         ] {
             assert_eq!(refuses(&parse(text)), expected, "{text}");
         }

@@ -36,6 +36,7 @@ mod personal;
 mod property;
 mod protocol;
 mod quote;
+mod refused;
 mod reply;
 mod request;
 mod said_before;

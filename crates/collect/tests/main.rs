@@ -11,6 +11,7 @@ mod pairs;
 mod personal;
 mod plain;
 mod posthog;
+mod refused;
 mod rules;
 mod said;
 mod segment;

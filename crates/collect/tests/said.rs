@@ -61,15 +61,15 @@ fn kept(collected: &Collected) -> Vec<(&str, i32, bool)> {
 fn that_somebody_leaves_is_kept_whatever_they_allow() {
     let (full, counts, none) = (ConsentMode::Full, ConsentMode::Cookieless, ConsentMode::None);
     for (name, default, consent) in [
-        ("logout", &full, json!("none")),
-        ("logout", &full, json!("cookieless")),
-        ("logout", &full, json!({"personalization": false})),
-        ("logout", &counts, Value::Null),
-        ("logout", &none, Value::Null),
-        ("login", &full, json!("none")),
-        ("login", &counts, Value::Null),
+        ("logout", full, json!("none")),
+        ("logout", full, json!("cookieless")),
+        ("logout", full, json!({"personalization": false})),
+        ("logout", counts, Value::Null),
+        ("logout", none, Value::Null),
+        ("login", full, json!("none")),
+        ("login", counts, Value::Null),
     ] {
-        for collector in [shop(default.clone()), shop(default.clone()).keeping_to(Arc::new(Known))] {
+        for collector in [shop(default), shop(default).keeping_to(Arc::new(Known))] {
             let told = event("e-u1-s1", name, "v1", "u1", &consent);
             let collected = send(&collector, &told);
             assert_eq!(kept(&collected), [("e-u1-s1", 0, false)], "{told}");
@@ -81,10 +81,10 @@ fn that_somebody_leaves_is_kept_whatever_they_allow() {
         }
     }
     // Nor does an id of theirs stand in the event's own.
-    let left = send(&shop(counts.clone()), &event("out-customer-7", "logout", "v1", "customer-7", &Value::Null));
+    let left = send(&shop(counts), &event("out-customer-7", "logout", "v1", "customer-7", &Value::Null));
     assert_eq!(kept(&left), [("out-v1", 0, false)]);
     // Of who has withdrawn and is signed in nowhere, and of a device that is not named, there is nothing to know.
-    let known = shop(full.clone()).keeping_to(Arc::new(Known));
+    let known = shop(full).keeping_to(Arc::new(Known));
     for (name, visitor, user) in [
         ("logout", "out", ""),
         ("login", "out", "u1"),
@@ -105,7 +105,7 @@ fn that_somebody_leaves_is_kept_whatever_they_allow() {
     for (name, count) in [("logout", 1), ("login", 1), ("page_view", 0), ("consent", 0)] {
         let body = event("e", name, "v1", "u1", &json!("full")).to_string();
         let call = Call::post(&format!("/v1/events?key={KEY}"), body).header("cookie", "doNotTrack=1");
-        let collected = call.to(&shop(full.clone()));
+        let collected = call.to(&shop(full));
         assert_eq!((collected.events.len(), collected.dropped_no_consent()), (count, 1 - count), "{name}");
         assert!(collected.events.iter().all(|it| it.name == EventName::Logout && it.user_id.is_none()));
     }

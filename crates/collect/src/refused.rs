@@ -1,0 +1,144 @@
+//! Whether the bytes of what was refused may be kept, and its id: by what stands in it of who it is of and what they allow.
+
+use crate::finish::Prepared;
+use crate::json::{self, Json};
+use crate::protocol::Begun;
+use crate::{ConsentInForce, Limits, consent};
+use midsession_event::{Consent, Event, EventId, EventName, Purpose, UserId, VisitorId};
+use std::borrow::Cow;
+
+/// Of more texts than these nobody asks whether one is the id of who has refused: then the bytes are not kept.
+const TEXTS_MAX: usize = 1_024;
+/// A shorter id is found in another one by chance.
+const WITHIN_FROM_BYTES: usize = 6;
+
+/// What is needed to be kept: the bytes have ids that last.
+const NEEDED: Consent = Consent(Purpose::Analytics as i32 | Purpose::Personalization as i32);
+
+/// What stands in bytes that were refused.
+pub(crate) struct Refused<'a> {
+    texts: Vec<Cow<'a, str>>,
+    /// What it says on consent, all of it together.
+    said: Option<Consent>,
+    default: Consent,
+    is_whole: bool,
+}
+
+impl<'a> Refused<'a> {
+    /// Reads them as far as they can be read. `id_member` holds an event's own id.
+    pub fn read(bytes: &'a [u8], prepared: &Prepared, limits: &Limits, id_member: &str) -> Self {
+        let default = prepared.source.consent_default.purposes();
+        let mut refused = Self { texts: Vec::new(), said: None, default, is_whole: true };
+        match json::parse(bytes, limits) {
+            Ok(Json::Object(mut members)) => {
+                members.retain(|(name, _)| name != id_member);
+                refused.walk(&Json::Object(members));
+            }
+            Ok(value) => refused.walk(&value),
+            Err(_) => refused.take_apart(bytes),
+        }
+        refused
+    }
+
+    /// The same with what it has of its request.
+    pub fn with(mut self, shared: &Json<'a>, begun: &'a Begun) -> Self {
+        self.walk(shared);
+        begun.network_user.iter().for_each(|id| self.text(id.as_str().into()));
+        if begun.anonymous {
+            self.hears(Consent::COOKIELESS);
+        }
+        self
+    }
+
+    fn walk(&mut self, value: &Json<'a>) {
+        match value {
+            Json::Text(text) => self.text(text.clone()),
+            Json::Int(number) => self.text(number.to_string().into()),
+            Json::List(values) => values.iter().for_each(|value| self.walk(value)),
+            Json::Object(members) => {
+                self.read_words(value);
+                members.iter().for_each(|(_, value)| self.walk(value));
+            }
+            Json::Null | Json::Bool(_) | Json::Float(_) => {}
+        }
+    }
+
+    fn text(&mut self, text: Cow<'a, str>) {
+        self.is_whole &= self.texts.len() < TEXTS_MAX;
+        if self.is_whole {
+            self.texts.push(text);
+        }
+    }
+
+    /// A word on consent, by whichever protocol.
+    fn read_words(&mut self, object: &Json<'_>) {
+        let native = object.get("consent").and_then(|word| match consent::native(word, self.default) {
+            Ok(word) => word,
+            Err(_) => consent::refuses(word).then_some(Consent::NONE),
+        });
+        let is_cookieless = object.get("$cookieless_mode") == Some(&Json::Bool(true));
+        let words = [
+            native,
+            consent::categories(object, self.default),
+            consent::ga4(object, self.default),
+            is_cookieless.then_some(Consent::COOKIELESS),
+        ];
+        words.into_iter().flatten().for_each(|word| self.hears(word));
+    }
+
+    fn hears(&mut self, word: Consent) {
+        self.said = Some(self.said.unwrap_or(Consent::FULL).and(word));
+    }
+
+    /// What is no JSON: parameters, a line of columns, or broken.
+    fn take_apart(&mut self, bytes: &[u8]) {
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            self.is_whole = false;
+            return;
+        };
+        let says = |word: &str| text.contains(word);
+        if says("onsent") && ["\"none\"", "\"cookieless\"", "false", "denied", "DENIED"].into_iter().any(says) {
+            self.hears(Consent::NONE);
+        }
+        let is_mark = |letter: char| matches!(letter, '"' | '\t' | '&' | '=');
+        for part in text.split(is_mark).filter(|part| part.bytes().any(|byte| byte.is_ascii_alphanumeric())) {
+            let plain = percent_encoding::percent_decode_str(part).decode_utf8_lossy();
+            let bare = part.trim_matches(|letter: char| !letter.is_ascii_alphanumeric());
+            for text in [Cow::Borrowed(bare), plain] {
+                self.text(text.into_owned().into());
+            }
+            if !self.is_whole {
+                return;
+            }
+        }
+    }
+
+    /// Whether whoever it is of may be kept, as far as can be seen.
+    pub fn may_keep(&self, prepared: &Prepared, known: Option<&dyn ConsentInForce>, earlier: &[Event]) -> bool {
+        let is_refusal = |said: Consent| !said.covers(NEEDED);
+        if is_refusal(self.said.unwrap_or(self.default)) {
+            return false;
+        }
+        // Whose it is can't be told for certain: a word that was said just before may be theirs.
+        if earlier.iter().any(|it| it.name == EventName::Consent && is_refusal(it.consent)) {
+            return false;
+        }
+        let Some(known) = known.filter(|known| !known.is_empty()) else { return true };
+        let refuses = |text: &str| {
+            let id = prepared.hash_of(text).unwrap_or_else(|| text.into());
+            let [device, person] = [(Some(VisitorId(id.clone())), None), (None, Some(UserId(id)))];
+            let of = |(device, person): (Option<VisitorId>, Option<UserId>)| known.of(device.as_ref(), person.as_ref());
+            is_refusal(of(device).consent) || is_refusal(of(person).consent)
+        };
+        self.is_whole && !self.texts.iter().any(|text| refuses(text))
+    }
+
+    /// Hides an event's id in which an id may stand that the source hashes.
+    pub fn hide_in(&self, event_id: &mut EventId, prepared: &Prepared) {
+        let id = event_id.as_str();
+        let holds = |text: &Cow<'_, str>| text == id || text.len() >= WITHIN_FROM_BYTES && id.contains(text.as_ref());
+        if prepared.source.hash_ids && (!self.is_whole || self.texts.iter().any(holds)) {
+            event_id.0 = prepared.hash_of(id).unwrap_or_default();
+        }
+    }
+}
