@@ -5,6 +5,7 @@ use crate::collected::{Collected, DropRule, Dropped, Rejected, rejected};
 use crate::draft::Draft;
 use crate::finish::{Finished, Finisher, Prepared};
 use crate::json::Json;
+use crate::personal::{is_keyed_hash, is_personal_id};
 use crate::protocol::{Answer, Begun, Envelope, IMPORT, PROTOCOLS, Protocol, Reading, Route, Row};
 use crate::refused::Refused;
 use crate::scan::Piece;
@@ -12,9 +13,10 @@ use crate::{
     ConsentInForce, Fault, GeoLookup, Limits, Reply, Request, Schemas, Source, cors, decode, field, quote, scan,
 };
 use hashbrown::HashMap;
-use midsession_event::{EventId, EventName, Purpose, Str, VisitorId};
+use midsession_event::{EventId, EventName, Purpose, Str, UserId, VisitorId};
 use serde_json::json;
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What the collector is told besides its sources.
@@ -82,10 +84,31 @@ impl Collector {
         self.by_key(Some(key)).map(|prepared| &prepared.source)
     }
 
-    /// Under which ids the sources' events may know a visitor whose browser keeps this one: as it is, and hashed.
-    pub fn visitor_ids(&self, id: &str) -> Vec<VisitorId> {
-        let hashed = self.sources.iter().filter_map(|prepared| prepared.hash_of(id));
-        std::iter::once(id.into()).chain(hashed).map(VisitorId).collect()
+    /// Under which ids the sources' events may know whoever has this one: as it is, and hashed. As it is no event has one
+    /// that is somebody's address or number.
+    pub fn ids_of(&self, id: &str) -> Vec<Str> {
+        let mut ids: Vec<Str> = if is_personal_id(id) { Vec::new() } else { vec![id.into()] };
+        for hash in self.sources.iter().filter_map(|prepared| prepared.hash_of(id)) {
+            if !ids.contains(&hash) {
+                ids.push(hash);
+            }
+        }
+        ids
+    }
+
+    /// As whom the sources' events have this visitor and this user, where they name both. What one source hashes is told as
+    /// its hash alone.
+    pub fn kept_as(&self, visitor: &str, user: &str) -> BTreeSet<(VisitorId, UserId)> {
+        let is_hashed = [visitor, user].map(|id| !is_keyed_hash(id) && self.ids_of(id) != [id]);
+        let pair = |prepared: &Prepared| {
+            let [visitor, user] =
+                [(visitor, is_hashed[0]), (user, is_hashed[1])].map(|(id, is_hashed)| match is_hashed {
+                    true => prepared.hash_of(id),
+                    false => Some(id.into()),
+                });
+            Some((VisitorId(visitor?), UserId(user?)))
+        };
+        self.sources.iter().filter_map(pair).collect()
     }
 
     /// An id as the events of this source have it; `None` without such a source.

@@ -36,6 +36,12 @@ pub(crate) fn keyed_hash(key: &hmac::Key, value: &str) -> Str {
     out
 }
 
+/// Whether a text has the form of such a hash.
+pub(crate) fn is_keyed_hash(text: &str) -> bool {
+    let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    text.len() == 34 && text.strip_prefix("h_").is_some_and(|hex| hex.bytes().all(is_hex))
+}
+
 /// Whether a field of this name holds something personal. Path segments are separated by points.
 pub fn is_personal_name(path: &str) -> bool {
     // A product has a name; so has a person.

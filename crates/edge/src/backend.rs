@@ -238,7 +238,7 @@ pub trait Identities: Send + Sync + 'static {
     /// `{visitor_id, user_id, attached_since_ms, detached_at_ms}`; none of a visitor who is not known.
     fn identity(&self, visitor: Str) -> Answer<'_, Result<Option<Value>, Unreadable>>;
 
-    /// Undoes a merge, durably: `{visitor_id, user_id, known, settled, receipt}`.
+    /// Undoes a merge, durably: `{visitor_id, user_id, known, settled, receipt}`, with the ids as the log has them.
     fn unmerge(&self, ask: UnmergeAsk) -> Answer<'_, Result<Value, Refusal>>;
 }
 
@@ -246,9 +246,9 @@ pub trait Identities: Send + Sync + 'static {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UnmergeAsk {
-    /// The device, as it stands on the log.
+    /// The device, by its id or as the log has it.
     pub visitor_id: Str,
-    /// Whom it was taken for, as it stands on the log.
+    /// Whom it was taken for, by their id or as the log has it.
     pub user_id: Str,
     /// Why; it is kept as evidence.
     #[serde(default)]

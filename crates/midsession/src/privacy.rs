@@ -119,22 +119,22 @@ async fn put(log: &dyn Log, evidence: &Evidence) -> Result<(), String> {
     }
 }
 
-/// Devices that a user is or was signed in on, as far as the log goes back: the machine knows those of today alone. Not
-/// one where that was taken back.
-fn devices_on(log: &dyn Log, ids: &[Str]) -> Result<BTreeSet<VisitorId>, LogError> {
-    let mut devices = BTreeSet::new();
+/// Devices that each of these users is or was signed in on, as far as the log goes back: the machine knows those of today
+/// alone. Not one where that was taken back.
+fn devices_on(log: &dyn Log, ids: &[Str]) -> Result<Vec<BTreeSet<VisitorId>>, LogError> {
+    let mut devices = vec![BTreeSet::new(); ids.len()];
     for partition in (0..log.partitions(Topic::Identity)).map(PartitionId) {
         for_each(log, Topic::Identity, partition, 0, |entry| {
             let told = entry.value.as_deref().map(decode::<Identity>);
             if let Some(Ok(Identity { visitor_id, user_id: Some(user), .. })) = told
-                && ids.contains(&user.0)
+                && let Some(index) = ids.iter().position(|id| *id == user.0)
             {
-                devices.insert(visitor_id);
+                devices[index].insert(visitor_id);
             }
         })?;
     }
     // Who signed in there later took their place above.
-    for id in ids {
+    for (id, devices) in ids.iter().zip(&mut devices) {
         let home = partition_of(id, log.partitions(Topic::Behavior));
         for_each(log, Topic::Behavior, home, 0, |entry| {
             if entry.key.as_ref() != id.as_bytes() {
@@ -180,35 +180,33 @@ impl Inner {
     }
 
     /// Destroys the keys of a shopper, under the id as it is and as the sources hash it, with those of every device that
-    /// they are or were signed in on: what came from there without the user's id went under the device's key.
+    /// they are or were signed in on: what came from there without the user's id went under the device's key. The evidence
+    /// names them as the log does.
     pub(crate) async fn destroy_keys(&self, id: Str) -> Result<Value, Refusal> {
-        let ids = self.ids_of(&id);
-        let mut whose = Vec::new();
-        for id in ids.clone() {
+        let ids = self.collector.ids_of(&id);
+        let (log, asked) = (Arc::clone(&self.log), ids.clone());
+        let known = tokio::task::spawn_blocking(move || devices_on(log.as_ref(), &asked)).await;
+        let known = known.map_err(|_| unavailable("the log was not read to its end"))?.map_err(unavailable)?;
+        let mut all = 0;
+        for (id, mut devices) in ids.into_iter().zip(known) {
             let user = UserId(id.clone());
             let home = partition_of(&id, self.driver.partitions());
-            let devices = self.driver.look(home, move |seen| seen.stream.devices_of(&user)).await;
-            whose.extend(devices.map_err(unavailable)?.into_iter().map(ShopperId::Visitor));
-            whose.push(ShopperId::Visitor(id.clone().into()));
-            whose.push(ShopperId::User(id.into()));
+            let of_today = self.driver.look(home, move |seen| seen.stream.devices_of(&user)).await;
+            devices.extend(of_today.map_err(unavailable)?);
+            devices.insert(id.clone().into());
+            let mut whose = vec![ShopperId::User(id.clone().into())];
+            whose.extend(devices.into_iter().map(ShopperId::Visitor));
+            let vault = Arc::clone(&self.vault);
+            let destroyed = tokio::task::spawn_blocking(move || vault.destroy(&whose)).await;
+            let keys = destroyed.unwrap_or(Err(VaultError::Busy)).map_err(unavailable)?;
+            if keys > 0 {
+                let mut evidence = Evidence::new("key_destroyed", self.now_ms());
+                evidence.user_id = Some(id.into());
+                evidence.detail = Some(format!("{keys} keys").into());
+                put(self.log.as_ref(), &evidence).await.map_err(unavailable)?;
+            }
+            all += keys;
         }
-        let (vault, log) = (Arc::clone(&self.vault), Arc::clone(&self.log));
-        let known = tokio::task::spawn_blocking(move || devices_on(log.as_ref(), &ids)).await;
-        let known = known.map_err(|_| unavailable("the log was not read to its end"))?.map_err(unavailable)?;
-        whose.extend(known.into_iter().map(ShopperId::Visitor));
-        let destroyed = tokio::task::spawn_blocking(move || vault.destroy(&whose)).await;
-        let keys = destroyed.unwrap_or(Err(VaultError::Busy)).map_err(unavailable)?;
-        if keys > 0 {
-            let mut evidence = Evidence::new("key_destroyed", self.now_ms());
-            evidence.user_id = Some(id.clone().into());
-            evidence.detail = Some(format!("{keys} keys").into());
-            put(self.log.as_ref(), &evidence).await.map_err(unavailable)?;
-        }
-        Ok(json!({"id": id, "keys": keys}))
-    }
-
-    /// An id as it is, and as the sources' events may have it.
-    fn ids_of(&self, id: &str) -> Vec<Str> {
-        self.collector.visitor_ids(id).into_iter().map(|id| id.0).collect()
+        Ok(json!({"id": id, "keys": all}))
     }
 }

@@ -132,6 +132,52 @@ fn a_wrong_merge_is_undone_over_http() {
     server.kill();
 }
 
+/// Whoever undoes a merge has the ids that the shop has; the log has hashes of some.
+#[test]
+fn a_merge_is_undone_by_ids_that_the_log_has_as_hashes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let sources = "[[source]]\nname = \"app\"\nwrite_key = \"wk-app\"\n\
+                   [[source]]\nname = \"till\"\nwrite_key = \"wk-till\"\nhash_ids = true\npersonal_fields = \"encrypt\"\n";
+    let server = Server::start_with(&data, None, sources);
+    let mut collector = Connection::open(&server.collector).unwrap();
+    let mut send = |key: &str, event: Value| {
+        let body = event.to_string();
+        assert_eq!(collector.ask("POST", &format!("/v1/events?key={key}"), &[], &body).unwrap().0, 200);
+    };
+    let login = |id: &str, visitor: &str, user: &str| json!({"event_id": id, "name": "login", "visitor_id": visitor, "user_id": user});
+    send(WRITE_KEY, login("e1", "tablet", "jane@mail.example"));
+    let mut signs_up = login("e2", "till-visitor", "till-customer");
+    signs_up["properties"] = json!({"email": "kim@mail.example"});
+    send("wk-till", signs_up);
+    let undo = |visitor: &str, user: &str| {
+        let body = json!({"visitor_id": visitor, "user_id": user}).to_string();
+        let (status, answer) = server.ask_admin("POST", PATH, &body);
+        assert_eq!((status, &answer["settled"]), (200, &json!(true)), "{answer}");
+        answer
+    };
+    for (visitor, user) in [("tablet", "jane@mail.example"), ("till-visitor", "till-customer")] {
+        let answer = undo(visitor, user);
+        assert_eq!(answer["known"], true, "{answer}");
+        let kept = answer["visitor_id"].as_str().unwrap();
+        assert_eq!(server.ask_admin("GET", &format!("/v1/identity/{kept}"), "").1["user_id"], Value::Null);
+        let told = Server::log_read("identity", &data);
+        assert!(told.iter().rfind(|line| line["key"] == kept).unwrap()["value"]["user_id"].is_null(), "{told:?}");
+        assert_eq!(undo(visitor, user)["known"], false, "it is undone");
+    }
+    // Nobody is known by these.
+    assert_eq!(undo("joe@mail.example", "+31612345678")["known"], false);
+    let erased = server.ask_admin("DELETE", "/v1/personal/till-customer", "");
+    assert_eq!(erased, (200, json!({"id": "till-customer", "keys": 1})));
+    for topic in ["behavior", "identity", "governance", "session"] {
+        let told = Server::log_read(topic, &data).into_iter().map(|line| line.to_string()).collect::<String>();
+        for id in ["mail.example", "31612345678", "till-customer"] {
+            assert!(!told.contains(id), "{id} is on {topic}: {told}");
+        }
+    }
+    server.kill();
+}
+
 /// Two shoppers whose trackers say the same session id, at home in different partitions.
 #[test]
 fn the_same_session_id_of_two_trackers_is_counted_and_kept_apart() {

@@ -40,7 +40,7 @@ async fn unmerge(call: Call, body: Incoming) -> Response {
     };
     for (field, id) in [("visitor_id", &ask.visitor_id), ("user_id", &ask.user_id)] {
         if id.is_empty() || id.len() > ID_BYTES_MAX {
-            let title = format!("{field} is the id as it stands on the log: 1 to {ID_BYTES_MAX} bytes");
+            let title = format!("{field} is an id of 1 to {ID_BYTES_MAX} bytes");
             return reply::problem(StatusCode::BAD_REQUEST, "id_length", &title);
         }
     }

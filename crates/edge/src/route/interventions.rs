@@ -61,8 +61,8 @@ async fn preview(call: Call, body: Incoming) -> Response {
     };
     let mut connections = 0;
     // Asked for by the id in one's cookie, under which a source may never have known anybody.
-    for visitor in call.app.collector.visitor_ids(&preview.visitor_id) {
-        match call.app.backend.preview(call.param(0), visitor.0).await {
+    for visitor in call.app.collector.ids_of(&preview.visitor_id) {
+        match call.app.backend.preview(call.param(0), visitor).await {
             Ok(reached) => connections += reached,
             Err(refusal) => return reply::refusal(&refusal),
         }
