@@ -32,18 +32,20 @@ pub(crate) struct Prepared {
 impl Prepared {
     pub fn new(source: Source, secret: &[u8; 32]) -> Self {
         let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), source.name.as_str().as_bytes());
-        let key = source.hash_key.as_ref().map_or(derived.as_ref(), |key| key.0.as_bytes());
-        let key = |purpose: &str| {
+        let own = source.hash_key.as_ref().map(|key| key.0.as_bytes());
+        let key = |key: &[u8], purpose: &str| {
             let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), purpose.as_bytes());
             hmac::Key::new(hmac::HMAC_SHA256, tag.as_ref())
         };
         let treatment = match source.personal_fields {
             PersonalRule::Drop => Treatment::Drop,
-            PersonalRule::Hash => Treatment::Hash(key("personal")),
+            PersonalRule::Hash => Treatment::Hash(key(own.unwrap_or(derived.as_ref()), "personal")),
             PersonalRule::Encrypt => Treatment::Encrypt,
         };
         let allow = Allow::new(source.allowed_properties.as_deref());
-        Self { allow, treatment, ids_key: key("ids"), source }
+        // The same person wherever they come in: what they withdraw in the app holds on the web.
+        let ids_key = key(own.unwrap_or(secret), "ids");
+        Self { allow, treatment, ids_key, source }
     }
 
     /// What stands for an id on this source's events, where it is not the id itself.

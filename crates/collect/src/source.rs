@@ -143,7 +143,8 @@ pub struct Source {
     pub personal_fields: PersonalRule,
     /// Which of them `encrypt` keeps; those of other kinds are left out. `ip` costs a record per event.
     pub encrypted_fields: Vec<PersonalKind>,
-    /// Key of the hashes; unset: derived from a secret in the keystore and the source's name.
+    /// Key of the hashes. Unset: derived from a secret in the keystore, for ids the same for all such sources, for personal
+    /// fields each source's own.
     #[serde(skip_serializing)]
     pub hash_key: Option<Secret>,
     /// Cookie with which a shopper has said no; any value but empty, `0` and `false` counts.

@@ -1,7 +1,7 @@
 //! What shoppers refused, and what is personal: none of it gets past the collector, by any way in.
 
 use crate::help::{Call, KEY, codes, collector_of, one, source};
-use midsession_collect::Source;
+use midsession_collect::{PersonalRule, Secret, Source};
 use midsession_event::{Consent, PropertyValue, Purpose};
 
 fn native(body: &str) -> Call {
@@ -41,6 +41,41 @@ fn a_default_is_told_from_a_word() {
     assert!(!one(&plain).consent_said && one(&plain).consent == Consent::FULL);
     let silent = native(r#"{"event_id":"e","name":"consent","visitor_id":"v1"}"#).send();
     assert_eq!(codes(&silent)[0].1, "field_missing", "a consent event without a consent grants nothing");
+}
+
+/// A shop's web pages, its app and a partner, whose ids are to stay apart.
+#[test]
+fn a_hashed_id_is_one_person_in_all_sources_but_those_with_a_key_of_their_own() {
+    let named = |name: &str, hash_key: Option<&str>| Source {
+        name: name.into(),
+        write_key: format!("wk_{name}"),
+        personal_fields: PersonalRule::Hash,
+        hash_key: hash_key.map(|key| Secret(key.to_owned())),
+        allowed_origins: None,
+        ..source()
+    };
+    let hashing = Source { hash_ids: true, ..named("till", None) };
+    let collector =
+        collector_of(vec![named("web", None), named("app", None), hashing, named("partner", Some("of its own"))]);
+    let body = r#"{"event_id":"e","name":"x","visitor_id":"v1","user_id":"jane@mail.example","properties":{"email":"jane@mail.example"}}"#;
+    let kept = |name: &str| {
+        let event = one(&Call::post(&format!("/v1/events?key=wk_{name}"), body).to(&collector)).clone();
+        (event.visitor_id.expect("a visitor").0, event.user_id.expect("a user").0, event.properties["email"].clone())
+    };
+    let [web, app, till, partner] = ["web", "app", "till", "partner"].map(kept);
+    assert!(web.1 == app.1 && web.1 == till.1 && web.1 != partner.1, "{web:?} {app:?} {till:?} {partner:?}");
+    assert!(web.2 != app.2 && web.2 != partner.2, "fields are each source's own");
+    // Whoever has the id itself finds them by it, and nobody is looked for under an address.
+    assert_eq!(collector.ids_of("jane@mail.example"), [web.1.clone(), partner.1.clone()]);
+    assert_eq!(collector.ids_of("v1"), ["v1".into(), till.0.clone()]);
+    for visitor in ["v1", &till.0] {
+        let pairs = collector.kept_as(visitor, "jane@mail.example").into_iter();
+        let pairs: Vec<_> = pairs.map(|(visitor, user)| (visitor.0, user.0)).collect();
+        assert!(
+            pairs.contains(&(till.0.clone(), till.1.clone())) && pairs.iter().all(|(v, _)| *v == till.0),
+            "{pairs:?}"
+        );
+    }
 }
 
 /// Where a personal value may stand, in an event of each protocol.

@@ -175,6 +175,11 @@ fn a_merge_is_undone_by_ids_that_the_log_has_as_hashes() {
             assert!(!told.contains(id), "{id} is on {topic}: {told}");
         }
     }
+    // One person, through whichever source: what is said in the app holds on the tablet.
+    send(WRITE_KEY, login("e3", "laptop", "jane@mail.example"));
+    send("wk-app", json!({"event_id": "e4", "name": "consent", "user_id": "jane@mail.example", "consent": "none"}));
+    send(WRITE_KEY, json!({"event_id": "e5", "name": "page_view", "visitor_id": "laptop"}));
+    assert!(Server::log_read("behavior", &data).iter().all(|line| line["value"]["event_id"] != "e5"));
     server.kill();
 }
 
