@@ -1,7 +1,7 @@
 //! What a shopper allows, from the words of each tracker to purposes.
 
 use crate::json::{Json, Member};
-use crate::{Fault, field, quote};
+use crate::{Fault, Source, field, quote};
 use compact_str::format_compact;
 use midsession_event::{Consent, Purpose};
 
@@ -77,40 +77,106 @@ pub(crate) fn refuses(value: &Json<'_>) -> bool {
     matches!(value.text(), Some("none" | "cookieless")) || value.members().iter().any(denied)
 }
 
-/// Segment's `context.consent.categoryPreferences` and RudderStack's `consentManagement`, where the shop's categories
-/// carry a purpose's name or a usual word for one.
-pub(crate) fn categories(context: &Json<'_>, default: Consent) -> Option<Consent> {
-    let purpose = |category: &str| -> Option<Purpose> {
-        let category = category.to_ascii_lowercase();
-        match category.as_str() {
-            "analytics" | "statistics" | "performance" => Some(Purpose::Analytics),
-            "personalization" | "personalisation" | "functional" => Some(Purpose::Personalization),
-            "experiments" | "experimentation" => Some(Purpose::Experiments),
-            "marketing" | "advertising" => Some(Purpose::Marketing),
-            _ => None,
+/// What the categories of a shop's consent tool say, put together.
+struct Heard<'s> {
+    source: &'s Source,
+    allowed: Consent,
+    refused: Consent,
+    /// Something was refused by a name that is not known.
+    other_refused: bool,
+}
+
+impl<'s> Heard<'s> {
+    fn new(source: &'s Source) -> Self {
+        Self { source, allowed: Consent::NONE, refused: Consent::NONE, other_refused: false }
+    }
+
+    fn hear(&mut self, category: &str, is_allowed: bool) {
+        let own = self.source.consent_categories.get(category).map(|purposes| purposes.purposes());
+        match (own.or_else(|| purposes_of(category)), is_allowed) {
+            (Some(purposes), true) => self.allowed = Consent(self.allowed.0 | purposes.0),
+            (Some(purposes), false) => self.refused = Consent(self.refused.0 | purposes.0),
+            // Leave for what is not known is leave for nothing.
+            (None, true) => {}
+            (None, false) => self.other_refused = true,
         }
-    };
-    let mut partly = Partly::of(default);
-    let mut set = |category: &str, allowed: bool| {
-        if let Some(purpose) = purpose(category) {
-            partly.set(purpose, allowed);
-        }
-    };
-    if let Some(preferences) = context.get("consent").and_then(|consent| consent.get("categoryPreferences")) {
-        for (category, value) in preferences.members() {
-            if let Json::Bool(allowed) = value {
-                set(category, *allowed);
+    }
+
+    /// None where nothing was said.
+    fn said(mut self) -> Option<Consent> {
+        let both = |heard: &Self| Consent(heard.allowed.0 | heard.refused.0);
+        if !both(&self).allows(Purpose::Experiments) {
+            // Tools know no such category: it is a kind of personalization.
+            for bits in [&mut self.allowed, &mut self.refused] {
+                *bits = bits.with(Purpose::Experiments, bits.allows(Purpose::Personalization));
             }
+        }
+        if self.other_refused {
+            // It may stand for any purpose that no other category stands for.
+            self.refused = Consent(self.refused.0 | Consent::FULL.0 & !self.allowed.0);
+        }
+        let said = both(&self);
+        let mut partly = Partly::of(self.source.consent_default.purposes());
+        for (purpose, _) in Purpose::ALL.iter().filter(|(purpose, _)| said.allows(*purpose)) {
+            partly.set(*purpose, !self.refused.allows(*purpose));
+        }
+        partly.said()
+    }
+}
+
+/// The purposes that a category stands for by its usual name, or the id that OneTrust gives it; of what needs no leave, none.
+fn purposes_of(category: &str) -> Option<Consent> {
+    let letters = category.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase());
+    let letters: Vec<u8> = letters.take(32).collect();
+    let purpose = match letters.as_slice() {
+        b"analytics" | b"analytical" | b"statistics" | b"performance" | b"measurement" | b"c0002" => Purpose::Analytics,
+        b"personalization" | b"personalisation" | b"functional" | b"functionality" | b"preferences" | b"preference"
+        | b"c0003" => Purpose::Personalization,
+        b"experiments" | b"experimentation" => Purpose::Experiments,
+        b"marketing" | b"advertising" | b"advertisement" | b"ads" | b"targeting" | b"socialmedia" | b"c0004"
+        | b"c0005" => Purpose::Marketing,
+        b"necessary" | b"strictlynecessary" | b"essential" | b"required" | b"c0001" => return Some(Consent::NONE),
+        _ => return None,
+    };
+    Some(Consent::NONE.with(purpose, true))
+}
+
+/// Segment's `context.consent.categoryPreferences` and RudderStack's `consentManagement`.
+pub(crate) fn categories(context: &Json<'_>, source: &Source) -> Option<Consent> {
+    let mut heard = Heard::new(source);
+    if let Some(preferences) = context.get("consent").and_then(|consent| consent.get("categoryPreferences")) {
+        for (category, value) in preferences.members().iter().filter(|(_, value)| !matches!(value, Json::Null)) {
+            heard.hear(category, matches!(value, Json::Bool(true)));
         }
     }
     if let Some(management) = context.get("consentManagement") {
-        for (list, allowed) in [("allowedConsentIds", true), ("deniedConsentIds", false)] {
+        for (list, is_allowed) in [("allowedConsentIds", true), ("deniedConsentIds", false)] {
             if let Some(Json::List(ids)) = management.get(list) {
-                ids.iter().filter_map(Json::text).for_each(|id| set(id, allowed));
+                ids.iter().filter_map(Json::text).for_each(|id| heard.hear(id, is_allowed));
             }
         }
     }
-    partly.said()
+    heard.said()
+}
+
+/// Snowplow's consent events, by the name of their schema: a word on all purposes. A prompt that nobody has answered yet says
+/// nothing, nor does leave that is taken to be implied; documents that are agreed to or no longer are name no purposes.
+pub(crate) fn snowplow(schema: &str, data: &Json<'_>, source: &Source) -> Option<Consent> {
+    match (schema, data.get("eventType").and_then(Json::text)) {
+        ("consent_preferences", Some("allow_all")) => Some(Consent::FULL),
+        // What was selected is all that was: the rest is refused.
+        ("consent_preferences", Some("allow_selected")) => {
+            let mut heard = Heard { other_refused: true, ..Heard::new(source) };
+            if let Some(Json::List(scopes)) = data.get("consentScopes") {
+                scopes.iter().filter_map(Json::text).for_each(|scope| heard.hear(scope, true));
+            }
+            heard.said()
+        }
+        // A selection that has expired allows nothing any more, until somebody selects anew.
+        ("consent_preferences", Some("deny_all" | "withdrawn" | "expired")) => Some(Consent::NONE),
+        ("consent_withdrawn", _) if matches!(data.get("all"), Some(Json::Bool(true))) => Some(Consent::NONE),
+        _ => None,
+    }
 }
 
 /// GA4's `consent {ad_user_data, ad_personalization}` and `non_personalized_ads`: a refusal of any ends marketing, of the second
@@ -174,11 +240,6 @@ mod tests {
         ] {
             assert_eq!(refuses(&parse(text)), expected, "{text}");
         }
-        let segment = parse(r#"{"consent":{"categoryPreferences":{"Advertising":false,"Analytics":true,"X":true}}}"#);
-        assert_eq!(categories(&segment, Consent::FULL), Some(Consent(7).leaving(Consent(6))));
-        let rudder = parse(r#"{"consentManagement":{"deniedConsentIds":["marketing"],"allowedConsentIds":["c1"]}}"#);
-        assert_eq!(categories(&rudder, Consent::FULL), Some(Consent(7).leaving(Consent(7))));
-        assert_eq!(categories(&parse("{}"), Consent::FULL), None);
         assert_eq!(
             ga4(&parse(r#"{"consent":{"ad_personalization":"DENIED"}}"#), Consent::FULL),
             Some(Consent(5).leaving(Consent(5)))

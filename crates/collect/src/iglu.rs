@@ -51,6 +51,11 @@ pub(crate) struct Address<'a> {
 }
 
 impl<'a> Address<'a> {
+    /// The model: data of another one has other fields.
+    pub fn model(&self) -> u16 {
+        self.version.0
+    }
+
     pub fn parse(text: &'a str) -> Option<Self> {
         let rest = text.strip_prefix("iglu:")?;
         let mut parts = rest.split('/');

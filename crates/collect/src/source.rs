@@ -4,6 +4,7 @@ use crate::{FreeText, PersonalKind};
 use hashbrown::HashSet;
 use midsession_event::{Consent, Purpose, SourceId};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A secret text: shown as `***` wherever it is printed.
@@ -62,7 +63,7 @@ impl TryFrom<Written> for ConsentMode {
     fn try_from(written: Written) -> Result<Self, String> {
         let wrong = |what: &str| {
             Err(format!(
-                "consent_default: `{what}` is neither none, cookieless, full nor a list of purposes (analytics, \
+                "`{what}` is neither none, cookieless, full nor a list of purposes (analytics, \
                  personalization, experiments, marketing)"
             ))
         };
@@ -131,6 +132,9 @@ pub struct Source {
     pub strict: bool,
     /// What a shopper allows as long as the tracker says nothing.
     pub consent_default: ConsentMode,
+    /// What the categories of the shop's consent tool stand for, beside their usual names: `{ "BG4" = ["analytics"] }`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub consent_categories: BTreeMap<String, ConsentMode>,
     /// Custom properties and URL query parameters that are kept; `["*"]` keeps all. A property that is an object is kept
     /// with its members. Unset: every property, and the usual query parameters of search, category and product pages.
     /// Personal ones never pass.
@@ -174,6 +178,7 @@ impl Default for Source {
             allowed_origins: None,
             strict: false,
             consent_default: ConsentMode::Full,
+            consent_categories: BTreeMap::new(),
             allowed_properties: None,
             allowed_texts: FreeText::ALL.to_vec(),
             hash_ids: false,

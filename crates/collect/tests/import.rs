@@ -23,7 +23,7 @@ tr_currency tr_total_base tr_tax_base tr_shipping_base ti_currency ti_price_base
 mkt_network etl_tags dvce_sent_tstamp refr_domain_userid refr_device_tstamp derived_contexts domain_sessionid \
 derived_tstamp event_vendor event_name event_format event_version event_fingerprint true_tstamp";
 
-fn line(columns: &[(&str, &str)]) -> String {
+pub fn line(columns: &[(&str, &str)]) -> String {
     let names: Vec<&str> = NAMES.split_whitespace().collect();
     assert_eq!(names.len(), 131);
     let mut values = vec![""; names.len()];
@@ -33,7 +33,7 @@ fn line(columns: &[(&str, &str)]) -> String {
     values.join("\t")
 }
 
-fn import(collector: &Collector, protocol: Protocol, message: &str) -> Collected {
+pub fn import(collector: &Collector, protocol: Protocol, message: &str) -> Collected {
     let request = Request {
         method: "POST",
         path: "",

@@ -1,5 +1,6 @@
 //! The collector from outside: requests in, events, rejects and replies out.
 
+mod consent;
 mod context;
 mod cookieless;
 mod fuzz;

@@ -1,6 +1,8 @@
 //! What derived topics say of who has withdrawn their consent.
 
+use crate::http::Connection;
 use crate::privacy::{Shop, on_the_log, values};
+use crate::server::{Server, WRITE_KEY};
 use serde_json::{Value, json};
 
 /// The next person at the laptop of somebody who has withdrawn consent.
@@ -104,4 +106,64 @@ fn what_the_next_person_says_gives_nothing_back_to_who_withdrew_there() {
     }
     let events = values("behavior", &data, &[]);
     assert!(events.iter().all(|it| !it.to_string().contains("of-ben")), "that he is there is all that was kept");
+}
+
+/// A shopper who refuses in the banner of somebody else's tool, told by that tool's own event.
+#[test]
+fn what_is_refused_in_a_consent_tool_stays_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Server::start(&data, None);
+    let mut collector = Connection::open(&server.collector).unwrap();
+    let mut post = |path: &str, body: Value| {
+        let (status, answer) = collector.ask("POST", path, &[], &body.to_string()).unwrap();
+        assert_eq!(status, 200, "{answer}");
+    };
+    let track = |id: &str, event: &str, context: Value| {
+        json!({"writeKey": WRITE_KEY, "type": "track", "messageId": id, "anonymousId": "by-segment", "event": event,
+            "properties": {"product_id": "p1"}, "context": context})
+    };
+    let snowplow = |number: u32, more: Value| {
+        let mut event = json!({"e": "pv", "p": "web", "tv": "js-4", "duid": "by-snowplow",
+            "eid": format!("f59777c7-c2ac-4286-bc07-e6e00eff01{number:02}")});
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"schema": "iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4", "data": [event]})
+    };
+    let tp2 = format!("/com.snowplowanalytics.snowplow/tp2?key={WRITE_KEY}");
+    let read = |visitor: &str, status: u16| {
+        let path = format!("/v1/features/user/{visitor}");
+        let is_so = (0..500).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            server.ask_admin("GET", &path, "").0 == status
+        });
+        assert!(is_so, "{visitor} is not {status}");
+    };
+    post("/v1/track", track("m1", "Product Viewed", json!({})));
+    post(&tp2, snowplow(1, json!({})));
+    read("by-segment", 200);
+    read("by-snowplow", 200);
+    let refused =
+        json!({"consent": {"categoryPreferences": {"C0001": true, "C0002": false, "C0003": false, "C0004": false}}});
+    post("/v1/track", track("m2", "Segment Consent Preference Updated", refused));
+    let denied = json!({"schema": "iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0",
+        "data": {"schema": "iglu:com.snowplowanalytics.snowplow/consent_preferences/jsonschema/1-0-0",
+            "data": {"eventType": "deny_all", "basisForProcessing": "consent", "consentUrl": "https://shop.example/privacy",
+                "consentVersion": "7", "consentScopes": ["necessary"], "domainsApplied": ["shop.example"]}}});
+    post(&tp2, snowplow(2, json!({"e": "ue", "ue_pr": denied.to_string()})));
+    read("by-segment", 404);
+    read("by-snowplow", 404);
+    // What comes next says nothing itself.
+    post("/v1/track", track("m3", "Product Viewed", json!({})));
+    post(&tp2, snowplow(3, json!({})));
+    let mut kept: Vec<(String, i64)> = on_the_log(&data);
+    kept.sort();
+    let kept: Vec<String> = kept.iter().map(|(id, consent)| format!("{id} {consent}")).collect();
+    let ids = ["f59777c7-c2ac-4286-bc07-e6e00eff0101 15", "f59777c7-c2ac-4286-bc07-e6e00eff0102 0", "m1 15", "m2 0"];
+    assert_eq!(kept, ids);
+    let evidence = values("governance", &data, &[]);
+    for (visitor, policy) in [("by-segment", Value::Null), ("by-snowplow", json!("7"))] {
+        let said = evidence.iter().find(|it| it["kind"] == "consent" && it["visitor_id"] == visitor).expect("evidence");
+        assert_eq!((&said["purposes"], &said["policy_version"]), (&json!([]), &policy), "{evidence:?}");
+    }
+    server.kill();
 }

@@ -76,7 +76,7 @@ fn event(reading: &Reading<'_>, _: &Envelope<'_>, piece: Piece<'_>, random: Rand
         Some(schema) if is_json && value.get("schema").is_none() => described(Json::Text(schema), value),
         _ => value,
     };
-    Described { reading, event: &mut draft.event }.event(&value)?;
+    draft.consent = Described { reading, event: &mut draft.event }.event(&value)?;
     Ok(draft)
 }
 

@@ -25,6 +25,10 @@ pub(super) const ROW: Row = Row {
     id_member: "messageId",
 };
 
+/// What the consent tools of Segment (of late, and before) and of RudderStack track when a shopper has chosen.
+const CONSENT_EVENTS: [&str; 3] =
+    ["Segment Consent Preference Updated", "Segment Consent Preference", "Consent Management Interaction"];
+
 fn route(request: &Request<'_>) -> Option<Route> {
     if request.method == "POST" {
         if request.path == "/beacon/v1/batch" {
@@ -132,6 +136,11 @@ fn event(reading: &Reading<'_>, envelope: &Envelope<'_>, piece: Piece<'_>, rando
     draft.by_server |= call.channel == Some("server");
     let kind = if reading.kind == "batch" { call.kind.unwrap_or_default() } else { reading.kind };
     read(&mut draft.event, kind, &call, limits)?;
+    if matches!(&draft.event.name, EventName::Custom(name) if CONSENT_EVENTS.contains(&name.as_str()))
+        && draft.consent.is_some()
+    {
+        draft.event.name = EventName::Consent;
+    }
     Ok(draft)
 }
 
@@ -239,9 +248,8 @@ fn context(draft: &mut Draft, reading: &Reading<'_>, own: Option<&Json<'_>>, sha
     draft.address = text(get("ip")).and_then(|address| address.parse().ok());
     let library = get("library").and_then(|library| library.get("name")).and_then(Json::text).unwrap_or_default();
     draft.by_server = is_server_library(library);
-    let default = reading.source.consent_default.purposes();
-    let said = own.and_then(|own| consent::categories(own, default));
-    draft.consent = said.or_else(|| consent::categories(shared, default));
+    let said = own.and_then(|own| consent::categories(own, reading.source));
+    draft.consent = said.or_else(|| consent::categories(shared, reading.source));
     Ok(())
 }
 

@@ -252,7 +252,8 @@ pub(super) fn read(reading: &Reading<'_>, given: &Parameters<'_>, random: Random
         Some("ue") => {
             let text = described_text(&given.ue_pr, &given.ue_px, "ue_pr")?;
             let value = json::parse(&text, limits).map_err(|fault| fault.at("ue_pr"))?;
-            Described { reading, event: &mut draft.event }.unstruct(&value).map_err(|fault| fault.at("ue_pr"))?;
+            let mut described = Described { reading, event: &mut draft.event };
+            draft.consent = described.unstruct(&value).map_err(|fault| fault.at("ue_pr"))?;
         }
         Some("tr") => transaction(given, &mut draft.event)?,
         Some("ti") => item(given, &mut draft.event, limits)?,

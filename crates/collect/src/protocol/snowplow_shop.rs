@@ -3,9 +3,9 @@
 use super::{Reading, add_property};
 use crate::Fault;
 use crate::field::{self, ProductNames};
-use crate::iglu;
 use crate::json::Json;
-use midsession_event::{Cart, Dialect, Event, Order, Promotion, canonical_name};
+use crate::{consent, iglu};
+use midsession_event::{Cart, Consent, Dialect, Event, EventName, Order, Promotion, canonical_name};
 
 const SHOP: &str = "com.snowplowanalytics.snowplow.ecommerce";
 const WEB: &str = "com.snowplowanalytics.snowplow";
@@ -29,8 +29,8 @@ pub(super) struct Described<'d> {
 }
 
 impl Described<'_> {
-    /// The event itself: `unstruct_event` around a self-describing object.
-    pub fn unstruct(&mut self, value: &Json<'_>) -> Result<(), Fault> {
+    /// The event itself: `unstruct_event` around a self-describing object. Answers what it says on consent.
+    pub fn unstruct(&mut self, value: &Json<'_>) -> Result<Option<Consent>, Fault> {
         let (schema, inner) = iglu::unwrap(value)?;
         if !schema.starts_with("iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-") {
             return Err(Fault::new("payload_schema", "the event is not wrapped in unstruct_event 1-0-x").at("schema"));
@@ -38,10 +38,19 @@ impl Described<'_> {
         self.event(inner).map_err(|fault| fault.at("data"))
     }
 
-    /// A self-describing event.
-    pub fn event(&mut self, value: &Json<'_>) -> Result<(), Fault> {
+    /// A self-describing event. Answers what it says on consent.
+    pub fn event(&mut self, value: &Json<'_>) -> Result<Option<Consent>, Fault> {
         let (address, data) = iglu::describe(value)?;
         self.reading.schemas.check(address, data, self.reading.source.strict)?;
+        let is_web = address.vendor == WEB && address.model() == 1;
+        if is_web && let Some(said) = consent::snowplow(address.name, data, self.reading.source) {
+            self.event.name = EventName::Consent;
+            self.properties_except(data, &["consentUrl", "consentVersion"]);
+            if let Some(version) = data.get("consentVersion") {
+                add_property(&mut self.event.properties, "policy_version".into(), version);
+            }
+            return Ok(Some(said));
+        }
         match (address.vendor, address.name) {
             (SHOP, "snowplow_ecommerce_action") => {
                 let kind = data.get("type").and_then(Json::text).unwrap_or_default();
@@ -73,7 +82,7 @@ impl Described<'_> {
                 self.properties_except(data, &[]);
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn properties_except(&mut self, data: &Json<'_>, except: &[&str]) {
