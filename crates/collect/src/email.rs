@@ -42,6 +42,16 @@ pub(crate) fn find_email(text: &str, from: usize) -> Option<(usize, usize)> {
 
 /// Where the part before the sign of an e-mail address begins, at most 64 bytes before it.
 fn local_start(bytes: &[u8], from: usize, sign: usize) -> usize {
+    // `"jane doe"@example.com`
+    if sign > from && bytes[sign - 1] == b'"' {
+        let within = from.max(sign.saturating_sub(66));
+        let opens = bytes[within..sign - 1].iter().rposition(|byte| *byte == b'"').map(|at| within + at);
+        // What stands between two texts of JSON (`":"@jane.doe"`) is no name of anybody's.
+        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte >= 0x80;
+        let quoted = |at: &usize| &bytes[at + 1..sign - 1];
+        let of_name = |at: &usize| quoted(at).first().is_some_and(is_name) && quoted(at).last().is_some_and(is_name);
+        return opens.filter(of_name).unwrap_or(sign);
+    }
     let is_local = |byte: u8| byte.is_ascii_alphanumeric() || b".!#$'*+_`{|}~-^".contains(&byte) || byte >= 0x80;
     let mut start = sign;
     while start > from && sign - start < 64 {

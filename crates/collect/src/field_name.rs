@@ -21,8 +21,8 @@ const PHONE: [&str; 34] = [
 
 /// Names of people.
 #[rustfmt::skip]
-const NAME: [&str; 47] = [
-    "achternaam", "apellido", "apellidos", "cognome", "efternamn", "efternavn", "etternavn", "etunimi", "familienaam", "familienname",
+const NAME: [&str; 50] = [
+    "accountholder", "achternaam", "apellido", "apellidos", "attn", "cardholder", "cognome", "efternamn", "efternavn", "etternavn", "etunimi", "familienaam", "familienname",
     "familyname", "firstname", "fname", "forename", "fornamn", "fornavn", "fullname", "givenname", "imie", "lastname", "lname", "maidenname",
     "middlename", "naam", "nachname", "nachnamen", "name1", "nazwisko", "nickname", "nom", "nombrecliente", "nombrecompleto",
     "nombreyapellidos", "nomdefamille", "nome", "nomecognome", "nomeecognome", "noms", "prenom", "prenoms", "sobrenome", "sukunimi",
@@ -31,13 +31,13 @@ const NAME: [&str; 47] = [
 
 /// Postal addresses and their parts.
 #[rustfmt::skip]
-const ADDRESS: [&str; 67] = [
+const ADDRESS: [&str; 70] = [
     "addr", "address", "addressline", "adres", "adresa", "adresregel", "adress", "adresse", "adressen", "adresses",
     "adresszeile", "anschrift", "calle", "cidade", "citta", "city", "ciudad", "codepostal", "codicepostale", "codigopostal",
-    "direccion", "direcciones", "domicilio", "endereco", "gata", "hausnummer", "hometown", "housenumber", "huisnummer", "indirizzo",
+    "deliverto", "direccion", "direcciones", "domicilio", "endereco", "gata", "hausnummer", "hometown", "housenr", "housenumber", "huisnummer", "indirizzo",
     "kodpocztowy", "lignedadresse", "line1", "line2", "line3", "localidad", "miasto", "ort", "pincode", "plaatsnaam", "plz",
     "poblacion", "postal", "postalcode", "postcode", "postcodes", "postleitzahl", "postnr", "postnummer", "rua", "rue",
-    "stad", "stadt", "straat", "straatnaam", "strasse", "strassenname", "street", "streetaddress", "streetname", "town",
+    "shipto", "stad", "stadt", "straat", "straatnaam", "strasse", "strassenname", "street", "streetaddress", "streetname", "town",
     "ulica", "ville", "wohnort", "woonplaats", "zip", "zipcode",
 ];
 
@@ -321,6 +321,8 @@ mod tests {
                 "klant-tel telefonnummer Handynummer movil móvil celular whatsapp msisdn numéro_de_téléphone",
             ),
             (Some(Name), "naam klant_naam voornaam Vorname kunden-nachname nom nom_client prenom Prénom PRÉNOM prénom"),
+            (Some(Name), "cardholder card_holder account_holder accountHolder attn"),
+            (Some(Address), "ship_to shipTo deliver_to housenr house_nr"),
             (Some(Name), "apellido apellidos nombre_completo cognome surname nom-de-famille"),
             (
                 Some(Address),
@@ -380,6 +382,11 @@ mod tests {
             "nom_produit",
             "username_length",
             "listing",
+            "ship_to_store",
+            "shipping_total",
+            "holder",
+            "house",
+            "attn_count",
             "phone_model",
             "phone_case_color",
             "city_guide",

@@ -43,6 +43,26 @@ pub(crate) fn find_phone(bytes: &[u8], from: usize) -> Option<(usize, usize)> {
     None
 }
 
+/// A telephone number that a link calls or writes to (`tel:0612345678`, `https://wa.me/31612345678`), from `from` on. There
+/// digits alone are one.
+pub(crate) fn find_called(bytes: &[u8], from: usize) -> Option<(usize, usize)> {
+    const LINKS: [&[u8]; 5] = [b"tel:", b"sms:", b"smsto:", b"callto:", b"wa.me/"];
+    memchr::memchr2_iter(b':', b'/', bytes.get(from..)?).find_map(|at| {
+        let start = from + at + 1;
+        let ends_link = |link: &&[u8]| {
+            let Some(begin) = start.checked_sub(link.len()) else { return false };
+            let is_within = begin > 0 && bytes[begin - 1].is_ascii_alphanumeric();
+            bytes[begin..start].eq_ignore_ascii_case(link) && !is_within
+        };
+        LINKS.iter().find(|link| ends_link(link))?;
+        let of_number = |byte: &&u8| byte.is_ascii_digit() || b"+-.()".contains(byte);
+        let number = &bytes[start..start + bytes[start..].iter().take(32).take_while(of_number).count()];
+        let end = start + number.iter().rposition(u8::is_ascii_digit)? + 1;
+        let digits = number.iter().filter(|byte| byte.is_ascii_digit()).count();
+        (7..=15).contains(&digits).then_some((start, end))
+    })
+}
+
 /// Whether a `+` glued to what stands before it is the one of a telephone number: the number follows at once. Behind a digit it
 /// is a sum's, a version's (`1.4.0+20261122`) or a time zone's; behind a letter of a link's parameter it is a blank.
 fn is_prefix(bytes: &[u8], at: usize) -> bool {

@@ -30,13 +30,24 @@ const AROUND: [&str; 11] =
 const SOMEBODY: [&str; 8] =
     ["ansprechpartner", "buyer", "contactperson", "contactpersoon", "kontaktperson", "payer", "receiver", "sender"];
 
-/// Whether text under this name is somebody's name: `customer_first`, `sender.name`, `buyer`; not `contact_form_name`.
+/// Members of a person that are their name or a part of it, and of anything else hardly ever.
+const OF_NAME: [&str; 4] = ["family", "full", "given", "initials"];
+
+/// Whether text under this name is somebody's name: `customer_first`, `sender.name`, `user.given`, `buyer`; not
+/// `contact_form_name`.
 pub(crate) fn is_name_of_person(path: &str) -> bool {
     let (rest, last) = path.rsplit_once('.').unwrap_or(("", path));
     // Most names end otherwise, and are done.
     let ends = |end: &&str| {
         last.len().checked_sub(end.len()).is_some_and(|at| last.as_bytes()[at..].eq_ignore_ascii_case(end.as_bytes()))
     };
+    if OF_NAME.iter().any(|part| part.eq_ignore_ascii_case(last)) {
+        // `user.name.given`
+        let around = rest.rsplit('.').find(|segment| !segment.eq_ignore_ascii_case("name")).unwrap_or_default();
+        let is_person = |word: &str| ["person", "profile", "traits"].contains(&word);
+        return Words::of(around)
+            .is_some_and(|around| are_people(&around, around.count) || is_person(around.joined(0..around.count)));
+    }
     if !["name", "first", "last", "er", "person", "persoon"].iter().any(ends) {
         return false;
     }
@@ -108,12 +119,14 @@ mod tests {
     fn names_of_people() {
         let hits = "sender.name buyer Buyer payer buyer_name customer_first customerFirst customer_last customer.first \
             recipient_first customers.last order.receiver.name receiverName buyer_info.name contact.first kontaktperson \
+            user.given user.Full customer.initials billing_user.family traits.given user.name.given person.full \
             contact_person Ansprechpartner contactNames.last_name_of.sender";
         for name in hits.split_whitespace() {
             assert!(is_name_of_person(name), "{name}");
         }
         let misses = "name first last product.name list_name listName event_name page_name page.name contact_form_name \
             customer_segment_name customer_group.name customer.plan.name customer buyer.id buyer_type sender_id user_list.name \
+            full given product.full product.family product.name.full cart.full user.is_full user.full_refund customer_family \
             first_seen last_seen customer_first_order buyers_guide sender.campaign.name category.name store_name firstname_length";
         for name in misses.split_whitespace() {
             assert!(!is_name_of_person(name), "{name}");

@@ -1,7 +1,7 @@
 //! Finds personal fields by name and personal text by pattern, and drops it or puts a keyed hash in its place.
 
 use crate::email::find_email;
-use crate::number::{find_ip, find_phone};
+use crate::number::{find_called, find_ip, find_phone};
 use crate::{digits_name, field_name, hidden};
 use midsession_event::Str;
 use ring::hmac;
@@ -210,12 +210,13 @@ pub(crate) fn replace_each(
     }
 }
 
-/// Takes telephone numbers out: `+` and 8 to 15 digits whatever stands before it (but a digit), a leading 0 or bracket with separators between the digits, or
+/// Takes telephone numbers out: what a link calls; `+` and 8 to 15 digits whatever stands before it (but a digit), a leading 0 or bracket with separators between the digits, or
 /// the North American form. Bare digit runs stay: they are article numbers far more often.
 fn scrub_phones(text: &mut Str, treatment: &Treatment) {
     if !text.bytes().any(|byte| byte.is_ascii_digit()) {
         return;
     }
+    replace_each(text, |text, from| find_called(text.as_bytes(), from), treatment, "[phone]");
     replace_each(text, |text, from| find_phone(text.as_bytes(), from), treatment, "[phone]");
 }
 
@@ -356,6 +357,20 @@ mod tests {
             ("978-3-16-148410", "978-3-16-148410"),
             ("2026-11-22 2026.11.22 22.11.2026 11-22-2026", "2026-11-22 2026.11.22 22.11.2026 11-22-2026"),
             ("1.299,95 or 299.95-349.95", "1.299,95 or 299.95-349.95"),
+            ("tel:0612345678", "tel:[phone]"),
+            ("TEL:+31612345678, sms:0612345678;body=hi", "TEL:[phone], sms:[phone];body=hi"),
+            ("https://wa.me/31612345678?text=hi", "https://wa.me/[phone]?text=hi"),
+            ("callto:(020)123-4567", "callto:[phone]"),
+            ("tel:0612345678 2026-11-22", "tel:[phone] 2026-11-22"),
+            (
+                "tel:12 sms:order-1 wa.me/message/X hotel:0612345678",
+                "tel:12 sms:order-1 wa.me/message/X hotel:0612345678",
+            ),
+            ("tel:06123456789012345", "tel:06123456789012345"),
+            ("of \"jane doe\"@example.com, who", "of [email], who"),
+            ("\"jane\\\"s doe\"@example.com", "\"jane\\[email]"),
+            ("the \"@\" of \"@jane.doe\"", "the \"@\" of \"@jane.doe\""),
+            ("{\"handle\":\"@jane.doe\"}", "{\"handle\":\"@jane.doe\"}"),
             ("from 192.0.2.7, at 12:30:45", "from [ip], at 12:30:45"),
             ("ip:192.0.2.7:8080", "ip:[ip]:8080"),
             ("[2001:db8::1]:443 and 2001:db8::2.", "[[ip]]:443 and [ip]."),
