@@ -47,7 +47,13 @@ impl Keys {
         let mut keys = match std::fs::read_to_string(&path) {
             Ok(text) => {
                 private(&path)?;
-                toml::from_str(&text).map_err(|error| format!("{}: {}", path.display(), error.message()))?
+                toml::from_str(&text).map_err(|error| {
+                    let cause = format!("{} is no file of keys: {}", path.display(), error.message());
+                    Failure::new(cause).hint(
+                        "put it back from a backup; or remove it: the next start makes new keys, which trackers and \
+                         readers then need",
+                    )
+                })?
             }
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
                 let keys = Self {
@@ -89,13 +95,22 @@ impl Keys {
         }
     }
 
+    /// Whole or not at all: a crash in between leaves no half a file in its place.
     fn write(&self, folder: &Path, path: &Path) -> std::io::Result<()> {
         use std::os::unix::fs::OpenOptionsExt;
         std::fs::create_dir_all(folder)?;
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let next = path.with_extension("new");
+        // A crash may have left one.
+        std::fs::remove_file(&next).or_else(|cause| match cause.kind() {
+            std::io::ErrorKind::NotFound => Ok(()),
+            _ => Err(cause),
+        })?;
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&next)?;
         let text = toml::to_string(self).map_err(std::io::Error::other)?;
         file.write_all(text.as_bytes())?;
-        file.sync_all()
+        file.sync_all()?;
+        std::fs::rename(&next, path)?;
+        std::fs::File::open(folder)?.sync_all()
     }
 }
 
@@ -146,5 +161,26 @@ mod tests {
         let failure = Keys::load(Path::new("/dev/null/x")).expect_err("no folder");
         assert!(failure.cause.contains("/dev/null/x/keys.toml"), "{}", failure.cause);
         assert!(failure.hint.is_some_and(|hint| hint.contains("--data")));
+    }
+
+    #[test]
+    fn keys_are_whole_or_it_is_said_which_file_to_put_back() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = Keys::file(folder.path());
+        // What a crash left of an earlier try.
+        std::fs::write(path.with_extension("new"), "write_key = \"half").expect("written");
+        let made = Keys::load(folder.path()).expect("keys");
+        assert!(!path.with_extension("new").exists());
+        let again = Keys::load(folder.path()).expect("the same keys");
+        assert!(made.fresh && !again.fresh && made.signing_key == again.signing_key);
+        let whole = std::fs::read_to_string(&path).expect("keys");
+        for broken in ["", &whole[..whole.len() / 2], "not toml"] {
+            std::fs::write(&path, broken).expect("written");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("private");
+            let failure = Keys::load(folder.path()).expect_err("no keys");
+            assert!(failure.cause.contains("keys.toml is no file of keys"), "{}", failure.cause);
+            assert!(failure.hint.is_some_and(|hint| hint.contains("put it back")));
+        }
     }
 }
