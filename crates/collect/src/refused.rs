@@ -3,7 +3,7 @@
 use crate::finish::Prepared;
 use crate::json::{self, Json};
 use crate::protocol::Begun;
-use crate::{ConsentInForce, Limits, consent};
+use crate::{ConsentInForce, Limits, Source, consent};
 use midsession_event::{Consent, Event, EventId, EventName, Purpose, UserId, VisitorId};
 use std::borrow::Cow;
 
@@ -20,15 +20,14 @@ pub(crate) struct Refused<'a> {
     texts: Vec<Cow<'a, str>>,
     /// What it says on consent, all of it together.
     said: Option<Consent>,
-    default: Consent,
+    source: &'a Source,
     is_whole: bool,
 }
 
 impl<'a> Refused<'a> {
     /// Reads them as far as they can be read. `id_member` holds an event's own id.
-    pub fn read(bytes: &'a [u8], prepared: &Prepared, limits: &Limits, id_member: &str) -> Self {
-        let default = prepared.source.consent_default.purposes();
-        let mut refused = Self { texts: Vec::new(), said: None, default, is_whole: true };
+    pub fn read(bytes: &'a [u8], prepared: &'a Prepared, limits: &Limits, id_member: &str) -> Self {
+        let mut refused = Self { texts: Vec::new(), said: None, source: &prepared.source, is_whole: true };
         match json::parse(bytes, limits) {
             Ok(Json::Object(mut members)) => {
                 members.retain(|(name, _)| name != id_member);
@@ -72,15 +71,16 @@ impl<'a> Refused<'a> {
 
     /// A word on consent, by whichever protocol.
     fn read_words(&mut self, object: &Json<'_>) {
-        let native = object.get("consent").and_then(|word| match consent::native(word, self.default) {
+        let default = self.source.consent_default.purposes();
+        let native = object.get("consent").and_then(|word| match consent::native(word, default) {
             Ok(word) => word,
             Err(_) => consent::refuses(word).then_some(Consent::NONE),
         });
         let is_cookieless = object.get("$cookieless_mode") == Some(&Json::Bool(true));
         let words = [
             native,
-            consent::categories(object, self.default),
-            consent::ga4(object, self.default),
+            consent::categories(object, self.source),
+            consent::ga4(object, default),
             is_cookieless.then_some(Consent::COOKIELESS),
         ];
         words.into_iter().flatten().for_each(|word| self.hears(word));
@@ -116,7 +116,7 @@ impl<'a> Refused<'a> {
     /// Whether whoever it is of may be kept, as far as can be seen.
     pub fn may_keep(&self, prepared: &Prepared, known: Option<&dyn ConsentInForce>, earlier: &[Event]) -> bool {
         let is_refusal = |said: Consent| !said.covers(NEEDED);
-        if is_refusal(self.said.unwrap_or(self.default)) {
+        if is_refusal(self.said.unwrap_or(self.source.consent_default.purposes())) {
             return false;
         }
         // Whose it is can't be told for certain: a word that was said just before may be theirs.
