@@ -46,22 +46,27 @@ pub(crate) struct Window<'d> {
 }
 
 /// Fields that are one shopper's, and what to write for them.
-const OF_ONE_SHOPPER: [(&str, &str); 6] = [
+const OF_ONE_SHOPPER: [(&str, &str); 7] = [
     ("user_id", "user"),
     ("visitor_id", "user"),
     ("session_id", "session"),
     ("event_id", "user"),
     ("cart.id", "session"),
     ("order.id", "user"),
+    ("decision_id", "user"),
 ];
+
+/// The field among these that an expression looks at, however it is written.
+fn of_one_shopper(program: &Program) -> Option<(&'static str, &'static str)> {
+    let is_read = |field: &str| program.paths().any(|path| path.strip_prefix("event.") == Some(field));
+    OF_ONE_SHOPPER.into_iter().find(|(field, _)| is_read(field))
+}
 
 /// Which of these a fold by a field would serve as a value: who is among those that it is of could be read there, whatever
 /// they say on consent. To be counted is nobody's name.
 pub(crate) fn tells_of_one(parts: &Parts<'_>) -> Option<&'static str> {
     let is_told = matches!(parts.result, Type::Text | Type::Any | Type::Many);
-    let of = parts.of.as_ref().filter(|_| is_told)?;
-    let is_of = |(field, _): &&(&'static str, &str)| of.paths().any(|path| path.strip_prefix("event.") == Some(field));
-    OF_ONE_SHOPPER.iter().find(is_of).map(|(field, _)| *field)
+    parts.of.as_ref().filter(|_| is_told).and_then(of_one_shopper).map(|(field, _)| field)
 }
 
 /// The parts of a definition that folds; none if something is wrong with it.
@@ -311,11 +316,6 @@ pub(crate) fn keys(document: &mut Document<'_>, definition: &Definition) -> Vec<
             }
             continue;
         }
-        if let Some((_, instead)) = OF_ONE_SHOPPER.iter().find(|(field, _)| field == written) {
-            let hint = Some(format!("write \"{instead}\""));
-            document.fault(span, format!("`{written}` is one shopper's"), hint);
-            continue;
-        }
         let path = match written.as_str() {
             "product" => "product.id",
             "category" => "product.category",
@@ -324,6 +324,11 @@ pub(crate) fn keys(document: &mut Document<'_>, definition: &Definition) -> Vec<
         };
         let plain = written.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_.".contains(c));
         let program = Program::compile(path, Scope { bare: true, ..Scope::default() });
+        if let Some((_, instead)) = program.as_ref().ok().and_then(of_one_shopper) {
+            let hint = Some(format!("write \"{instead}\""));
+            document.fault(span, format!("`{written}` is one shopper's"), hint);
+            continue;
+        }
         match program {
             Ok(program) if plain && matches!(program.ty(), Type::Text | Type::Any) => {
                 if !keys.iter().any(|known| matches!(known, By::Field { name, .. } if name == written)) {

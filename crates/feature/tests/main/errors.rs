@@ -101,6 +101,27 @@ fn nobody_is_named_by_a_field() {
     }
 }
 
+/// However it is written: what is read by a field stays readable after its shopper has withdrawn.
+#[test]
+fn nobody_is_a_key() {
+    let fields = ["user_id", "visitor_id", "session_id", "event_id", "cart.id", "order.id", "decision_id"];
+    for field in fields {
+        let brackets = match field.split_once('.') {
+            Some((group, name)) => format!("{group}[\"{name}\"]"),
+            None => format!("event[\"{field}\"]"),
+        };
+        for key in [field.to_owned(), format!("event.{field}"), brackets] {
+            let text = format!(
+                "[[feature]]\nname = \"seen\"\nkey = ['product', '{key}']\nfold = \"count\"\nwindows = [\"1h\"]\n"
+            );
+            let found = check(&text, "f.toml");
+            let [first] = &found[..] else { panic!("{key}: {found:?}") };
+            assert!(first.to_string().starts_with("f.toml:3:7: "), "{first}");
+            assert!(first.message.contains(&format!("`{key}` is one shopper's")), "{first}");
+        }
+    }
+}
+
 #[test]
 fn settings_of_folds() {
     let base =
