@@ -133,7 +133,8 @@ fn accumulator(parts: &Parts<'_>, whose: &str, key: Option<&Program>, windows: V
     let mergeable = parts.row.mergeable.unwrap_or(Mergeable { start: || Partial::Count(0), value: |_, _| None });
     let of_program = parts.of.as_ref();
     let folds_each = of_program.is_some_and(is_of_product);
-    let per_product = folds_each || parts.when.as_ref().into_iter().chain(key).any(is_of_product);
+    let asked = [parts.when.as_ref(), parts.second.as_ref(), key];
+    let per_product = folds_each || asked.into_iter().flatten().any(is_of_product);
     Accumulator {
         slot,
         is_others: false,

@@ -105,6 +105,19 @@ fn all() -> Vec<Asked> {
             options: "empty = 9.0",
             ..asked("max", r#"event.name == "refund""#, "product.price")
         },
+        // One order, and one view with something dear in it, whichever of its products that is.
+        Asked {
+            whole: float(1.0),
+            lamps: float(1.0),
+            options: "over = 'event.name == \"product_view\" && event.product.price > 20.0'",
+            ..asked("ratio", r#"event.name == "transaction""#, "")
+        },
+        Asked {
+            whole: float(100.0),
+            lamps: float(100.0),
+            options: "over = 'event.name == \"product_view\" && event.product.price > 20.0'",
+            ..asked("ratio", r#"event.name == "transaction""#, "order.revenue")
+        },
         Asked {
             whole: Some(Value::List(["l1".into()].into())),
             lamps: Some(Value::List(["l1".into()].into())),
