@@ -32,11 +32,16 @@ impl AmountOf {
     /// The currency in an event, of its product `current` where it is about the one at hand.
     pub(crate) fn currency(self, event: &Event, current: usize) -> Option<&Str> {
         let of_product = |index: usize| event.products.get(index).and_then(|product| product.currency.as_ref());
+        let of_order = || event.order.as_ref().and_then(|order| order.currency.as_ref());
+        let of_cart = || event.cart.as_ref().and_then(|cart| cart.currency.as_ref());
+        let bought_in = || of_order().filter(|_| event.name.is_order());
         match self {
-            Self::Product(Which::At(index)) => of_product(index),
-            Self::Product(_) => of_product(current),
-            Self::Order => event.order.as_ref().and_then(|order| order.currency.as_ref()),
-            Self::Cart => event.cart.as_ref().and_then(|cart| cart.currency.as_ref()).or_else(|| of_product(0)),
+            Self::Product(which) => {
+                let index = if let Which::At(index) = which { index } else { current };
+                of_product(index).or_else(bought_in).or_else(of_cart)
+            }
+            Self::Order => of_order(),
+            Self::Cart => of_cart().or_else(|| of_product(0)),
         }
     }
 }

@@ -50,6 +50,7 @@ impl Shopper {
             self.facts.insert(Fact { category, ..blank });
         }
         let products: &[Product] = if event.order.is_some() { &[] } else { &event.products };
+        let of_cart = event.cart.as_ref().and_then(|cart| cart.currency.clone());
         for (position, product) in products.iter().enumerate() {
             let category = product.category.as_ref().or(event.list.as_ref());
             self.facts.insert(Fact {
@@ -58,12 +59,11 @@ impl Shopper {
                 category: category.map_or(0, |category| self.names.number(category)),
                 quantity: product.quantity.unwrap_or(1) as u16,
                 kind: if position == 0 { kind } else { kind.continued() },
-                currency: currency(&mut self.currencies, &product.currency),
+                currency: currency(&mut self.currencies, &product.currency.clone().or(of_cart.clone())),
                 ..blank
             });
         }
         if let Some(value) = event.cart.as_ref().and_then(|cart| cart.total_value) {
-            let of_cart = event.cart.as_ref().and_then(|cart| cart.currency.clone());
             let of_first = || event.products.first().and_then(|product| product.currency.clone());
             let currency = currency(&mut self.currencies, &of_cart.or_else(of_first));
             self.facts.insert(Fact { value, kind: FactKind::CART, currency, ..blank });

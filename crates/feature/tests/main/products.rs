@@ -2,7 +2,7 @@
 //! the same.
 
 use crate::kit::{Shopper, event, product, session};
-use midsession_event::{ContextKind, Event, Joined, Order, PropertyValue};
+use midsession_event::{Cart, ContextKind, Event, Joined, Order, PropertyValue};
 use midsession_feature::{FeatureSet, Key, Value};
 use std::collections::BTreeMap;
 
@@ -177,4 +177,47 @@ fn a_definition_says_the_same_wherever_it_is_asked() {
         }));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A product that says no currency is in its order's or its cart's, wherever the amount is kept.
+#[test]
+fn a_price_is_in_the_currency_of_what_it_stands_in() {
+    let one = |name: &str, keys: &str, windows: &str, when: &str| {
+        format!(
+            "[[feature]]\nname = \"{name}\"\nkey = {keys}\nwhen = '{when}'\nfold = \"sum\"\nof = \"product.price\"\n\
+             windows = {windows}\n"
+        )
+    };
+    let text = [
+        one("any", "[\"user\", \"category\"]", "[\"1h\", \"lifetime\"]", "true"),
+        one("web", "\"user\"", "[\"1h\"]", "event.properties.web == true"),
+    ]
+    .concat();
+    let set = FeatureSet::load(&[("f.toml", &text)]).unwrap_or_else(|found| panic!("{found:?}"));
+    for (name, of_order) in [("add_to_cart", false), ("transaction", true)] {
+        for (second, is_there) in [("EUR", true), ("USD", false)] {
+            let mut shopper = Shopper::new();
+            for (at_ms, currency) in [(NOW_MS - 1, "EUR"), (NOW_MS, second)] {
+                let mut added = event(name, at_ms);
+                let currency = Some(currency.into());
+                added.products = vec![product("l1", "Lamp", 10.0)];
+                if of_order {
+                    added.order = Some(Order { currency, ..Order::default() });
+                } else {
+                    added.cart = Some(Cart { currency, ..Cart::default() });
+                }
+                added.properties.insert("web".into(), PropertyValue::Bool(true));
+                shopper.take(&added, 1, &set);
+                set.accumulate(&added, &shopper.id, None, NOW_MS, &mut shopper.partials);
+            }
+            let view = shopper.view(NOW_MS);
+            for window in ["any_1h", "any_lifetime", "web_1h"] {
+                let value = set.read(&view, Key::User, window);
+                assert_eq!(value, is_there.then_some(Value::Float(20.0)), "{window} of {name}, EUR and {second}");
+            }
+            let parts = set.field_partials(&shopper.partials, "category", "Lamp", NOW_MS);
+            let by_field = set.join("category", parts, &[], NOW_MS, &[]).expect("something of lamps");
+            assert_eq!(by_field.len(), if is_there { 2 } else { 0 }, "by field of {name}, EUR and {second}");
+        }
+    }
 }
