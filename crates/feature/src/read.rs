@@ -353,11 +353,11 @@ impl<'s> Running<'s> {
                 if is_event {
                     self.counted[0] = Some(event);
                 }
-                if take.money && fact.currency != 0 && !item.number.is_nan() {
+                self.folding.add(&Item { event, ..item });
+                if take.money && fact.currency != 0 && !item.number.is_nan() && self.folding.has_taken() {
                     self.is_mixed |= self.currency != 0 && self.currency != fact.currency;
                     self.currency = fact.currency;
                 }
-                self.folding.add(&Item { event, ..item });
             }
         }
         let second = self.shape.seconds.as_ref().and_then(|seconds| seconds[kind].as_ref());

@@ -147,6 +147,11 @@ pub trait Fold: Default {
     /// Takes the next older item.
     fn add(&mut self, item: &Item);
 
+    /// Whether the item added last counts; there are folds that find out by those around it.
+    fn has_taken(&self) -> bool {
+        true
+    }
+
     /// The value so far, for expressions; absent where it is not a single one.
     fn value<'a>(&self, asked: Asked<'a>) -> Val<'a>;
 
@@ -236,6 +241,11 @@ macro_rules! folds {
             /// Takes the next older item.
             pub fn add(&mut self, item: &Item) {
                 match self { $(Self::$fold(fold) => fold.add(item),)* }
+            }
+
+            /// Whether the item added last counts.
+            pub fn has_taken(&self) -> bool {
+                match self { $(Self::$fold(fold) => fold.has_taken(),)* }
             }
 
             /// The value so far, for expressions.

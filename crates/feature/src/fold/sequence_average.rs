@@ -20,6 +20,10 @@ impl Fold for SequenceAverage {
         self.0.add(item);
     }
 
+    fn has_taken(&self) -> bool {
+        self.0.has_taken()
+    }
+
     fn value<'a>(&self, _asked: Asked<'a>) -> Val<'a> {
         let rounded = |number: Decimal, decimals: u32| {
             number.round_dp_with_strategy(decimals, RoundingStrategy::MidpointNearestEven)

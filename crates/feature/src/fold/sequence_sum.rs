@@ -11,6 +11,8 @@ use rust_decimal::Decimal;
 #[derive(Clone, Debug, Default)]
 pub struct SequenceSum {
     pairs: Pairs,
+    /// The item added last is of a pair.
+    has_taken: bool,
     /// How many numbers.
     pub(super) numbers: u32,
     /// None when it is too large for decimals.
@@ -24,11 +26,16 @@ impl Fold for SequenceSum {
     }
 
     fn add(&mut self, item: &Item) {
-        if self.pairs.is_completed_by(item) && !item.number.is_nan() {
+        self.has_taken = self.pairs.is_completed_by(item);
+        if self.has_taken && !item.number.is_nan() {
             self.numbers += 1;
             let number = decimal(item.number, item.decimals);
             self.sum = self.sum.zip(number).and_then(|(sum, number)| sum.checked_add(number));
         }
+    }
+
+    fn has_taken(&self) -> bool {
+        self.has_taken
     }
 
     fn value<'a>(&self, _asked: Asked<'a>) -> Val<'a> {

@@ -218,3 +218,44 @@ fn two_events_whose_facts_stand_together_are_two() {
     shopper.take(&event("search", 2), 1, &none);
     assert_eq!(set.read(&shopper.view(3), Key::User, "f_5m"), Some(Value::Float(30.0)), "of the second one alone");
 }
+
+/// An amount that is in no pair is not counted, whatever its currency: that nothing follows it is known from those around it.
+#[test]
+fn an_amount_in_no_pair_has_no_currency() {
+    let one = |fold: &str, condition: &str| {
+        format!(
+            "[[feature]]\nname = \"{fold}\"\nkey = \"user\"\nwhen = 'event.name == \"add_to_cart\"{condition}'\nfold = \"{fold}\"\n\
+             of = \"product.price\"\nthen = 'event.name == \"transaction\"'\nwithin = \"1m\"\nempty = 0.0\nwindows = [\"1h\"]\n"
+        )
+    };
+    let added = |at_ms: i64, price: f64, currency: &str| Event {
+        products: vec![Product { currency: Some(currency.into()), ..product("p", "", price) }],
+        ..event("add_to_cart", at_ms)
+    };
+    let sold = |at_ms: i64| Event { order: Some(Order::default()), ..event("transaction", at_ms) };
+    // From columns, and derived.
+    for condition in ["", " && event.source == \"shop\""] {
+        let text = [one("sequence_sum", condition), one("sequence_average", condition)].concat();
+        let set = FeatureSet::load(&[("f.toml", &text)]).unwrap_or_else(|found| panic!("{found:?}"));
+        for (events, expected) in [
+            (vec![added(NOW_MS - 3, 20.0, "USD"), added(NOW_MS - 2, 80.0, "EUR"), sold(NOW_MS - 1)], Some(80.0)),
+            (vec![added(NOW_MS - 3, 80.0, "EUR"), sold(NOW_MS - 2), added(NOW_MS - 1, 20.0, "USD")], Some(80.0)),
+            (
+                vec![
+                    added(NOW_MS - 4, 20.0, "USD"),
+                    sold(NOW_MS - 3),
+                    added(NOW_MS - 2, 80.0, "EUR"),
+                    sold(NOW_MS - 1),
+                ],
+                None,
+            ),
+        ] {
+            let mut shopper = Shopper::new();
+            events.iter().for_each(|event| shopper.take(event, 1, &set));
+            for name in ["sequence_sum_1h", "sequence_average_1h"] {
+                let value = set.read(&shopper.view(NOW_MS), Key::User, name);
+                assert_eq!(value, expected.map(Value::Float), "{name}{condition} of {events:?}");
+            }
+        }
+    }
+}
