@@ -121,8 +121,15 @@ pub struct Features {
     pub id: Str,
     /// How values are written where they are text.
     pub text: TextForm,
-    /// Present values, in the order of their definitions.
+    /// Values in the order of their definitions: present ones, and those that may only not be counted yet.
     pub values: Vec<Served>,
+}
+
+impl Features {
+    /// The values that are there.
+    pub fn present(&self) -> impl Iterator<Item = (&Served, &FeatureValue)> {
+        self.values.iter().filter_map(|served| Some((served, served.value.as_ref()?)))
+    }
 }
 
 /// The state a value was read from.

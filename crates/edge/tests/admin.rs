@@ -125,6 +125,7 @@ async fn reads() {
     let product = get("/v1/features/product/p1?profile=java").await.json();
     assert_eq!((&product["product"], &product["features"]), (&json!("p1"), &json!({ "views_1h": 2 })));
     assert_eq!(product["as_of"].as_array().map(Vec::len), Some(2), "one of each partition: {product}");
+    assert_eq!(product["since"], json!({ "score_1h": 1_699_999_999_000_i64 }), "it may only not be counted yet");
     assert_eq!(get("/v1/features/product/p2").await.code(), "entity_unknown");
     server.rows.more.store(false, std::sync::atomic::Ordering::Relaxed);
     assert_eq!(get("/v1/sessions/s%2F1").await.json()["session"], "s/1");

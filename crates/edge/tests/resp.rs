@@ -263,6 +263,8 @@ async fn other_profiles_and_other_keys() {
         ("GET product:p1:views_1h", "$1\r\n2\r\n"),
         ("GET product:p2:views_1h", "$-1\r\n"),
         ("HGETALL product:p1", "*2\r\n$8\r\nviews_1h\r\n$1\r\n2\r\n"),
+        ("EXISTS product:p1:score_1h", ":0\r\n"),
+        ("GET product:p1:score_1h", "$-1\r\n"),
         ("GET java:product:p1:views_1h", "$1\r\n2\r\n"),
         ("GET session:s1:bounce", "$1\r\n0\r\n"),
         ("GET java:session:s1:bounce", "$5\r\nfalse\r\n"),
@@ -279,5 +281,6 @@ async fn other_profiles_and_other_keys() {
     for key in ["product:p1", "product:p1:views_1h", "java:product:p1", "java:user:u1:top_category_24h", "session:s1"] {
         assert!(keys.contains(key), "{key}: {keys:?}");
     }
+    assert!(!keys.contains("product:p1:score_1h"), "{keys:?}");
     assert_eq!(commands(&server, "KEYS java:session:s1:*").await.matches("java:").count(), 2);
 }

@@ -124,7 +124,7 @@ impl Rows {
 pub const FEATURES: [&str; 3] = ["product_view_count_5m", "avg_viewed_price_1h", "top_category_24h"];
 
 fn served(name: &str, value: FeatureValue) -> Served {
-    Served { name: name.into(), value, expires_at_ms: None, since_ms: None }
+    Served { name: name.into(), value: Some(value), expires_at_ms: None, since_ms: None }
 }
 
 impl Reads for Rows {
@@ -147,7 +147,13 @@ impl Reads for Rows {
                     vec![served("cart_value", FeatureValue::Float(90.0)), served("bounce", FeatureValue::Bool(false))],
                 ),
                 Entity::Field { key, id } if key == "product" && id == "p1" => {
-                    (id, vec![served("views_1h", FeatureValue::Int(2))])
+                    let uncounted = Served {
+                        name: "score_1h".into(),
+                        value: None,
+                        expires_at_ms: None,
+                        since_ms: Some(1_699_999_999_000),
+                    };
+                    (id, vec![served("views_1h", FeatureValue::Int(2)), uncounted])
                 }
                 _ => return Ok(None),
             };

@@ -67,6 +67,8 @@ pub struct FieldPart {
     partial: Partial,
     /// Since when that is. Epoch ms.
     begins_ms: i64,
+    /// When it last changed. Epoch ms.
+    changed_ms: i64,
 }
 
 impl FieldPart {
@@ -76,19 +78,20 @@ impl FieldPart {
             Some(known) => {
                 known.partial.merge(&self.partial);
                 known.begins_ms = known.begins_ms.min(self.begins_ms);
+                known.changed_ms = known.changed_ms.max(self.changed_ms);
             }
             None => others.push(self),
         }
     }
 }
 
-/// A value, as it is served.
+/// A value, as it is served; or that there is none yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Served {
     /// The feature's name.
     pub name: Str,
-    /// What it is.
-    pub value: Value,
+    /// What it is; none where it may only not be counted yet: it counts since then.
+    pub value: Option<Value>,
     /// When it is gone if nothing happens until then. Epoch ms.
     pub expires_at_ms: Option<i64>,
     /// It counts since then only, which is not all of its window. Epoch ms.
@@ -304,7 +307,9 @@ impl FeatureSet {
             let Some(accumulator) = self.accumulators.get(entry.accumulator as usize) else { continue };
             let Some(window) = accumulator.windows.get(entry.window) else { continue };
             let read = partials.fields.read(accumulator.slot, id, entry.window, *window, now_ms);
-            found.extend(read.map(|(partial, begins_ms)| FieldPart { number, partial, begins_ms }));
+            let Some((partial, begins_ms)) = read else { continue };
+            let changed_ms = partials.fields.changed_ms(accumulator.slot, id, entry.window, *window, now_ms);
+            found.push(FieldPart { number, partial, begins_ms, changed_ms: changed_ms.unwrap_or(begins_ms) });
         }
         found
     }
@@ -325,8 +330,11 @@ impl FeatureSet {
         }
         let mut values = Vec::new();
         for (number, entry) in self.field_entries(key).enumerate() {
-            let wanted = names.is_empty() || names.iter().any(|name| self.unaliased(name) == entry.name);
-            let Some(accumulator) = self.accumulators.get(entry.accumulator as usize).filter(|_| wanted) else {
+            // By the name that was asked for, which may have another suffix for its window.
+            let asked = names.iter().filter(|name| self.unaliased(name) == entry.name);
+            let asked: Vec<&Str> = asked.chain(names.is_empty().then_some(&entry.name)).collect();
+            let Some(accumulator) = self.accumulators.get(entry.accumulator as usize).filter(|_| !asked.is_empty())
+            else {
                 continue;
             };
             let part = whole.iter().find(|part| part.number == number);
@@ -339,9 +347,29 @@ impl FeatureSet {
                 }
             };
             let value = accumulator.value(part.map(|part| &part.partial), now_ms, span_ms);
-            values.extend(value.map(|value| Served { name: entry.name.clone(), value, expires_at_ms: None, since_ms }));
+            let changed_ms = || part.map(|part| part.changed_ms);
+            let told = |name: &Str| self.told(name.clone(), value.clone(), changed_ms, since_ms, now_ms);
+            // Of what is not there, that a lifetime has begun says nothing.
+            let is_told = |served: &Served| served.value.is_some() || put_ms.is_some();
+            values.extend(asked.into_iter().filter_map(told).filter(is_told));
         }
         Some(values)
+    }
+
+    /// What is told of a value: where they expire, one that has not changed for so long is none. Nothing of one that is not there and
+    /// has all that is known of.
+    pub(crate) fn told(
+        &self,
+        name: Str,
+        value: Option<Value>,
+        changed_ms: impl FnOnce() -> Option<i64>,
+        since_ms: Option<i64>,
+        now_ms: i64,
+    ) -> Option<Served> {
+        let kept_ms = self.serving.expires_ms.filter(|_| value.is_some());
+        let expires_at_ms = kept_ms.map(|kept_ms| changed_ms().unwrap_or(i64::MIN).saturating_add(kept_ms));
+        let value = value.filter(|_| expires_at_ms.is_none_or(|at_ms| at_ms > now_ms));
+        (value.is_some() || since_ms.is_some()).then_some(Served { name, value, expires_at_ms, since_ms })
     }
 
     /// Every value of a field that one partition has something of.

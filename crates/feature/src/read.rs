@@ -110,22 +110,14 @@ impl FeatureSet {
         out
     }
 
-    /// The values of a key as they are served: of these names, or of all that are not hidden. What is gone is left out.
+    /// The values of a key as they are served: of these names, or of all that are not hidden. What is gone is left out; what may
+    /// only not be counted yet is there without a value.
     pub fn serve(&self, view: &View<'_>, key: Key, names: &[Str]) -> Vec<Served> {
         let mut served = Vec::new();
         let mut add = |entry: &Entry, name: &Str, value: Option<Value>| {
-            let Some(value) = value else { return };
-            let expires_at_ms = match self.serving.expires_ms {
-                None => None,
-                Some(kept_ms) => {
-                    match self.changed_ms(view, entry).map(|changed_ms| changed_ms.saturating_add(kept_ms)) {
-                        Some(at_ms) if at_ms > view.now_ms => Some(at_ms),
-                        _ => return,
-                    }
-                }
-            };
+            let changed_ms = || self.changed_ms(view, entry);
             let since_ms = self.counts_since_ms(view, entry);
-            served.push(Served { name: name.clone(), value, expires_at_ms, since_ms });
+            served.extend(self.told(name.clone(), value, changed_ms, since_ms, view.now_ms));
         };
         if names.is_empty() {
             self.for_each(view, key, |entry, value| add(entry, &entry.name, value));

@@ -302,7 +302,12 @@ impl Assembly {
     /// Features of a key; `names` empty asks for all of them.
     pub fn values(&self, view: &View<'_>, key: Key, names: &[Str]) -> Vec<(Str, midsession_feature::Value)> {
         let served = self.served(None, view, key, names).map(|(_, served)| served).unwrap_or_default();
-        served.into_iter().map(|served| (served.name, served.value)).collect()
+        served.into_iter().filter_map(|served| Some((served.name, served.value?))).collect()
+    }
+
+    /// The name that one with another suffix for its window stands for, by the first profile.
+    pub fn unaliased<'n>(&self, name: &'n str) -> std::borrow::Cow<'n, str> {
+        self.set(None).map_or(name.into(), |set| set.unaliased(name))
     }
 
     /// The names of the first profile's features of a key with their types, in the order of definition.

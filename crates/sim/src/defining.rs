@@ -331,7 +331,7 @@ fn by_product(house: &House, oracle: &Oracle, of_partition: &[Versions]) -> Resu
         let served = definitions.join(None, "product", parts.collect(), &[], now_ms, &[]);
         let mut found: BTreeMap<String, PropertyValue> = BTreeMap::new();
         for one in served.into_iter().flat_map(|(_, served)| served) {
-            found.insert(one.name.to_string(), PropertyValue::from(one.value));
+            found.extend(one.value.map(|value| (one.name.to_string(), PropertyValue::from(value))));
         }
         let Some(expected) = begun.first().filter(|of| !of.is_empty()) else { break };
         for (name, (wording, window_ms, _)) in expected {

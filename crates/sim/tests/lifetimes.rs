@@ -84,7 +84,7 @@ impl Shop {
         let at = who.partition(self.streams.len() as u32).0 as usize;
         let view = self.streams[at].view(who, now_ms)?;
         let (_, served) = self.assemblies[at].served(None, &view, Key::User, &[NAME.into()])?;
-        served.into_iter().next().map(|served| (served.value, served.since_ms))
+        served.into_iter().next().and_then(|served| Some((served.value?, served.since_ms)))
     }
 }
 

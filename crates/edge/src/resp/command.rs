@@ -5,7 +5,7 @@ use super::scan::{self, Filter, Walk};
 use super::unreadable;
 use super::wire::Reply;
 use crate::App;
-use crate::backend::{Ask, Features, Served, Unreadable};
+use crate::backend::{Ask, FeatureValue, Features, Served, Unreadable};
 use bytes::Bytes;
 use midsession_observe::Metric;
 
@@ -407,13 +407,15 @@ impl Lookup {
         let left_ms = |served: &Served| served.expires_at_ms.map(|at_ms| at_ms.saturating_sub(now_ms));
         let Some(name) = key.feature.as_ref() else {
             // What all has gone of is no hash; one value that stays keeps it.
-            let lefts: Option<Vec<i64>> = features.values.iter().map(left_ms).collect();
+            let lefts: Option<Vec<i64>> = features.present().map(|(served, _)| left_ms(served)).collect();
             let left_ms = lefts.and_then(|lefts| lefts.into_iter().max());
-            return Ok(if features.values.is_empty() { Held::Nothing } else { Held::Hash { left_ms } });
+            return Ok(features.present().next().map_or(Held::Nothing, |_| Held::Hash { left_ms }));
         };
-        let present = features.values.iter().find(|served| served.name == *name);
-        let text = |served: &Served| Held::Text { text: served.value.text(features.text), left_ms: left_ms(served) };
-        Ok(present.map_or(Held::Nothing, text))
+        let present = features.present().find(|(served, _)| served.name == *name);
+        Ok(present.map_or(Held::Nothing, |(served, value)| Held::Text {
+            text: value.text(features.text),
+            left_ms: left_ms(served),
+        }))
     }
 }
 
@@ -481,10 +483,10 @@ fn reply(plan: Plan, answers: &Answers) -> Result<Reply, Reply> {
         Plan::Hash(lookup) => match (lookup.held(answers)?, lookup.features(answers)?) {
             (Held::Text { .. }, _) => wrong_type(),
             (Held::Hash { .. }, Some((features, _))) => {
-                let pair = |served: &Served| {
-                    (Reply::bulk(served.name.as_str()), Reply::bulk(served.value.text(features.text)))
+                let pair = |(served, value): (&Served, &FeatureValue)| {
+                    (Reply::bulk(served.name.as_str()), Reply::bulk(value.text(features.text)))
                 };
-                Reply::Map(features.values.iter().map(pair).collect())
+                Reply::Map(features.present().map(pair).collect())
             }
             _ => Reply::Map(Vec::new()),
         },

@@ -148,8 +148,8 @@ async fn keys(app: &App, entities: Vec<Entity>, filter: &Filter) -> Result<Vec<S
     let mut found = Vec::new();
     for (hash_key, features) in hash_keys.into_iter().zip(answers) {
         // Gone since it was listed, or nothing by this profile.
-        let Some(features) = features?.filter(|features| !features.values.is_empty()) else { continue };
-        for served in &features.values {
+        let Some(features) = features?.filter(|features| features.present().next().is_some()) else { continue };
+        for (served, _) in features.present() {
             let key = format!("{hash_key}:{}", served.name);
             if filter.takes(&key, "string") {
                 found.push(key);

@@ -86,7 +86,7 @@ async fn features(call: &Call, kind: &str, entity: Entity) -> Response {
         return reply::problem(StatusCode::NOT_FOUND, "entity_unknown", &title);
     };
     let values: Map<String, Value> =
-        features.values.iter().map(|served| (served.name.to_string(), json!(served.value))).collect();
+        features.present().map(|(served, value)| (served.name.to_string(), json!(value))).collect();
     let as_of = match features.as_of.as_slice() {
         [one] if matches!(kind, "user" | "session") => json!(one),
         all => json!(all),

@@ -111,15 +111,19 @@ fn what_counts_from_now_on_says_since_when() {
         set.serve(&view, Key::User, &[Str::from(name)]).pop().map(|served| (served.value, served.since_ms))
     };
     let since = |at_ms: i64| -> Vec<(u32, i64)> { derived.iter().map(|slot| (*slot, at_ms)).collect() };
-    assert_eq!(read(&[], "quizzes_1h"), Some((Value::Int(3), None)));
-    assert_eq!(read(&since(now_ms - 4_000), "quizzes_1h"), Some((Value::Int(1), Some(now_ms - 4_000))), "after it");
+    assert_eq!(read(&[], "quizzes_1h"), Some((Some(Value::Int(3)), None)));
+    assert_eq!(
+        read(&since(now_ms - 4_000), "quizzes_1h"),
+        Some((Some(Value::Int(1)), Some(now_ms - 4_000))),
+        "after it"
+    );
     assert_eq!(
         read(&since(now_ms - 4_001), "share_1h"),
-        Some((Value::Int(4), Some(now_ms - 4_001))),
+        Some((Some(Value::Int(4)), Some(now_ms - 4_001))),
         "of what it reads"
     );
-    assert_eq!(read(&since(now_ms - 3_600_000), "quizzes_1h"), Some((Value::Int(3), None)), "all of the window");
-    assert_eq!(read(&since(now_ms), "views_1h"), Some((Value::Int(0), None)), "looks back exactly");
+    assert_eq!(read(&since(now_ms - 3_600_000), "quizzes_1h"), Some((Some(Value::Int(3)), None)), "all of the window");
+    assert_eq!(read(&since(now_ms), "views_1h"), Some((Some(Value::Int(0)), None)), "looks back exactly");
 }
 
 #[test]
@@ -140,4 +144,48 @@ fn what_had_no_room_for_all_facts_says_since_when() {
     }
     assert_eq!(read(now_ms - 3_600_000, "views_1h"), None, "all of the window");
     assert_eq!(read(dropped_ms, "lifetime_since_ms"), None, "not made of facts");
+}
+
+/// That nothing is there and that nothing is counted yet are two things.
+#[test]
+fn what_is_not_counted_yet_says_so_without_a_value() {
+    let one = |name: &str, body: &str| {
+        format!("[[feature]]\nname = \"{name}\"\nkey = [\"user\", \"product\"]\nwindows = [\"1h\"]\n{body}\n")
+    };
+    let text = [
+        one("score", "fold = \"max\"\nof = \"properties.score * 1.0\""),
+        "[[feature]]\nname = \"high\"\nkey = \"user\"\nwindows = [\"1h\"]\nvalue = 'user.score > 5.0'\n".to_owned(),
+        one("views", "fold = \"count\""),
+    ]
+    .concat();
+    let set = FeatureSet::load(&[("f.toml", &text)]).unwrap_or_else(|found| panic!("{found:?}"));
+    let mut shopper = Shopper::new();
+    let (now_ms, name) = (10_000_000, Str::from("score_1h"));
+    let mut view = event("product_view", now_ms - 5_000);
+    view.products = vec![crate::kit::product("p", "", 1.0)];
+    view.properties.insert("score".into(), midsession_event::PropertyValue::Int(7));
+    shopper.take(&view, 0, &set);
+    // By the field another definition has counted, and this one has not yet.
+    let before = FeatureSet::load(&[("f.toml", &one("views", "fold = \"count\""))]).expect("valid");
+    before.accumulate(&view, &shopper.id, None, now_ms, &mut shopper.partials);
+    let slots = set.made("score").expect("is there").slots;
+    for (put_ms, told) in [(now_ms - 1_000, true), (now_ms - 3_600_000, false)] {
+        let since: Vec<(u32, i64)> = slots.iter().map(|slot| (*slot, put_ms)).collect();
+        let at = View { since: &since, ..shopper.view(now_ms) };
+        let row = |served: midsession_feature::Served| (served.value, served.since_ms);
+        let mine = set.serve(&at, Key::User, std::slice::from_ref(&name)).pop().map(row);
+        let value = (!told).then_some(Value::Float(7.0));
+        assert_eq!(mine, Some((value, told.then_some(put_ms))), "put {} ms ago", now_ms - put_ms);
+        let worked = set.serve(&at, Key::User, &["high_1h".into()]).pop().map(row).expect("told");
+        assert_eq!(worked.1, told.then_some(put_ms));
+        let parts = set.field_partials(&shopper.partials, "product", "p", now_ms);
+        let joined = set.join("product", parts, std::slice::from_ref(&name), now_ms, &since).expect("known");
+        assert_eq!(
+            joined.into_iter().map(row).collect::<Vec<_>>(),
+            Vec::from_iter(told.then_some((None, Some(put_ms))))
+        );
+    }
+    // Nothing was ever scored, and all of the window is counted.
+    shopper = Shopper::new();
+    assert_eq!(set.serve(&shopper.view(now_ms), Key::User, &[name]), []);
 }

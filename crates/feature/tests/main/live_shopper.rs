@@ -41,7 +41,8 @@ fn served(set: &FeatureSet, shopper: &Shopper, key: Key, now_ms: i64) -> BTreeMa
     let served = set.serve(&shopper.view(now_ms), key, &[]);
     let row = |served: Served| {
         let left_ms = served.expires_at_ms.expect("every key expires") - now_ms;
-        (served.name, (served.value.text(set.serving().text), json!(served.value), left_ms))
+        let value = served.value.expect("a value");
+        (served.name, (value.text(set.serving().text), json!(value), left_ms))
     };
     served.into_iter().map(row).collect()
 }

@@ -162,8 +162,10 @@ fn a_definition_says_the_same_wherever_it_is_asked() {
     let by_field = set.join("category", parts, &[], NOW_MS, &[]).expect("something of lamps");
     let mut wrong = Vec::new();
     for (number, Asked { fold, when, of, options, whole, lamps }) in all().into_iter().enumerate() {
-        let by =
-            by_field.iter().find(|served| served.name == format!("by{number}_1h")).map(|served| served.value.clone());
+        let by = by_field
+            .iter()
+            .find(|served| served.name == format!("by{number}_1h"))
+            .and_then(|served| served.value.clone());
         let found = [
             ("1h", set.read(&view, Key::User, &format!("f{number}_1h")), &whole),
             ("lifetime", set.read(&view, Key::User, &format!("f{number}_lifetime")), &whole),

@@ -37,7 +37,7 @@ fn read(fold: &str, of: &str, values: &[PropertyValue]) -> [Option<Value>; 4] {
     let by_field = || {
         let parts = set.field_partials(&shopper.partials, "properties.shop", "s", NOW_MS);
         let served = set.join("properties.shop", parts, &[], NOW_MS, &[])?;
-        served.into_iter().map(|served| served.value).next()
+        served.into_iter().find_map(|served| served.value)
     };
     let by = if mergeable { (lived(), by_field()) } else { (window.clone(), window.clone()) };
     [window, set.read(&view, Key::Session, "f"), by.0, by.1]

@@ -291,6 +291,17 @@ impl FieldPartials {
         Some((partial, of_lifetime.map_or_else(|| window.begins_ms(now_ms), |(begins_ms, _)| *begins_ms)))
     }
 
+    /// When something last came into what a definition has of a value, or left this window of it. Epoch ms.
+    pub fn changed_ms(&self, slot: u32, id: &str, index: usize, window: FieldWindow, now_ms: i64) -> Option<i64> {
+        let series = self.table.get(&(slot, id.into()))?;
+        let first = window.first(now_ms);
+        // What has left since then is still there: it goes when the next piece comes.
+        let left = series.windows.get(index)?.iter().map(|(step, _)| *step).take_while(|step| *step < first).last();
+        let left_ms =
+            |step: i64| step.saturating_add(1).saturating_mul(window.step_ms).saturating_add(window.length_ms);
+        Some(left.map_or(series.last_ms, |step| series.last_ms.max(left_ms(step) - 1)))
+    }
+
     /// Every value of a field that some window of these definitions reaches at this instant.
     pub fn ids<'a>(&'a self, slots: &'a [u32], now_ms: i64) -> impl Iterator<Item = &'a Str> {
         self.table

@@ -122,7 +122,7 @@ struct ByName<'a>(&'a [Served]);
 
 impl serde::Serialize for ByName<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|served| (&served.name, &served.value)))
+        serializer.collect_map(self.0.iter().filter_map(|served| Some((&served.name, served.value.as_ref()?))))
     }
 }
 
@@ -151,8 +151,9 @@ impl Row for Features {
         for place in &self.places.features {
             // Both are in the order of definition, or of the question.
             let next = values.next_if(|served| served.name == *place);
-            match next.or_else(|| self.values.iter().find(|served| served.name == *place)) {
-                Some(served) => cells.push((&PropertyValue::from(served.value.clone())).into()),
+            let served = next.or_else(|| self.values.iter().find(|served| served.name == *place));
+            match served.and_then(|served| served.value.clone()) {
+                Some(value) => cells.push((&PropertyValue::from(value)).into()),
                 None => cells.push(Cell::Null),
             }
         }

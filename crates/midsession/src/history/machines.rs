@@ -64,7 +64,7 @@ pub struct Took {
 pub struct Values {
     /// The user, visitor or session that the question resolved to.
     pub id: Str,
-    /// Present values.
+    /// Present values, and those that may only not be counted yet.
     pub values: Vec<Served>,
 }
 
