@@ -6,6 +6,7 @@ use crate::definition::Definition;
 use crate::expr::{EventEnv, Program, Type};
 use crate::filter::{is_of_product, number_beside, text_of};
 use crate::fold::{Mergeable, Merged, Options};
+use crate::served::Manner;
 use crate::{FeatureSet, Value};
 use midsession_event::{Event, Purpose, ShopperId, Str, hash64};
 use midsession_machine::partial::{FieldWindow, Life, Partial, Piece};
@@ -36,6 +37,8 @@ pub(crate) struct Accumulator {
     /// And each is folded: what is folded is of the product, not of the event.
     folds_each: bool,
     amount_of: Option<AmountOf>,
+    /// Amounts are numbers, whatever their currency: they are added up as others are, and read otherwise.
+    ignores_currency: bool,
 }
 
 /// The features by one field.
@@ -99,14 +102,15 @@ pub struct Served {
 }
 
 /// The accumulator of a lifetime.
-pub(crate) fn of_lifetime(parts: &Parts<'_>) -> Accumulator {
-    accumulator(parts, "lifetime", None, Vec::new())
+pub(crate) fn of_lifetime(parts: &Parts<'_>, manner: Manner) -> Accumulator {
+    accumulator(parts, manner, "lifetime", None, Vec::new())
 }
 
 /// The accumulator of a field, and what can be read of it.
 pub(crate) fn of_field(
     definition: &Definition,
     parts: &Parts<'_>,
+    manner: Manner,
     key: &str,
     program: &Program,
 ) -> (Accumulator, Vec<FieldEntry>) {
@@ -124,10 +128,16 @@ pub(crate) fn of_field(
             window,
         })
         .collect();
-    (accumulator(parts, key, Some(program), windows), entries)
+    (accumulator(parts, manner, key, Some(program), windows), entries)
 }
 
-fn accumulator(parts: &Parts<'_>, whose: &str, key: Option<&Program>, windows: Vec<FieldWindow>) -> Accumulator {
+fn accumulator(
+    parts: &Parts<'_>,
+    manner: Manner,
+    whose: &str,
+    key: Option<&Program>,
+    windows: Vec<FieldWindow>,
+) -> Accumulator {
     let source = |program: &Option<Program>| program.as_ref().map_or("", Program::source).to_owned();
     let lengths: Vec<String> = windows.iter().map(|window| window.length_ms.to_string()).collect();
     let (when, of, second) = (source(&parts.when), source(&parts.of), source(&parts.second));
@@ -153,6 +163,7 @@ fn accumulator(parts: &Parts<'_>, whose: &str, key: Option<&Program>, windows: V
         per_product,
         folds_each,
         amount_of: of_program.and_then(AmountOf::of).filter(|_| parts.row.needs.is_number()),
+        ignores_currency: manner.ignores_currency,
     }
 }
 
@@ -161,7 +172,7 @@ impl Accumulator {
     pub(crate) fn is_read_as(&self, other: &Self) -> bool {
         self.slot == other.slot
             && (self.options, self.result) == (other.options, other.result)
-            && self.empty == other.empty
+            && (&self.empty, self.ignores_currency) == (&other.empty, other.ignores_currency)
     }
 
     /// The length of one of its windows; none of a lifetime. ms.
@@ -220,7 +231,9 @@ impl Accumulator {
 
     fn value(&self, partial: Option<&Partial>, now_ms: i64, span_ms: i64) -> Option<Value> {
         let start = (self.mergeable.start)();
-        let partial = partial.unwrap_or(&start);
+        let numbers = partial.filter(|partial| self.ignores_currency && partial.is_mixed());
+        let numbers = numbers.map(|partial| partial.clone().of_any_currency());
+        let partial = numbers.as_ref().or(partial).unwrap_or(&start);
         let value = (self.mergeable.value)(partial, Merged { options: &self.options, now_ms, span_ms });
         match (value, self.result) {
             (Some(Value::Float(float)), Type::Int) => Some(Value::Int(float as i64)),

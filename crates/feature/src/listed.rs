@@ -14,7 +14,7 @@ pub struct Listed {
     pub name: Str,
     /// It waits beside the live one, and answers to `name@version`.
     pub version: Option<i64>,
-    /// The file whose `[served]` it goes by; the first one's where there is no such file.
+    /// The file whose `[served]` it goes by; none where there is no such file.
     pub file: Str,
     /// What messages call the place where it stands.
     pub label: Str,
@@ -75,7 +75,7 @@ impl FeatureSet {
     pub(crate) fn define_listed(&mut self, listed: &[Listed], manners: &[(&str, Manner)]) -> Vec<Diagnostic> {
         let mut found = Vec::new();
         for one in listed {
-            let of_file = manners.iter().find(|(file, _)| *file == one.file).or(manners.first());
+            let of_file = manners.iter().find(|(file, _)| *file == one.file);
             let manner = of_file.map(|(_, manner)| *manner).unwrap_or_default();
             let mut document = Document::new(&one.label, &one.text);
             let root = document.parse();

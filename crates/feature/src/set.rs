@@ -196,7 +196,7 @@ impl FeatureSet {
             let key = match key {
                 By::Entity(key) => *key,
                 By::Field { name: key, program } => {
-                    self.add_field(document, definition, &parts, key, program);
+                    self.add_field(document, definition, &parts, manner, key, program);
                     continue;
                 }
             };
@@ -209,7 +209,7 @@ impl FeatureSet {
                 }
                 let (source, looks_back) = match (key, window.length_ms) {
                     (Key::User, None) => {
-                        let number = self.add_accumulator(of_lifetime(&parts));
+                        let number = self.add_accumulator(of_lifetime(&parts, manner));
                         (Source::Lifetime(number), LookBack::FirstSeen)
                     }
                     (_, length_ms) => {
@@ -401,6 +401,7 @@ impl FeatureSet {
         document: &mut Document<'_>,
         definition: &Definition,
         parts: &Parts<'_>,
+        manner: Manner,
         key: &str,
         program: &Program,
     ) {
@@ -410,7 +411,11 @@ impl FeatureSet {
             document.fault(span, format!("`{field}` is one shopper's, and `{key}` would tell it"), hint);
             return;
         }
-        let (accumulator, entries) = of_field(definition, parts, key, program);
+        if definition.hidden {
+            // Nothing is worked out from it, and nobody can read it.
+            return;
+        }
+        let (accumulator, entries) = of_field(definition, parts, manner, key, program);
         let number = self.add_accumulator(accumulator);
         let at = self.fields.iter().position(|known| known.name == key).unwrap_or_else(|| {
             self.fields.push(FieldKey { name: key.into(), entries: Vec::new() });

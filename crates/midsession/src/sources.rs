@@ -85,12 +85,23 @@ impl Sources {
         let one = |(known, version): (&midsession_machine::Known, &midsession_machine::Version)| Listed {
             name: known.name.clone(),
             version: (!version.is_live).then_some(version.version),
-            file: self.label_of(&version.file),
+            file: self.file_of(&version.file),
             label: format!("{}@{}", known.name, version.version).into(),
             text: version.text.clone(),
         };
         let rules = || defined.versions(Kind::Intervention).map(one).collect();
         Listing { features: defined.served().map(one).collect(), rules: defined.has_rules.then(rules) }
+    }
+
+    /// The file by whose `[served]` a version is read: none where it was put while running. One that is called otherwise by
+    /// now is the first.
+    fn file_of(&self, key: &str) -> Str {
+        match self.label_of(key) {
+            label if label.is_empty() && !key.is_empty() => {
+                self.files.first().map(|source| source.label.as_str().into()).unwrap_or_default()
+            }
+            label => label,
+        }
     }
 
     /// How messages call a file.

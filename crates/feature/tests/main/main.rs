@@ -7,6 +7,7 @@ mod expressions;
 mod kit;
 mod listed;
 mod live_shopper;
+mod manners;
 mod native;
 mod products;
 mod sequences;

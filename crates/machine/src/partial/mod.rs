@@ -197,6 +197,16 @@ impl Partial {
         }
     }
 
+    /// The same where the currency is of no account.
+    pub fn of_any_currency(mut self) -> Self {
+        match &mut self {
+            Self::Numbers(Numbers { amounts, .. }) | Self::Ratio { amounts, .. } => *amounts = Amounts::default(),
+            Self::Digest(digest) => digest.amounts = Amounts::default(),
+            _ => {}
+        }
+        self
+    }
+
     /// Bytes held beside the partial itself, about.
     pub fn heap_bytes(&self) -> usize {
         let text = |dated: &Option<Dated>| {
