@@ -2,7 +2,7 @@
 
 use crate::definition::{Definition, Scalar};
 use crate::entry::Takes;
-use crate::expr::{Program, Scope, Type};
+use crate::expr::{Field, Node, Program, Scope, Type, Which};
 use crate::filter::{Asked, Plan, by_kind, plan};
 use crate::fold::{FOLDS, Needs, Options, Row, Setting, fold};
 use crate::{DURATION_HINT, Document, Key, Value, duration_text, nearest, parse_duration_ms};
@@ -322,30 +322,44 @@ pub(crate) fn keys(document: &mut Document<'_>, definition: &Definition) -> Vec<
             "campaign" => "campaign.name",
             path => path,
         };
-        let plain = written.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_.".contains(c));
         let program = Program::compile(path, Scope { bare: true, ..Scope::default() });
         if let Some((_, instead)) = program.as_ref().ok().and_then(of_one_shopper) {
             let hint = Some(format!("write \"{instead}\""));
             document.fault(span, format!("`{written}` is one shopper's"), hint);
             continue;
         }
-        match program {
-            Ok(program) if plain && matches!(program.ty(), Type::Text | Type::Any) => {
-                if !keys.iter().any(|known| matches!(known, By::Field { name, .. } if name == written)) {
-                    keys.push(By::Field { name: written.clone(), program });
+        let address = program.as_ref().ok().and_then(|program| address(written, program));
+        // The short ones are asked for as they are.
+        let address = address.map(|address| if path == written { address } else { written.clone() });
+        match (program, address) {
+            (Ok(program), Some(address)) => {
+                if !keys.iter().any(|known| matches!(known, By::Field { name, .. } if *name == address)) {
+                    keys.push(By::Field { name: address, program });
                 }
             }
-            _ => {
+            (program, _) => {
                 let known = ["user", "session", "product", "category", "campaign"];
-                let hint = nearest(written, known).map_or_else(
-                    || format!("write {}, or a field of the event that holds text, like geo.country", known.join(", ")),
-                    did_you_mean,
-                );
+                // What is written of a property is nothing like these.
+                let of_path = program.err().and_then(|error| error.hint).filter(|_| written.contains('.'));
+                let hint = nearest(written, known).map(did_you_mean).or(of_path).unwrap_or_else(|| {
+                    format!("write {}, or a field of the event that holds text, like geo.country", known.join(", "))
+                });
                 document.fault(span, format!("there are no features by `{written}`"), Some(hint));
             }
         }
     }
     keys
+}
+
+/// What features by a field are asked for by, if it is a field that holds text: its path, with `event.` where that is written.
+fn address(written: &str, program: &Program) -> Option<String> {
+    let Node::Field(field) = &program.node else { return None };
+    if !matches!(program.ty(), Type::Text | Type::Any) || matches!(field, Field::Product(Which::At(_), _)) {
+        return None;
+    }
+    let path = field.path();
+    let bare = path.strip_prefix("event.").filter(|_| !written.starts_with("event"));
+    Some(bare.map_or_else(|| path.clone(), str::to_owned))
 }
 
 /// The windows of a definition.

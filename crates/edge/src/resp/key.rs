@@ -1,7 +1,7 @@
 //! Keys: `user:{id}:{feature}`, `session:{sid}:{metric}`, `product:{id}:{feature}` (or another field that features go by),
 //! and `user:{id}`, `session:{sid}` as hashes; of a profile beside the configured one with its name in front.
 //!
-//! Every byte of an id outside `[A-Za-z0-9._@-]` is written `%XX`, so that no id can forge another key; and a key
+//! Every byte of an id, and of a field's name, outside `[A-Za-z0-9._@-]` is written `%XX`, so that no id can forge another key; and a key
 //! written any other way does not exist.
 
 use crate::backend::Entity;
@@ -24,12 +24,14 @@ impl Key {
     pub(super) fn parse(bytes: &[u8], is_field: impl Fn(&str) -> bool) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
         let (first, rest) = text.split_once(':')?;
-        let is_kind = |kind: &str| matches!(kind, "user" | "session") || is_field(kind);
-        let (profile, kind, rest) = if is_kind(first) {
-            (None, first, rest)
-        } else {
-            let (kind, rest) = rest.split_once(':').filter(|(kind, _)| is_kind(kind))?;
-            (Some(first), kind, rest)
+        let kind_of =
+            |text: &str| unescape(text).filter(|kind| matches!(kind.as_str(), "user" | "session") || is_field(kind));
+        let (profile, kind, rest) = match kind_of(first) {
+            Some(kind) => (None, kind, rest),
+            None => {
+                let (kind, rest) = rest.split_once(':')?;
+                (Some(first), kind_of(kind)?, rest)
+            }
         };
         let (id, feature) = match rest.split_once(':') {
             // As some write it: user:{id}:feature:{name}.
@@ -40,10 +42,10 @@ impl Key {
             return None;
         }
         let id = unescape(id)?;
-        let entity = match kind {
+        let entity = match kind.as_str() {
             "user" => Entity::User(id),
             "session" => Entity::Session(id),
-            key => Entity::Field { key: key.into(), id },
+            _ => Entity::Field { key: kind, id },
         };
         let profile = match profile {
             Some(profile) => Some(unescape(profile)?),
@@ -60,7 +62,7 @@ pub(super) fn hash_key(entity: &Entity, profile: Option<&str>) -> String {
         Entity::Session(id) => ("session", id),
         Entity::Field { key, id } => (key.as_str(), id),
     };
-    let id = utf8_percent_encode(id, ESCAPED);
+    let (kind, id) = (utf8_percent_encode(kind, ESCAPED), utf8_percent_encode(id, ESCAPED));
     match profile {
         None => format!("{kind}:{id}"),
         Some(profile) => format!("{}:{kind}:{id}", utf8_percent_encode(profile, ESCAPED)),
@@ -120,6 +122,11 @@ mod tests {
             assert_eq!(Key::parse(text.as_bytes(), |kind| kind == "product"), expected, "{text}");
         }
         assert_eq!(Key::parse(b"user:\xff", |_| false), None);
+        let (key, id) = (Str::from("properties.Store: ID"), Str::from("s1"));
+        let entity = Entity::Field { key: key.clone(), id };
+        assert_eq!(hash_key(&entity, None), "properties.Store%3A%20ID:s1");
+        let parsed = Key::parse(b"native:properties.Store%3A%20ID:s1:views_1h", |kind| kind == key);
+        assert_eq!(parsed.map(|key| key.entity), Some(entity));
     }
 
     #[test]

@@ -224,6 +224,31 @@ fn all_faults_are_told_at_once() {
     assert!(found.iter().any(|fault| fault.line == 13), "the second table has places of its own: {found:?}");
 }
 
+/// A property is named as it is, in brackets where it has other signs, and is asked for by its name.
+#[test]
+fn keys_that_are_properties() {
+    for (key, asked) in [
+        ("properties.storeId", "properties.storeId"),
+        ("properties[\"storeId\"]", "properties.storeId"),
+        ("properties[\"store-id\"]", "properties.store-id"),
+        ("properties[\"store.region\"]", "properties.store.region"),
+        ("properties[\"Store: ID\"]", "properties.Store: ID"),
+        ("event.properties[\"store-id\"]", "event.properties.store-id"),
+        ("event.properties.store", "event.properties.store"),
+        ("event.geo.country", "event.geo.country"),
+        ("context.profile.tier", "context.profile.tier"),
+        ("product", "product"),
+    ] {
+        let text = format!("[[feature]]\nname = \"f\"\nkey = '{key}'\nfold = \"count\"\nwindows = [\"1h\"]\n");
+        let set = FeatureSet::load(&[("f.toml", &text)]).unwrap_or_else(|found| panic!("{key}: {found:?}"));
+        assert_eq!(set.field_keys().collect::<Vec<_>>(), [asked], "{key}");
+    }
+    for key in ["event.bot ? \"a\" : \"b\"", "products[0].id", "properties"] {
+        let text = format!("[[feature]]\nname = \"f\"\nkey = '{key}'\nfold = \"count\"\nwindows = [\"1h\"]\n");
+        assert!(check(&text, "f.toml")[0].message.contains("there are no features by"), "{key}");
+    }
+}
+
 #[test]
 fn a_built_in_name_is_taken() {
     let text = file("name = \"cart_value\"").replace("\"user\"", "\"session\"").replace("windows = [\"5m\"]", "");

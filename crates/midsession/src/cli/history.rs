@@ -268,8 +268,15 @@ fn asked(options: &FeaturesOptions, fields: &[Str]) -> Result<Option<Entities>, 
 
 /// Reads FIELD=ID.
 fn by_field<'o>(text: &'o str, fields: &[Str]) -> Result<(Whose, &'o str), Failure> {
-    let (field, id) = text.split_once('=').unwrap_or((text, ""));
-    match fields.iter().find(|known| known.as_str() == field) {
+    // A property may have any sign in its name.
+    let of =
+        |known: &&Str| text.strip_prefix(known.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('='));
+    let known = fields.iter().filter(of).max_by_key(|known| known.len());
+    let (field, id) = match known {
+        Some(known) => (known.as_str(), text[known.len()..].trim_start_matches('=')),
+        None => text.split_once('=').unwrap_or((text, "")),
+    };
+    match known {
         Some(field) if !id.is_empty() => Ok((Whose::Field(field.clone()), id)),
         Some(field) => Err(Failure::usage(format!("which {field}?")).hint(format!("--field {field}=ID"))),
         None if fields.is_empty() => {
