@@ -70,8 +70,8 @@ impl<'a> Document<'a> {
     pub fn expr_fault(&mut self, written: &Spanned<String>, error: &ExprError) {
         let span = written.span();
         let raw = self.text.get(span.clone()).unwrap_or_default();
-        // A string with escapes has no byte-for-byte place of its own: then the string as a whole is pointed at.
-        let inside = raw.find(written.get_ref().as_str()).map_or(0, |start| start + error.offset);
+        let verbatim = raw.find(written.get_ref().as_str()).map(|start| start + error.offset);
+        let inside = verbatim.unwrap_or_else(|| place_with_escapes(raw, error.offset));
         self.fault(span.start + inside..span.end, error.message.clone(), error.hint.clone());
     }
 
@@ -214,6 +214,34 @@ pub(crate) fn names_in<'t>(root: &'t DeTable<'_>, table: &str) -> impl Iterator<
 pub fn nearest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let scored = names.into_iter().map(|name| (strsim::normalized_damerau_levenshtein(wrong, name), name));
     scored.filter(|(score, _)| *score >= 0.5).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
+}
+
+/// Where a byte of a string's value stands in it as written, with quotes and escapes.
+fn place_with_escapes(raw: &str, offset: usize) -> usize {
+    let open = raw.strip_prefix("\"\"\"").map(|rest| rest.trim_start_matches('\r').strip_prefix('\n').unwrap_or(rest));
+    let mut rest = open.or(raw.strip_prefix('"')).unwrap_or(raw);
+    let mut read = 0;
+    while let Some(char) = rest.chars().next() {
+        let escaped = rest.strip_prefix('\\').and_then(|rest| rest.chars().next());
+        // How long it is as written, and what it stands for.
+        let (written, meant) = match escaped {
+            Some(blank) if blank.is_whitespace() => (rest.len() - rest[1..].trim_start().len(), 0),
+            Some(code @ ('x' | 'u' | 'U')) => {
+                let digits =
+                    [('x', 2), ('u', 4)].into_iter().find(|(known, _)| *known == code).map_or(8, |known| known.1);
+                let number = rest.get(2..2 + digits).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+                (2 + digits, number.and_then(char::from_u32).map_or(1, char::len_utf8))
+            }
+            Some(_) => (2, 1),
+            None => (char.len_utf8(), char.len_utf8()),
+        };
+        if read + meant > offset {
+            break;
+        }
+        read += meant;
+        rest = rest.get(written..).unwrap_or_default();
+    }
+    raw.len() - rest.len()
 }
 
 fn line_column(text: &str, offset: usize) -> (usize, usize) {

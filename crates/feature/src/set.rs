@@ -142,6 +142,19 @@ impl FeatureSet {
         self.entry(key, name).or_else(|| self.entry(key, &format!("{name}_{}", window?)))
     }
 
+    /// The windows that a name is read over, which may end with another one; with what stands before that.
+    pub(crate) fn windows_of<'n>(&self, key: Key, name: &'n str) -> (&'n str, Vec<&str>) {
+        let is_window = |label: &str| label == "lifetime" || parse_duration_ms(label).is_ok();
+        let of = |stem: &str| -> Vec<&str> {
+            let window = |known| str::strip_prefix(known, stem)?.strip_prefix('_').filter(|label| is_window(label));
+            self.names(key).filter_map(window).collect()
+        };
+        match name.rsplit_once('_').filter(|(_, label)| is_window(label)) {
+            Some((stem, _)) => (stem, of(stem)),
+            None => (name, of(name)),
+        }
+    }
+
     /// The definition with mistakes that a name is of, which may end with a window.
     pub(crate) fn faulty(&self, name: &str) -> Option<&Str> {
         let is_window = |label: &str| label == "lifetime" || parse_duration_ms(label).is_ok();
@@ -232,12 +245,25 @@ impl FeatureSet {
     fn define_worked(&mut self, document: &mut Document<'_>, definition: &Definition, written: &Spanned<String>) {
         let faults = document.faults();
         name(document, definition);
-        for (name, span) in [
-            ("fold", definition.fold.as_ref().map(Spanned::span)),
-            ("of", definition.of.as_ref().map(Spanned::span)),
-            ("when", definition.when.as_ref().map(Spanned::span)),
+        let texts = [
+            ("fold", &definition.fold),
+            ("of", &definition.of),
+            ("when", &definition.when),
+            ("over", &definition.over),
+            ("then", &definition.then),
+            ("within", &definition.within),
+            ("by", &definition.by),
+            ("per", &definition.per),
+            ("idle", &definition.idle),
+            ("alive", &definition.alive),
+        ];
+        let others = [
+            ("limit", definition.limit.as_ref().map(Spanned::span)),
+            ("quantile", definition.quantile.as_ref().map(Spanned::span)),
             ("empty", definition.empty.as_ref().map(Spanned::span)),
-        ] {
+        ];
+        for (name, span) in texts.map(|(name, text)| (name, text.as_ref().map(Spanned::span))).into_iter().chain(others)
+        {
             if let Some(span) = span {
                 let hint = Some("give it `value` alone, or leave `value` out".to_owned());
                 document.fault(span, format!("`{name}` does not go with `value`, which folds nothing itself"), hint);

@@ -1,6 +1,6 @@
 //! From text to tree: parsing by the `cel` crate, names, types and messages by us.
 
-use super::place::{POINT_HINT, at, did_you_mean, offset_of, operator_of, syntax_fault};
+use super::place::{POINT_HINT, at, did_you_mean, offset_of, operator_of, quoting_hint, start_of, syntax_fault};
 use super::{
     Arithmetic, Compare, EVENT_FIELDS, ExprError, Field, Node, PRODUCT_FIELDS, Program, Scope, TextTest, Type, Which,
 };
@@ -148,6 +148,17 @@ impl Compiler<'_> {
                     let hint = Some(format!("mend `{known}` first"));
                     return self.fault(tree, format!("`{known}` has a mistake of its own"), hint);
                 }
+                let (stem, windows) = set.windows_of(key, name);
+                if !windows.is_empty() {
+                    let over = |window: &str| format!("{root}.{stem}_{window}");
+                    let all: Vec<String> = windows.into_iter().map(over).collect();
+                    let message = match (self.scope.window, stem == *name) {
+                        (Some(window), true) => format!("`{root}.{name}` has no window {window}"),
+                        (None, true) => format!("`{root}.{name}` is over which window?"),
+                        (_, false) => format!("`{root}.{stem}` has no window {}", &name[stem.len() + 1..]),
+                    };
+                    return self.fault(tree, message, Some(format!("there is {}", all.join(", "))));
+                }
                 let known = nearest(name, set.names(key));
                 let hint = known.map_or_else(
                     || "`midsession check --config /dev/null` lists the built-in ones".to_owned(),
@@ -207,6 +218,15 @@ impl Compiler<'_> {
                 self.read(&version.path(), Node::Field(version), Type::Int);
                 let field = Field::Context(kind, (*name).into());
                 return Ok(self.read(&field.path(), Node::Field(field.clone()), field.ty()));
+            }
+            (["properties", first, second, ..], [_, rest @ ..])
+                if rest.iter().all(|step| matches!(step, Step::Name(_))) =>
+            {
+                let whole = names[1..].join(".");
+                let hint =
+                    format!("what stands in an object has its whole path as its name: event.properties[\"{whole}\"]");
+                let message = format!("`event.properties.{first}` has no `{second}` in it");
+                return self.fault(tree, message, Some(hint));
             }
             (["products"], _) => {
                 let hint = "event.products.exists(p, p.price > 50.0), size(event.products), event.product.price";
@@ -473,20 +493,4 @@ fn is_products(tree: &IdedExpr, bare: bool) -> bool {
         Expr::Ident(name) => bare && name == "products",
         _ => false,
     }
-}
-
-/// The id whose place is where an expression begins: operators and selections are placed at their sign.
-fn start_of(tree: &IdedExpr) -> u64 {
-    match &tree.expr {
-        Expr::Select(select) => start_of(&select.operand),
-        Expr::Call(call) if call.func_name == operators::INDEX && !call.args.is_empty() => start_of(&call.args[0]),
-        Expr::Call(call) => call.target.as_ref().map_or(tree.id, |target| start_of(target)),
-        Expr::Comprehension(comprehension) => start_of(&comprehension.iter_range),
-        _ => tree.id,
-    }
-}
-
-fn quoting_hint(a: Type, b: Type) -> Option<String> {
-    let text_and_number = [a, b].contains(&Type::Text) && (a.is_number() || b.is_number());
-    text_and_number.then(|| "text stands in quotes, numbers don't".to_owned())
 }

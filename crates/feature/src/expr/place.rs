@@ -1,6 +1,8 @@
 //! Where in an expression something is wrong, and the parser's words for it in fewer.
 
-use super::ExprError;
+use super::{ExprError, Type};
+use cel::IdedExpr;
+use cel::common::ast::{Expr, operators};
 
 /// The parser's message in fewer words.
 fn readable(message: &str) -> String {
@@ -121,4 +123,21 @@ pub(super) fn at(source: &str, offset: usize, message: String, hint: Option<Stri
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
     let (line, column) = (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1);
     ExprError { offset, line, column, message, hint }
+}
+
+/// The id whose place is where an expression begins: operators and selections are placed at their sign.
+pub(super) fn start_of(tree: &IdedExpr) -> u64 {
+    match &tree.expr {
+        Expr::Select(select) => start_of(&select.operand),
+        Expr::Call(call) if call.func_name == operators::INDEX && !call.args.is_empty() => start_of(&call.args[0]),
+        Expr::Call(call) => call.target.as_ref().map_or(tree.id, |target| start_of(target)),
+        Expr::Comprehension(comprehension) => start_of(&comprehension.iter_range),
+        _ => tree.id,
+    }
+}
+
+/// What to write where text stands beside a number.
+pub(super) fn quoting_hint(a: Type, b: Type) -> Option<String> {
+    let text_and_number = [a, b].contains(&Type::Text) && (a.is_number() || b.is_number());
+    text_and_number.then(|| "text stands in quotes, numbers don't".to_owned())
 }

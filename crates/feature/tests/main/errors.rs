@@ -33,6 +33,13 @@ fn places_words_hints() {
         ),
         ("when = \"true && evnt.bot\"", "f.toml:5:17", "`evnt` is not known", "`event`"),
         ("when = 'event.step'", "f.toml:5:9", "a condition is true or false", ""),
+        (
+            "when = 'event.properties.x.a == 1'",
+            "f.toml:5:9",
+            "`event.properties.x` has no `a` in it",
+            "event.properties[\"x.a\"]",
+        ),
+        ("key = \"properties.x.a\"", "f.toml:4:7", "no features by `properties.x.a`", "event.properties[\"x.a\"]"),
         ("when = 'session.cart_value > 1'", "f.toml:5:9", "`session` can't be looked at here", "event"),
         ("fold = \"summ\"", "f.toml:6:8", "there is no fold `summ`", "did you mean `sum`?"),
         ("fold = \"count\"", "f.toml:7:6", "`count` folds events", "leave `of` out"),
@@ -152,6 +159,13 @@ fn settings_of_folds() {
         ("value = 'event.step > 1'", "6:9", "there is no event", "a fold"),
         ("value = '\"x\"'", "6:9", "a value is a number", ""),
         ("value = '1'\nfold = \"count\"", "7:8", "`fold` does not go with `value`", ""),
+        ("value = '1'\nwithin = \"zz\"", "7:10", "`within` does not go with `value`", ""),
+        ("value = '1'\nquantile = 7.0", "7:12", "`quantile` does not go with `value`", ""),
+        ("value = '1'\nlimit = 5", "7:9", "`limit` does not go with `value`", ""),
+        ("value = '1'\nby = \"product.id\"", "7:6", "`by` does not go with `value`", ""),
+        ("value = '1'\nalive = 'event.bot'", "7:9", "`alive` does not go with `value`", ""),
+        ("value = '1'\nper = \"1m\"", "7:7", "`per` does not go with `value`", ""),
+        ("value = '1'\nover = 'event.bot'", "7:8", "`over` does not go with `value`", ""),
         ("fold = \"count\"\nalive = 'event.query == \"x\"'", "7:9", "not kept of every event", "event.name in"),
     ];
     for (lines, place, message, hint) in cases {
@@ -222,6 +236,41 @@ fn all_faults_are_told_at_once() {
     let found = check(&text, "f.toml");
     assert_eq!(found.len(), 3, "{found:?}");
     assert!(found.iter().any(|fault| fault.line == 13), "the second table has places of its own: {found:?}");
+}
+
+/// Whatever stands before it: quotes and escapes are longer in the file than what they stand for.
+#[test]
+fn places_in_text_with_escapes() {
+    let quotes = "\"\"\"";
+    for (when, line, column) in [
+        ("\"event.name == \\\"x\\\" && event.prise > 3\"".to_owned(), 5, 32),
+        ("\"event.query == \\\"\\u00e4\\\" && event.prise > 3\"".to_owned(), 5, 38),
+        (format!("{quotes}\nevent.name == \"x\" && \\\n   event.prise > 3{quotes}"), 7, 4),
+        (format!("{quotes}\nevent.name == \"x\" &&\n  event.prise > 3{quotes}"), 7, 3),
+        (format!("{quotes}event.name == \"\\t\" &&\n  event.prise > 3{quotes}"), 6, 3),
+    ] {
+        let found = check(&file(&format!("when = {when}")), "f.toml");
+        let first = found.first().unwrap_or_else(|| panic!("{when}: nothing found"));
+        assert_eq!((first.line, first.column), (line, column), "{when}: {first}");
+    }
+}
+
+/// A feature that is there, over another window, is told with those that it has.
+#[test]
+fn a_window_that_a_feature_has_not() {
+    let read = |value: &str, windows: &str| {
+        let counted =
+            "[[feature]]\nname = \"a\"\nkey = \"user\"\nfold = \"count\"\nwindows = [\"5m\", \"1h\", \"lifetime\"]\n";
+        let text = format!(
+            "{counted}[[feature]]\nname = \"b\"\nkey = \"user\"\nvalue = '{value}'\nwindows = [\"{windows}\"]\n"
+        );
+        let found = check(&text, "f.toml");
+        found.first().map(|first| (first.message.clone(), first.hint.clone().unwrap_or_default()))
+    };
+    let hint = "there is user.a_5m, user.a_1h, user.a_lifetime".to_owned();
+    assert_eq!(read("user.a > 1", "2h"), Some(("`user.a` has no window 2h".to_owned(), hint.clone())));
+    assert_eq!(read("user.a_2h > 1", "1h"), Some(("`user.a` has no window 2h".to_owned(), hint)));
+    assert_eq!((read("user.a > 1", "1h"), read("user.a_5m > 1", "2h")), (None, None));
 }
 
 /// A property is named as it is, in brackets where it has other signs, and is asked for by its name.

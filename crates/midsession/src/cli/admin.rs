@@ -52,7 +52,7 @@ impl Admin {
     pub(super) fn ask(&mut self, method: &str, path: &str, content_type: &str, body: Bytes) -> Result<Value, Failure> {
         match self.ask_or(method, path, content_type, body)? {
             Ok(value) => Ok(value),
-            Err((status, problem)) => Err(Failure::new(said(status, &problem))),
+            Err((status, problem)) => Err(refused(status, &problem)),
         }
     }
 
@@ -89,14 +89,31 @@ fn problem(body: &[u8]) -> Value {
     serde_json::from_slice(body).unwrap_or_default()
 }
 
+/// What the server refuses; of a token, where it is from.
+pub(super) fn refused(status: u16, problem: &Value) -> Failure {
+    if status != 401 {
+        return Failure::new(said(status, problem));
+    }
+    let hint = "set MIDSESSION_ADMIN_TOKEN to the server's, or name its data folder: --data DIR";
+    Failure::new("the server answers 401: that is not its admin token").hint(hint)
+}
+
 /// What the server says, in one line.
-pub(super) fn said(status: u16, problem: &Value) -> String {
+fn said(status: u16, problem: &Value) -> String {
     format!("the server answers {status}: {}", problem["title"].as_str().unwrap_or("no reason"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_that_is_refused_is_told_as_it_is_given() {
+        let title = serde_json::json!({"title": "send Authorization: Bearer ADMIN_TOKEN"});
+        let failure = refused(401, &title);
+        assert!(failure.hint.is_some_and(|hint| hint.contains("MIDSESSION_ADMIN_TOKEN") && hint.contains("--data")));
+        assert!(refused(404, &title).cause.contains("the server answers 404: send"));
+    }
 
     #[test]
     fn addresses_as_people_have_them() {

@@ -1,7 +1,7 @@
 //! `midsession definition`: features and interventions of a running server, changed without a restart.
 
-use super::admin::{Admin, Server, said};
-use super::{Failure, Global, out};
+use super::admin::{Admin, Server};
+use super::{Failure, Global, admin, out};
 use bytes::Bytes;
 use clap::Subcommand;
 use jiff::Timestamp;
@@ -122,7 +122,7 @@ fn ask(global: &Global, server: Server, method: &str, path: &str, body: Bytes) -
 fn refused(global: &Global, status: u16, problem: &Value) -> Failure {
     let mistakes = problem["mistakes"].as_array().cloned().unwrap_or_default();
     if mistakes.is_empty() {
-        return Failure::new(said(status, problem));
+        return admin::refused(status, problem);
     }
     for mistake in &mistakes {
         if global.json {
