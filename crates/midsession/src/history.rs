@@ -1,11 +1,13 @@
 //! Looking back: the past run through fresh machines, for timelines, dry runs and training sets. Nothing is appended.
 
 pub mod arrivals;
+mod beside;
 pub mod context;
 mod dataset;
 pub mod entities;
 pub mod features;
 pub mod format;
+mod instant;
 pub mod intake;
 pub mod logged;
 pub mod machines;

@@ -1,6 +1,8 @@
 //! For whom and as of when features are asked: CSV with a header, or JSON lines; sorted by their instant.
 
 use super::arrivals::{Lines, no_room, unpacked};
+use super::beside::{self, Beside, goes_along};
+use super::instant::micros;
 use super::sort::{Item, Ordered, Sorter};
 use crate::cli::Failure;
 use midsession_collect::context::{CSV_ROW_BYTES_MAX, CsvRow, CsvRows};
@@ -62,12 +64,14 @@ pub struct Entity {
     pub as_of: Option<(u32, i64)>,
     /// By a field as it was served: the row of the answer, and of how many partitions it is.
     pub part_of: Option<(u64, u32)>,
+    /// What the row says beside that.
+    pub beside: Beside,
 }
 
 impl Entity {
     /// At an instant.
     pub fn at(whose: Whose, id: &str, at_us: i64) -> Self {
-        Self { whose, id: id.into(), at_us, as_of: None, part_of: None }
+        Self { whose, id: id.into(), at_us, as_of: None, part_of: None, beside: Vec::new() }
     }
 
     /// The instant that windows end at. Epoch ms.
@@ -97,6 +101,8 @@ pub struct Entities {
     pub as_of: bool,
     /// What is asked for.
     pub whose: BTreeSet<Whose>,
+    /// What rows say beside that.
+    pub beside: beside::Columns,
 }
 
 impl Entities {
@@ -110,6 +116,7 @@ impl Entities {
         let start = reader.fill_buf().map_err(unreadable)?;
         let is_json = start.trim_ascii_start().first() == Some(&b'{');
         let mut sorting = Sorting::new(memory_bytes);
+        sorting.beside.are_texts = !is_json;
         let wrong = |line: u64, what: String| {
             let fields: String = fields.iter().map(|field| format!(", {field}")).collect();
             let hint = format!(
@@ -170,7 +177,9 @@ impl Entities {
     /// The temporary file can't be read.
     pub fn next_entity(&mut self) -> Result<Option<Entity>, Failure> {
         let Some(item) = self.items.next().transpose().map_err(no_room)? else { return Ok(None) };
-        serde_json::from_slice(&item.bytes).map(Some).map_err(Failure::new)
+        let mut entity: Entity = serde_json::from_slice(&item.bytes).map_err(Failure::new)?;
+        self.beside.typed(&mut entity.beside);
+        Ok(Some(entity))
     }
 }
 
@@ -180,6 +189,7 @@ struct Sorting {
     whose: BTreeSet<Whose>,
     /// Rows of answers by a field, as they were served.
     answers: BTreeSet<u64>,
+    beside: beside::Columns,
 }
 
 /// Why a question can't be taken.
@@ -204,7 +214,13 @@ impl Refused {
 
 impl Sorting {
     fn new(memory_bytes: usize) -> Self {
-        Self { sorter: Sorter::new(memory_bytes), as_of: None, whose: BTreeSet::new(), answers: BTreeSet::new() }
+        Self {
+            sorter: Sorter::new(memory_bytes),
+            as_of: None,
+            whose: BTreeSet::new(),
+            answers: BTreeSet::new(),
+            beside: beside::Columns::default(),
+        }
     }
 
     fn push(&mut self, entity: &Entity, place: u64) -> Result<(), Refused> {
@@ -220,6 +236,7 @@ impl Sorting {
         {
             return Err(Refused::TooMany);
         }
+        self.beside.see(&entity.beside);
         let bytes = serde_json::to_vec(entity).map_err(|error| Refused::Io(error.into()))?;
         self.sorter.push(Item { at_us: entity.rank(), place, tag: 0, bytes }).map_err(Refused::Io)
     }
@@ -229,27 +246,9 @@ impl Sorting {
             items: self.sorter.finish().map_err(no_room)?,
             as_of: self.as_of.unwrap_or(false),
             whose: self.whose,
+            beside: self.beside,
         })
     }
-}
-
-/// 2000-01-01 to 2200-01-01: a number beyond is no epoch ms that anybody means, as with events.
-const EPOCH_MS: std::ops::Range<i64> = 946_684_800_000..7_258_118_400_000;
-
-/// A time as RFC 3339, or epoch ms. Epoch µs.
-fn micros(text: &str) -> Result<i64, String> {
-    if let Ok(ms) = text.parse::<i64>() {
-        if EPOCH_MS.contains(&ms) {
-            return Ok(ms * 1000);
-        }
-        let units = [("seconds", ms.checked_mul(1000)), ("microseconds", Some(ms / 1000))];
-        let is_meant = |ms: Option<i64>| ms.is_some_and(|ms| EPOCH_MS.contains(&ms));
-        let meant = units.into_iter().find(|(_, ms)| is_meant(*ms));
-        let meant = meant.map(|(unit, _)| format!(": it looks like epoch {unit}")).unwrap_or_default();
-        return Err(format!("`{text}` is no epoch ms between the years 2000 and 2200{meant}"));
-    }
-    let time = text.parse::<jiff::Timestamp>();
-    time.map(jiff::Timestamp::as_microsecond).map_err(|_| format!("`{text}` is not a time like 2026-11-22T12:00:00Z"))
 }
 
 /// What one row names, of what it could.
@@ -287,8 +286,10 @@ fn of_json(line: &[u8], fields: &[Str], number: u64) -> Result<Vec<Entity>, Stri
         Value::Number(number) => Some(micros(&number.to_string())?),
         _ => None,
     };
+    let members = row.as_object().into_iter().flatten().filter(|(name, _)| goes_along(name, fields));
+    let beside: Beside = members.map(|(name, value)| (name.as_str().into(), value.clone())).collect();
     match (&row["as_of"], &whose, at) {
-        (Value::Null, _, Some(at_us)) => Ok(vec![Entity::at(whose, &id, at_us)]),
+        (Value::Null, _, Some(at_us)) => Ok(vec![Entity { beside, ..Entity::at(whose, &id, at_us) }]),
         (Value::Null, _, None) => Err("the row says no instant: at".into()),
         (Value::Array(all), Whose::Field(_), _) if !all.is_empty() => {
             let all: Vec<AsOf> = all.iter().map(as_of).collect::<Result<_, _>>()?;
@@ -297,10 +298,11 @@ fn of_json(line: &[u8], fields: &[Str], number: u64) -> Result<Vec<Entity>, Stri
                 return Err("as_of names a partition twice".into());
             }
             let part_of = Some((number, all.len() as u32));
-            Ok(all.into_iter().map(|as_of| Entity { part_of, ..Entity::served(whose.clone(), &id, as_of) }).collect())
+            let of = |as_of| Entity { part_of, beside: beside.clone(), ..Entity::served(whose.clone(), &id, as_of) };
+            Ok(all.into_iter().map(of).collect())
         }
         (_, Whose::Field(_), _) => Err("by a field, as_of is a list: one of each partition".into()),
-        (value, ..) => Ok(vec![Entity::served(whose, &id, as_of(value)?)]),
+        (value, ..) => Ok(vec![Entity { beside, ..Entity::served(whose, &id, as_of(value)?) }]),
     }
 }
 
@@ -318,6 +320,7 @@ struct Columns {
     whose: Vec<(Whose, usize)>,
     at: Option<usize>,
     as_of: Option<[usize; 3]>,
+    beside: Vec<(Str, usize)>,
 }
 
 impl Columns {
@@ -332,7 +335,11 @@ impl Columns {
             _ => None,
         };
         let whose = all_of(fields).filter_map(|whose| find(whose.name()).map(|column| (whose, column))).collect();
-        let columns = Self { count: header.len(), whose, at: find("at"), as_of };
+        let named = header.iter().enumerate().filter(|(column, name)| {
+            goes_along(name, fields) && !as_of.is_some_and(|columns: [usize; 3]| columns.contains(column))
+        });
+        let beside = named.map(|(column, name)| (name.into(), column)).collect();
+        let columns = Self { count: header.len(), whose, at: find("at"), as_of, beside };
         if columns.whose.is_empty() || columns.at.is_none() && columns.as_of.is_none() {
             let names: Vec<&str> = header.iter().take(8).collect();
             return Err(format!("the header ({}) lacks user or session, or at", names.join(", ")));
@@ -344,6 +351,8 @@ impl Columns {
         let field = |column: usize| row.get(column).filter(|text| !text.is_empty());
         let ids = self.whose.iter().filter_map(|(whose, column)| field(*column).map(|id| (whose.clone(), id)));
         let (whose, id) = named(ids)?;
+        let beside = self.beside.iter().filter_map(|(name, column)| Some((name.clone(), field(*column)?.into())));
+        let beside: Beside = beside.collect();
         match self.as_of {
             Some(columns) if field(columns[0]).is_some() => {
                 if matches!(whose, Whose::Field(_)) {
@@ -356,11 +365,12 @@ impl Columns {
                 let [partition, offset, now] = columns;
                 let partition =
                     u32::try_from(number(partition)?).map_err(|_| "partition is out of range".to_owned())?;
-                Ok(Entity::served(whose, id, AsOf { partition, offset: number(offset)?, now: number(now)? }))
+                let as_of = AsOf { partition, offset: number(offset)?, now: number(now)? };
+                Ok(Entity { beside, ..Entity::served(whose, id, as_of) })
             }
             _ => {
                 let at = self.at.and_then(field).ok_or_else(|| "the row says no instant: at".to_owned())?;
-                Ok(Entity::at(whose, id, micros(at)?))
+                Ok(Entity { beside, ..Entity::at(whose, id, micros(at)?) })
             }
         }
     }
@@ -388,10 +398,14 @@ mod tests {
         let session = |id: &str, at_us| Entity::at(Whose::Session, id, at_us);
         let product = |id: &str, at_us| Entity::at(Whose::Field("product".into()), id, at_us);
         let noon = 1_795_348_800_000_000;
+        let having = |name: &str, value: Value, entity| Entity { beside: vec![(name.into(), value)], ..entity };
         for (text, expected) in [
             (
                 "user,at,label\nb,2026-11-22T12:00:01Z,1\n\"a,b\",2026-11-22T12:00:00.5Z,0\n",
-                vec![user("a,b", noon + 500_000), user("b", noon + 1_000_000)],
+                vec![
+                    having("label", 0.into(), user("a,b", noon + 500_000)),
+                    having("label", 1.into(), user("b", noon + 1_000_000)),
+                ],
             ),
             ("at,session\n1795348800000,s1\n", vec![session("s1", noon)]),
             (
@@ -419,7 +433,14 @@ mod tests {
                     Entity { as_of: Some((1, 5)), part_of: Some((1, 2)), ..product("p", 9_000) },
                 ],
             ),
-            ("\u{feff}user,at,note,,\nb,1795348800000,\"two\nlines\",,\n", vec![user("b", noon)]),
+            (
+                "\u{feff}user,at,note,,\nb,1795348800000,\"two\nlines\",,\n",
+                vec![having("note", "two\nlines".into(), user("b", noon))],
+            ),
+            (
+                "{\"user\":\"b\",\"at\":1795348800000,\"label\":\"1\",\"known\":1,\"features\":{}}",
+                vec![having("label", "1".into(), user("b", noon))],
+            ),
             ("user,partition,offset,now\nu,2,3,4\n", vec![Entity { as_of: Some((2, 3)), ..user("u", 4_000) }]),
         ] {
             assert_eq!(read(text).expect("reads"), expected, "{text}");

@@ -2,6 +2,7 @@
 //! later.
 
 use super::arrivals::Arrivals;
+use super::beside::{self, Beside};
 use super::entities::{Entities, Entity, Whose};
 use super::intake::Intake;
 use super::logged::{Logged, PutInForce};
@@ -47,7 +48,11 @@ pub fn leaks() -> bool {
 pub struct Features {
     whose: Whose,
     id: Str,
+    /// The id that was asked for, where it has led to another one.
+    asked: Option<Str>,
     at_us: i64,
+    /// What was said beside the question.
+    beside: Beside,
     /// The event that it follows.
     event_id: Option<Str>,
     /// By a field one of each partition.
@@ -64,11 +69,14 @@ pub struct Features {
 pub struct Places {
     /// Fields by whose values something is asked.
     fields: Vec<Whose>,
+    /// What is said beside the questions.
+    beside: Vec<(Str, Kind)>,
     features: Vec<Str>,
 }
 
 /// The columns before the features, and after whose they are.
-const FIXED: [(&str, Kind); 9] = [
+const FIXED: [(&str, Kind); 10] = [
+    ("asked", Kind::Text),
     ("at", Kind::Time),
     ("event_id", Kind::Text),
     ("arrival", Kind::Text),
@@ -84,6 +92,9 @@ impl serde::Serialize for Features {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry(self.whose.name(), &self.id)?;
+        if let Some(asked) = &self.asked {
+            map.serialize_entry("asked", asked)?;
+        }
         map.serialize_entry("at", &time_text(self.at_us))?;
         if let Some(event_id) = &self.event_id {
             map.serialize_entry("event_id", event_id)?;
@@ -104,6 +115,9 @@ impl serde::Serialize for Features {
         }
         if let Some(since) = self.since() {
             map.serialize_entry("since", &since)?;
+        }
+        for (name, value) in &self.beside {
+            map.serialize_entry(name, value)?;
         }
         map.serialize_entry("features", &ByName(&self.values))?;
         map.end()
@@ -137,6 +151,7 @@ impl Row for Features {
             _ => Cell::Null,
         };
         cells.extend([
+            self.asked.clone().into(),
             Cell::Time(self.at_us.div_euclid(1000)),
             self.event_id.clone().into(),
             self.is_assumed.then(|| "assumed".into()).into(),
@@ -147,6 +162,8 @@ impl Row for Features {
             as_of(|as_of| as_of.offset),
             as_of(|as_of| as_of.now),
         ]);
+        let said = |place: &Str| self.beside.iter().find(|(name, _)| name == place).map(|(_, value)| value);
+        cells.extend(self.places.beside.iter().map(|(place, _)| beside::cell(said(place))));
         let mut values = self.values.iter().peekable();
         for place in &self.places.features {
             // Both are in the order of definition, or of the question.
@@ -186,6 +203,7 @@ impl Question<'_> {
         let whose = [Whose::User, Whose::Session].into_iter().chain(places.fields.iter().cloned());
         let mut columns: Vec<(Str, Kind)> = whose.map(|whose| (Str::from(whose.name()), Kind::Text)).collect();
         columns.extend(FIXED.map(|(name, kind)| (Str::from(name), kind)));
+        columns.extend(places.beside.iter().cloned());
         columns.extend(self.features());
         columns
     }
@@ -194,10 +212,15 @@ impl Question<'_> {
     fn features(&self) -> Vec<(Str, Kind)> {
         let mut columns: Vec<(Str, Kind)> = Vec::new();
         for whose in self.whose() {
-            for (name, ty) in self.assemblies().flat_map(|assembly| types(assembly, &whose)) {
-                let wanted = self.names.is_empty() || self.names.contains(name);
-                if wanted && !columns.iter().any(|(known, _)| known == name) {
-                    columns.push((name.clone(), kind_of(ty)));
+            for assembly in self.assemblies() {
+                for (name, ty) in types(assembly, &whose) {
+                    let of_name = |asked: &&Str| assembly.unaliased(asked) == name.as_str();
+                    let asked = self.names.iter().filter(of_name);
+                    for name in asked.chain(self.names.is_empty().then_some(name)) {
+                        if !columns.iter().any(|(known, _)| known == name) {
+                            columns.push((name.clone(), kind_of(ty)));
+                        }
+                    }
                 }
             }
         }
@@ -210,13 +233,15 @@ impl Question<'_> {
         all.into_iter().collect()
     }
 
-    fn row(&self, whose: Whose, id: Str, at_us: i64, read: Option<Values>, places: &Arc<Places>) -> Features {
+    fn row(&self, entity: &Entity, at_us: i64, read: Option<Values>, places: &Arc<Places>) -> Features {
         let is_known = read.is_some();
-        let (id, values) = read.map_or((id, Vec::new()), |read| (read.id, read.values));
+        let (id, values) = read.map_or((entity.id.clone(), Vec::new()), |read| (read.id, read.values));
         Features {
-            whose,
+            whose: entity.whose.clone(),
+            asked: Some(entity.id.clone()).filter(|asked| *asked != id),
             id,
             at_us,
+            beside: entity.beside.clone(),
             event_id: None,
             as_of: Vec::new(),
             is_assumed: false,
@@ -230,7 +255,10 @@ impl Question<'_> {
     fn places(&self) -> Arc<Places> {
         let whose = self.entities.iter().flat_map(|entities| &entities.whose);
         let fields = whose.filter(|whose| matches!(whose, Whose::Field(_))).cloned().collect();
-        Arc::new(Places { fields, features: self.features().into_iter().map(|(name, _)| name).collect() })
+        let features: Vec<Str> = self.features().into_iter().map(|(name, _)| name).collect();
+        let beside = self.entities.iter().flat_map(|entities| entities.beside.kinds());
+        let beside = beside.filter(|(name, _)| !features.contains(name)).collect();
+        Arc::new(Places { fields, beside, features })
     }
 
     /// What there is of an entity at an instant.
@@ -278,7 +306,7 @@ impl Question<'_> {
                     && let Some((id, now_us)) = self.follows(&took.shopper, took.seam).map(|id| (id, item.at_us))
                 {
                     let read = machines.read(self.key, &id, &self.names, now_us.div_euclid(1000), false);
-                    let mut row = self.row(self.key.into(), id, now_us, read, &places);
+                    let mut row = self.row(&Entity::at(self.key.into(), &id, now_us), now_us, read, &places);
                     (row.event_id, row.is_assumed) = (Some(event_id), is_assumed);
                     table.row(&row)?;
                 }
@@ -304,7 +332,7 @@ impl Question<'_> {
         places: &Arc<Places>,
     ) -> Features {
         let read = self.read(entity, machines, true);
-        let row = self.row(entity.whose.clone(), entity.id.clone(), entity.at_us, read, places);
+        let row = self.row(entity, entity.at_us, read, places);
         Features { is_assumed, ..row }
     }
 
@@ -377,7 +405,7 @@ impl Question<'_> {
                     }
                 };
                 let at_us = answer.as_of.iter().map(|as_of| as_of.now).max().unwrap_or(now_ms) * 1000;
-                let row = self.row(entity.whose.clone(), entity.id.clone(), at_us, read, places);
+                let row = self.row(&entity, at_us, read, places);
                 table.row(&Features { as_of: answer.as_of, is_incomplete: answer.is_incomplete, ..row })?;
                 asked = entities.next_entity()?;
             }
@@ -401,7 +429,7 @@ impl Question<'_> {
         let answer = |entity: Entity, machines: &mut Machines<'_, Assembly>| {
             let now_ms = entity.now_ms();
             let read = self.read(&entity, machines, false);
-            let row = self.row(entity.whose.clone(), entity.id.clone(), entity.at_us, read, places);
+            let row = self.row(&entity, entity.at_us, read, places);
             Features { is_incomplete: log.lacks(now_ms), ..row }
         };
         while let Some((partition, entry)) = records.next_record()? {
@@ -417,7 +445,7 @@ impl Question<'_> {
             {
                 let now_ms = entry.stamp_ms;
                 let read = machines.read(self.key, &id, &self.names, now_ms, false);
-                let mut row = self.row(self.key.into(), id, now_ms * 1000, read, places);
+                let mut row = self.row(&Entity::at(self.key.into(), &id, 0), now_ms * 1000, read, places);
                 row.event_id = Some(event_id);
                 row.as_of = vec![AsOf { partition: partition.0, offset: entry.offset, now: now_ms }];
                 row.is_incomplete = log.lacks(now_ms);

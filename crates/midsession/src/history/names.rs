@@ -20,7 +20,11 @@ impl Question<'_> {
         }
         let all = |assembly| whose.iter().flat_map(|whose| names(assembly, whose)).collect::<Vec<Str>>();
         let known: Vec<Str> = self.assemblies().flat_map(all).collect();
-        let Some(unknown) = self.names.iter().find(|name| !known.contains(name)) else { return Ok(()) };
+        let is_known = |name: &Str| {
+            let is_of = |assembly: &Assembly| known.iter().any(|known| assembly.unaliased(name) == known.as_str());
+            self.assemblies().any(is_of)
+        };
+        let Some(unknown) = self.names.iter().find(|name| !is_known(name)) else { return Ok(()) };
         if all(self.assembly).contains(unknown) {
             let hint = "with --profile NAME all of the past is looked at by the definitions of the configuration";
             return Err(Failure::usage(format!("`{unknown}` was never in force in this log")).hint(hint));
