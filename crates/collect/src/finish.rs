@@ -14,7 +14,9 @@ use crate::{
 };
 use crate::{digits_name, field_name, number};
 use compact_str::format_compact;
-use midsession_event::{Consent, Event, EventId, EventName, PropertyValue, Purpose, ShopperId, Str, VisitorId, hash64};
+use midsession_event::{
+    Consent, Event, EventId, EventName, PropertyValue, Purpose, ShopperId, Str, UserId, VisitorId, hash64,
+};
 use ring::hmac;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -250,6 +252,21 @@ impl Finisher<'_> {
             consent = Consent(consent.0 & Consent::COOKIELESS.0);
         }
         consent
+    }
+
+    /// What was said before by whom the event is of, by the ids that it will carry.
+    fn before(&self, events: &[Event], event: &Event) -> Before {
+        let known = self.in_force.filter(|known| !known.is_empty());
+        let words = self.first_word.get().and_then(|first| events.get(*first..)).unwrap_or_default();
+        if known.is_none() && words.is_empty() {
+            return Before::NOTHING;
+        }
+        let as_kept = |id: &Str| self.prepared.hash_of(id).unwrap_or_else(|| id.clone());
+        let visitor = event.visitor_id.as_ref().map(|id| VisitorId(as_kept(&id.0)));
+        let user = event.user_id.as_ref().map(|id| UserId(as_kept(&id.0)));
+        let whose = (visitor.as_ref(), user.as_ref());
+        let in_force = known.map(|known| known.of(whose.0, whose.1));
+        Before::of(in_force, words, whose, event.name == EventName::Login)
     }
 
     /// Whom an event is of for this day, where nothing of the person may last.

@@ -1,8 +1,7 @@
 //! What was said on consent before an event: as it is in force, and earlier in the same request.
 
 use crate::InForce;
-use crate::finish::Finisher;
-use midsession_event::{Consent, Event, EventName, Purpose, Str, UserId, VisitorId};
+use midsession_event::{Consent, Event, EventName, Purpose, UserId, VisitorId};
 
 /// What holds for an event.
 pub(crate) struct Before {
@@ -12,33 +11,26 @@ pub(crate) struct Before {
     pub is_kept_out: bool,
 }
 
-impl Finisher<'_> {
-    /// What was said before by whom the event is of, by the ids that it will carry.
-    pub fn before(&self, events: &[Event], event: &Event) -> Before {
-        let nothing =
-            InForce { consent: Consent::FULL, said: None, is_tie: false, is_attached: false, is_other: false };
-        let known = self.in_force.filter(|known| !known.is_empty());
-        let words = self.first_word.get().and_then(|first| events.get(*first..)).unwrap_or_default();
-        if known.is_none() && words.is_empty() {
-            return Before { in_force: nothing, is_kept_out: false };
-        }
-        let (visitor, user) = self.as_kept(event);
-        let in_force = known.map_or(nothing, |known| known.of(visitor.as_ref(), user.as_ref()));
-        let is_login = event.name == EventName::Login;
+impl Before {
+    /// Of nobody anything is known.
+    pub const NOTHING: Self = Self {
+        in_force: InForce { consent: Consent::FULL, said: None, is_tie: false, is_attached: false, is_other: false },
+        is_kept_out: false,
+    };
+
+    /// What is in force, and what was said among these events, for one of this device and person.
+    pub fn of(
+        in_force: Option<InForce>,
+        events: &[Event],
+        (visitor, user): (Option<&VisitorId>, Option<&UserId>),
+        is_login: bool,
+    ) -> Self {
+        let in_force = in_force.unwrap_or(Self::NOTHING.in_force);
         // A login of somebody who has withdrawn says nothing new of the device that they are signed in on.
         let is_kept_out = !in_force.consent.allows(Purpose::Personalization) && (is_login || !in_force.is_attached);
-        let before = Before { in_force, is_kept_out };
-        before.after(words, visitor.as_ref(), user.as_ref(), is_login)
+        Self { in_force, is_kept_out }.after(events, visitor, user, is_login)
     }
 
-    fn as_kept(&self, event: &Event) -> (Option<VisitorId>, Option<UserId>) {
-        let as_kept = |id: &Str| self.prepared.hash_of(id).unwrap_or_else(|| id.clone());
-        let visitor = event.visitor_id.as_ref().map(|id| VisitorId(as_kept(&id.0)));
-        (visitor, event.user_id.as_ref().map(|id| UserId(as_kept(&id.0))))
-    }
-}
-
-impl Before {
     /// The same after what was said among these events. What was refused holds for the device and for the person alike, what was
     /// granted for whoever granted it, where they did.
     fn after(self, events: &[Event], visitor: Option<&VisitorId>, user: Option<&UserId>, is_login: bool) -> Self {
