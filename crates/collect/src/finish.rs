@@ -128,6 +128,8 @@ impl Finisher<'_> {
             // What was granted once goes beyond the source's default, from this request's next event on.
             event.consent.0 |= in_force.said.map_or(0, |said| said.0 & Consent::FULL.0);
         }
+        // What they say of themselves, whatever who was there before them has withdrawn.
+        let may_be_named = event.consent.allows(Purpose::Personalization) && !anonymous;
         event.consent = event.consent.and(in_force.consent);
         if is_consent {
             // It does not give back what was withdrawn before of that which it says nothing of: it may be that this is not
@@ -138,14 +140,15 @@ impl Finisher<'_> {
         let is_nobodys = !is_consent && !event.consent.allows(Purpose::Personalization);
         // Who was signed in leaves, or somebody comes who may not be named: the next one there is not to be taken for them. An
         // event that wants no id says nothing of a device.
-        let is_device = event.visitor_id.is_some() && !anonymous && !is_kept_out;
+        let is_device = event.visitor_id.is_some() && !anonymous && (!is_kept_out || in_force.is_other);
+        let is_other = in_force.is_other && may_be_named;
         let is_leave = is_nobodys
             && match event.name {
                 EventName::Logout => is_device || in_force.is_attached,
-                EventName::Login => is_device && !in_force.is_other,
+                EventName::Login => is_device && !is_other,
                 _ => false,
             };
-        let is_other = in_force.is_other && !is_leave && is_nobodys;
+        let is_other = is_other && !is_leave && is_nobodys;
         let is_about_device = is_leave || is_other;
         if event.consent.is_refusal() && !is_consent && !is_about_device {
             return Ok(Finished::Dropped(DropRule::NoConsent));

@@ -49,12 +49,19 @@ fn who_is_next_at_a_device_is_not_who_was_there_whatever_was_allowed() {
         (WRITE_KEY, login("cookieless".into())),
         ("counting-alone", login(Value::Null)),
     ];
-    for (round, (key, mut way)) in ways.into_iter().enumerate() {
-        shop.key = key;
+    // Whether or not the one who is there has said something, which need not be a refusal.
+    let words = [Value::Null, json!({"marketing": false}), "full".into()];
+    let all = words.into_iter().flat_map(|word| ways.clone().map(|(key, way)| (word.clone(), key, way)));
+    for (round, (word, key, mut way)) in all.enumerate() {
+        shop.key = WRITE_KEY;
         let [device, user] = ["device", "user"].map(|of| format!("{of}-{round}"));
         let mut first = view(&device, "full");
         first["user_id"] = user.clone().into();
         shop.send(first);
+        if !word.is_null() {
+            shop.send(json!({"name": "consent", "visitor_id": device, "user_id": user, "consent": word}));
+        }
+        shop.key = key;
         if let Some(of) = way["of"].as_str().map(ToOwned::to_owned) {
             (way[of], way["messageId"]) = (device.clone().into(), format!("left-{round}").into());
             let mut http = Connection::open(&shop.server.collector).unwrap();

@@ -69,7 +69,10 @@ impl Words {
     /// what they said themselves.
     pub fn said(&self, user: Option<&UserId>) -> Option<Consent> {
         let attached = self.attached.as_ref().filter(|(attached, _)| user.is_none_or(|user| user == attached));
-        attached.map(|(_, consent)| *consent).or(self.is_said.then_some(self.own)).or(self.home)
+        // Of somebody else than who is signed in there nobody knows what they allow.
+        let is_another = self.signed_in.as_ref().is_some_and(|there| user.is_some_and(|user| user != there));
+        let own = (self.is_said && !is_another).then_some(self.own);
+        attached.map(|(_, consent)| *consent).or(own).or(self.home)
     }
 
     /// For what the device or person had done by then.
