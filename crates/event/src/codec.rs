@@ -182,7 +182,7 @@ schemas! {
     17 "governance" 1 "evidence.avsc";
     18 "behavior-told" 1 "told.avsc";
     19 "behavior-handoff" 3 "handoff-3.avsc";
-    20 "behavior-unmerge" 1 "unmerge.avsc";
+    20 "behavior-unmerge" 1 "unmerge-1.avsc";
     21 "behavior-recall" 1 "recall.avsc";
     22 "identity" 1 "identity.avsc";
     23 "behavior-definition" 1 "change-1.avsc";
@@ -195,6 +195,7 @@ schemas! {
     30 "behavior-filled" 3 "filled.avsc";
     31 "behavior-forward" 3 "forward.avsc";
     32 "behavior-handoff" 6 "handoff.avsc";
+    33 "behavior-unmerge" 2 "unmerge.avsc";
 }
 
 types! {
@@ -212,7 +213,7 @@ types! {
     Personal = by_name 16;
     Evidence = by_name 17;
     Told = by_name 18;
-    Unmerge = by_name 20;
+    Unmerge = by_name 20 33;
     Recall = by_name 21;
     Identity = by_name 22;
     DefinitionChange = by_name 23 26;

@@ -29,6 +29,9 @@ pub struct Unmerge {
     pub asked_at_ms: i64,
     /// Why, in the words of whoever asked.
     pub reason: Option<Str>,
+    /// Who was at the device before and after has what is theirs of it; earlier versions left all of it to the visitor.
+    #[serde(default)]
+    pub gives_on: bool,
 }
 
 /// A visitor's partition asks the user's home for what came from there. Answered once, by its id, with a hand-off that

@@ -129,7 +129,8 @@ pub struct Handoff {
     /// From the user's home back to the visitor's partition.
     #[serde(default)]
     pub returns: bool,
-    /// After an unmerge, to somebody who has been at the device before or after whom it was taken for, and has left it.
+    /// After an unmerge, to somebody who has been at the device before or after whom it was taken for, and has left it. Back to
+    /// the visitor's partition: such people have their share of it.
     #[serde(default)]
     pub left: bool,
 }

@@ -55,7 +55,8 @@ impl Inner {
             let (visitor_id, user_id) = (visitor_id.clone(), user_id.clone());
             let key = Bytes::copy_from_slice(visitor_id.as_str().as_bytes());
             let partition = partition_of(visitor_id.as_str(), partitions);
-            let unmerge = Unmerge { visitor_id, user_id, asked_at_ms: self.now_ms(), reason: reason.clone() };
+            let unmerge =
+                Unmerge { visitor_id, user_id, asked_at_ms: self.now_ms(), reason: reason.clone(), gives_on: true };
             let value = Record::Unmerge(Box::new(unmerge)).encode().map_err(unavailable)?;
             Ok(Append { topic: Topic::Behavior, partition, key, value: Some(value.into()) })
         });

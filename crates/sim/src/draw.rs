@@ -387,7 +387,7 @@ pub fn unmerges(rng: &mut Rng, arrivals: &[Arrival]) -> Vec<(i64, Unmerge)> {
         for again_ms in [Some(0), rng.chance(20).then_some(0), rng.chance(20).then_some(60)].into_iter().flatten() {
             let due_ms = at_ms + (after_ms + edge).max(0) + again_ms;
             let (visitor_id, user_id) = (visitor_id.clone(), user_id.clone());
-            all.push((due_ms, Unmerge { visitor_id, user_id, asked_at_ms: due_ms, reason: None }));
+            all.push((due_ms, Unmerge { visitor_id, user_id, asked_at_ms: due_ms, reason: None, gives_on: true }));
         }
     }
     all.sort_by_key(|(at_ms, _)| std::cmp::Reverse(*at_ms));

@@ -41,7 +41,7 @@ impl Told {
         }
         if let Some((at_ms, visitor, user)) = unmerge {
             let (visitor_id, user_id) = (visitor.into(), user.into());
-            let unmerge = Unmerge { visitor_id, user_id, asked_at_ms: at_ms, reason: None };
+            let unmerge = Unmerge { visitor_id, user_id, asked_at_ms: at_ms, reason: None, gives_on: true };
             world.append_at(at_ms, partition_of(visitor, config.partitions).0, Record::Unmerge(Box::new(unmerge)));
         }
         Self { world, assembly: Arc::clone(assembly), asked: Vec::new() }

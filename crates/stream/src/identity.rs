@@ -74,7 +74,7 @@ impl Stream {
             None if has_left => return home(true),
             Some(open) => {
                 open.to_ms = Some(time_ms.saturating_sub(1).max(open.from_ms));
-                open.displaced = true;
+                open.displaced = Some(true);
                 // Whoever was here has left without a word: their home is told, as it would be by a logout.
                 let left = open.user.clone();
                 let id = self.output_id();
@@ -90,7 +90,13 @@ impl Stream {
         let from_ms = floor_ms(attachments, oldest_ms);
         attachments.reserve_exact(1);
         let to_ms = (event.name == EventName::Logout).then_some(time_ms);
-        attachments.push(Attachment { user: user.clone(), from_ms, to_ms, since_ms: Some(time_ms), displaced: false });
+        attachments.push(Attachment {
+            user: user.clone(),
+            from_ms,
+            to_ms,
+            since_ms: Some(time_ms),
+            displaced: Some(false),
+        });
         if attachments.len() > STAYS_MAX {
             attachments.remove(0);
             self.counters.stays_dropped += 1;
@@ -280,7 +286,7 @@ impl Stream {
             }
             shopper.last_session += 1;
             numbers.push(shopper.last_session);
-            if !session.is_live() && (handoff.left || session.user != carried.update.user_id) {
+            if !session.is_live() && (handoff.left && !handoff.returns || session.user != carried.update.user_id) {
                 renamed.push(session.number);
             }
             if session.is_live() && carried.last_stamp_ms > shopper.last_stamp_ms {

@@ -284,9 +284,9 @@ pub struct Attachment {
     /// Event time of the login; not known of those that earlier versions have left. Epoch ms.
     #[serde(default)]
     pub since_ms: Option<i64>,
-    /// It ended because somebody else has come, not by a logout.
+    /// It ended because somebody else has come, not by a logout; not known of those that earlier versions have left.
     #[serde(default)]
-    pub displaced: bool,
+    pub displaced: Option<bool>,
 }
 
 impl Attachment {
@@ -298,15 +298,24 @@ impl Attachment {
     /// Ends it: by a clock that is behind not before it began.
     pub fn ends(&mut self, time_ms: i64) {
         self.to_ms = Some(time_ms.max(self.since_ms.unwrap_or(self.from_ms)));
-        self.displaced = false;
+        self.displaced = Some(false);
     }
+}
+
+/// Whether a stay ended as the next one's person came. Where nothing says so, by the instant.
+pub(crate) fn is_displaced(stays: &[Attachment], at: usize) -> bool {
+    let stay = &stays[at];
+    stay.displaced.unwrap_or_else(|| {
+        let came_ms = stays.get(at + 1).and_then(|next| next.since_ms);
+        stay.to_ms.zip(came_ms).is_some_and(|(to_ms, came_ms)| to_ms == (came_ms - 1).max(stay.from_ms))
+    })
 }
 
 /// Forgets stays, but for one that somebody has displaced who is known: should it turn out not to have been them, it goes on.
 pub(crate) fn forget(stays: &mut Vec<Attachment>, is_known: impl Fn(&Attachment) -> bool) {
     let mut at = 0;
     while let Some(stay) = stays.get(at) {
-        if is_known(stay) || stay.displaced && stays.get(at + 1).is_some_and(&is_known) {
+        if is_known(stay) || is_displaced(stays, at) && stays.get(at + 1).is_some_and(&is_known) {
             at += 1;
         } else {
             stays.remove(at);

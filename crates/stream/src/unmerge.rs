@@ -7,7 +7,7 @@
 use crate::Defect;
 use crate::household::mark_of;
 use crate::identity::Leaving;
-use crate::shopper::{Attachment, Loose, Shopper, forget};
+use crate::shopper::{Attachment, Loose, Shopper, forget, is_displaced};
 use crate::stream::Stream;
 use midsession_event::{
     CapEntry, CarriedFact, CarriedSession, DecisionId, Event, Evidence, Handoff, OutputId, Recall, ShopperId, Unmerge,
@@ -91,7 +91,7 @@ impl Stream {
 
     /// A visitor was taken for this user and is not.
     pub(crate) fn on_unmerge(&mut self, unmerge: Unmerge, out: &mut Vec<Effect>) {
-        let Unmerge { visitor_id, user_id, reason, asked_at_ms } = unmerge;
+        let Unmerge { visitor_id, user_id, reason, asked_at_ms, gives_on } = unmerge;
         self.counters.unmerged += 1;
         let known = self.visitors.find(&ShopperId::Visitor(visitor_id.clone()));
         if let Some(index) = known {
@@ -101,9 +101,9 @@ impl Stream {
         if let Some((_, state)) = known.and_then(|index| self.visitors[index as usize].as_mut()) {
             // Sweeping may or may not have forgotten what is older.
             forget(&mut state.attachments, |stay| stay.to_ms.is_none_or(|to_ms| to_ms > oldest_ms));
-            match self.config.has(Defect::NeighboursForgotten) {
-                true => state.attachments.retain(|stay| stay.user != user_id),
-                false => state.attachments = without(std::mem::take(&mut state.attachments), &user_id),
+            match gives_on && !self.config.has(Defect::NeighboursForgotten) {
+                true => state.attachments = without(std::mem::take(&mut state.attachments), &user_id),
+                false => state.attachments.retain(|stay| stay.user != user_id),
             }
             state.heard.take_if(|heard| heard.user == user_id);
             // What was said on the device was said by whoever has it.
@@ -148,7 +148,7 @@ impl Stream {
         }
         let lives = self.partials.lifetimes.take_device(&user, &visitor_id).into_iter().collect();
         let how = Leaving { visitor_id, user_id, returns: true, heard: (leaving.last_stamp_ms, leaving.idle_fired_ms) };
-        let handoff = self.pack(leaving, lives, how);
+        let handoff = Handoff { left: true, ..self.pack(leaving, lives, how) };
         out.push(Effect::Handoff(Box::new(handoff)));
     }
 
@@ -163,13 +163,14 @@ impl Stream {
             }
         }
         let state = self.visitors.find(&visitor).and_then(|index| self.visitors.get(index as usize));
+        let gives_on = handoff.left;
         let stays: Vec<Attachment> = state.map_or_else(Vec::new, |(_, state)| state.attachments.clone());
         let here = stays.last().filter(|last| last.to_ms.is_none()).map(|last| last.user.clone());
         // What was done within the stay of somebody who has left since is theirs.
         let oldest_ms = self.now_ms.saturating_sub(self.config.duplicate_horizon_ms);
         let is_known = |stay: &Attachment| stay.to_ms.is_none_or(|to_ms| to_ms > oldest_ms);
         let whose = |time_ms: i64| {
-            let stay = stays.iter().rfind(|stay| stay.holds(time_ms) && is_known(stay))?;
+            let stay = stays.iter().rfind(|stay| gives_on && stay.holds(time_ms) && is_known(stay))?;
             (here.as_ref() != Some(&stay.user)).then(|| stay.user.clone())
         };
         for mut share in shares(&mut handoff, whose) {
@@ -182,22 +183,25 @@ impl Stream {
         // Whoever is signed in there has it at their home, which hears of the device with it, though nothing were left.
         if let Some(user_id) = here {
             let handed = self.hand_over(&visitor, user_id.clone(), None, &visitor_id);
-            let handoff = handed.unwrap_or_else(|| {
+            let handed = handed.or_else(|| {
                 let how = Leaving { visitor_id, user_id, returns: false, heard: (i64::MIN, 0) };
-                self.pack(Shopper::new(visitor), Vec::new(), how)
+                gives_on.then(|| self.pack(Shopper::new(visitor), Vec::new(), how))
             });
-            out.push(Effect::Handoff(Box::new(handoff)));
+            out.extend(handed.map(|handoff| Effect::Handoff(Box::new(handoff))));
         }
     }
 }
 
 /// The stays on a device had this user never been there: whoever they displaced goes on until somebody else comes or a logout;
 /// where nobody was, whoever came next has all that was done since.
-fn without(stays: Vec<Attachment>, user: &UserId) -> Vec<Attachment> {
+fn without(mut stays: Vec<Attachment>, user: &UserId) -> Vec<Attachment> {
+    for at in 0..stays.len() {
+        stays[at].displaced = Some(is_displaced(&stays, at));
+    }
     let mut left: Vec<Attachment> = Vec::with_capacity(stays.len());
     let mut nobodys_from_ms = None;
     for mut stay in stays {
-        let before = left.last_mut().filter(|before| before.displaced);
+        let before = left.last_mut().filter(|before| before.displaced == Some(true));
         if let Some(before) = before.filter(|before| stay.user == *user || stay.user == before.user) {
             (before.to_ms, before.displaced) = (stay.to_ms, stay.displaced);
         } else if stay.user == *user {
@@ -232,8 +236,8 @@ fn shares(given: &mut Handoff, whose: impl Fn(i64) -> Option<UserId>) -> Vec<Han
     given.facts = facts.remove(&None).unwrap_or_default();
     let mut sessions: BTreeMap<Option<UserId>, Vec<CarriedSession>> = BTreeMap::new();
     for (mut session, heir) in std::mem::take(&mut given.sessions).into_iter().zip(heirs) {
-        if heir.is_some() {
-            session.update.user_id.take_if(|named| *named == given.user_id);
+        if heir.is_some() && session.update.user_id.as_ref() == Some(&given.user_id) {
+            session.update.user_id.clone_from(&heir);
         }
         sessions.entry(heir).or_default().push(session);
     }

@@ -36,7 +36,7 @@ impl World {
 
     fn unmerge(&mut self, visitor: &str, user: &str, at_ms: i64) {
         let (visitor_id, user_id) = (visitor.into(), user.into());
-        let unmerge = Unmerge { visitor_id, user_id, asked_at_ms: at_ms, reason: None };
+        let unmerge = Unmerge { visitor_id, user_id, asked_at_ms: at_ms, reason: None, gives_on: true };
         self.append(partition_of(visitor, PARTITIONS), at_ms, Record::Unmerge(Box::new(unmerge)));
     }
 

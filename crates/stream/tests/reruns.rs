@@ -75,7 +75,7 @@ fn the_same_log_gives_the_same_state_past_every_cap() {
         let home = partition_of(&visitor, PARTITIONS);
         if below(400) == 0 {
             let (visitor_id, user_id) = (visitor.as_str().into(), user.as_str().into());
-            let unmerge = Unmerge { visitor_id, user_id, asked_at_ms: now_ms, reason: None };
+            let unmerge = Unmerge { visitor_id, user_id, asked_at_ms: now_ms, reason: None, gives_on: true };
             read(&mut pairs, home, now_ms, Record::Unmerge(Box::new(unmerge)));
             continue;
         }

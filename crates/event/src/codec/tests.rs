@@ -144,6 +144,7 @@ fn every_record_round_trips() {
             user_id: "u1".into(),
             asked_at_ms: 5,
             reason: Some("shared tablet".into()),
+            gives_on: true,
         })),
         Record::Recall(Box::new(Recall { id, visitor_id: "v1".into(), user_id: "u1".into() })),
         Record::Definition(Box::new(DefinitionChange {
@@ -406,6 +407,17 @@ fn an_older_handoff_is_read() {
     let cap = &second.caps[0];
     assert!(cap.counts && cap.at_ms == 7 && cap.visitor_id.is_none() && !second.returns, "{second:?}");
     assert_eq!(decode::<Handoff>(&encode(&second).expect("encodes")).expect("decodes"), second);
+}
+
+/// One that earlier versions wrote gives nothing on, as it did then.
+#[test]
+fn an_older_unmerge_is_read() {
+    let (visitor_id, user_id) = ("v1".into(), "u1".into());
+    let unmerge = Unmerge { visitor_id, user_id, asked_at_ms: 5, reason: None, gives_on: false };
+    let mut bytes = encode(&unmerge).expect("encodes");
+    assert_eq!(bytes.pop(), Some(0), "false");
+    bytes[4] = 20;
+    assert_eq!(decode::<Unmerge>(&bytes).expect("reads"), unmerge);
 }
 
 #[test]

@@ -82,10 +82,10 @@ impl Oracle {
                 };
                 if is_caps_alone && !handoff.returns && !is_caused(self) {
                     self.passes(partition, stamp_ms);
-                } else if handoff.left {
-                    self.inherits(partition, stamp_ms, id, user, visitor)?;
                 } else if handoff.returns {
                     self.returned(place, stamp_ms, id, user, visitor)?;
+                } else if handoff.left {
+                    self.inherits(partition, stamp_ms, id, user, visitor)?;
                 } else {
                     self.handoff(place, stamp_ms, id, user, visitor)?;
                 }

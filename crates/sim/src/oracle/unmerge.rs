@@ -114,10 +114,11 @@ impl Oracle {
         }
         self.unmerged.away.retain(|_, returns| *returns > 0);
         let key = format!("visitor:{visitor}");
-        left.is_nobodys(user);
-        for (heir, share) in self.shares_of(visitor, stamp_ms, &mut left) {
+        for (heir, mut share) in self.shares_of(visitor, stamp_ms, &mut left) {
+            share.becomes(user, Some(&heir));
             self.unmerged.shares.insert(((partition, offset), heir), share);
         }
+        left.becomes(user, None);
         if !left.is_blank() {
             let person = self.people.entry(key.clone()).or_default();
             person.home = partition;
@@ -247,10 +248,12 @@ impl Person {
         self.told.extend(probe::SILENCES_MS.iter().filter(|silence_ms| heard_ms + **silence_ms <= now_ms));
     }
 
-    /// It turned out not to be this user's.
-    fn is_nobodys(&mut self, user: &str) {
+    /// What was taken for this user's is somebody else's, or nobody's.
+    fn becomes(&mut self, user: &str, heir: Option<&str>) {
         for visit in &mut self.visits {
-            visit.user.take_if(|known| known == user);
+            if visit.user.as_deref() == Some(user) {
+                visit.user = heir.map(ToString::to_string);
+            }
             // It is not known any more that they had not left themselves.
             if visit.stand == Stand::LoggedOut && visit.count("logout") == 0 {
                 visit.stand = Stand::Closed;
