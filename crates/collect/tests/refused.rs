@@ -2,6 +2,8 @@
 
 use crate::help::{Call, KEY, collector_of, source};
 use crate::said::{Known, shop};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use midsession_collect::{Collected, Collector, ConsentMode, Source};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -105,6 +107,18 @@ fn who_has_refused_before_leaves_no_bytes() {
     let pixel = |visitor: &str| Call::get(&format!("/i?aid=shop&e=pv&p=web&tv=js&eid=no-uuid&duid={visitor}"));
     let broken =
         |visitor: &str| Call::post(&format!("/v1/events?key={KEY}"), format!(r#"{{"visitor_id": "{visitor}", "#));
+    let raw = |text: &str| Call::post(&format!("/v1/events?key={KEY}"), text.to_owned());
+    let preferences = |said: &str| json!({"schema": "iglu:com.snowplowanalytics.snowplow/consent_preferences/jsonschema/1-0-0", "data": {"eventType": said}});
+    let context = |device: &str| json!({"schema": "iglu:nl.shop/visit/jsonschema/1-0-0", "data": {"userId": device}});
+    let unstruct = |visitor: &str, inner: &Value, is_packed: bool| {
+        let text =
+            json!({"schema": "iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0", "data": inner})
+                .to_string();
+        let (field, text) = if is_packed { ("ue_px", STANDARD.encode(text)) } else { ("ue_pr", text) };
+        let mut event = json!({"e": "ue", "p": "web", "tv": "js-4", "eid": "no uuid", "duid": visitor});
+        event[field] = text.into();
+        event
+    };
     for (call, is_kept) in [
         (native(&bad("v1", "u1", "full".into())), true),
         (native(&bad("out", "u1", "full".into())), false),
@@ -122,6 +136,17 @@ fn who_has_refused_before_leaves_no_bytes() {
         (pixel("%6Fut"), false),
         (broken("v1"), true),
         (broken("out"), false),
+        (raw("{'visitor_id':'v1','user_id':'u1'}"), true),
+        (raw("{'visitor_id':'v1','user_id':'of-out'}"), false),
+        (raw("{visitor_id:v1,user_id:of-out}"), false),
+        (raw("user_id: of-out"), false),
+        (raw(r#"{"visitor_id": "\u006fut", "#), false),
+        (snowplow(&unstruct("v1", &context("v1"), false)), true),
+        (snowplow(&unstruct("v1", &context("out"), false)), false),
+        (snowplow(&unstruct("v1", &context("out"), true)), false),
+        (snowplow(&unstruct("v1", &preferences("allow_all"), false)), true),
+        (snowplow(&unstruct("v1", &preferences("deny_all"), false)), false),
+        (snowplow(&unstruct("v1", &preferences("deny_all"), true)), false),
     ] {
         let (count, kept) = refused(&call, &known);
         assert_eq!(
