@@ -38,8 +38,10 @@ pub enum Next {
     TooMany,
 }
 
-/// Where a visitor's facts went, by the offset of the login that took them along: those of the records before it.
-type Homes = BTreeMap<VisitorId, BTreeMap<i64, UserId>>;
+/// The offset of a login that took facts along, and which of what it made did: an unmerge gives to several.
+type LoginAt = (i64, u32);
+/// Where a visitor's facts went, by the login that took them along: those of the records before it.
+type Homes = BTreeMap<VisitorId, BTreeMap<LoginAt, UserId>>;
 
 /// One version of a definition on its way through the past.
 pub struct Fill {
@@ -74,7 +76,7 @@ pub struct Fill {
 /// Who took facts along while new ones were on the way.
 #[derive(Default)]
 struct Late {
-    logins: BTreeSet<(VisitorId, i64)>,
+    logins: BTreeSet<(VisitorId, LoginAt)>,
     returned: BTreeSet<VisitorId>,
 }
 
@@ -354,12 +356,12 @@ impl Fill {
                 late.returned.insert(visitor.clone());
             }
             self.returned.insert(visitor);
-        } else if !handoff.left
-            && let homes = self.homes.entry(visitor.clone()).or_default()
-            && homes.insert(handoff.id.offset, handoff.user_id.clone()).is_none()
+        } else if let homes = self.homes.entry(visitor.clone()).or_default()
+            && let at = (handoff.id.offset, handoff.id.ordinal)
+            && homes.insert(at, handoff.user_id.clone()).is_none()
             && let Some(late) = &mut self.late
         {
-            late.logins.insert((visitor, handoff.id.offset));
+            late.logins.insert((visitor, at));
         }
     }
 
@@ -431,10 +433,11 @@ impl Fill {
         };
         let late = self.late.as_ref();
         let is_open = late.is_none_or(|late| late.returned.contains(visitor));
-        let is_meant = |login: i64| is_open || late.is_some_and(|late| late.logins.contains(&(visitor.clone(), login)));
+        let is_meant =
+            |login: LoginAt| is_open || late.is_some_and(|late| late.logins.contains(&(visitor.clone(), login)));
         // The next login took along what was there by then.
         let most = if self.returned.contains(visitor) { usize::MAX } else { 1 };
-        let logins = self.homes.get(visitor).into_iter().flat_map(|logins| logins.range(offset + 1..)).take(most);
+        let logins = self.homes.get(visitor).into_iter().flat_map(|logins| logins.range((offset + 1, 0)..)).take(most);
         let users = logins.filter(|(login, _)| is_meant(**login)).map(|(_, user)| Some(user));
         users.chain(is_open.then_some(None)).collect()
     }
