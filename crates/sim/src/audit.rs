@@ -186,9 +186,7 @@ impl Audit {
                 for at_ms in edges.take(3).chain([now_ms]) {
                     let view = stream.view_of(shopper, shopper.current_session(), at_ms);
                     features(house, number, &view, person).map_err(|cause| format!("I2: {}: {cause}", shopper.id))?;
-                    // One derived fact of an heir of an unmerge may be missing (docs/correctness.md).
-                    let is_heir = self.oracle.heirs.contains(&shopper.id.to_string());
-                    if self.plan.fault != Some(Fault::WindowEdge) && !is_heir {
+                    if self.plan.fault != Some(Fault::WindowEdge) {
                         answers(house, number, &view, person, &versions)
                             .map_err(|cause| format!("{cause}: {}", shopper.id))?;
                     }

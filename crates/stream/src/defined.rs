@@ -108,25 +108,30 @@ impl Stream {
             let device = shopper.device_of(fact);
             i32::from(fact.kind.0) == event.kind && device.is_none_or(|device| device == event.visitor_id.as_ref())
         };
-        let Some(own) = at.iter().find(is_own).copied() else { return };
-        let is_own = |fact: &Fact| fact.kind == own.kind && fact.session == own.session;
+        // One device may have two visits in one millisecond: somebody left there, or an unmerge has given one back.
+        let owns: Vec<Fact> = at.iter().filter(is_own).copied().collect();
         let mark = event.mark as u16;
         // By the session, too: two devices that turn out to be one person's may have sent the same event.
-        let is_there = |slot: u32| {
+        let is_there = |own: &Fact, slot: u32| {
             let key = (FactKind::DERIVED, slot, mark, own.session);
             at.iter().any(|fact| (fact.kind, fact.category, fact.quantity, fact.session) == key)
         };
         // An event that was sent on from its device by a clock ahead took effect at a later stamp than it is offered by: those
         // that are here have theirs already.
-        let events = at.iter().filter(|fact| fact.kind.begins_event() && fact.session == own.session).count();
-        let has_all = |slot: u32| {
+        let has_all = |own: &Fact, slot: u32| {
+            let events = at.iter().filter(|fact| fact.kind.begins_event() && fact.session == own.session).count();
             let derived =
                 |fact: &&Fact| (fact.kind, fact.category, fact.session) == (FactKind::DERIVED, slot, own.session);
             at.iter().filter(derived).map(|fact| fact.quantity).collect::<BTreeSet<_>>().len() >= events
         };
-        let is_new = |slot: u32| !is_there(slot) && !has_all(slot) || config.has(Defect::FilledTwice);
-        let new: Vec<_> = event.facts.iter().filter(|fact| is_new(fact.slot as u32)).collect();
-        for fact in new {
+        let twice = config.has(Defect::FilledTwice);
+        let own_of = |slot: u32| {
+            let is_new = twice || !owns.iter().any(|own| is_there(own, slot));
+            owns.iter().find(|own| is_new && (twice || !has_all(own, slot))).copied()
+        };
+        let new: Vec<_> = event.facts.iter().filter_map(|fact| Some((own_of(fact.slot as u32)?, fact))).collect();
+        for (own, fact) in new {
+            let is_own = |fact: &Fact| fact.kind == own.kind && fact.session == own.session;
             let derived = Fact {
                 value: fact.value.unwrap_or(f64::NAN),
                 product: fact.text.as_ref().map_or(0, |text| names.number(text)),

@@ -126,8 +126,6 @@ pub struct Oracle {
     pub identity: BTreeMap<String, Told>,
     /// Whoever has said once that nothing is to be shown to them.
     pub withdrew: BTreeSet<String>,
-    /// Users who got something by an unmerge.
-    pub heirs: BTreeSet<String>,
 }
 
 /// An act took effect at the home of its shopper.

@@ -128,7 +128,6 @@ impl Oracle {
         // be nothing but those, though nothing is known of the visitor.
         if let Some(user) = self.user_of(visitor).map(ToString::to_string) {
             let moved = self.people.remove(&key).unwrap_or_default();
-            self.heirs.insert(format!("user:{user}"));
             self.flights.insert((partition, offset), Flight { user, act: None, left: false, moved: Some(moved) });
         }
         Ok(())
@@ -203,7 +202,6 @@ impl Oracle {
         }
         let share = self.unmerged.shares.remove(&((id.0, id.1), user.to_string()));
         let share = share.ok_or(format!("a share {id:?} of {user} that nothing caused"))?;
-        self.heirs.insert(format!("user:{user}"));
         let person = self.people.entry(format!("user:{user}")).or_default();
         person.home = partition;
         person.welcome(user, share, &mut self.order, &self.rules);
