@@ -82,20 +82,19 @@ impl ConsentInForce for Withdrawn {
             let said = of_user(|words| words.said(None));
             return InForce { consent, said, is_tie: false, is_attached: false, is_other: false };
         };
-        let (consent, said, is_told, signed_in) = match self.visitors.read().get(visitor.as_str()) {
+        let (consent, said, is_told, is_attached, is_other) = match self.visitors.read().get(visitor.as_str()) {
             Some(words) => {
                 let is_told = words.attached.as_ref().is_some_and(|(told, _)| Some(told) == user);
-                (words.allow(user), words.said(user), is_told, words.signed_in.clone())
+                (words.allow(user), words.said(user), is_told, words.signed_in.is_some(), words.is_another(user))
             }
-            None => (Consent::FULL, None, false, None),
+            None => (Consent::FULL, None, false, false, false),
         };
         // What a person said holds on a device that has said nothing itself.
         let at_home = of_user(|words| words.home);
         let said = said.or(at_home);
         // A device that is attached has been told; before, only what names the user can lead there.
         let is_tie = user.is_some() && !is_told && at_home.is_some_and(|word| !word.allows(Purpose::Personalization));
-        let is_other = signed_in.as_ref().is_some_and(|there| user.is_some_and(|user| user != there));
-        InForce { consent, said, is_tie, is_attached: signed_in.is_some(), is_other }
+        InForce { consent, said, is_tie, is_attached, is_other }
     }
 }
 

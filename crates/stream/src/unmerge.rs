@@ -1,7 +1,8 @@
 //! Undoing a wrong merge: what came of a visitor who was taken for somebody else leaves that user's home and returns.
 //!
 //! The record stands in the visitor's partition. It ends the attachment, and asks the user's home for all that has come
-//! from this device; that answers with one hand-off back. Each step is applied once, by its id. Until the answer is there
+//! from this device; that answers with one hand-off back. Who was at the device before or after has what is theirs of it, at
+//! their home. Each step is applied once, by its id. Until the answer is there
 //! no rule asks about the visitor: whatever would be decided now would be decided without what is on its way.
 
 use crate::Defect;

@@ -60,6 +60,11 @@ impl Words {
         }
     }
 
+    /// Whether this is somebody else than who is signed in on the device.
+    pub fn is_another(&self, user: Option<&UserId>) -> bool {
+        self.signed_in.as_ref().is_some_and(|there| user.is_some_and(|user| user != there))
+    }
+
     /// What the user's word leaves for all of their devices.
     pub fn at_home(&self) -> Consent {
         self.home.unwrap_or(Consent::FULL)
@@ -69,9 +74,8 @@ impl Words {
     /// what they said themselves.
     pub fn said(&self, user: Option<&UserId>) -> Option<Consent> {
         let attached = self.attached.as_ref().filter(|(attached, _)| user.is_none_or(|user| user == attached));
-        // Of somebody else than who is signed in there nobody knows what they allow.
-        let is_another = self.signed_in.as_ref().is_some_and(|there| user.is_some_and(|user| user != there));
-        let own = (self.is_said && !is_another).then_some(self.own);
+        // Of somebody else nobody knows what they allow.
+        let own = (self.is_said && !self.is_another(user)).then_some(self.own);
         attached.map(|(_, consent)| *consent).or(own).or(self.home)
     }
 

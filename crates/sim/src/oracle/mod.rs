@@ -290,8 +290,7 @@ impl Oracle {
         user: &str,
         visitor: &str,
     ) -> Result<(), String> {
-        self.passes(partition, stamp_ms);
-        if !self.received.insert(id) {
+        if !self.is_new(partition, stamp_ms, id) {
             return Ok(());
         }
         let flight = self.flights.get_mut(&(id.0, id.1)).ok_or(format!("a hand-off {id:?} that nothing caused"))?;
@@ -299,17 +298,35 @@ impl Oracle {
         if flight.user != user {
             return Err(format!("the hand-off {id:?} goes to {user} instead of {}", flight.user));
         }
+        self.comes_home(partition, user, moved);
+        let mut tells = Vec::new();
+        self.houses.entry(user.to_string()).or_default().joins(user, visitor, &mut tells);
+        self.tells((partition, offset), tells);
+        Ok(())
+    }
+
+    /// Something that was sent from another partition is read; false where it was before.
+    fn is_new(&mut self, partition: u32, stamp_ms: i64, id: (u32, i64, u32)) -> bool {
+        self.passes(partition, stamp_ms);
+        self.received.insert(id)
+    }
+
+    /// A user is not at this device any more, and their visits there are over.
+    fn leaves(&mut self, user: &str, visitor: &str) {
+        self.houses.entry(user.to_string()).or_default().parts(visitor);
+        if let Some(person) = self.people.get_mut(&format!("user:{user}")) {
+            person.parts(visitor, &mut self.retracted);
+        }
+    }
+
+    /// What was handed over is at its user's home, as far as their word allows it.
+    fn comes_home(&mut self, partition: u32, user: &str, moved: Person) {
         let person = self.people.entry(format!("user:{user}")).or_default();
         person.home = partition;
         person.welcome(user, moved, &mut self.order, &self.rules);
-        let house = self.houses.entry(user.to_string()).or_default();
-        let mut tells = Vec::new();
-        house.joins(user, visitor, &mut tells);
-        if let Some(consent) = house.word() {
+        if let Some(consent) = self.houses.entry(user.to_string()).or_default().word() {
             person.narrow(consent, &mut self.retracted);
         }
-        self.tells((partition, offset), tells);
-        Ok(())
     }
 
     /// Whose stay on a device has ended by this record, as somebody else has signed in there; until their home has read of it.
@@ -325,17 +342,13 @@ impl Oracle {
         id: (u32, i64, u32),
         user: &str,
     ) -> Result<Option<Fate>, String> {
-        self.passes(partition, stamp_ms);
-        if !self.received.insert(id) {
+        if !self.is_new(partition, stamp_ms, id) {
             return Ok(None);
         }
         if self.parted((id.0, id.1)).is_some_and(|left| left == user)
             && let Some((_, visitor)) = self.partings.remove(&(id.0, id.1))
         {
-            self.houses.entry(user.to_string()).or_default().parts(&visitor);
-            if let Some(person) = self.people.get_mut(&format!("user:{user}")) {
-                person.parts(&visitor, &mut self.retracted);
-            }
+            self.leaves(user, &visitor);
             return Ok(None);
         }
         let flight = self.flights.get_mut(&(id.0, id.1)).ok_or(format!("a forward {id:?} that nothing caused"))?;
@@ -358,8 +371,7 @@ impl Oracle {
 
     /// A device is told what its user allows. An error says what is wrong with it.
     pub fn is_told(&mut self, partition: u32, stamp_ms: i64, id: (u32, i64, u32), told: Telling) -> Result<(), String> {
-        self.passes(partition, stamp_ms);
-        if !self.received.insert(id) {
+        if !self.is_new(partition, stamp_ms, id) {
             return Ok(());
         }
         let sent = self.telling.get_mut(&(id.0, id.1)).ok_or(format!("{told:?} {id:?} that nothing caused"))?;

@@ -68,8 +68,7 @@ impl Oracle {
         user: &str,
         visitor: &str,
     ) -> Result<(), String> {
-        self.passes(partition, stamp_ms);
-        if !self.received.insert(id) {
+        if !self.is_new(partition, stamp_ms, id) {
             return Ok(());
         }
         let asked = self.unmerged.asked.remove(&(id.0, id.1)).ok_or(format!("a recall {id:?} that nothing caused"))?;
@@ -100,8 +99,7 @@ impl Oracle {
         user: &str,
         visitor: &str,
     ) -> Result<(), String> {
-        self.passes(partition, stamp_ms);
-        if !self.received.insert(id) {
+        if !self.is_new(partition, stamp_ms, id) {
             return Ok(());
         }
         let answer = self.unmerged.answered.remove(&(id.0, id.1));
@@ -196,21 +194,13 @@ impl Oracle {
         user: &str,
         visitor: &str,
     ) -> Result<(), String> {
-        self.passes(partition, stamp_ms);
-        if !self.received.insert(id) {
+        if !self.is_new(partition, stamp_ms, id) {
             return Ok(());
         }
         let share = self.unmerged.shares.remove(&((id.0, id.1), user.to_string()));
         let share = share.ok_or(format!("a share {id:?} of {user} that nothing caused"))?;
-        let person = self.people.entry(format!("user:{user}")).or_default();
-        person.home = partition;
-        person.welcome(user, share, &mut self.order, &self.rules);
-        let house = self.houses.entry(user.to_string()).or_default();
-        if let Some(consent) = house.word() {
-            person.narrow(consent, &mut self.retracted);
-        }
-        house.parts(visitor);
-        person.parts(visitor, &mut self.retracted);
+        self.comes_home(partition, user, share);
+        self.leaves(user, visitor);
         Ok(())
     }
 }
