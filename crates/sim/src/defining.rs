@@ -11,7 +11,7 @@ use crate::{judge, oracle};
 use midsession::definitions::fill::{self, Fill, Next};
 use midsession::definitions::plan::{self, Plan, features_in, tables_in};
 use midsession_engine_local::SimDisk;
-use midsession_event::{DefinitionChange, PartitionId, PropertyValue, Record, Str, Topic};
+use midsession_event::{DefinitionChange, PartitionId, PropertyValue, Record, Str, Topic, hash64};
 use midsession_machine::partial::FieldWindow;
 use midsession_machine::{Defined, Kind, View};
 use midsession_ports::{Log as _, LogError, Unit};
@@ -364,6 +364,10 @@ fn by_product(house: &House, oracle: &Oracle, of_partition: &[Versions]) -> Resu
     Ok(())
 }
 
+fn mark_of((source, id): &(String, String)) -> u16 {
+    (hash64(&[source, id]) as u16).max(1)
+}
+
 /// I14: what a shopper's definitions answer, against counts over the oracle's acts.
 pub fn answers(
     house: &House,
@@ -383,9 +387,16 @@ pub fn answers(
         let after_ms = since_ms.max(view.now_ms - window_ms);
         let within = |time_ms: i64| time_ms > after_ms && time_ms <= view.now_ms;
         let is_counted = |taken: &&oracle::Taken| counts.contains(&taken.act.name.as_str()) && within(taken.time_ms);
-        let count = judge::acts(person).filter(is_counted).count();
+        let counted: Vec<_> = judge::acts(person).filter(is_counted).collect();
         let what = format!("I14: {name} at {}, since {since_ms}", view.now_ms);
-        judge::differ(&what, &value, &PropertyValue::Int(count as i64))?;
+        // In a past that is counted in, 16 bits of their ids tell events of one millisecond apart: of those that share them one may
+        // be missing. A clock that stands still has dozens in one.
+        let marks: BTreeSet<_> = counted.iter().map(|taken| (taken.time_ms, mark_of(&taken.act.key))).collect();
+        let is_near =
+            matches!(value, PropertyValue::Int(value) if (marks.len()..counted.len()).contains(&(value as usize)));
+        if !is_near {
+            judge::differ(&what, &value, &PropertyValue::Int(counted.len() as i64))?;
+        }
     }
     match expected.keys().next() {
         Some(name) => Err(format!("I14: {name} is in force, and is not served")),

@@ -68,9 +68,11 @@ pub fn act_of(event: &Event, journal: &Journal) -> Result<Act, String> {
         // A refusal is kept as a refusal and nothing else.
         expected.consent_said = event.consent_said;
     }
-    if expected.name == EventName::Logout && !event.consent.allows(Purpose::Personalization) {
-        // Of somebody who has withdrawn their consent: that they leave the device, and nothing else. Whether they have is for the
-        // oracle to say.
+    let is_about_device = matches!(expected.name, EventName::Logout | EventName::Login);
+    if is_about_device && !event.consent.allows(Purpose::Personalization) {
+        // Of somebody who has withdrawn their consent: that who was there has left the device, and nothing else. Whether they have
+        // is for the oracle to say.
+        expected.name = EventName::Logout;
         let bare = expected.bare();
         expected = Event { consent: event.consent, user_id: None, tracker_session_id: None, ..bare };
     }
@@ -128,15 +130,19 @@ fn whatever_is_altered_on_the_way_is_noticed() {
         assert!(act_of(&altered, &journal).is_err(), "change {number} is not noticed");
     }
 
-    let sent = json!({
-        "event_id": "e3", "name": "logout", "visitor_id": "v1", "user_id": "u1", "occurred_at": 1_700_000_000_000i64,
-    });
-    journal.sent.insert("e3".into(), sent.clone());
-    let mut left = event_of(&sent);
-    left.stamps.received_at_us = 1_700_000_000_001_000;
-    act_of(&left, &journal).unwrap();
-    left.consent = Consent::NONE;
-    assert!(act_of(&left, &journal).is_err(), "whose logout it is was to be left out");
-    left.user_id = None;
-    act_of(&left, &journal).unwrap();
+    for name in ["login", "logout"] {
+        let sent = json!({
+            "event_id": "e3", "name": name, "visitor_id": "v1", "user_id": "u1", "occurred_at": 1_700_000_000_000i64,
+        });
+        journal.sent.insert("e3".into(), sent.clone());
+        let mut left = event_of(&sent);
+        left.stamps.received_at_us = 1_700_000_000_001_000;
+        act_of(&left, &journal).unwrap();
+        left.consent = Consent::NONE;
+        assert!(act_of(&left, &journal).is_err(), "whose {name} it is was to be left out");
+        (left.name, left.user_id) = (EventName::Logout, None);
+        act_of(&left, &journal).unwrap();
+        left.name = EventName::Login;
+        assert!(act_of(&left, &journal).is_err(), "nobody is signed in by a {name}");
+    }
 }
