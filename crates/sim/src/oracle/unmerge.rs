@@ -17,13 +17,21 @@ pub(super) struct Unmerged {
     /// Answers on their way back, by the place of the question.
     answered: BTreeMap<(u32, i64), (String, String, Person)>,
     /// What goes on to those who had been there and have left, by the place of the answer, and who.
-    shares: BTreeMap<((u32, i64), String), Person>,
+    shares: BTreeMap<((u32, i64), String), Share>,
+}
+
+/// What was somebody's who has left since.
+#[derive(Debug)]
+struct Share {
+    person: Person,
+    /// All of it is so old that it may be forgotten where it was: then nothing comes.
+    is_old: bool,
 }
 
 impl Unmerged {
     /// Places whose question or answer has not arrived.
     pub(super) fn in_flight(&self) -> impl Iterator<Item = (u32, i64)> {
-        let shares = self.shares.keys().map(|(place, _)| place);
+        let shares = self.shares.iter().filter(|(_, share)| !share.is_old).map(|((place, _), _)| place);
         self.asked.keys().chain(self.answered.keys()).chain(shares).copied()
     }
 
@@ -114,7 +122,8 @@ impl Oracle {
         let key = format!("visitor:{visitor}");
         for (heir, mut share) in self.shares_of(visitor, stamp_ms, &mut left) {
             share.becomes(user, Some(&heir));
-            self.unmerged.shares.insert(((partition, offset), heir), share);
+            let is_old = share.newest_ms().is_none_or(|newest_ms| newest_ms <= stamp_ms - self.rules.horizon_ms);
+            self.unmerged.shares.insert(((partition, offset), heir), Share { person: share, is_old });
         }
         left.becomes(user, None);
         if !left.is_blank() {
@@ -199,13 +208,19 @@ impl Oracle {
         }
         let share = self.unmerged.shares.remove(&((id.0, id.1), user.to_string()));
         let share = share.ok_or(format!("a share {id:?} of {user} that nothing caused"))?;
-        self.comes_home(partition, user, share);
+        self.comes_home(partition, user, share.person);
         self.leaves(user, visitor);
         Ok(())
     }
 }
 
 impl Person {
+    /// The last that is known of what they did, or were shown. Epoch ms.
+    fn newest_ms(&self) -> Option<i64> {
+        let visits = self.visits.iter().map(|visit| visit.span_ms().1);
+        visits.chain(self.loose.iter().map(|taken| taken.time_ms)).chain(self.caps.iter().map(|cap| cap.at_ms)).max()
+    }
+
     fn is_blank(&self) -> bool {
         self.visits.is_empty() && self.loose.is_empty() && self.caps.is_empty()
     }
