@@ -3,9 +3,10 @@
 use crate::agent::Agents;
 use crate::collected::{Collected, DropRule, Dropped, Rejected, rejected};
 use crate::draft::Draft;
-use crate::finish::{Finished, Finisher, Prepared};
+use crate::finish::{Finished, Finisher};
 use crate::json::Json;
 use crate::personal::{is_keyed_hash, is_personal_id};
+use crate::prepared::Prepared;
 use crate::protocol::{Answer, Begun, Envelope, IMPORT, PROTOCOLS, Protocol, Reading, Route, Row};
 use crate::refused::Refused;
 use crate::scan::Piece;
@@ -59,7 +60,9 @@ impl Collector {
             .filter(|(_, source)| !source.write_key.is_empty())
             .map(|(index, source)| (source.write_key.clone(), index))
             .collect();
-        let sources = sources.into_iter().map(|source| Prepared::new(source, &settings.secret)).collect();
+        let is_any_hashed = sources.iter().any(|source| source.hash_ids);
+        let sources =
+            sources.into_iter().map(|source| Prepared::new(source, &settings.secret, is_any_hashed)).collect();
         Self { settings, sources, by_key, schemas, agents: Agents::new(), geo, in_force: None }
     }
 

@@ -21,12 +21,14 @@ const PHONE: [&str; 34] = [
 
 /// Names of people.
 #[rustfmt::skip]
-const NAME: [&str; 50] = [
-    "accountholder", "achternaam", "apellido", "apellidos", "attn", "cardholder", "cognome", "efternamn", "efternavn", "etternavn", "etunimi", "familienaam", "familienname",
-    "familyname", "firstname", "fname", "forename", "fornamn", "fornavn", "fullname", "givenname", "imie", "lastname", "lname", "maidenname",
-    "middlename", "naam", "nachname", "nachnamen", "name1", "nazwisko", "nickname", "nom", "nombrecliente", "nombrecompleto",
-    "nombreyapellidos", "nomdefamille", "nome", "nomecognome", "nomeecognome", "noms", "prenom", "prenoms", "sobrenome", "sukunimi",
-    "surname", "username", "voornaam", "vorname", "vornamen",
+const NAME: [&str; 58] = [
+    "accountholder", "achternaam", "addressee", "apellido", "apellidos", "attn", "cardholder", "cognome",
+    "displayname", "efternamn", "efternavn", "etternavn", "etunimi", "familienaam", "familienname", "familyname",
+    "firstname", "fname", "forename", "fornamn", "fornavn", "fullname", "givenname", "imie", "initials", "lastname",
+    "lname", "maidenname", "middleinitial", "middlename", "naam", "nachname", "nachnamen", "name1", "nazwisko",
+    "nickname", "nom", "nombrecliente", "nombrecompleto", "nombreyapellidos", "nomdefamille", "nome", "nomecognome",
+    "nomeecognome", "noms", "prenom", "prenoms", "sobrenome", "soyad", "soyadi", "sukunimi", "surname", "username",
+    "voornaam", "vorname", "vornamen", "фамилия", "氏名",
 ];
 
 /// Postal addresses and their parts.

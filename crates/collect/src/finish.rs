@@ -6,82 +6,20 @@ use crate::draft::Draft;
 use crate::ids::HashedIds;
 use crate::kind::Keeping;
 use crate::personal::{self, Treatment};
+use crate::prepared::Prepared;
 use crate::said_before::Before;
-use crate::source::{Allow, PersonalRule};
 use crate::{
-    ConsentInForce, Fault, GeoLookup, Kept, Limits, PersonalKind, Request, Source, daily, free_text, person, property,
+    ConsentInForce, Fault, GeoLookup, Kept, Limits, PersonalKind, Request, daily, free_text, person, property,
     scrub_id, web,
 };
-use crate::{digits_name, field_name, number};
+use crate::{digits_name, field_name};
 use compact_str::format_compact;
-use midsession_event::{
-    Consent, Event, EventId, EventName, PropertyValue, Purpose, ShopperId, Str, UserId, VisitorId, hash64,
-};
+use midsession_event::{Consent, Event, EventName, PropertyValue, Purpose, ShopperId, Str, UserId, VisitorId, hash64};
 use ring::hmac;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-
-/// A source with all that is made ready once.
-pub(crate) struct Prepared {
-    pub source: Source,
-    allow: Allow,
-    treatment: Treatment,
-    ids_key: hmac::Key,
-}
-
-impl Prepared {
-    pub fn new(source: Source, secret: &[u8; 32]) -> Self {
-        let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), source.name.as_str().as_bytes());
-        let own = source.hash_key.as_ref().map(|key| key.0.as_bytes());
-        let key = |key: &[u8], purpose: &str| {
-            let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), purpose.as_bytes());
-            hmac::Key::new(hmac::HMAC_SHA256, tag.as_ref())
-        };
-        let treatment = match source.personal_fields {
-            PersonalRule::Drop => Treatment::Drop,
-            PersonalRule::Hash => Treatment::Hash(key(own.unwrap_or(derived.as_ref()), "personal")),
-            PersonalRule::Encrypt => Treatment::Encrypt,
-        };
-        let allow = Allow::new(source.allowed_properties.as_deref());
-        // The same person wherever they come in: what they withdraw in the app holds on the web.
-        let ids_key = key(own.unwrap_or(secret), "ids");
-        Self { allow, treatment, ids_key, source }
-    }
-
-    /// What stands for an id on this source's events, where it is not the id itself.
-    pub fn hash_of(&self, id: &str) -> Option<Str> {
-        (self.source.hash_ids || personal::is_personal_id(id)).then(|| personal::keyed_hash(&self.ids_key, id))
-    }
-
-    /// Puts a hash in the place of an event's id with somebody's address or number in it. As a whole, for events are told
-    /// apart by it.
-    pub fn hide_in(&self, event_id: &mut EventId) {
-        let id = &mut event_id.0;
-        let is_mark = |byte: u8| matches!(byte, b'+' | b'.' | b':') || byte >= 0x80;
-        let is_scrubbed = || {
-            let mut scrubbed = id.clone();
-            scrub_id::scrub_id(&mut scrubbed, &Treatment::Drop);
-            scrubbed != *id
-        };
-        if personal::is_personal_id(id) || id.bytes().any(is_mark) && is_scrubbed() {
-            *id = personal::keyed_hash(&self.ids_key, id);
-        }
-    }
-
-    /// The same of a refused event. Nothing is counted by its id, so that whatever looks personal in it is hidden.
-    pub fn hide_in_reject(&self, event_id: &mut EventId) {
-        let id = &mut event_id.0;
-        let mut scrubbed = id.clone();
-        personal::scrub(&mut scrubbed, &Treatment::Drop);
-        let is_card =
-            || id.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b' ' | b'-')) && number::has_card(id);
-        if uuid::Uuid::try_parse(id).is_err() && (scrubbed != *id || personal::is_personal_id(id) || is_card()) {
-            *id = personal::keyed_hash(&self.ids_key, id);
-        }
-    }
-}
 
 /// What became of a draft.
 pub(crate) enum Finished {
@@ -146,7 +84,7 @@ impl Finisher<'_> {
             && match event.name {
                 EventName::Logout => is_device || in_force.is_attached,
                 EventName::Login => is_device && !is_other,
-                _ => false,
+                _ => is_device && in_force.is_other && !is_other,
             };
         let is_other = is_other && !is_leave && is_nobodys;
         let is_about_device = is_leave || is_other;
@@ -268,7 +206,15 @@ impl Finisher<'_> {
         let visitor = event.visitor_id.as_ref().map(|id| VisitorId(as_kept(&id.0)));
         let user = event.user_id.as_ref().map(|id| UserId(as_kept(&id.0)));
         let whose = (visitor.as_ref(), user.as_ref());
-        let in_force = known.map(|known| known.of(whose.0, whose.1));
+        let mut in_force = known.map(|known| known.of(whose.0, whose.1));
+        if let (Some(known), Some(in_force)) = (known, &mut in_force) {
+            // What they said through a source that writes their ids otherwise holds here, too.
+            let visitor = event.visitor_id.as_ref().and_then(|id| self.prepared.other_form(&id.0)).map(VisitorId);
+            let user = event.user_id.as_ref().and_then(|id| self.prepared.other_form(&id.0)).map(UserId);
+            if visitor.is_some() || user.is_some() {
+                in_force.consent = in_force.consent.and(known.of(visitor.as_ref(), user.as_ref()).consent);
+            }
+        }
         Before::of(in_force, words, whose, event.name == EventName::Login)
     }
 

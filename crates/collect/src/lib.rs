@@ -33,6 +33,7 @@ mod number;
 mod pair;
 mod person;
 mod personal;
+mod prepared;
 mod property;
 mod protocol;
 mod quote;

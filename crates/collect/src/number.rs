@@ -168,6 +168,27 @@ fn is_checked(digits: &[u8]) -> bool {
     sum.is_multiple_of(10) && digits.iter().any(|digit| *digit > 0)
 }
 
+/// A number as people group it at home: `06-12300022`, `(415) 555-2671`.
+pub(crate) fn is_grouped_phone(text: &str) -> bool {
+    let is_group = |c: char| matches!(c, '-' | ' ' | '(' | ')' | '/');
+    let groups: Vec<&str> = text.split(is_group).filter(|group| !group.is_empty()).collect();
+    let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
+    // An area code comes first.
+    groups.len() > 1
+        && lengths[0] <= 5
+        && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_digit()))
+        && (lengths == [3, 3, 4]
+            || groups[0].starts_with('0')
+                && !groups[0].starts_with("00")
+                && (9..=12).contains(&lengths.iter().sum::<usize>()))
+}
+
+/// The address of a machine, with a port or without.
+pub(crate) fn is_address(text: &str) -> bool {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    bare.parse::<std::net::IpAddr>().is_ok() || text.parse::<std::net::SocketAddr>().is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,7 +24,8 @@ const FIELDS: [&str; 13] = [
     "variable",
 ];
 /// How a key ends under which the field's value stands.
-const VALUES: [&str; 9] = ["answer", "answers", "content", "response", "responses", "text", "val", "value", "values"];
+const VALUES: [&str; 11] =
+    ["answer", "answers", "content", "data", "response", "responses", "text", "typed", "val", "value", "values"];
 /// What says which of a field's values it is, or of what type: `new_value`, `stringValue`.
 const WHICH: [&str; 14] = [
     "current",
@@ -189,7 +190,10 @@ pub(crate) fn is_field(key: &str) -> bool {
 fn values_of(key: &str) -> impl Iterator<Item = Str> {
     let (word, number) = without_number(key);
     // Most keys end otherwise, and are done.
-    let may_be = matches!(word.as_bytes().last().map(u8::to_ascii_lowercase), Some(b'e' | b'l' | b'r' | b's' | b't'));
+    let may_be = matches!(
+        word.as_bytes().last().map(u8::to_ascii_lowercase),
+        Some(b'a' | b'd' | b'e' | b'l' | b'r' | b's' | b't')
+    );
     let rest = if may_be { strip(word, &VALUES) } else { None };
     let rests = [rest, rest.and_then(|rest| strip(rest, &WHICH))];
     rests.into_iter().flatten().map(move |rest| stem(without_field(rest), number))

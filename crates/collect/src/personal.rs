@@ -2,7 +2,7 @@
 
 use crate::email::find_email;
 use crate::number::{find_called, find_ip, find_phone};
-use crate::{digits_name, field_name, hidden};
+use crate::{digits_name, field_name, hidden, number};
 use midsession_event::Str;
 use ring::hmac;
 use std::fmt::Write;
@@ -222,13 +222,15 @@ fn scrub_phones(text: &mut Str, treatment: &Treatment) {
 
 /// Whether an id is a person's address in itself.
 pub(crate) fn is_personal_id(text: &str) -> bool {
+    let text = text.trim();
     find_email(text, 0).is_some()
         || is_hidden_email(text)
         || hidden::plain(text).is_some_and(|plain| find_email(&plain, 0).is_some())
-        || text.starts_with('+') && find_phone(text.as_bytes(), 0).is_some()
+        || text.contains('+') && find_phone(text.as_bytes(), 0).is_some()
         // The international prefix in digits. Article numbers of this length are no ids of people.
         || text.starts_with("00") && (12..=17).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
-        || text.parse::<std::net::IpAddr>().is_ok()
+        || number::is_grouped_phone(text)
+        || number::is_address(text)
 }
 
 /// Whether a name that somebody chose has an address or a number of theirs in it. Members of members are separated by points.
@@ -468,10 +470,29 @@ mod tests {
             "amFuZUBleGFtcGxlLmNvbQ==",
             "ａ＠ｂ．ｃｏｍ",
             "a%2540b.com",
+            " +4930123456789\u{a0}",
+            "tel:+4930123456789",
+            "crm|+4930123456789",
+            "06-12300022",
+            "(415) 555-2671",
+            " 192.0.2.1 ",
+            "192.0.2.1:443",
+            "[2001:db8::1]",
         ] {
             assert!(is_personal_id(id), "{id}");
         }
-        for id in ["u-1", "42", "0301234567", "8f14e45f-ceea-467f-a8d1-2f1d3b1c0001"] {
+        for id in [
+            "u-1",
+            "42",
+            "0301234567",
+            "8f14e45f-ceea-467f-a8d1-2f1d3b1c0001",
+            "2026-11-30",
+            "12-34-567890",
+            "1234567890.1234567890",
+            "GA1.2.123456789.1234567890",
+            "a+b",
+            "00-1234-5678",
+        ] {
             assert!(!is_personal_id(id), "{id}");
         }
     }

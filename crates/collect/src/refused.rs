@@ -1,7 +1,7 @@
 //! Whether the bytes of what was refused may be kept, and its id: by what stands in it of who it is of and what they allow.
 
-use crate::finish::Prepared;
 use crate::json::{self, Json};
+use crate::prepared::Prepared;
 use crate::protocol::Begun;
 use crate::{ConsentInForce, Limits, Source, consent, decode};
 use midsession_event::{Consent, Event, EventId, EventName, Purpose, UserId, VisitorId};

@@ -3,6 +3,7 @@
 use crate::personal::{self, Treatment};
 use crate::source::Allow;
 use crate::{person, property, scrub_id};
+use compact_str::format_compact;
 use midsession_event::{Campaign, Str};
 use std::borrow::Cow;
 
@@ -57,13 +58,13 @@ pub(crate) fn cut_url(url: &str, allow: &Allow, treatment: &Treatment) -> Str {
     let (before, fragment) = url.split_once('#').unwrap_or((url, ""));
     let (path, query) = before.split_once('?').unwrap_or((before, ""));
     let mut out = Str::with_capacity(path.len());
-    // `https://user:password@host/…`
-    let path = match path.split_once("://") {
+    // `https://user:password@host/…`, also without a scheme
+    let path = match path.split_once("//").filter(|(scheme, _)| scheme.is_empty() || scheme.ends_with(':')) {
         Some((scheme, rest)) => {
             let authority_ends = rest.find('/').unwrap_or(rest.len());
             let host_starts = rest[..authority_ends].rfind('@').map_or(0, |at| at + 1);
             out.push_str(scheme);
-            out.push_str("://");
+            out.push_str("//");
             out.push_str(&rest[host_starts..authority_ends]);
             personal::scrub_emails(&mut out, treatment);
             &rest[authority_ends..]
@@ -74,7 +75,9 @@ pub(crate) fn cut_url(url: &str, allow: &Allow, treatment: &Treatment) -> Str {
     scrub_id::scrub_path(&mut path, treatment);
     out.push_str(&path);
     let mut separator = '?';
-    let pairs = || query.split('&').filter(|pair| !pair.is_empty());
+    // Once parameters stood between semicolons, and some still do: `?q=shoes;phone=…`.
+    let border = |pair: &str| if pair.split(';').skip(1).any(|part| part.contains('=')) { ';' } else { '&' };
+    let pairs = || query.split('&').flat_map(|pair| pair.split(border(pair))).filter(|pair| !pair.is_empty());
     let of_person = of_person(pairs());
     for pair in pairs() {
         let (key, _) = pair.split_once('=').unwrap_or((pair, ""));
@@ -126,6 +129,7 @@ fn scrub_pair<'a>(pair: &'a str, of_person: bool, treatment: &Treatment, depth: 
 
 /// Judges the parameters of the links in a text as fields, and takes out what is personal.
 pub(crate) fn scrub_links(text: &mut Str, treatment: &Treatment, depth: usize) {
+    cut_user_info(text);
     if memchr::memchr(b'=', text.as_bytes()).is_none() {
         return;
     }
@@ -138,6 +142,19 @@ pub(crate) fn scrub_links(text: &mut Str, treatment: &Treatment, depth: usize) {
         out.push_str(&piece[word.len()..]);
     }
     *text = out;
+}
+
+/// Who somebody is to a server: `https://user:password@host/…`.
+fn cut_user_info(text: &mut Str) {
+    let mut from = 0;
+    while let Some(at) = text[from..].find("://").map(|at| from + at + 3) {
+        let ends = |letter: char| matches!(letter, '/' | '?' | '#' | '"' | '<' | '>') || letter.is_whitespace();
+        let authority = &text[at..][..text[at..].find(ends).unwrap_or(text.len() - at)];
+        if let Some(info) = authority.rfind('@') {
+            *text = format_compact!("{}{}", &text[..at], &text[at + info + 1..]);
+        }
+        from = at;
+    }
 }
 
 fn scrub_link(link: &str, out: &mut Str, treatment: &Treatment, depth: usize) {
@@ -201,6 +218,10 @@ mod tests {
         for (allow, url, expected) in [
             (&open, "https://shop.example/p/1?q=red+shoes&token=abc", "https://shop.example/p/1?q=red+shoes"),
             (&open, "https://jane:pw@shop.example/p", "https://shop.example/p"),
+            (&open, "//jane:pw@shop.example/p", "//shop.example/p"),
+            (&open, "/a//b@c/d", "/a//b@c/d"),
+            (&all, "/?q=x;phone=%2B31612345678;a=1&b=2", "/?q=x&a=1&b=2"),
+            (&open, "/?q=x;y", "/?q=x;y"),
             (&open, "https://shop.example/p#section", "https://shop.example/p"),
             (&open, "https://shop.example/p#/cart?email=a", "https://shop.example/p#/cart"),
             (&open, "https://shop.example/u/jane@example.com/x", "https://shop.example/u/[email]/x"),
@@ -230,6 +251,20 @@ mod tests {
             ),
         ] {
             assert_eq!(cut_url(url, allow, &Treatment::Drop), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn user_info() {
+        for (text, expected) in [
+            ("see https://jane:pw@shop.example/a and ftp://x@y", "see https://shop.example/a and ftp://y"),
+            ("https://shop.example/@jane", "https://shop.example/@jane"),
+            ("a://b@c@d e://", "a://d e://"),
+            ("@ 1 €://@", "@ 1 €://"),
+        ] {
+            let mut cut = Str::from(text);
+            cut_user_info(&mut cut);
+            assert_eq!(cut, expected);
         }
     }
 

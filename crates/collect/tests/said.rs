@@ -101,6 +101,12 @@ fn that_somebody_leaves_is_kept_whatever_they_allow() {
     // Somebody else where who has withdrawn is signed in is told by name, as that ends their stay.
     let other = send(&known, &event("e", "login", "in", "u2", &Value::Null));
     assert_eq!((&other.events[0].name, other.events[0].user_id.clone()), (&EventName::Login, Some("u2".into())));
+    // Who may not be named is there all the same: the stay is over, by whatever they are named.
+    for consent in ["none", "cookieless"] {
+        let over = send(&known, &event("e", "page_view", "in", "u2", &consent.into()));
+        assert_eq!(kept(&over), [("e", 0, false)]);
+        assert_eq!((&over.events[0].name, over.events[0].user_id.clone()), (&EventName::Logout, None));
+    }
     // With the cookie, too; and nothing else.
     for (name, count) in [("logout", 1), ("login", 1), ("page_view", 0), ("consent", 0)] {
         let body = event("e", name, "v1", "u1", &json!("full")).to_string();
@@ -109,6 +115,50 @@ fn that_somebody_leaves_is_kept_whatever_they_allow() {
         assert_eq!((collected.events.len(), collected.dropped_no_consent()), (count, 1 - count), "{name}");
         assert!(collected.events.iter().all(|it| it.name == EventName::Logout && it.user_id.is_none()));
     }
+}
+
+/// What was withdrawn under an id holds where that is written otherwise: by a source that hashes ids, or no longer does.
+#[test]
+fn a_refusal_holds_in_whichever_form_an_id_is_written() {
+    struct Refused(Vec<String>);
+    impl ConsentInForce for Refused {
+        fn is_empty(&self) -> bool {
+            self.0.is_empty()
+        }
+
+        fn of(&self, visitor: Option<&VisitorId>, user: Option<&UserId>) -> InForce {
+            let ids = [visitor.map(|id| id.as_str()), user.map(|id| id.as_str())];
+            let is_out = ids.into_iter().flatten().any(|id| self.0.iter().any(|out| out == id));
+            let consent = if is_out { Consent::NONE } else { Consent::FULL };
+            InForce { consent, said: None, is_tie: false, is_attached: false, is_other: false }
+        }
+    }
+    let sources = || {
+        let of = |key: &str, hash_ids: bool| Source {
+            name: key.into(),
+            write_key: key.into(),
+            allowed_origins: None,
+            hash_ids,
+            ..source()
+        };
+        vec![of("plain", false), of("hashing", true)]
+    };
+    let view = event("e", "page_view", "v1", "u1", &Value::Null);
+    let send = |collector: &Collector, key: &str| {
+        Call::post(&format!("/v1/events?key={key}"), view.to_string()).to(collector).events
+    };
+    let hashed = send(&collector_of(sources()), "hashing");
+    let forms = |of: fn(&Event) -> String, plain: &str| [plain.to_owned(), of(&hashed[0])];
+    let visitors = forms(|event| event.visitor_id.as_ref().expect("named").to_string(), "v1");
+    let users = forms(|event| event.user_id.as_ref().expect("named").to_string(), "u1");
+    for id in visitors.into_iter().chain(users) {
+        let collector = collector_of(sources()).keeping_to(Arc::new(Refused(vec![id.clone()])));
+        for key in ["plain", "hashing"] {
+            assert_eq!(send(&collector, key).len(), 0, "{id} through {key}");
+        }
+    }
+    let collector = collector_of(sources()).keeping_to(Arc::new(Refused(vec!["v2".into()])));
+    assert!(["plain", "hashing"].iter().all(|key| send(&collector, key).len() == 1));
 }
 
 #[test]

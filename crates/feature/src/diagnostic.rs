@@ -104,7 +104,7 @@ impl<'a> Document<'a> {
             return Some(LARGEST_HINT.into());
         }
         match message.strip_prefix("invalid type: ")?.rsplit_once("expected ")?.1 {
-            "a sequence" => Some(format!("write a list: [{written}]")),
+            "a sequence" if !written.starts_with('[') => Some(format!("write a list: [{written}]")),
             "a string" if written.starts_with(['[', '{']) => Some("write one text in quotes, no list or table".into()),
             "a string" => Some(format!("write it in quotes: \"{written}\"")),
             "a boolean" => Some("write true or false, without quotes".into()),
@@ -139,7 +139,7 @@ impl<'a> Document<'a> {
     /// The table of `[name]`, read as `T`; what can't be read is noted.
     pub fn table<T: serde::de::DeserializeOwned>(&mut self, root: &DeTable<'a>, name: &str) -> Option<T> {
         let item = root.get(name)?;
-        if self.bracket(name, item, false) {
+        if self.bracket(name, item, &[]) {
             return None;
         }
         match T::deserialize(toml::de::ValueDeserializer::from(item.clone())) {
@@ -156,16 +156,25 @@ impl<'a> Document<'a> {
     pub fn brackets(&mut self, root: &DeTable<'a>, lists: &[&str]) {
         for (name, value) in root {
             let name = name.get_ref().as_ref();
-            self.bracket(name, value, lists.contains(&name));
+            self.bracket(name, value, lists);
         }
     }
 
     /// Whether a table has a bracket too few or too many, which is noted.
-    fn bracket(&mut self, name: &str, value: &Spanned<DeValue<'_>>, is_list: bool) -> bool {
+    fn bracket(&mut self, name: &str, value: &Spanned<DeValue<'_>>, lists: &[&str]) -> bool {
+        let is_list = lists.contains(&name);
         match value.get_ref() {
             DeValue::Array(items) => {
                 let Some(table) = items.iter().find(|item| !is_list && item.get_ref().is_table()) else { return false };
-                self.fault(table.span(), format!("`{name}` is one table"), Some(format!("write [{name}]")));
+                match nearest(name, lists.iter().copied()) {
+                    Some(meant) => {
+                        let hint = Some(format!("did you mean [[{meant}]]?"));
+                        self.fault(table.span(), format!("`{name}` is no list of tables"), hint);
+                    }
+                    None => {
+                        self.fault(table.span(), format!("`{name}` is one table"), Some(format!("write [{name}]")));
+                    }
+                }
                 true
             }
             _ if is_list => {
@@ -186,7 +195,7 @@ impl<'a> Document<'a> {
         }
         let Some(list) = root.get(name) else { return Vec::new() };
         let DeValue::Array(items) = list.get_ref() else {
-            self.bracket(name, list, true);
+            self.bracket(name, list, &[name]);
             return Vec::new();
         };
         let mut read = Vec::new();

@@ -50,7 +50,11 @@ impl FeatureSet {
             }
             Source::Lifetime(number) => self.lifetime(view, *number),
             Source::Since => lifetime_since_ms(view).map(Value::Int),
-            Source::Worked(program) => program.eval(&Worked { set: self, view }).to_value(),
+            // Nobody is served what comes of a division by nothing.
+            Source::Worked(program) => match program.eval(&Worked { set: self, view }) {
+                Val::Float(float) if float.is_infinite() => None,
+                value => value.to_value(),
+            },
         }
     }
 

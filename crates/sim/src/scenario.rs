@@ -263,7 +263,7 @@ impl Check {
                 let id = (handoff.id.partition.0, handoff.id.offset, handoff.id.ordinal);
                 let (user, visitor) = (handoff.user_id.as_str(), handoff.visitor_id.as_str());
                 let place = (partition, offset);
-                if handoff.left && !handoff.returns {
+                if handoff.left && !handoff.returns && oracle.has_share(id, user) {
                     self.reached.shared += 1;
                     oracle.inherits(partition, stamp_ms, id, user, visitor)?;
                 } else if handoff.returns {

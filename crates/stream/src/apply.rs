@@ -11,18 +11,18 @@ use midsession_machine::{
 };
 
 impl Stream {
-    /// Applies a first copy of an event to its shopper.
+    /// Applies a first copy of an event to its shopper. `left`: they have left its device since.
     pub(crate) fn apply_event<D: Definitions>(
         &mut self,
         index: u32,
-        event: &Event,
+        (event, left): (&Event, bool),
         definitions: &D,
         out: &mut Vec<Effect>,
     ) -> Seam {
         let now_ms = self.now_ms;
         let time_ms = event.occurred_at_ms.min(now_ms);
         let acted_ms = self.shoppers[index as usize].as_ref().and_then(Shopper::acted_ms);
-        let position = self.place_in_session(index, event, time_ms, out);
+        let position = self.place_in_session(index, (event, left), time_ms, out);
         let Self {
             shoppers,
             names,

@@ -3,7 +3,7 @@
 use crate::Defect;
 use crate::apply::{currency_number, emit, is_reaction};
 use crate::sessions::add_counts;
-use crate::shopper::{Attachment, Shopper, Shown};
+use crate::shopper::{Attachment, STAYS_MAX, Shopper, Shown, floor_ms};
 use crate::stream::Stream;
 use midsession_event::{
     CarriedCandidate, CarriedFact, CarriedSession, CarriedShown, Event, EventName, Forward, Handoff, Identity,
@@ -11,10 +11,6 @@ use midsession_event::{
 };
 use midsession_machine::partial::Life;
 use midsession_machine::{Candidate, Cart, Earliest, Effect, Fact, FactKind, Invariant, Session};
-
-/// Stays on one device within the time that late events reach back: a terminal in a store has hundreds a day. What comes late of
-/// one that went over it is taken for nobody's.
-const STAYS_MAX: usize = 512;
 
 /// The home that an event goes to.
 pub(crate) struct Home {
@@ -65,13 +61,17 @@ impl Stream {
                 return home(true);
             }
         }
+        // Whoever logs in in the millisecond of their logout is back.
+        let at_once = i64::from(event.name != EventName::Login);
         let has_left = time_ms <= oldest_ms
-            || attachments.iter().any(|a| a.user == *user && a.to_ms.is_some_and(|to_ms| time_ms <= to_ms));
+            || attachments.iter().any(|a| a.user == *user && a.to_ms.is_some_and(|to_ms| time_ms < to_ms + at_once));
+        let was_there_after = attachments.last().is_some_and(|last| last.to_ms > Some(time_ms));
         match attachments.last_mut().filter(|attachment| attachment.to_ms.is_none()) {
             Some(open) if open.user == *user => return home(false),
             // A late event of somebody who has left since: it goes to them, and changes nothing here.
             Some(open) if time_ms < open.since_ms.unwrap_or(open.from_ms).max(oldest_ms) => return home(true),
-            None if has_left => return home(true),
+            // Or they come late themselves: somebody was there after them, who has left.
+            None if has_left || was_there_after => return home(true),
             Some(open) => {
                 open.to_ms = Some(time_ms.saturating_sub(1).max(open.from_ms));
                 open.displaced = Some(true);
@@ -84,12 +84,16 @@ impl Stream {
             }
             None => {}
         }
-        let attachments = &mut self.visitors[visitor as usize].as_mut()?.1.attachments;
+        let state = &mut self.visitors[visitor as usize].as_mut()?.1;
+        // They logged out before this was heard of.
+        let left_ms = state.logouts.iter().copied().filter(|left_ms| *left_ms > time_ms).min();
+        let left_ms = left_ms.filter(|_| event.name != EventName::Logout);
+        let attachments = &mut state.attachments;
         // All that the visitor has done goes with them, so that what comes late does too; what belongs to an earlier attachment stays
         // there.
         let from_ms = floor_ms(attachments, oldest_ms);
         attachments.reserve_exact(1);
-        let to_ms = (event.name == EventName::Logout).then_some(time_ms);
+        let to_ms = left_ms.or((event.name == EventName::Logout).then_some(time_ms));
         attachments.push(Attachment {
             user: user.clone(),
             from_ms,
@@ -102,18 +106,31 @@ impl Stream {
             self.counters.stays_dropped += 1;
         }
         out.push(self.identity_of(visitor_id));
-        if let Some(handoff) = self.hand_over(key, user.clone(), Some(event), visitor_id) {
-            out.push(Effect::Handoff(Box::new(handoff)));
+        // Where somebody has been since, who is not them, it stays what it was taken for.
+        let known = self.shoppers.find(key).and_then(|index| self.shoppers[index as usize].as_ref());
+        let acted_ms = known.and_then(|known| known.acted_ms().max(known.newest_fact_ms()));
+        let is_theirs = left_ms.is_none_or(|left_ms| acted_ms.is_none_or(|acted_ms| acted_ms <= left_ms));
+        if let Some(handoff) = is_theirs.then(|| self.hand_over(key, user.clone(), Some(event), visitor_id)).flatten() {
+            out.push(Effect::Handoff(Box::new(Handoff { left: left_ms.is_some(), ..handoff })));
         }
-        home(event.name == EventName::Logout)
+        home(to_ms.is_some())
     }
 
     /// A logout ends this stay; the last one is told.
     fn ends_stay(&mut self, visitor: u32, id: &VisitorId, position: usize, time_ms: i64, out: &mut Vec<Effect>) {
         let Some((_, state)) = self.visitors[visitor as usize].as_mut() else { return };
-        state.attachments[position].ends(time_ms);
-        if position + 1 == state.attachments.len() {
-            out.push(self.identity_of(id));
+        let stay = &mut state.attachments[position];
+        let was_ms = stay.to_ms;
+        stay.ends(time_ms);
+        let to_ms = stay.to_ms;
+        match state.attachments.get_mut(position + 1) {
+            // What comes late of the time between is whose the device was next.
+            Some(next) => {
+                if was_ms.zip(to_ms).is_some_and(|(was_ms, to_ms)| to_ms < was_ms && next.from_ms == was_ms + 1) {
+                    next.from_ms = to_ms.map_or(next.from_ms, |to_ms| to_ms + 1);
+                }
+            }
+            None => out.push(self.identity_of(id)),
         }
     }
 
@@ -432,11 +449,6 @@ fn asked_again(carried: CarriedCandidate, shopper: ShopperId, cause: OutputId) -
         consented: carried.consented,
         bot: carried.bot,
     }
-}
-
-/// The first instant that may belong to an attachment after these. Epoch ms.
-fn floor_ms(before: &[Attachment], oldest_ms: i64) -> i64 {
-    before.last().and_then(|last| last.to_ms).map_or(oldest_ms, |to_ms| to_ms.max(oldest_ms)).saturating_add(1)
 }
 
 /// A session as it was carried, under its new number.

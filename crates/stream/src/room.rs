@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 
 /// So many are looked at for the one to go: enough to find a visit of one event if there are any to speak of.
 const LOOKED_AT: usize = 16;
+/// So many where none of those may well go: a cart goes only where hardly anybody else is there.
+const LOOKED_AT_MOST: usize = 256;
+/// Up to this worth one may well go: what is over, and who did one thing.
+const WELL: u8 = 1;
 
 /// How much a shopper is missed; the less the sooner they go.
 fn worth(shopper: &Shopper) -> u8 {
@@ -39,15 +43,17 @@ fn worth_of(visitor: &Visitor) -> u8 {
 
 /// The slot to be freed: from `next` on over all of the slots, the least of the first few that are taken. Who came one after the
 /// other is alike (all carts of a rush, say), so those looked at lie far apart.
-fn least<T, R: Ord>(slots: &Slots<T>, next: &mut usize, rank: impl Fn(&T) -> R) -> Option<usize> {
+fn least<T>(slots: &Slots<T>, next: &mut usize, rank: impl Fn(&T) -> (u8, i64)) -> Option<usize> {
     let mut looked_at = Vec::with_capacity(LOOKED_AT);
-    let stride = stride(slots.len());
+    let (stride, mut may_go) = (stride(slots.len()), false);
     for _ in 0..slots.len() {
         *next = (*next + stride) % slots.len();
         if let Some(taken) = slots.get(*next) {
-            looked_at.push((rank(taken), *next));
+            let rank = rank(taken);
+            may_go |= rank.0 <= WELL;
+            looked_at.push((rank, *next));
         }
-        if looked_at.len() == LOOKED_AT {
+        if looked_at.len() >= if may_go { LOOKED_AT } else { LOOKED_AT_MOST } {
             break;
         }
     }

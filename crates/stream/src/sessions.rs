@@ -10,11 +10,11 @@ use midsession_machine::{Cart, Effect, FactKind, Facts, Session};
 
 impl Stream {
     /// The position of the event's session among the shopper's, opened or merged as needed; `None` when it is too
-    /// late for any.
+    /// late for any. `left`: its shopper has left the device since.
     pub(crate) fn place_in_session(
         &mut self,
         index: u32,
-        event: &Event,
+        (event, left): (&Event, bool),
         time_ms: i64,
         out: &mut Vec<Effect>,
     ) -> Option<usize> {
@@ -25,6 +25,15 @@ impl Stream {
         let reaches = |session: &Session| {
             session.is_live() && time_ms >= session.started_at_ms - gap_ms && time_ms <= session.ended_at_ms + gap_ms
         };
+        // A visit that is over takes nothing any more, nor does another one take what was done within it or before.
+        let is_of_the_past = |session: &Session| {
+            session.state == SessionState::Closed
+                && time_ms >= session.started_at_ms - gap_ms
+                && time_ms <= session.ended_at_ms
+        };
+        if shopper.sessions.iter().filter(same_device).any(is_of_the_past) {
+            return None;
+        }
         let mut fitting = (0..shopper.sessions.len())
             .filter(|position| same_device(&&shopper.sessions[*position]) && reaches(&shopper.sessions[*position]));
         match (fitting.next(), fitting.next()) {
@@ -35,10 +44,15 @@ impl Stream {
             (None, _) => {
                 let over = shopper.sessions.iter().filter(same_device).any(|session| {
                     session.state == SessionState::Closed
-                        && time_ms >= session.started_at_ms - gap_ms
+                        && time_ms > session.ended_at_ms
                         && time_ms <= session.ended_at_ms + gap_ms
-                        // Who logs out leaves: what comes after is a new session.
-                        && (time_ms <= session.ended_at_ms || !ended_by_logout(&shopper.facts, session))
+                        && match end_of(&shopper.facts, session) {
+                            End::Time => true,
+                            // Who logs out leaves: what comes after is a new session.
+                            End::Logout => false,
+                            // When they left is not known, but that this was before it.
+                            End::Parting => left,
+                        }
                 });
                 // A session of this event alone would be closed by now, or one that is closed would take it.
                 if time_ms.saturating_add(gap_ms + grace_ms) <= now_ms || over {
@@ -172,16 +186,24 @@ pub(crate) fn add_counts(session: &mut Session, other: &Session) {
     session.bot |= other.bot;
 }
 
-/// Whether a logout is among a session's events, or somebody else has signed in on its device.
-fn ended_by_logout(facts: &Facts, session: &Session) -> bool {
+/// What a session ended by.
+enum End {
+    /// Nothing came any more.
+    Time,
+    /// There is a logout among its events.
+    Logout,
+    /// Somebody else has signed in on its device.
+    Parting,
+}
+
+fn end_of(facts: &Facts, session: &Session) -> End {
     let logout = FactKind::of(&EventName::Logout);
-    if session.last_kind == logout {
-        return true;
+    let within = facts.between(session.started_at_ms - 1, session.ended_at_ms);
+    match within.iter().any(|fact| fact.session == session.number && fact.kind == logout) {
+        true => End::Logout,
+        false if session.last_kind == logout => End::Parting,
+        false => End::Time,
     }
-    facts
-        .between(session.started_at_ms - 1, session.ended_at_ms)
-        .iter()
-        .any(|f| f.session == session.number && f.kind == logout)
 }
 
 /// The session that this event opens.

@@ -208,6 +208,9 @@ pub struct Visitor {
     pub seen: Seen,
     /// Who they were, by event time. The last one may be open.
     pub attachments: Vec<Attachment>,
+    /// When somebody logged out there, within the time that late events reach back, in order of arrival. Epoch ms.
+    #[serde(default)]
+    pub logouts: Box<[i64]>,
     /// What was last said in a `consent` event: nothing but another one widens it.
     pub consent: Option<Said>,
     /// What they were told that the user they are attached to allows.
@@ -244,6 +247,15 @@ impl Visitor {
         }
     }
 
+    /// Remembers when somebody logged out, known here or not; how many had to be forgotten for it.
+    pub(crate) fn logs_out(&mut self, time_ms: i64, oldest_ms: i64) -> u64 {
+        let known = self.logouts.iter().copied().filter(|known_ms| *known_ms > oldest_ms);
+        let known: Vec<i64> = known.chain([time_ms]).collect();
+        let over = known.len().saturating_sub(STAYS_MAX);
+        self.logouts = known[over..].into();
+        over as u64
+    }
+
     /// Counts an event; whether its visitor acts faster than people do. By event time: a queue that was kept while the
     /// network was away comes at once too.
     pub(crate) fn is_hasty(&mut self, time_ms: i64) -> bool {
@@ -259,6 +271,10 @@ impl Visitor {
         self.hasty
     }
 }
+
+/// Stays on one device within the time that late events reach back, and logouts: a terminal in a store has hundreds a day. What
+/// comes late of one that went over it is taken for nobody's.
+pub(crate) const STAYS_MAX: usize = 512;
 
 /// A consent as it was said.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -309,6 +325,11 @@ pub(crate) fn is_displaced(stays: &[Attachment], at: usize) -> bool {
         let came_ms = stays.get(at + 1).and_then(|next| next.since_ms);
         stay.to_ms.zip(came_ms).is_some_and(|(to_ms, came_ms)| to_ms == (came_ms - 1).max(stay.from_ms))
     })
+}
+
+/// The first instant that may belong to an attachment after these. Epoch ms.
+pub(crate) fn floor_ms(before: &[Attachment], oldest_ms: i64) -> i64 {
+    before.last().and_then(|last| last.to_ms).map_or(oldest_ms, |to_ms| to_ms.max(oldest_ms)).saturating_add(1)
 }
 
 /// Forgets stays, but for one that somebody has displaced who is known: should it turn out not to have been them, it goes on.

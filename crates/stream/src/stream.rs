@@ -171,7 +171,7 @@ impl Stream {
                 if !self.is_first(home, &event) {
                     return Seam::Duplicate;
                 }
-                self.apply_at_home(home, user_id, &mut event, left, definitions, out)
+                self.apply_at_home(home, user_id, (&mut event, left), definitions, out)
             }),
             Record::Told(told) => {
                 if self.is_new(told.id) {
@@ -249,7 +249,9 @@ impl Stream {
     pub fn resolve_tracker_session(&self, tracker_session_id: &str) -> Option<SessionId> {
         let rank = |id| {
             let session = self.session_view(id, self.now_ms)?.session?;
-            Some((session.tracker_session_id.as_deref() == Some(tracker_session_id), session.last_stamp_ms))
+            // A hand-off says of all visits when somebody was heard of last.
+            let heard_ms = (session.last_stamp_ms, session.ended_at_ms);
+            Some((session.tracker_session_id.as_deref() == Some(tracker_session_id), heard_ms))
         };
         self.tracker_sessions.of(tracker_session_id).max_by_key(|id| (rank(*id), *id))
     }
@@ -257,8 +259,7 @@ impl Stream {
     /// Who a visitor is now: the user while signed in.
     pub fn user_of(&self, visitor: &ShopperId) -> Option<ShopperId> {
         let (_, visitor) = self.visitors.get(self.visitors.find(visitor)? as usize)?;
-        let last = visitor.attachments.last().filter(|attachment| attachment.to_ms.is_none())?;
-        Some(ShopperId::User(last.user.clone()))
+        visitor.open().map(|open| ShopperId::User(open.user.clone()))
     }
 
     /// Shoppers at home here, by slot, from a slot on. For scans.
@@ -394,15 +395,17 @@ impl Stream {
         if event.name == EventName::Consent {
             out.push(self.evidence_of(visitor, &event));
         }
+        let (now_ms, oldest_ms) = (self.now_ms, self.now_ms - self.config.duplicate_horizon_ms);
         let Some((_, state)) = &mut self.visitors[visitor as usize] else { return Seam::Keyless };
-        let mut is_word = false;
-        if event.name == EventName::Consent {
-            is_word = state.says(&mut event);
-        } else if let Some(word) = state.word(event.user_id.as_ref()) {
+        if event.name == EventName::Logout && event.visitor_id.is_some() {
+            self.counters.stays_dropped += state.logs_out(event.occurred_at_ms.min(now_ms), oldest_ms);
+        }
+        let is_consent = event.name == EventName::Consent;
+        let is_word = is_consent && state.says(&mut event);
+        if !is_consent && let Some(word) = state.word(event.user_id.as_ref()) {
             // Another tab, a server, a source's default: none of them brings back what was withdrawn.
             event.consent = event.consent.and(word);
         }
-        let is_consent = event.name == EventName::Consent;
         let is_refused = event.consent.is_refusal() && !is_consent && !self.config.has(Defect::ConsentLate);
         if is_refused {
             let is_other = |open: &Attachment| event.user_id.as_ref().is_some_and(|user| *user != open.user);
@@ -419,14 +422,13 @@ impl Stream {
         let was_signed_in = state.open().is_some();
         match self.home_of(visitor, &key, &event, out) {
             Some(Home { user, left }) => {
-                let is_signed_in = self.visitors.get(visitor as usize).is_some_and(|(_, state)| state.open().is_some());
-                let ends_stay = event.name == EventName::Logout && was_signed_in && !is_signed_in;
+                let is_signed_in = || self.visitors.get(visitor as usize).is_some_and(|(_, now)| now.open().is_some());
+                let ends_stay = event.name == EventName::Logout && was_signed_in && !is_signed_in();
                 // An older one may have been here before, by a clock that was up to a gap ahead then.
-                let Self { now_ms, config: Config { duplicate_horizon_ms, gap_ms, .. }, .. } = self;
-                let since = *now_ms - *duplicate_horizon_ms + *gap_ms..*now_ms - *gap_ms;
+                let since = oldest_ms + self.config.gap_ms..now_ms - self.config.gap_ms;
                 if ends_stay && since.contains(&event.occurred_at_ms) {
                     // What it ends has gone on meanwhile, or the clock is behind: whoever is there next finds nobody's visit.
-                    event.occurred_at_ms = self.now_ms;
+                    event.occurred_at_ms = now_ms;
                 }
                 if let Some((_, state)) = self.visitors[visitor as usize].as_mut().filter(|_| is_word)
                     && let Some(said) = &mut state.consent
@@ -443,11 +445,11 @@ impl Stream {
                 Seam::Refused
             }
             None => match key {
-                ShopperId::User(user) => self.apply_at_home(visitor, user, &mut event, false, definitions, out),
+                ShopperId::User(user) => self.apply_at_home(visitor, user, (&mut event, false), definitions, out),
                 visitor => {
                     event.consent = event.consent.over(None);
                     let shopper = self.shopper_index(&visitor, out);
-                    self.apply_event(shopper, &event, definitions, out)
+                    self.apply_event(shopper, (&event, false), definitions, out)
                 }
             },
         }
@@ -458,8 +460,7 @@ impl Stream {
         &mut self,
         home: u32,
         user: UserId,
-        event: &mut Event,
-        left: bool,
+        (event, left): (&mut Event, bool),
         definitions: &D,
         out: &mut Vec<Effect>,
     ) -> Seam {
@@ -468,7 +469,7 @@ impl Stream {
             return Seam::Refused;
         }
         let shopper = self.shopper_index(&ShopperId::User(user), out);
-        self.apply_event(shopper, event, definitions, out)
+        self.apply_event(shopper, (event, left), definitions, out)
     }
 
     pub(crate) fn shopper_index(&mut self, id: &ShopperId, out: &mut Vec<Effect>) -> u32 {

@@ -1,6 +1,6 @@
 //! The join: an event takes with it what the tables know of what it names, by value, before it goes to the log.
 
-use super::{PerKind, Tables};
+use super::{PerKind, Row, Tables};
 use midsession_event::{ContextKind, Event, EventId, Geo, Joined, Product, Purpose, SourceId, Str};
 
 /// Different products of one event that are looked up; further ones go as they came.
@@ -167,7 +167,10 @@ impl Join<'_> {
         }
         // A price that is too old tells that one loaded still earlier is none any more.
         let too_old = any(ContextKind::Price).filter(|price| price.stale);
-        let of_product = row(ContextKind::Product).filter(|row| too_old.is_none_or(|price| row.at_ms > price.at_ms));
+        let of_product = row(ContextKind::Product).filter(|row| {
+            // What holds from the beginning was not loaded later.
+            too_old.is_none_or(|price| row.at_ms > price.at_ms && row.at_ms != Row::ALL_ALONG_MS)
+        });
         for row in [row(ContextKind::Price), of_product].into_iter().flatten() {
             let Some(price) = row.values.number("price").filter(|_| product.price.is_none()) else { continue };
             let currency = row.values.text("currency");

@@ -25,6 +25,9 @@ pub struct Row {
 }
 
 impl Row {
+    /// Stands for a time of loading that nobody knows: it holds from the beginning, and is never too old.
+    pub const ALL_ALONG_MS: i64 = i64::MAX;
+
     /// Whether it is older than its kind may be; 0 lets it be of any age.
     pub fn is_stale(&self, max_age_ms: i64, now_ms: i64) -> bool {
         max_age_ms > 0 && now_ms.saturating_sub(self.at_ms) > max_age_ms

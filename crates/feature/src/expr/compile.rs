@@ -161,7 +161,10 @@ impl Compiler<'_> {
                 }
                 let known = nearest(name, set.names(key));
                 let hint = known.map_or_else(
-                    || "`midsession check --config /dev/null` lists the built-in ones".to_owned(),
+                    || {
+                        "a value reads what is defined above it; `midsession check --config /dev/null` lists the built-in ones"
+                            .to_owned()
+                    },
                     |known| format!("did you mean `{root}.{known}`?"),
                 );
                 self.fault(tree, format!("`{root}.{name}` is not a feature"), Some(hint))

@@ -4,7 +4,7 @@
 use super::sequence::Pairs;
 use super::{Asked, Fold, Item, Mergeable, Options};
 use crate::Val;
-use crate::decimal::{decimal, nearest_to};
+use crate::decimal::{decimal, nearest_to, with_decimals_of};
 use rust_decimal::Decimal;
 
 /// `sequence_sum`: the sum of the numbers of those events that were followed.
@@ -30,7 +30,7 @@ impl Fold for SequenceSum {
         if self.has_taken && !item.number.is_nan() {
             self.numbers += 1;
             let number = decimal(item.number, item.decimals);
-            self.sum = self.sum.zip(number).and_then(|(sum, number)| sum.checked_add(number));
+            self.sum = self.sum.zip(number).and_then(|(a, b)| with_decimals_of(a.checked_add(b), a, b));
         }
     }
 

@@ -40,7 +40,7 @@ fn the_example_gives_what_it_says() {
     for line in visit.lines() {
         let line: Json = serde_json::from_str(line).expect("JSON");
         let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
-        let told = &line["product"];
+        let told = &line["products"][0];
         let price = told["price"].as_f64().unwrap_or(f64::NAN);
         let product = product(&text(&told["id"]), &text(&told["category"]), price);
         let at_ms = NOW - line["minutes_ago"].as_i64().expect("minutes") * 60_000;

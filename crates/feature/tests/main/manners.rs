@@ -119,3 +119,20 @@ fn what_is_of_no_file_is_read_plainly() {
     assert_eq!(read("of_profile_1h"), Some(Value::Float(3.0)));
     assert_eq!((read("of_own_1h"), read("put_1h")), (None, None));
 }
+
+/// What is divided by nothing is not there, of whole numbers and of others.
+#[test]
+fn a_value_that_is_divided_by_nothing_is_absent() {
+    let views = "[[feature]]\nname = \"views\"\nkey = \"user\"\nfold = \"count\"\nwindows = [\"1h\"]\n";
+    let value = |text: &str| {
+        let worked = format!("[[feature]]\nname = \"x\"\nkey = \"user\"\nvalue = '{text}'\nwindows = [\"1h\"]\n");
+        let set = load(&[views, worked.as_str()].concat());
+        let shopper = viewed(&set, &[(NOW_MS, "EUR", 1.0)]);
+        set.read(&shopper.view(NOW_MS), Key::User, "x_1h")
+    };
+    for text in ["1 / (user.views - 1)", "1.0 / (user.views - 1)", "-1.0 / (user.views - 1)", "0.0 / (user.views - 1)"]
+    {
+        assert_eq!(value(text), None, "{text}");
+    }
+    assert_eq!(value("1.0 / user.views"), Some(Value::Float(1.0)));
+}

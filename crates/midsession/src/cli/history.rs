@@ -21,7 +21,7 @@ use midsession_engine_local::{LocalSnapshots, RealDisk, View};
 use midsession_event::{Str, Topic};
 use midsession_feature::Key;
 use midsession_ports::Log;
-use midsession_stream::Config as StreamConfig;
+use midsession_stream::{Config as StreamConfig, Counters};
 use serde_json::json;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -220,9 +220,9 @@ pub(super) fn features(global: &Global, options: FeaturesOptions) -> Result<(), 
     let mut intake = setup.intake(&options.input)?;
     let mut arrivals =
         Arrivals::open(&options.input.events, options.input.format, &intake.collector, MEMORY_BYTES, &progress)?;
-    question.of_files(&mut arrivals, &mut intake, setup.stream(setup.config.partitions), &mut table)?;
+    let came = question.of_files(&mut arrivals, &mut intake, setup.stream(setup.config.partitions), &mut table)?;
     progress.finish();
-    told_files(global, &options.input, &arrivals, &intake.context, table)
+    told_files(global, &options.input, (&arrivals, came), &intake.context, table)
 }
 
 /// For whom features are asked, where that is said.
@@ -305,16 +305,16 @@ pub(super) fn sessions(global: &Global, options: SessionsOptions) -> Result<(), 
     let mut intake = setup.intake(input)?;
     let mut arrivals = Arrivals::open(&input.events, input.format, &intake.collector, MEMORY_BYTES, &progress)?;
     let config = setup.stream(setup.config.partitions);
-    sessions::of_files(&mut arrivals, &mut intake, &setup.assembly, config, &mut table)?;
+    let came = sessions::of_files(&mut arrivals, &mut intake, &setup.assembly, config, &mut table)?;
     progress.finish();
-    told_files(global, input, &arrivals, &intake.context, table)
+    told_files(global, input, (&arrivals, came), &intake.context, table)
 }
 
 /// Says what came of files; nothing usable at all is a failure.
 fn told_files(
     global: &Global,
     input: &Input,
-    arrivals: &Arrivals,
+    (arrivals, came): (&Arrivals, Counters),
     context: &PastContext,
     table: Table,
 ) -> Result<(), Failure> {
@@ -331,12 +331,17 @@ fn told_files(
         let what = format!("none of {lines} lines gave an event");
         return Err(Failure::new(what).hint("is --format the right one? the lines above say what was wrong"));
     }
+    let Counters { too_late, duplicates, .. } = came;
+    if too_late > 0 {
+        let grace = "a gap and the grace after they occurred";
+        eprintln!("too late for a session: {too_late} events came in over {grace}; they count in windows alone");
+    }
     let rows = table.finish()?;
     let Some(output) = &input.output else { return Ok(()) };
     let output = output.display();
     if global.json {
         let mut told = json!({"output": output.to_string(), "rows": rows, "lines": lines, "events": events,
-            "refused": refused, "left_out": dropped, "files_sorted": arrivals.sorted});
+            "too_late": too_late, "duplicates": duplicates, "refused": refused, "left_out": dropped, "files_sorted": arrivals.sorted});
         if !input.context.is_empty() {
             told["context"] = context.counts();
         }

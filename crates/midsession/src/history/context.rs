@@ -18,8 +18,6 @@ use std::path::PathBuf;
 /// In an item's tag: a version stands before its row, or it was taken out.
 const VERSIONED: u8 = 1;
 const REMOVED: u8 = 2;
-/// The time of a row that says none: it holds all along, and is of no age.
-const ALL_ALONG_MS: i64 = i64::MAX;
 /// Bits of an item's place that are the line's number.
 const LINE_BITS: u32 = 40;
 /// Refused rows that are shown.
@@ -131,7 +129,7 @@ impl PastContext {
                 let new = left.into_iter().filter(|left| left.is_new);
                 self.left_out.extend(new.map(|left| format!("{}.{}", row.kind.as_str(), left.name)));
                 let Some(at_ms) = at_ms else {
-                    self.put(place, ALL_ALONG_MS, row, version);
+                    self.put(place, Row::ALL_ALONG_MS, row, version);
                     continue;
                 };
                 let mut bytes = version.map_or(Vec::new(), |version| version.to_le_bytes().to_vec());

@@ -16,7 +16,7 @@ use midsession_event::{PropertyValue, SessionId, ShopperId, Str};
 use midsession_feature::expr::Type;
 use midsession_feature::{Key, Served};
 use midsession_machine::Definitions;
-use midsession_stream::{Config, Seam};
+use midsession_stream::{Config, Counters, Seam};
 use serde::ser::{SerializeMap, Serializer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -276,7 +276,7 @@ impl Question<'_> {
         }
     }
 
-    /// The answer from files.
+    /// The answer from files, and what came of all events.
     ///
     /// # Errors
     /// A file can't be read, or the output not written.
@@ -286,7 +286,7 @@ impl Question<'_> {
         intake: &mut Intake,
         config: Config,
         table: &mut Table,
-    ) -> Result<(), Failure> {
+    ) -> Result<Counters, Failure> {
         let places = self.places();
         let mut entities = self.entities.take();
         let definitions = FeaturesAlone(self.assembly);
@@ -321,7 +321,7 @@ impl Question<'_> {
             table.row(&self.answer(&entity, &mut machines, is_assumed, &places))?;
             asked = next(&mut entities)?;
         }
-        Ok(())
+        Ok(machines.counters())
     }
 
     fn answer(

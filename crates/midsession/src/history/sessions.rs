@@ -10,7 +10,7 @@ use crate::assemble::Assembly;
 use crate::cli::Failure;
 use midsession_event::{SessionId, SessionState, SessionUpdate, Str};
 use midsession_machine::Definitions;
-use midsession_stream::Config;
+use midsession_stream::{Config, Counters};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 
@@ -150,7 +150,7 @@ impl Row for SessionRow {
     }
 }
 
-/// The sessions of files.
+/// The sessions of files, and what came of all events.
 ///
 /// # Errors
 /// A file can't be read, or the output not written.
@@ -160,7 +160,7 @@ pub fn of_files(
     assembly: &Assembly,
     config: Config,
     table: &mut Table,
-) -> Result<(), Failure> {
+) -> Result<Counters, Failure> {
     let definitions = FeaturesAlone(assembly);
     let mut machines = Machines::new(config, &definitions).keeping_closed();
     let (mut is_assumed, mut last_us) = (false, i64::MIN);
@@ -174,7 +174,9 @@ pub fn of_files(
         }
     }
     machines.advance_all(last_us.div_euclid(1000));
-    ended.rest(machines, is_assumed, table)
+    let counters = machines.counters();
+    ended.rest(machines, is_assumed, table)?;
+    Ok(counters)
 }
 
 /// The sessions of a data folder's log.

@@ -76,15 +76,13 @@ impl Oracle {
                 // Here nobody says what came of what was decided: the oracle may have forgotten caps that stay counted with
                 // a user, and that go back once more when the same merge is undone again.
                 let is_caps_alone = handoff.sessions.is_empty() && handoff.facts.is_empty();
-                let is_caused = |oracle: &Self| match handoff.left {
-                    true => oracle.has_share(id, user),
-                    false => oracle.flights.contains_key(&(id.0, id.1)),
-                };
+                let is_share = handoff.left && !handoff.returns && self.has_share(id, user);
+                let is_caused = |oracle: &Self| is_share || oracle.flights.contains_key(&(id.0, id.1));
                 if is_caps_alone && !handoff.returns && !is_caused(self) {
                     self.passes(partition, stamp_ms);
                 } else if handoff.returns {
                     self.returned(place, stamp_ms, id, user, visitor)?;
-                } else if handoff.left {
+                } else if is_share {
                     self.inherits(partition, stamp_ms, id, user, visitor)?;
                 } else {
                     self.handoff(place, stamp_ms, id, user, visitor)?;

@@ -1,5 +1,6 @@
 //! What a user allows on all of their devices, told plainly.
 
+use crate::oracle::{Oracle, may_be_shown};
 use std::collections::BTreeMap;
 
 /// A word on consent: event time, what it allows, and as which user it was said.
@@ -171,4 +172,23 @@ pub fn word(own: Option<&Said>, told: Option<&Telling>, open: Option<&str>, name
         (Some(own), Some(told)) => own.consent & told.consent,
     };
     Some(word)
+}
+
+impl Oracle {
+    pub(super) fn tells(&mut self, place: (u32, i64), tells: Vec<Telling>) {
+        self.told.extend(tells.iter().cloned());
+        self.telling.entry(place).or_default().extend(tells);
+    }
+
+    /// Whether features of somebody (`visitor:ID` or `user:ID`) may be read: not once they have withdrawn that.
+    pub fn may_read(&self, who: &str) -> bool {
+        let own = self.visitors.get(who).and_then(|visitor| visitor.said.as_ref()).map(|said| said.consent);
+        let house = who.strip_prefix("user:").and_then(|user| self.houses.get(user)).and_then(House::word);
+        own.into_iter().chain(house).all(may_be_shown)
+    }
+
+    /// What devices were to be told and have not been.
+    pub fn untold(&self) -> Option<&Telling> {
+        self.telling.values().flatten().next()
+    }
 }

@@ -45,12 +45,36 @@ pub enum Whose {
     Left(String),
     /// The user's, and with it the visitor signs in: what is theirs moves.
     SignsIn(String),
+    /// The user's, who signed in with it and has left again: what was theirs moves, if nobody has been there since.
+    WasIn {
+        /// Who.
+        user: String,
+        /// When they left. Epoch ms.
+        until_ms: i64,
+    },
     /// The user's, and with it the visitor's last stay ends, for the first time or anew.
     SignsOut(String),
 }
 
-/// Decides whose an act at `time_ms` is, and keeps the stays. `forgotten_ms`: older than this changes nothing any more.
-pub fn attribute(stays: &mut Vec<Stay>, act: &Act, time_ms: i64, forgotten_ms: i64) -> Whose {
+impl Whose {
+    /// Up to when what was done there is theirs. Epoch ms.
+    pub fn until_ms(&self) -> i64 {
+        if let Self::WasIn { until_ms, .. } = self { *until_ms } else { i64::MAX }
+    }
+
+    /// The user whose it is.
+    pub fn user(&self) -> Option<&str> {
+        match self {
+            Self::Visitor => None,
+            Self::User(user) | Self::Left(user) | Self::SignsIn(user) | Self::SignsOut(user) => Some(user),
+            Self::WasIn { user, .. } => Some(user),
+        }
+    }
+}
+
+/// Decides whose an act at `time_ms` is, and keeps the stays. `logouts`: when somebody logged out there, as far as that has come
+/// in. `forgotten_ms`: older than this changes nothing any more.
+pub fn attribute(stays: &mut Vec<Stay>, logouts: &[i64], act: &Act, time_ms: i64, forgotten_ms: i64) -> Whose {
     forget(stays, forgotten_ms);
     let holding = |stays: &[Stay]| {
         let holds = |stay: &Stay| stay.from_ms <= time_ms && stay.to_ms.is_none_or(|to_ms| time_ms <= to_ms);
@@ -59,8 +83,16 @@ pub fn attribute(stays: &mut Vec<Stay>, act: &Act, time_ms: i64, forgotten_ms: i
     let is_logout = act.name == "logout";
     // No stay ends before it has begun.
     let ends = |stays: &mut Vec<Stay>, at: usize| {
-        stays[at].to_ms = Some(time_ms.max(stays[at].since_ms));
-        stays[at].displaced = false;
+        let was_ms = stays[at].to_ms;
+        let to_ms = time_ms.max(stays[at].since_ms);
+        (stays[at].to_ms, stays[at].displaced) = (Some(to_ms), false);
+        // Earlier than it seemed: whoever came next has the device since then.
+        if let (Some(was_ms), Some(next)) = (was_ms, stays.get_mut(at + 1))
+            && to_ms < was_ms
+            && next.from_ms == was_ms + 1
+        {
+            next.from_ms = to_ms + 1;
+        }
         let user = stays[at].user.clone();
         if at + 1 == stays.len() { Whose::SignsOut(user) } else { Whose::Left(user) }
     };
@@ -83,26 +115,35 @@ pub fn attribute(stays: &mut Vec<Stay>, act: &Act, time_ms: i64, forgotten_ms: i
             return Whose::Left(user);
         }
     }
-    let was_theirs = |stay: &Stay| stay.user == user && stay.to_ms.is_some_and(|to_ms| time_ms <= to_ms);
+    // Whoever logs in in the millisecond of their logout is back.
+    let is_before = |to_ms: i64| if act.name == "login" { time_ms < to_ms } else { time_ms <= to_ms };
+    let was_theirs = |stay: &Stay| stay.user == user && stay.to_ms.is_some_and(is_before);
     let has_left = stays.iter().any(was_theirs);
+    let was_there_after = stays.iter().any(|stay| stay.to_ms.is_some_and(|to_ms| to_ms > time_ms));
     match stays.last_mut().filter(|stay| stay.to_ms.is_none()) {
         Some(stay) if stay.user == user => return Whose::User(user),
         Some(stay) if time_ms < stay.since_ms || time_ms < forgotten_ms => return Whose::Left(user),
         Some(stay) => (stay.to_ms, stay.displaced) = (Some((time_ms - 1).max(stay.from_ms)), true),
         None if has_left || time_ms <= forgotten_ms => return Whose::Left(user),
+        // Late, and somebody came and went after them.
+        None if was_there_after => return Whose::Left(user),
         None => {}
     }
+    let logout_ms = logouts.iter().copied().filter(|logout_ms| !is_logout && *logout_ms > time_ms).min();
     // All that was done there since somebody else has left is theirs.
     let from_ms = stays.last().and_then(|stay| stay.to_ms).map_or(forgotten_ms, |to_ms| to_ms.max(forgotten_ms)) + 1;
     // Who is said to leave where somebody else seemed to be has been there.
     stays.push(Stay {
         user: user.clone(),
         from_ms,
-        to_ms: is_logout.then_some(time_ms),
+        to_ms: if is_logout { Some(time_ms) } else { logout_ms },
         since_ms: time_ms,
         displaced: false,
     });
-    Whose::SignsIn(user)
+    match logout_ms {
+        Some(until_ms) => Whose::WasIn { user, until_ms },
+        None => Whose::SignsIn(user),
+    }
 }
 
 /// The stays without one user: each of theirs is undone for itself, the first one first.
@@ -129,7 +170,7 @@ pub fn without(stays: &mut Vec<Stay>, user: &str) {
 
 /// Whether the act changed whom the visitor is taken for.
 pub fn is_told(whose: &Whose) -> bool {
-    matches!(whose, Whose::SignsIn(_) | Whose::SignsOut(_))
+    matches!(whose, Whose::SignsIn(_) | Whose::WasIn { .. } | Whose::SignsOut(_))
 }
 
 impl Oracle {

@@ -69,6 +69,8 @@ struct Visitor {
     seen: BTreeMap<(String, String), i64>,
     pace: pace::Pace,
     stays: Vec<Stay>,
+    /// Event times of logouts.
+    logouts: Vec<i64>,
     /// The last word on consent that was said there.
     said: Option<Said>,
     /// What it was told that its user allows.
@@ -198,9 +200,11 @@ impl Oracle {
         visitor.seen.insert(act.key.clone(), stamp_ms);
         let mut act = act.clone();
         let forgotten_ms = stamp_ms - self.rules.horizon_ms;
-        let both = act.visitor.as_deref().zip(act.user.as_deref());
-        if both.is_some_and(|(visitor, user)| self.unmerged.is_undone(visitor, user, act.time_ms, forgotten_ms)) {
+        if self.unmerged.is_undone(&act, forgotten_ms) {
             act.user = None;
+        }
+        if act.name == "logout" && act.visitor.is_some() {
+            visitor.logouts.push(act.time_ms.min(stamp_ms));
         }
         let mut is_word = false;
         match &visitor.said {
@@ -236,7 +240,7 @@ impl Oracle {
         let open = visitor.stays.last().filter(|stay| stay.to_ms.is_none());
         let before = open.map(|stay| stay.user.clone());
         let whose = match act.visitor {
-            Some(_) => identity::attribute(&mut visitor.stays, &act, time_ms, forgotten_ms),
+            Some(_) => identity::attribute(&mut visitor.stays, &visitor.logouts, &act, time_ms, forgotten_ms),
             None => Whose::Visitor,
         };
         let is_told = identity::is_told(&whose);
@@ -246,12 +250,14 @@ impl Oracle {
             // What it ends has gone on meanwhile: it ends now.
             act.time_ms = stamp_ms;
         }
-        let act = &act;
-        let left = matches!(whose, Whose::Left(_));
-        if let (Whose::User(user) | Whose::Left(user) | Whose::SignsIn(user) | Whose::SignsOut(user), Some(said)) =
-            (&whose, visitor.said.as_mut().filter(|_| is_word))
-        {
-            said.by = Some(user.clone());
+        let left = match &whose {
+            Whose::Left(_) | Whose::WasIn { .. } => true,
+            Whose::SignsIn(_) => act.name == "logout",
+            Whose::Visitor | Whose::User(_) | Whose::SignsOut(_) => false,
+        };
+        let until_ms = whose.until_ms();
+        if let (Some(user), Some(said)) = (whose.user(), visitor.said.as_mut().filter(|_| is_word)) {
+            said.by = Some(user.to_string());
         }
         if let Some(id) = act.visitor.as_deref().filter(|_| is_told) {
             self.tells_identity(id, stamp_ms);
@@ -260,16 +266,19 @@ impl Oracle {
             Whose::Visitor if is_refused => return Fate::Refused,
             Whose::Visitor => {
                 return match act.user.as_ref().filter(|_| act.visitor.is_none()) {
-                    Some(user) => self.take_home(partition, offset, user, stamp_ms, (act, false)),
-                    None => self.take((partition, offset), &key, None, stamp_ms, act),
+                    Some(user) => self.take_home(partition, offset, user, stamp_ms, (&act, false)),
+                    None => self.take((partition, offset), &key, None, stamp_ms, (&act, false)),
                 };
             }
             Whose::User(user) | Whose::Left(user) | Whose::SignsOut(user) => (user, None),
-            Whose::SignsIn(user) => {
+            Whose::SignsIn(user) | Whose::WasIn { user, .. } => {
                 if let (Some(left), Some(visitor)) = (before, &act.visitor) {
                     self.partings.insert((partition, offset), (left, visitor.clone()));
                 }
-                let mut moved = self.people.remove(&key);
+                // Where somebody has been since, who is not them, it stays what it was taken for.
+                let is_theirs = |person: &Person| person.newest_ms().is_none_or(|newest_ms| newest_ms <= until_ms);
+                let mut moved =
+                    self.people.get(&key).is_some_and(is_theirs).then(|| self.people.remove(&key)).flatten();
                 if let Some(moved) = moved.as_mut().filter(|_| act.is_own()) {
                     moved.heard_ms = Some(stamp_ms);
                     moved.told.clear();
@@ -298,7 +307,12 @@ impl Oracle {
         if flight.user != user {
             return Err(format!("the hand-off {id:?} goes to {user} instead of {}", flight.user));
         }
+        let has_left = flight.left;
         self.comes_home(partition, user, moved);
+        if has_left {
+            self.leaves(user, visitor);
+            return Ok(());
+        }
         let mut tells = Vec::new();
         self.houses.entry(user.to_string()).or_default().joins(user, visitor, &mut tells);
         self.tells((partition, offset), tells);
@@ -420,24 +434,7 @@ impl Oracle {
             }
             return Fate::Refused;
         }
-        self.take((partition, offset), &format!("user:{user}"), Some(user), stamp_ms, &act)
-    }
-
-    fn tells(&mut self, place: (u32, i64), tells: Vec<Telling>) {
-        self.told.extend(tells.iter().cloned());
-        self.telling.entry(place).or_default().extend(tells);
-    }
-
-    /// Whether features of somebody (`visitor:ID` or `user:ID`) may be read: not once they have withdrawn that.
-    pub fn may_read(&self, who: &str) -> bool {
-        let own = self.visitors.get(who).and_then(|visitor| visitor.said.as_ref()).map(|said| said.consent);
-        let house = who.strip_prefix("user:").and_then(|user| self.houses.get(user)).and_then(household::House::word);
-        own.into_iter().chain(house).all(may_be_shown)
-    }
-
-    /// What devices were to be told and have not been.
-    pub fn untold(&self) -> Option<&Telling> {
-        self.telling.values().flatten().next()
+        self.take((partition, offset), &format!("user:{user}"), Some(user), stamp_ms, (&act, left))
     }
 
     /// A decision is read: does it take effect, and if it is to be shown, does it still hold?
@@ -469,7 +466,14 @@ impl Oracle {
         acts.chain(self.unmerged.in_flight()).collect()
     }
 
-    fn take(&mut self, place: (u32, i64), who: &str, user: Option<&str>, stamp_ms: i64, act: &Act) -> Fate {
+    fn take(
+        &mut self,
+        place: (u32, i64),
+        who: &str,
+        user: Option<&str>,
+        stamp_ms: i64,
+        (act, left): (&Act, bool),
+    ) -> Fate {
         let partition = place.0;
         self.order += 1;
         let taken = Taken { time_ms: act.time_ms.min(stamp_ms), order: self.order, act: Rc::new(act.clone()) };
@@ -479,7 +483,7 @@ impl Oracle {
         person.home = partition;
         let at = devices_of(&self.houses, who);
         let mut follows = Follows { is_mute: self.unmerged.is_away(who), at, ..Follows::default() };
-        let in_time = person.take(user, taken, stamp_ms, &self.rules, &mut follows);
+        let in_time = person.take(user, (taken, left), stamp_ms, &self.rules, &mut follows);
         self.asked.extend(follows.asked);
         self.capped.extend(follows.capped);
         self.retracted.extend(follows.retracted);

@@ -129,14 +129,14 @@ impl Person {
     pub fn take(
         &mut self,
         user: Option<&str>,
-        taken: Taken,
+        (taken, left): (Taken, bool),
         stamp_ms: i64,
         rules: &Rules,
         follows: &mut Follows,
     ) -> bool {
         let act = Rc::clone(&taken.act);
         let time_ms = taken.time_ms;
-        let at = self.visit_for(user, &act, time_ms, stamp_ms, rules);
+        let at = self.visit_for(user, (&act, left), time_ms, stamp_ms, rules);
         if act.is_own() {
             self.heard_ms = Some(stamp_ms);
             self.told.clear();
@@ -203,12 +203,19 @@ impl Person {
     fn visit_for(
         &mut self,
         user: Option<&str>,
-        act: &Act,
+        (act, left): (&Act, bool),
         time_ms: i64,
         stamp_ms: i64,
         rules: &Rules,
     ) -> Option<usize> {
         let device = &act.visitor;
+        // What was done before the end of a visit that is over is part of no other.
+        let is_over =
+            |visit: &&Visit| visit.device == *device && matches!(visit.stand, Stand::Closed | Stand::LoggedOut);
+        let is_before = |visit: &Visit| time_ms <= visit.span_ms().1 && time_ms >= visit.span_ms().0 - rules.gap_ms;
+        if self.visits.iter().filter(is_over).any(is_before) {
+            return None;
+        }
         let near: Vec<u128> = self
             .visits
             .iter()
@@ -229,7 +236,11 @@ impl Person {
             match visit.stand {
                 Stand::Closed => time_ms >= from_ms - rules.gap_ms && time_ms <= to_ms + rules.gap_ms,
                 // Who logs out leaves; what comes after is a new visit.
-                Stand::LoggedOut => time_ms >= from_ms - rules.gap_ms && time_ms <= to_ms,
+                Stand::LoggedOut if visit.count("logout") > 0 => time_ms >= from_ms - rules.gap_ms && time_ms <= to_ms,
+                // Somebody else has come: of those who have left the device it was before that.
+                Stand::LoggedOut => {
+                    time_ms >= from_ms - rules.gap_ms && time_ms <= to_ms + if left { rules.gap_ms } else { 0 }
+                }
                 _ => false,
             }
         });

@@ -1,7 +1,7 @@
 //! A visitor who was taken for somebody else: what must come of undoing that, told plainly.
 
 use super::identity::{self, Stay};
-use super::{Flight, Oracle, Person, Stand, Visit};
+use super::{Act, Flight, Oracle, Person, Stand, Visit};
 use crate::probe;
 use std::collections::BTreeMap;
 
@@ -40,10 +40,10 @@ impl Unmerged {
         who.strip_prefix("visitor:").is_some_and(|visitor| self.away.contains_key(visitor))
     }
 
-    /// It turned out that the visitor was not this user then.
-    pub(super) fn is_undone(&self, visitor: &str, user: &str, time_ms: i64, forgotten_ms: i64) -> bool {
-        let until_ms = self.undone.get(&(visitor.to_string(), user.to_string()));
-        until_ms.is_some_and(|until_ms| time_ms <= *until_ms && *until_ms > forgotten_ms)
+    /// It turned out that the visitor was not the user then whom the act names.
+    pub(super) fn is_undone(&self, act: &Act, forgotten_ms: i64) -> bool {
+        let until_ms = act.visitor.clone().zip(act.user.clone()).and_then(|both| self.undone.get(&both));
+        until_ms.is_some_and(|until_ms| act.time_ms <= *until_ms && *until_ms > forgotten_ms)
     }
 }
 
@@ -122,7 +122,8 @@ impl Oracle {
         let key = format!("visitor:{visitor}");
         for (heir, mut share) in self.shares_of(visitor, stamp_ms, &mut left) {
             share.becomes(user, Some(&heir));
-            let is_old = share.newest_ms().is_none_or(|newest_ms| newest_ms <= stamp_ms - self.rules.horizon_ms);
+            let newest_ms = share.newest_ms().max(share.caps.iter().map(|cap| cap.at_ms).max());
+            let is_old = newest_ms.is_none_or(|newest_ms| newest_ms <= stamp_ms - self.rules.horizon_ms);
             self.unmerged.shares.insert(((partition, offset), heir), Share { person: share, is_old });
         }
         left.becomes(user, None);
@@ -190,7 +191,7 @@ impl Oracle {
     }
 
     /// Whether there is a share of this user on its way.
-    pub(super) fn has_share(&self, id: (u32, i64, u32), user: &str) -> bool {
+    pub fn has_share(&self, id: (u32, i64, u32), user: &str) -> bool {
         self.unmerged.shares.contains_key(&((id.0, id.1), user.to_string()))
     }
 
@@ -215,10 +216,10 @@ impl Oracle {
 }
 
 impl Person {
-    /// The last that is known of what they did, or were shown. Epoch ms.
-    fn newest_ms(&self) -> Option<i64> {
+    /// The last that is known of what they did. Epoch ms.
+    pub(super) fn newest_ms(&self) -> Option<i64> {
         let visits = self.visits.iter().map(|visit| visit.span_ms().1);
-        visits.chain(self.loose.iter().map(|taken| taken.time_ms)).chain(self.caps.iter().map(|cap| cap.at_ms)).max()
+        visits.chain(self.loose.iter().map(|taken| taken.time_ms)).max()
     }
 
     fn is_blank(&self) -> bool {
