@@ -76,7 +76,7 @@ metrics! {
     LifetimesDropped = Counter "midsession_lifetimes_dropped" "Shoppers whose lifetime features begin anew because there are too many";
     DevicesDropped = Counter "midsession_devices_dropped" "Devices no longer told of their user's consent because that user has too many";
     EventIdsDropped = Counter "midsession_event_ids_dropped" "Event ids forgotten early because their visitor has more than 131,072 within a day: what is sent again counts again";
-    StaysDropped = Counter "midsession_stays_dropped" "Stays on a device forgotten early because more than 512 people have signed in there within a day: what comes late of them is taken for nobody's";
+    StaysDropped = Counter "midsession_stays_dropped" "Stays on a device, and logouts there, forgotten early because there were more than 512 within a day: what comes late of them is taken for nobody's";
     TrackerIdsShared = Counter "midsession_tracker_session_ids_shared" "Session ids of trackers that came from two shoppers: their sessions stay apart, the id leads to the one heard last";
     Unmerges = Counter "midsession_unmerges" "Wrong merges of a visitor with a user that were undone";
     VisitorsDropped = Counter "midsession_visitors_dropped" "Visitors forgotten early because there are too many: what they send again counts again";
