@@ -87,6 +87,18 @@ fn of_several_it_leads_to_the_one_that_was_heard_of_last() {
     );
 }
 
+/// A login that opens a visit while the one before it is idle still brings both to the user at once.
+#[test]
+fn of_two_that_a_login_brings_it_leads_to_the_later_one() {
+    for round in 0..16 {
+        let mut world = World::new(round);
+        let before = world.sends(("v1", None, Some("t")), 0, 0);
+        let login = world.sends(("v1", Some("u1"), Some("t")), 31, 31);
+        assert_ne!(before, login);
+        assert_eq!(world.found("t"), Some(login), "{round}");
+    }
+}
+
 #[test]
 fn a_tracker_that_begins_another_one_is_found_by_both() {
     let mut world = World::new(0);

@@ -1,6 +1,6 @@
 //! What is asked for comes back in the row: the id as it was written, what stands beside it, and names as they are served.
 
-use super::commands::rows;
+use super::commands::{midsession, rows};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -112,4 +112,28 @@ fn names_with_another_suffix_are_asked_for() {
     asked(other, &["--output", "rows.parquet", "--json"]);
     let column = parquet(folder.path())[0].iter().find(|(name, _)| name == other).unwrap().1.clone();
     assert_eq!(column, value.to_string());
+}
+
+/// A nightly export says of itself when it came in: nothing of it is in a session, and that is told.
+#[test]
+fn what_is_too_late_for_a_session_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let event = |id: i64, hour: u8| {
+        format!(
+            "{{\"event_id\":\"{id}\",\"name\":\"page_view\",\"visitor_id\":\"v1\",\"occurred_at\":\"2026-11-22T12:00:00Z\",\"received_at\":\"2026-11-22T{hour}:00:00Z\"}}\n"
+        )
+    };
+    std::fs::write(folder.path().join("e.jsonl"), [event(1, 12), event(2, 14), event(2, 14), event(3, 15)].concat())
+        .unwrap();
+    for command in ["sessions", "features"] {
+        let output = midsession(&[command, "--events", "e.jsonl", "--output", "rows.jsonl", "--json"], folder.path());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("too late for a session: 2 events"), "{said}");
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(
+            (&told["too_late"], &told["duplicates"], &told["events"]),
+            (&2.into(), &1.into(), &4.into()),
+            "{told}"
+        );
+    }
 }

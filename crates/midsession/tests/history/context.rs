@@ -162,6 +162,29 @@ fn sessions_are_joined_too() {
     assert_eq!(value(&[]), Value::Null);
 }
 
+/// What holds from the beginning was not loaded later than a price that is too old.
+#[test]
+fn a_product_without_a_time_does_not_stand_in_for_a_stale_price() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "price.csv", "id,at,price,currency\np1,2026-11-20T10:00:00Z,30,EUR\n");
+    write(folder.path(), "product.csv", "id,price,currency\np1,5,EUR\n");
+    write(folder.path(), "later.csv", "id,at,price,currency\np1,2026-11-22T11:00:00Z,6,EUR\n");
+    write(
+        folder.path(),
+        "events",
+        r#"{"event_id":"e1","name":"product_view","visitor_id":"v1","received_at":"2026-11-22T12:00:00Z","products":[{"id":"p1"}]}"#,
+    );
+    let price = |tables: &[&str]| {
+        let tables = tables.iter().flat_map(|table| ["--context", table]);
+        let asked = ["features", "--events", "events", "--features", "avg_viewed_price_1h"];
+        rows(&asked.into_iter().chain(tables).collect::<Vec<_>>(), folder.path())[0]["features"]["avg_viewed_price_1h"]
+            .clone()
+    };
+    assert_eq!(price(&["price=price.csv", "product=product.csv"]), Value::Null);
+    assert_eq!(price(&["price=price.csv", "product=later.csv"]), 6.0);
+    assert_eq!(price(&["product=product.csv"]), 5.0);
+}
+
 #[test]
 fn misses_and_refused_rows_are_told() {
     let folder = tempfile::tempdir().unwrap();
