@@ -333,8 +333,9 @@ fn told_files(
     }
     let Counters { too_late, duplicates, .. } = came;
     if too_late > 0 {
-        let grace = "a gap and the grace after they occurred";
-        eprintln!("too late for a session: {too_late} events came in over {grace}; they count in windows alone");
+        eprintln!(
+            "too late for a session: {too_late} events came in after their visit was over; they count in windows alone"
+        );
     }
     let rows = table.finish()?;
     let Some(output) = &input.output else { return Ok(()) };
