@@ -44,10 +44,10 @@ impl World {
     /// How many visits a user was told to have had.
     fn visits(&self, user: &str) -> usize {
         let updates = self.told.iter().filter_map(|effect| match effect {
-            Effect::Session(update) => Some(update),
+            Effect::Session(update) => Some(&**update),
             _ => None,
         });
-        let theirs = updates.filter(|update: &&Box<SessionUpdate>| update.user_id == Some(user.into()));
+        let theirs = updates.filter(|update: &&SessionUpdate| update.user_id == Some(user.into()));
         theirs.map(|update| update.session_id).collect::<BTreeSet<_>>().len()
     }
 }
