@@ -61,6 +61,10 @@ pub enum Defect {
     PartingUntold,
     /// What comes late of who has left a device asks its rules there.
     LeftAsked,
+    /// When somebody logged out whom nobody knew is not remembered: whose login comes late is signed in from then on.
+    LogoutForgotten,
+    /// What comes late of a visit that somebody else's login ended opens another one.
+    VisitAgain,
     /// Who was at a device before and after whom it was taken for has nothing of it after an unmerge.
     NeighboursForgotten,
     /// A hand-off that returns after an unmerge is applied again when it comes again.

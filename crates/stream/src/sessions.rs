@@ -19,7 +19,7 @@ impl Stream {
         out: &mut Vec<Effect>,
     ) -> Option<usize> {
         let (gap_ms, grace_ms, now_ms) = (self.config.gap_ms, self.config.grace_ms, self.now_ms);
-        let merges_one = self.config.has(Defect::MergesOne);
+        let (merges_one, opens_again) = (self.config.has(Defect::MergesOne), self.config.has(Defect::VisitAgain));
         let shopper = self.shoppers[index as usize].as_mut()?;
         let same_device = |session: &&Session| session.visitor == event.visitor_id;
         let reaches = |session: &Session| {
@@ -51,7 +51,7 @@ impl Stream {
                             // Who logs out leaves: what comes after is a new session.
                             End::Logout => false,
                             // When they left is not known, but that this was before it.
-                            End::Parting => left,
+                            End::Parting => left && !opens_again,
                         }
                 });
                 // A session of this event alone would be closed by now, or one that is closed would take it.

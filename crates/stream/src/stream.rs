@@ -397,7 +397,7 @@ impl Stream {
         }
         let (now_ms, oldest_ms) = (self.now_ms, self.now_ms - self.config.duplicate_horizon_ms);
         let Some((_, state)) = &mut self.visitors[visitor as usize] else { return Seam::Keyless };
-        if event.name == EventName::Logout && event.visitor_id.is_some() {
+        if event.name == EventName::Logout && event.visitor_id.is_some() && !self.config.has(Defect::LogoutForgotten) {
             self.counters.stays_dropped += state.logs_out(event.occurred_at_ms.min(now_ms), oldest_ms);
         }
         let is_consent = event.name == EventName::Consent;
