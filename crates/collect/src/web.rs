@@ -35,8 +35,12 @@ pub(crate) fn read_campaign(url: &str, campaign: &mut Option<Campaign>) {
 /// Where an address leads: the host, with its port.
 pub(crate) fn host_of(url: &str) -> Option<&str> {
     let rest = url.split_once("://").map_or(url.strip_prefix("//"), |(_, rest)| Some(rest))?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    Some(authority.rsplit('@').next().unwrap_or(authority))
+    rest.split(['/', '?', '#']).next().map(without_user_info)
+}
+
+/// `user:password@host` without who somebody is to the server.
+fn without_user_info(authority: &str) -> &str {
+    authority.rsplit('@').next().unwrap_or(authority)
 }
 
 /// Cuts the address of where somebody came from: an IP address as its host stays where it is the shop's own.
@@ -62,10 +66,9 @@ pub(crate) fn cut_url(url: &str, allow: &Allow, treatment: &Treatment) -> Str {
     let path = match path.split_once("//").filter(|(scheme, _)| scheme.is_empty() || scheme.ends_with(':')) {
         Some((scheme, rest)) => {
             let authority_ends = rest.find('/').unwrap_or(rest.len());
-            let host_starts = rest[..authority_ends].rfind('@').map_or(0, |at| at + 1);
             out.push_str(scheme);
             out.push_str("//");
-            out.push_str(&rest[host_starts..authority_ends]);
+            out.push_str(without_user_info(&rest[..authority_ends]));
             personal::scrub_emails(&mut out, treatment);
             &rest[authority_ends..]
         }
@@ -150,8 +153,9 @@ fn cut_user_info(text: &mut Str) {
     while let Some(at) = text[from..].find("://").map(|at| from + at + 3) {
         let ends = |letter: char| matches!(letter, '/' | '?' | '#' | '"' | '<' | '>') || letter.is_whitespace();
         let authority = &text[at..][..text[at..].find(ends).unwrap_or(text.len() - at)];
-        if let Some(info) = authority.rfind('@') {
-            *text = format_compact!("{}{}", &text[..at], &text[at + info + 1..]);
+        let host = without_user_info(authority);
+        if host.len() < authority.len() {
+            *text = format_compact!("{}{host}{}", &text[..at], &text[at + authority.len()..]);
         }
         from = at;
     }

@@ -364,6 +364,7 @@ fn by_product(house: &House, oracle: &Oracle, of_partition: &[Versions]) -> Resu
     Ok(())
 }
 
+/// What the machine tells such events apart by, said once more: the oracle shares no code with it.
 fn mark_of((source, id): &(String, String)) -> u16 {
     (hash64(&[source, id]) as u16).max(1)
 }

@@ -107,9 +107,11 @@ impl Stream {
         }
         out.push(self.identity_of(visitor_id));
         // Where somebody has been since, who is not them, it stays what it was taken for.
-        let known = self.shoppers.find(key).and_then(|index| self.shoppers[index as usize].as_ref());
-        let acted_ms = known.and_then(|known| known.acted_ms().max(known.newest_fact_ms()));
-        let is_theirs = left_ms.is_none_or(|left_ms| acted_ms.is_none_or(|acted_ms| acted_ms <= left_ms));
+        let acted_ms = || {
+            let known = self.shoppers.find(key).and_then(|index| self.shoppers[index as usize].as_ref())?;
+            known.acted_ms().max(known.newest_fact_ms())
+        };
+        let is_theirs = left_ms.is_none_or(|left_ms| acted_ms().is_none_or(|acted_ms| acted_ms <= left_ms));
         if let Some(handoff) = is_theirs.then(|| self.hand_over(key, user.clone(), Some(event), visitor_id)).flatten() {
             out.push(Effect::Handoff(Box::new(Handoff { left: left_ms.is_some(), ..handoff })));
         }

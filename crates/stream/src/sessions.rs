@@ -31,7 +31,7 @@ impl Stream {
                 && time_ms >= session.started_at_ms - gap_ms
                 && time_ms <= session.ended_at_ms
         };
-        if shopper.sessions.iter().filter(same_device).any(is_of_the_past) {
+        if shopper.sessions.iter().any(|session| is_of_the_past(session) && same_device(&session)) {
             return None;
         }
         let mut fitting = (0..shopper.sessions.len())

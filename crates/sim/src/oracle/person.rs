@@ -231,18 +231,12 @@ impl Person {
             }
             return self.visits.iter().position(|visit| visit.id == kept);
         }
-        let belongs_to_the_past = self.visits.iter().filter(|visit| visit.device == *device).any(|visit| {
-            let (from_ms, to_ms) = visit.span_ms();
-            match visit.stand {
-                Stand::Closed => time_ms >= from_ms - rules.gap_ms && time_ms <= to_ms + rules.gap_ms,
-                // Who logs out leaves; what comes after is a new visit.
-                Stand::LoggedOut if visit.count("logout") > 0 => time_ms >= from_ms - rules.gap_ms && time_ms <= to_ms,
-                // Somebody else has come: of those who have left the device it was before that.
-                Stand::LoggedOut => {
-                    time_ms >= from_ms - rules.gap_ms && time_ms <= to_ms + if left { rules.gap_ms } else { 0 }
-                }
-                _ => false,
-            }
+        let belongs_to_the_past = self.visits.iter().filter(is_over).any(|visit| {
+            let ended_ms = visit.span_ms().1;
+            // Who logs out leaves; what comes after is a new visit. Where somebody else has come, what is of those who have left the
+            // device was before that.
+            let takes_more = visit.stand == Stand::Closed || left && visit.count("logout") == 0;
+            takes_more && time_ms > ended_ms && time_ms <= ended_ms + rules.gap_ms
         });
         if belongs_to_the_past || time_ms + rules.gap_ms + rules.grace_ms <= stamp_ms {
             return None;
