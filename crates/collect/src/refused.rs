@@ -4,7 +4,7 @@ use crate::json::{self, Json};
 use crate::prepared::Prepared;
 use crate::protocol::Begun;
 use crate::{ConsentInForce, Limits, Source, consent, decode};
-use midsession_event::{Consent, Event, EventId, EventName, Purpose, UserId, VisitorId};
+use midsession_event::{Consent, Event, EventId, EventName, Purpose, Str, UserId, VisitorId};
 
 /// Of more texts than these nobody asks whether one is the id of who has refused: then the bytes are not kept.
 const TEXTS_MAX: usize = 1_024;
@@ -147,13 +147,18 @@ impl<'a> Refused<'a> {
             return false;
         }
         let Some(known) = known.filter(|known| !known.is_empty()) else { return true };
-        let refuses = |text: &str| {
-            let id = prepared.hash_of(text).unwrap_or_else(|| text.into());
+        let refuses = |id: Str| {
             let [device, person] = [(Some(VisitorId(id.clone())), None), (None, Some(UserId(id)))];
             let of = |(device, person): (Option<VisitorId>, Option<UserId>)| known.of(device.as_ref(), person.as_ref());
             is_refusal(of(device).consent) || is_refusal(of(person).consent)
         };
-        self.is_whole && !self.texts.iter().any(|text| refuses(text))
+        // Under whichever form of an id they said so.
+        let forms = |text: &String| {
+            let id = Str::from(text.as_str());
+            let other = prepared.other_form(&id);
+            [Some(prepared.hash_of(&id).unwrap_or(id)), other].into_iter().flatten()
+        };
+        self.is_whole && !self.texts.iter().flat_map(forms).any(refuses)
     }
 
     /// Hides an event's id in which an id may stand that the source hashes.

@@ -155,6 +155,11 @@ fn a_refusal_holds_in_whichever_form_an_id_is_written() {
         let collector = collector_of(sources()).keeping_to(Arc::new(Refused(vec![id.clone()])));
         for key in ["plain", "hashing"] {
             assert_eq!(send(&collector, key).len(), 0, "{id} through {key}");
+            // Nor are the bytes kept of an event of theirs that can't be read.
+            let mut broken = view.clone();
+            broken["name"] = 7.into();
+            let refused = Call::post(&format!("/v1/events?key={key}"), broken.to_string()).to(&collector).rejects;
+            assert!(refused.len() == 1 && refused[0].reject.payload.is_empty(), "{id} through {key}");
         }
     }
     let collector = collector_of(sources()).keeping_to(Arc::new(Refused(vec!["v2".into()])));
