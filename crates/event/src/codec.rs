@@ -194,15 +194,16 @@ schemas! {
     29 "behavior-handoff" 5 "handoff-5.avsc";
     30 "behavior-filled" 3 "filled.avsc";
     31 "behavior-forward" 3 "forward.avsc";
-    32 "behavior-handoff" 6 "handoff.avsc";
+    32 "behavior-handoff" 6 "handoff-6.avsc";
     33 "behavior-unmerge" 2 "unmerge.avsc";
+    34 "behavior-handoff" 7 "handoff.avsc";
 }
 
 types! {
     Event = by_order 1 10;
     Tick = by_name 2;
     Decision = by_name 3 12;
-    Handoff = by_name 4 15 19 28 29 32;
+    Handoff = by_name 4 15 19 28 29 32 34;
     Forward = by_order 5 11 31;
     SessionUpdate = by_order 6;
     Reject = by_name 7 25;

@@ -226,6 +226,10 @@ pub struct CarriedSession {
     /// Ids of its tracker beside the one in `update` that lead to it.
     #[serde(default)]
     pub other_tracker_ids: Vec<Str>,
+    /// Kind of its last event, as in facts: a logout's, too, where somebody has left without one; not known of what earlier versions
+    /// sent.
+    #[serde(default)]
+    pub last_kind: Option<i32>,
 }
 
 /// One intervention decided for a shopper, kept for the caps.

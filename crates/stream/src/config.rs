@@ -120,8 +120,12 @@ pub enum Defect {
 impl Config {
     /// Whether a session is readable no more, whether or not somebody has looked at it since.
     pub(crate) fn is_past(&self, session: &Session, now_ms: i64) -> bool {
-        let kept_ms = self.gap_ms + self.grace_ms + self.readable_ms;
-        session.ended_at_ms.saturating_add(kept_ms) <= now_ms
+        session.ended_at_ms <= self.unreadable_ms(now_ms)
+    }
+
+    /// Sessions that ended by then are readable no more. Epoch ms.
+    pub(crate) fn unreadable_ms(&self, now_ms: i64) -> i64 {
+        now_ms.saturating_sub(self.gap_ms + self.grace_ms + self.readable_ms)
     }
 
     /// Whether this fault is to be made.

@@ -268,11 +268,20 @@ impl Stream {
             household.devices.retain(|device| Some(&device.visitor) != visitor);
         }
         let Some(index) = self.shoppers.find(&ShopperId::User(user.clone())) else { return };
+        self.end_visits(index, visitor, i64::MAX, out);
+    }
+
+    /// Whoever was at this device has left it at this time: their visits there are over.
+    pub(crate) fn end_visits(&mut self, index: u32, visitor: Option<&VisitorId>, at_ms: i64, out: &mut Vec<Effect>) {
         self.keep_shopper(index);
         let Self { shoppers, currencies, counters, now_ms, .. } = self;
         let Some(shopper) = shoppers[index as usize].as_mut() else { return };
         let mut over = Vec::new();
-        for session in shopper.sessions.iter_mut().filter(|s| s.is_live() && s.visitor.as_ref() == visitor) {
+        for session in shopper
+            .sessions
+            .iter_mut()
+            .filter(|s| s.is_live() && s.visitor.as_ref() == visitor && s.started_at_ms <= at_ms)
+        {
             // Nothing of theirs joins it any more, as after a logout.
             session.last_kind = FactKind::of(&EventName::Logout);
             over.push(session.id);

@@ -3,139 +3,16 @@
 use crate::Defect;
 use crate::apply::{currency_number, emit, is_reaction};
 use crate::sessions::add_counts;
-use crate::shopper::{Attachment, STAYS_MAX, Shopper, Shown, floor_ms};
+use crate::shopper::{Shopper, Shown};
 use crate::stream::Stream;
 use midsession_event::{
-    CarriedCandidate, CarriedFact, CarriedSession, CarriedShown, Event, EventName, Forward, Handoff, Identity,
-    OutputId, Place, SessionId, SessionState, ShopperId, UserId, VisitorId,
+    CarriedCandidate, CarriedFact, CarriedSession, CarriedShown, Event, Handoff, Identity, OutputId, Place, SessionId,
+    SessionState, ShopperId, UserId, VisitorId,
 };
 use midsession_machine::partial::Life;
 use midsession_machine::{Candidate, Cart, Earliest, Effect, Fact, FactKind, Invariant, Session};
 
-/// The home that an event goes to.
-pub(crate) struct Home {
-    /// Whose.
-    pub(crate) user: UserId,
-    /// They have left the device since.
-    pub(crate) left: bool,
-}
-
 impl Stream {
-    /// Where this event belongs, if it does not stay with the visitor here. At a login the visitor's state is handed over
-    /// first.
-    pub(crate) fn home_of(
-        &mut self,
-        visitor: u32,
-        key: &ShopperId,
-        event: &Event,
-        out: &mut Vec<Effect>,
-    ) -> Option<Home> {
-        // Without a visitor the user's own partition is where the event entered: it is home already.
-        let ShopperId::Visitor(visitor_id) = key else { return None };
-        let time_ms = event.occurred_at_ms.min(self.now_ms);
-        let attachments = &mut self.visitors[visitor as usize].as_mut()?.1.attachments;
-        // As far back as duplicates are known; sweeping may or may not have forgotten what is older.
-        let oldest_ms = self.now_ms.saturating_sub(self.config.duplicate_horizon_ms);
-        let is_known = |attachment: &Attachment| attachment.to_ms.is_none_or(|to_ms| to_ms > oldest_ms);
-        let holding = attachments.iter().rposition(|attachment| attachment.holds(time_ms) && is_known(attachment));
-        let Some(user) = &event.user_id else {
-            let position = holding?;
-            let Attachment { user, to_ms, .. } = attachments[position].clone();
-            if event.name == EventName::Logout {
-                self.ends_stay(visitor, visitor_id, position, time_ms, out);
-            }
-            return Some(Home { user, left: to_ms.is_some() });
-        };
-        let home = |left: bool| Some(Home { user: user.clone(), left });
-        if event.name == EventName::Logout {
-            // A late logout ends the stay that it belongs to, not the one that came after; one of no known stay, this one. Where
-            // somebody else is signed in it was they who have left before: it goes on as a login that is over at once.
-            let is_theirs = |at: &usize| attachments[*at].user == *user;
-            let last = attachments.len().checked_sub(1).filter(|last| attachments[*last].to_ms.is_none());
-            if let Some(position) = holding.filter(is_theirs).or(last.filter(is_theirs)) {
-                let left = attachments[position].to_ms.is_some();
-                self.ends_stay(visitor, visitor_id, position, time_ms, out);
-                return home(left);
-            }
-            if last.is_none() {
-                return home(true);
-            }
-        }
-        // Whoever logs in in the millisecond of their logout is back.
-        let at_once = i64::from(event.name != EventName::Login);
-        let has_left = time_ms <= oldest_ms
-            || attachments.iter().any(|a| a.user == *user && a.to_ms.is_some_and(|to_ms| time_ms < to_ms + at_once));
-        let was_there_after = attachments.last().is_some_and(|last| last.to_ms > Some(time_ms));
-        match attachments.last_mut().filter(|attachment| attachment.to_ms.is_none()) {
-            Some(open) if open.user == *user => return home(false),
-            // A late event of somebody who has left since: it goes to them, and changes nothing here.
-            Some(open) if time_ms < open.since_ms.unwrap_or(open.from_ms).max(oldest_ms) => return home(true),
-            // Or they come late themselves: somebody was there after them, who has left.
-            None if has_left || was_there_after => return home(true),
-            Some(open) => {
-                open.to_ms = Some(time_ms.saturating_sub(1).max(open.from_ms));
-                open.displaced = Some(true);
-                // Whoever was here has left without a word: their home is told, as it would be by a logout.
-                let left = open.user.clone();
-                let id = self.output_id();
-                if !self.config.has(Defect::PartingUntold) {
-                    out.push(Effect::Forward(Box::new(Forward::parts(id, left, event))));
-                }
-            }
-            None => {}
-        }
-        let state = &mut self.visitors[visitor as usize].as_mut()?.1;
-        // They logged out before this was heard of.
-        let left_ms = state.logouts.iter().copied().filter(|left_ms| *left_ms > time_ms).min();
-        let left_ms = left_ms.filter(|_| event.name != EventName::Logout);
-        let attachments = &mut state.attachments;
-        // All that the visitor has done goes with them, so that what comes late does too; what belongs to an earlier attachment stays
-        // there.
-        let from_ms = floor_ms(attachments, oldest_ms);
-        attachments.reserve_exact(1);
-        let to_ms = left_ms.or((event.name == EventName::Logout).then_some(time_ms));
-        attachments.push(Attachment {
-            user: user.clone(),
-            from_ms,
-            to_ms,
-            since_ms: Some(time_ms),
-            displaced: Some(false),
-        });
-        if attachments.len() > STAYS_MAX {
-            attachments.remove(0);
-            self.counters.stays_dropped += 1;
-        }
-        out.push(self.identity_of(visitor_id));
-        // Where somebody has been since, who is not them, it stays what it was taken for.
-        let acted_ms = || {
-            let known = self.shoppers.find(key).and_then(|index| self.shoppers[index as usize].as_ref())?;
-            known.acted_ms().max(known.newest_fact_ms())
-        };
-        let is_theirs = left_ms.is_none_or(|left_ms| acted_ms().is_none_or(|acted_ms| acted_ms <= left_ms));
-        if let Some(handoff) = is_theirs.then(|| self.hand_over(key, user.clone(), Some(event), visitor_id)).flatten() {
-            out.push(Effect::Handoff(Box::new(Handoff { left: left_ms.is_some(), ..handoff })));
-        }
-        home(to_ms.is_some())
-    }
-
-    /// A logout ends this stay; the last one is told.
-    fn ends_stay(&mut self, visitor: u32, id: &VisitorId, position: usize, time_ms: i64, out: &mut Vec<Effect>) {
-        let Some((_, state)) = self.visitors[visitor as usize].as_mut() else { return };
-        let stay = &mut state.attachments[position];
-        let was_ms = stay.to_ms;
-        stay.ends(time_ms);
-        let to_ms = stay.to_ms;
-        match state.attachments.get_mut(position + 1) {
-            // What comes late of the time between is whose the device was next.
-            Some(next) => {
-                if was_ms.zip(to_ms).is_some_and(|(was_ms, to_ms)| to_ms < was_ms && next.from_ms == was_ms + 1) {
-                    next.from_ms = to_ms.map_or(next.from_ms, |to_ms| to_ms + 1);
-                }
-            }
-            None => out.push(self.identity_of(id)),
-        }
-    }
-
     /// Whom a visitor is taken for now; none of one who is not known.
     pub fn identity(&self, visitor: &ShopperId) -> Option<Identity> {
         self.visitors.find(visitor)?;
@@ -229,6 +106,7 @@ impl Stream {
                 device_class_at_ms: session.device_class.as_ref().map(|said| said.time_ms),
                 campaign_at_ms: session.campaign.as_ref().map(|said| said.time_ms),
                 other_tracker_ids: session.other_tracker_ids.to_vec(),
+                last_kind: Some(i32::from(session.last_kind.0)),
             })
             .collect();
         let pending = shopper.pending.into_iter().map(carried).collect();
@@ -480,7 +358,7 @@ fn session_of(carried: &CarriedSession, number: u32, handoff: &Handoff) -> Sessi
         started_at_ms: update.started_at_ms,
         ended_at_ms: update.ended_at_ms,
         last_stamp_ms: carried.last_stamp_ms,
-        last_kind: FactKind::CUSTOM,
+        last_kind: carried.last_kind.and_then(|kind| u8::try_from(kind).ok()).map_or(FactKind::CUSTOM, FactKind),
         events: update.events,
         page_views: update.page_views,
         product_views: update.product_views,

@@ -14,6 +14,7 @@ mod household;
 mod identity;
 mod recount;
 mod room;
+mod seams;
 mod seen;
 mod sessions;
 mod shopper;

@@ -327,9 +327,12 @@ pub(crate) fn is_displaced(stays: &[Attachment], at: usize) -> bool {
     })
 }
 
-/// The first instant that may belong to an attachment after these. Epoch ms.
-pub(crate) fn floor_ms(before: &[Attachment], oldest_ms: i64) -> i64 {
-    before.last().and_then(|last| last.to_ms).map_or(oldest_ms, |to_ms| to_ms.max(oldest_ms)).saturating_add(1)
+/// The first instant that may belong to an attachment after these, by a login at this time: after the one before, and after a
+/// logout of whoever was there unknown. Epoch ms.
+pub(crate) fn floor_ms(before: &[Attachment], logouts: &[i64], time_ms: i64, oldest_ms: i64) -> i64 {
+    let left_ms = before.last().and_then(|last| last.to_ms);
+    let logout_ms = logouts.iter().copied().filter(|logout_ms| *logout_ms < time_ms).max();
+    left_ms.max(logout_ms).map_or(oldest_ms, |left_ms| left_ms.max(oldest_ms)).saturating_add(1)
 }
 
 /// Forgets stays, but for one that somebody has displaced who is known: should it turn out not to have been them, it goes on.

@@ -3,8 +3,8 @@
 use crate::apply::is_reaction;
 use crate::counters::Counters;
 use crate::household::mark_of;
-use crate::identity::Home;
 use crate::room::Room;
+use crate::seams::Home;
 use crate::shopper::{Attachment, Shopper, Tally, Visitor};
 use crate::slots::Slots;
 use crate::snapshot::Snapshot;

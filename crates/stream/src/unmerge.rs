@@ -170,11 +170,10 @@ impl Stream {
         // What was done within the stay of somebody who has left since is theirs.
         let oldest_ms = self.now_ms.saturating_sub(self.config.duplicate_horizon_ms);
         let is_known = |stay: &Attachment| stay.to_ms.is_none_or(|to_ms| to_ms > oldest_ms);
-        let whose = |time_ms: i64| {
-            let stay = stays.iter().rfind(|stay| gives_on && stay.holds(time_ms) && is_known(stay))?;
-            (here.as_ref() != Some(&stay.user)).then(|| stay.user.clone())
-        };
-        for mut share in shares(&mut handoff, whose) {
+        let stay_at = |time_ms: i64| stays.iter().rfind(|stay| stay.holds(time_ms) && is_known(stay));
+        let is_here = |stay: &&Attachment| here.as_ref() == Some(&stay.user);
+        let whose = |time_ms| stay_at(time_ms).filter(|stay| gives_on && !is_here(stay)).map(|stay| stay.user.clone());
+        for mut share in shares(&mut handoff, self.config.unreadable_ms(self.now_ms), whose) {
             share.id = self.output_id();
             out.push(Effect::Handoff(Box::new(share)));
         }
@@ -182,8 +181,12 @@ impl Stream {
             self.move_in(&visitor, handoff, out);
         }
         // Whoever is signed in there has it at their home, which hears of the device with it, though nothing were left.
-        if let Some(user_id) = here {
-            let handed = self.hand_over(&visitor, user_id.clone(), None, &visitor_id);
+        if let Some(user_id) = here.clone() {
+            let within = |time_ms| stay_at(time_ms).is_some_and(|stay| is_here(&stay));
+            let handed = match gives_on {
+                true => self.hand_over_part(&visitor, user_id.clone(), None, &visitor_id, &within),
+                false => self.hand_over(&visitor, user_id.clone(), None, &visitor_id),
+            };
             let handed = handed.or_else(|| {
                 let how = Leaving { visitor_id, user_id, returns: false, heard: (i64::MIN, 0) };
                 gives_on.then(|| self.pack(Shopper::new(visitor), Vec::new(), how))
@@ -206,7 +209,9 @@ fn without(mut stays: Vec<Attachment>, user: &UserId) -> Vec<Attachment> {
         if let Some(before) = before.filter(|before| stay.user == *user || stay.user == before.user) {
             (before.to_ms, before.displaced) = (stay.to_ms, stay.displaced);
         } else if stay.user == *user {
-            nobodys_from_ms.get_or_insert(stay.from_ms);
+            // After a logout it is whose the device was next as it is.
+            let from_ms = *nobodys_from_ms.get_or_insert(stay.from_ms);
+            nobodys_from_ms = (stay.displaced == Some(true)).then_some(from_ms);
         } else {
             stay.from_ms = nobodys_from_ms.take().unwrap_or(stay.from_ms);
             left.push(stay);
@@ -216,13 +221,19 @@ fn without(mut stays: Vec<Attachment>, user: &UserId) -> Vec<Attachment> {
 }
 
 /// Takes out of what is given back what others did, by when they did it: a session goes as a whole, by when it ended.
-fn shares(given: &mut Handoff, whose: impl Fn(i64) -> Option<UserId>) -> Vec<Handoff> {
+fn shares(given: &mut Handoff, forgotten_ms: i64, whose: impl Fn(i64) -> Option<UserId>) -> Vec<Handoff> {
     let heirs: Vec<Option<UserId>> = given.sessions.iter().map(|session| whose(session.update.ended_at_ms)).collect();
     let heir = |fact: &CarriedFact| match usize::try_from(fact.session).ok().and_then(|at| heirs.get(at)) {
         Some(heir) => heir.clone(),
         None => whose(fact.time_ms),
     };
-    let shown_to = given.caps.iter().map(|cap| whose(cap.at_ms));
+    // What was decided goes with its session, so that it is decided once; where that is forgotten, by when it was.
+    let ends: Vec<_> = given.sessions.iter().map(|it| (it.update.session_id, it.update.ended_at_ms)).collect();
+    let cap_time_ms = |cap: &CapEntry| {
+        let of = ends.iter().find(|(id, ended_at_ms)| *id == cap.session_id && *ended_at_ms > forgotten_ms);
+        of.map_or(cap.at_ms, |(_, ended_at_ms)| *ended_at_ms)
+    };
+    let shown_to = given.caps.iter().map(|cap| whose(cap_time_ms(cap)));
     let users: BTreeSet<UserId> =
         heirs.iter().cloned().chain(given.facts.iter().map(heir)).chain(shown_to).flatten().collect();
     // Where a session stands among those that go where it goes.
@@ -245,8 +256,7 @@ fn shares(given: &mut Handoff, whose: impl Fn(i64) -> Option<UserId>) -> Vec<Han
     given.sessions = sessions.remove(&None).unwrap_or_default();
     let share = |user: UserId| {
         let key = Some(user.clone());
-        // By when it was asked or decided: its session may be forgotten.
-        let caps: Vec<CapEntry> = given.caps.extract_if(.., |cap| whose(cap.at_ms) == key).collect();
+        let caps: Vec<CapEntry> = given.caps.extract_if(.., |cap| whose(cap_time_ms(cap)) == key).collect();
         let is_theirs = |id: DecisionId| caps.iter().any(|cap| cap.decision_id == id);
         Handoff {
             id: given.id,

@@ -62,8 +62,10 @@ fn a_login_that_comes_after_its_logout_is_over() {
         let login = world.does(Some("u1"), Login, 7, 22);
         let between = world.does(None, ProductView, 9, 23);
         let next = world.does(None, ProductView, 24, 24);
-        for event in [&first, &login, &between] {
-            assert_eq!(world.whose(event), ["user:u1"], "{named:?} {:?}", event.name);
+        // Who is named as leaving was there.
+        let there = named.unwrap_or("u1");
+        for (event, who) in [(&first, there), (&login, "u1"), (&between, there)] {
+            assert_eq!(world.whose(event), [format!("user:{who}")], "{named:?} {:?}", event.name);
         }
         assert_eq!(world.whose(&next), ["visitor:v1"], "{named:?}");
         assert_eq!(world.stream("u1").devices_of(&"u1".into()), []);
@@ -127,4 +129,56 @@ fn what_comes_late_of_a_visit_that_somebody_else_ended_opens_no_other() {
         world.does(Some("u1"), Login, 26, 26);
         assert_eq!(world.visits("u1"), 2);
     }
+}
+
+/// Who leaves by name where nobody was known was there: theirs is what was done, and nothing of it is the next one's.
+#[test]
+fn who_leaves_by_name_was_there() {
+    let mut world = World::new();
+    let before = world.does(None, ProductView, 0, 0);
+    world.does(Some("u1"), Logout, 5, 5);
+    let next = world.does(None, ProductView, 10, 10);
+    // Once more, which says nothing new but that the next one's visit is over, too.
+    world.does(Some("u1"), Logout, 11, 11);
+    let after = world.does(None, ProductView, 12, 12);
+    world.does(Some("u2"), Login, 15, 15);
+    assert_eq!(world.whose(&before), ["user:u1"]);
+    assert_eq!(world.whose(&next), ["visitor:v1"]);
+    assert_eq!(world.whose(&after), ["user:u2"]);
+    assert_eq!(world.visits("u2"), 1);
+}
+
+/// A logout of somebody unknown: what they did is not the next one's who signs in, and is theirs once their login is heard of.
+#[test]
+fn what_was_done_before_a_logout_is_not_whose_the_device_is_next() {
+    for late in [false, true] {
+        let mut world = World::new();
+        let before = world.does(None, ProductView, 0, 0);
+        world.does(None, Logout, 5, 5);
+        let next = world.does(None, ProductView, 10, 10);
+        if late {
+            world.does(Some("u1"), Login, -1, 12);
+        }
+        world.does(Some("u2"), Login, 15, 15);
+        let of_before = if late { "user:u1" } else { "visitor:v1" };
+        assert_eq!(
+            (world.whose(&before), world.whose(&next)),
+            (vec![of_before.into()], vec!["user:u2".into()]),
+            "{late}"
+        );
+    }
+}
+
+/// A visit that somebody has left by saying once more that they had: whose it turns out to be has another one when they are back.
+#[test]
+fn a_visit_that_was_left_stays_so_at_another_home() {
+    let mut world = World::new();
+    world.does(Some("u1"), Login, 0, 0);
+    world.does(None, Logout, 5, 5);
+    world.does(None, ProductView, 6, 6);
+    let last = world.does(None, ProductView, 8, 8);
+    world.does(Some("u1"), Logout, 7, 9);
+    let login = world.does(Some("u1"), Login, 20, 20);
+    assert_eq!((world.whose(&last), world.whose(&login)), (vec!["user:u1".into()], vec!["user:u1".into()]));
+    assert_eq!(world.stream("u1").counters().too_late, 0);
 }

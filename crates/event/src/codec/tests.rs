@@ -80,6 +80,7 @@ fn every_record_round_trips() {
             device_class_at_ms: Some(3),
             campaign_at_ms: None,
             other_tracker_ids: vec!["t0".into()],
+            last_kind: Some(12),
         }],
         facts: vec![CarriedFact {
             time_ms: 1,
@@ -393,8 +394,13 @@ fn an_older_handoff_is_read() {
         device_class_at_ms,
         campaign_at_ms,
         other_tracker_ids: Vec::new(),
+        last_kind: None,
     }];
     let mut bytes = encode(&third).expect("encodes");
+    // The sixth did not know what had come last.
+    assert_eq!(bytes.split_off(bytes.len() - 1), [0], "all that follows is empty, null or false");
+    bytes[4] = 32;
+    assert_eq!(decode::<Handoff>(&bytes).expect("reads"), third);
     assert_eq!(bytes.split_off(bytes.len() - 2), [0, 0], "all that follows is empty, null or false");
     // The fourth knew one id of a session's tracker.
     bytes[4] = 28;

@@ -46,28 +46,22 @@ pub enum Whose {
     /// The user's, and with it the visitor signs in: what is theirs moves.
     SignsIn(String),
     /// The user's, who signed in with it and has left again: what was theirs moves, if nobody has been there since.
-    WasIn {
-        /// Who.
-        user: String,
-        /// When they left. Epoch ms.
-        until_ms: i64,
-    },
+    WasIn(String),
+    /// The user's, who has left the device before; whoever seems to be there has, too.
+    Ends(String),
+    /// The same, where nobody seems to be there: what was done since is over.
+    Repeats(String),
     /// The user's, and with it the visitor's last stay ends, for the first time or anew.
     SignsOut(String),
 }
 
 impl Whose {
-    /// Up to when what was done there is theirs. Epoch ms.
-    pub fn until_ms(&self) -> i64 {
-        if let Self::WasIn { until_ms, .. } = self { *until_ms } else { i64::MAX }
-    }
-
     /// The user whose it is.
     pub fn user(&self) -> Option<&str> {
         match self {
             Self::Visitor => None,
             Self::User(user) | Self::Left(user) | Self::SignsIn(user) | Self::SignsOut(user) => Some(user),
-            Self::WasIn { user, .. } => Some(user),
+            Self::WasIn(user) | Self::Ends(user) | Self::Repeats(user) => Some(user),
         }
     }
 }
@@ -83,11 +77,12 @@ pub fn attribute(stays: &mut Vec<Stay>, logouts: &[i64], act: &Act, time_ms: i64
     let is_logout = act.name == "logout";
     // No stay ends before it has begun.
     let ends = |stays: &mut Vec<Stay>, at: usize| {
-        let was_ms = stays[at].to_ms;
+        let (was_ms, was_displaced) = (stays[at].to_ms, stays[at].displaced);
         let to_ms = time_ms.max(stays[at].since_ms);
         (stays[at].to_ms, stays[at].displaced) = (Some(to_ms), false);
         // Earlier than it seemed: whoever came next has the device since then.
         if let (Some(was_ms), Some(next)) = (was_ms, stays.get_mut(at + 1))
+            && was_displaced
             && to_ms < was_ms
             && next.from_ms == was_ms + 1
         {
@@ -111,8 +106,26 @@ pub fn attribute(stays: &mut Vec<Stay>, logouts: &[i64], act: &Act, time_ms: i64
         if let Some(at) = held.or(last) {
             return ends(stays, at);
         }
-        if stays.last().is_none_or(|stay| stay.to_ms.is_some()) {
-            return Whose::Left(user);
+        let was_here = stays.iter().any(|stay| stay.user == user && stay.is_known(forgotten_ms));
+        match stays.last_mut() {
+            // Of before who is there came.
+            Some(there) if there.to_ms.is_none() && (time_ms <= there.since_ms || time_ms <= forgotten_ms) => {
+                return Whose::Left(user);
+            }
+            // They have left before, and say so again: nobody is there.
+            Some(there) if there.to_ms.is_none() && was_here => {
+                there.to_ms = Some(time_ms);
+                return Whose::Ends(user);
+            }
+            Some(there) if there.to_ms.is_none() => {}
+            last if time_ms <= forgotten_ms
+                || last.as_ref().is_some_and(|stay| stay.to_ms.is_some_and(|to_ms| to_ms > time_ms)) =>
+            {
+                return Whose::Left(user);
+            }
+            _ if was_here => return Whose::Repeats(user),
+            // They have been there without being known.
+            _ => {}
         }
     }
     // Whoever logs in in the millisecond of their logout is back.
@@ -130,8 +143,10 @@ pub fn attribute(stays: &mut Vec<Stay>, logouts: &[i64], act: &Act, time_ms: i64
         None => {}
     }
     let logout_ms = logouts.iter().copied().filter(|logout_ms| !is_logout && *logout_ms > time_ms).min();
-    // All that was done there since somebody else has left is theirs.
-    let from_ms = stays.last().and_then(|stay| stay.to_ms).map_or(forgotten_ms, |to_ms| to_ms.max(forgotten_ms)) + 1;
+    // All that was done there since somebody has left, known or not, is theirs.
+    let before = stays.last().and_then(|stay| stay.to_ms);
+    let logout = logouts.iter().copied().filter(|logout_ms| *logout_ms < time_ms).max();
+    let from_ms = [before, logout, Some(forgotten_ms)].into_iter().flatten().max().unwrap_or(forgotten_ms) + 1;
     // Who is said to leave where somebody else seemed to be has been there.
     stays.push(Stay {
         user: user.clone(),
@@ -140,10 +155,7 @@ pub fn attribute(stays: &mut Vec<Stay>, logouts: &[i64], act: &Act, time_ms: i64
         since_ms: time_ms,
         displaced: false,
     });
-    match logout_ms {
-        Some(until_ms) => Whose::WasIn { user, until_ms },
-        None => Whose::SignsIn(user),
-    }
+    if logout_ms.is_some() { Whose::WasIn(user) } else { Whose::SignsIn(user) }
 }
 
 /// The stays without one user: each of theirs is undone for itself, the first one first.
@@ -159,8 +171,9 @@ pub fn without(stays: &mut Vec<Stay>, user: &str) {
                     (stays[at - 1].to_ms, stays[at - 1].displaced) = (again.to_ms, again.displaced);
                 }
             }
+            // After a logout it is whose the device was next as it is.
             _ => {
-                if let Some(next) = stays.get_mut(at) {
+                if let Some(next) = stays.get_mut(at).filter(|_| gone.displaced) {
                     next.from_ms = gone.from_ms;
                 }
             }
@@ -170,10 +183,16 @@ pub fn without(stays: &mut Vec<Stay>, user: &str) {
 
 /// Whether the act changed whom the visitor is taken for.
 pub fn is_told(whose: &Whose) -> bool {
-    matches!(whose, Whose::SignsIn(_) | Whose::WasIn { .. } | Whose::SignsOut(_))
+    matches!(whose, Whose::SignsIn(_) | Whose::WasIn(_) | Whose::SignsOut(_) | Whose::Ends(_))
 }
 
 impl Oracle {
+    /// Who a visitor is signed in as.
+    pub fn user_of(&self, visitor: &str) -> Option<&str> {
+        let stay = self.visitors.get(&format!("visitor:{visitor}"))?.stays.last()?;
+        stay.to_ms.is_none().then_some(stay.user.as_str())
+    }
+
     /// The last stay that is known of a visitor, and whether its user may be named there by all that was said.
     fn last_stay(&self, visitor: &str, stamp_ms: i64) -> Option<(&Stay, bool)> {
         let state = self.visitors.get(&format!("visitor:{visitor}"))?;

@@ -12,6 +12,7 @@ mod identity;
 mod pace;
 mod person;
 mod ruled;
+mod rules;
 mod unmerge;
 mod visit;
 
@@ -23,29 +24,13 @@ pub use household::Telling;
 pub use identity::Stay;
 pub use person::{Cap, Follows, Person, Shown};
 pub use ruled::{RULE, RULES, RuleWording, Trigger, rule, rule_of, title_of};
+pub use rules::Rules;
 pub use visit::{Stand, Taken, Visit, in_full, mills};
 
 use household::{Houses, Said};
 use identity::Whose;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-
-/// The numbers. ms.
-#[derive(Clone, Copy, Debug)]
-pub struct Rules {
-    /// Further apart is another visit.
-    pub gap_ms: i64,
-    /// Late acts still change a visit for so long after the gap.
-    pub grace_ms: i64,
-    /// How long an id takes effect once.
-    pub horizon_ms: i64,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self { gap_ms: 1_800_000, grace_ms: 120_000, horizon_ms: 86_400_000 }
-    }
-}
 
 /// What must become of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -245,17 +230,22 @@ impl Oracle {
         };
         let is_told = identity::is_told(&whose);
         let is_late = (forgotten_ms + self.rules.gap_ms..stamp_ms - self.rules.gap_ms).contains(&act.time_ms);
-        let ends = matches!(whose, Whose::SignsOut(_)) || act.name == "logout" && matches!(whose, Whose::SignsIn(_));
+        let ends = matches!(whose, Whose::SignsOut(_) | Whose::Ends(_))
+            || act.name == "logout" && matches!(whose, Whose::SignsIn(_));
         if ends && before.is_some() && is_late {
             // What it ends has gone on meanwhile: it ends now.
             act.time_ms = stamp_ms;
         }
         let left = match &whose {
-            Whose::Left(_) | Whose::WasIn { .. } => true,
+            Whose::Left(_) | Whose::WasIn(_) | Whose::Ends(_) | Whose::Repeats(_) => true,
             Whose::SignsIn(_) => act.name == "logout",
-            Whose::Visitor | Whose::User(_) | Whose::SignsOut(_) => false,
+            Whose::SignsOut(_) => before.is_none(),
+            Whose::Visitor | Whose::User(_) => false,
         };
-        let until_ms = whose.until_ms();
+        // Of the first who is known there it is all that there is, however old.
+        let since = |from_ms: i64| if from_ms > forgotten_ms + 1 { from_ms } else { i64::MIN };
+        let (from_ms, to_ms) = visitor.stays.last().map_or((0, None), |stay| (since(stay.from_ms), stay.to_ms));
+        let within = |time_ms: i64| from_ms <= time_ms && to_ms.is_none_or(|to_ms| time_ms <= to_ms);
         if let (Some(user), Some(said)) = (whose.user(), visitor.said.as_mut().filter(|_| is_word)) {
             said.by = Some(user.to_string());
         }
@@ -271,14 +261,24 @@ impl Oracle {
                 };
             }
             Whose::User(user) | Whose::Left(user) | Whose::SignsOut(user) => (user, None),
-            Whose::SignsIn(user) | Whose::WasIn { user, .. } => {
+            Whose::Ends(user) => {
                 if let (Some(left), Some(visitor)) = (before, &act.visitor) {
                     self.partings.insert((partition, offset), (left, visitor.clone()));
                 }
-                // Where somebody has been since, who is not them, it stays what it was taken for.
-                let is_theirs = |person: &Person| person.newest_ms().is_none_or(|newest_ms| newest_ms <= until_ms);
-                let mut moved =
-                    self.people.get(&key).is_some_and(is_theirs).then(|| self.people.remove(&key)).flatten();
+                (user, None)
+            }
+            Whose::Repeats(user) => {
+                if let (Some(visitor), Some(person)) = (&act.visitor, self.people.get_mut(&key)) {
+                    person.parts(visitor, act.time_ms.min(stamp_ms), &mut self.retracted);
+                }
+                (user, None)
+            }
+            Whose::SignsIn(user) | Whose::WasIn(user) => {
+                if let (Some(left), Some(visitor)) = (before, &act.visitor) {
+                    self.partings.insert((partition, offset), (left, visitor.clone()));
+                }
+                // Of whom nothing is left else there may be a lifetime.
+                let mut moved = Some(self.part_of(&key, &user, stamp_ms, within).unwrap_or_default());
                 if let Some(moved) = moved.as_mut().filter(|_| act.is_own()) {
                     moved.heard_ms = Some(stamp_ms);
                     moved.told.clear();
@@ -307,7 +307,8 @@ impl Oracle {
         if flight.user != user {
             return Err(format!("the hand-off {id:?} goes to {user} instead of {}", flight.user));
         }
-        let has_left = flight.left;
+        // A logout ends what it brings itself.
+        let has_left = flight.left && flight.act.as_ref().is_some_and(|act| act.name != "logout");
         self.comes_home(partition, user, moved);
         if has_left {
             self.leaves(user, visitor);
@@ -329,7 +330,7 @@ impl Oracle {
     fn leaves(&mut self, user: &str, visitor: &str) {
         self.houses.entry(user.to_string()).or_default().parts(visitor);
         if let Some(person) = self.people.get_mut(&format!("user:{user}")) {
-            person.parts(visitor, &mut self.retracted);
+            person.parts(visitor, i64::MAX, &mut self.retracted);
         }
     }
 
@@ -430,7 +431,7 @@ impl Oracle {
         if act.is_refusal() {
             let leaves = act.visitor.filter(|_| act.name == "logout");
             if let (Some(visitor), Some(person)) = (leaves, self.people.get_mut(&format!("user:{user}"))) {
-                person.parts(&visitor, &mut self.retracted);
+                person.parts(&visitor, i64::MAX, &mut self.retracted);
             }
             return Fate::Refused;
         }
@@ -452,12 +453,6 @@ impl Oracle {
         let Some(holds) = person.settle(decision, counts, served_until_ms, stamp_ms) else { return false };
         self.decided.push((decision, holds && served_until_ms.is_some()));
         true
-    }
-
-    /// Who a visitor is signed in as.
-    pub fn user_of(&self, visitor: &str) -> Option<&str> {
-        let stay = self.visitors.get(&format!("visitor:{visitor}"))?.stays.last()?;
-        stay.to_ms.is_none().then_some(stay.user.as_str())
     }
 
     /// The places of events on their way to their user's home that have not arrived.

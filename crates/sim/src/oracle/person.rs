@@ -300,10 +300,10 @@ impl Person {
     }
 
     /// Somebody else has signed in on this device.
-    pub fn parts(&mut self, device: &str, retracted: &mut Vec<u128>) {
+    pub fn parts(&mut self, device: &str, at_ms: i64, retracted: &mut Vec<u128>) {
         let mut over = Vec::new();
         for visit in self.visits.iter_mut().filter(|visit| visit.device.as_deref() == Some(device)) {
-            if visit.stand == Stand::Live {
+            if visit.stand == Stand::Live && visit.span_ms().0 <= at_ms {
                 visit.stand = Stand::LoggedOut;
                 over.push(visit.id);
             }

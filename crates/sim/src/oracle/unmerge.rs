@@ -1,7 +1,7 @@
 //! A visitor who was taken for somebody else: what must come of undoing that, told plainly.
 
 use super::identity::{self, Stay};
-use super::{Act, Flight, Oracle, Person, Stand, Visit};
+use super::{Act, Flight, Oracle, Person, Visit};
 use crate::probe;
 use std::collections::BTreeMap;
 
@@ -135,7 +135,10 @@ impl Oracle {
         // On to whom they are taken for now. Where decisions are not followed, nobody here knows which caps count: then it may
         // be nothing but those, though nothing is known of the visitor.
         if let Some(user) = self.user_of(visitor).map(ToString::to_string) {
-            let moved = self.people.remove(&key).unwrap_or_default();
+            let forgotten_ms = stamp_ms - self.rules.horizon_ms;
+            let stays = self.visitors.get(&key).map_or_else(Vec::new, |state| state.stays.clone());
+            let holds = |time_ms: i64| stay_at(&stays, time_ms, forgotten_ms).is_some_and(|stay| stay.user == user);
+            let moved = self.part_of(&key, &user, stamp_ms, holds).unwrap_or_default();
             self.flights.insert((partition, offset), Flight { user, act: None, left: false, moved: Some(moved) });
         }
         Ok(())
@@ -146,48 +149,29 @@ impl Oracle {
     /// What of this was done while somebody was there who has left since: visits by their end, the rest by its time.
     fn shares_of(&self, visitor: &str, stamp_ms: i64, left: &mut Person) -> BTreeMap<String, Person> {
         let Some(state) = self.visitors.get(&format!("visitor:{visitor}")) else { return BTreeMap::new() };
-        let here = self.user_of(visitor);
+        let (here, forgotten_ms) = (self.user_of(visitor), stamp_ms - self.rules.horizon_ms);
         let whose = |time_ms: i64| {
-            let holds = |stay: &&Stay| {
-                stay.is_known(stamp_ms - self.rules.horizon_ms)
-                    && stay.from_ms <= time_ms
-                    && stay.to_ms.is_none_or(|to_ms| time_ms <= to_ms)
-            };
-            state
-                .stays
-                .iter()
-                .rev()
-                .find(holds)
-                .map(|stay| stay.user.clone())
-                .filter(|user| Some(user.as_str()) != here)
+            let stay = stay_at(&state.stays, time_ms, forgotten_ms)?;
+            (Some(stay.user.as_str()) != here).then(|| stay.user.clone())
         };
-        let mut shares: BTreeMap<String, Person> = BTreeMap::new();
-        let blank = Person { heard_ms: left.heard_ms, told: left.told.clone(), ..Person::default() };
-        let (mut kept, mut loose) = (Vec::new(), Vec::new());
-        for visit in std::mem::take(&mut left.visits) {
-            match whose(visit.span_ms().1) {
-                Some(heir) => shares.entry(heir).or_insert_with(|| blank.clone()).visits.push(visit),
-                None => kept.push(visit),
-            }
+        split(left, self.rules.unreadable_ms(stamp_ms), whose)
+    }
+
+    /// What of a visitor's was done within a user's stays, taken out of it; none where nobody knows the visitor.
+    pub(super) fn part_of(
+        &mut self,
+        key: &str,
+        user: &str,
+        stamp_ms: i64,
+        holds: impl Fn(i64) -> bool,
+    ) -> Option<Person> {
+        let mut person = self.people.remove(key)?;
+        let forgotten_ms = self.rules.unreadable_ms(stamp_ms);
+        let part = split(&mut person, forgotten_ms, |time_ms| holds(time_ms).then(|| user.to_string())).remove(user);
+        if !person.is_blank() {
+            self.people.insert(key.to_string(), person);
         }
-        for taken in std::mem::take(&mut left.loose) {
-            match whose(taken.time_ms) {
-                Some(heir) => shares.entry(heir).or_insert_with(|| blank.clone()).loose.push(taken),
-                None => loose.push(taken),
-            }
-        }
-        let mut caps = Vec::new();
-        for cap in std::mem::take(&mut left.caps) {
-            let Some(heir) = whose(cap.at_ms) else {
-                caps.push(cap);
-                continue;
-            };
-            let share = shares.entry(heir).or_insert_with(|| blank.clone());
-            share.shown.extend(left.shown.extract_if(.., |shown| shown.decision == cap.decision));
-            share.caps.push(cap);
-        }
-        (left.visits, left.loose, left.caps) = (kept, loose, caps);
-        shares
+        Some(part.unwrap_or_default())
     }
 
     /// Whether there is a share of this user on its way.
@@ -213,6 +197,52 @@ impl Oracle {
         self.leaves(user, visitor);
         Ok(())
     }
+}
+
+/// The last stay that an instant lies in, of those that are known.
+fn stay_at(stays: &[Stay], time_ms: i64, forgotten_ms: i64) -> Option<&Stay> {
+    let holds = |stay: &&Stay| stay.from_ms <= time_ms && stay.to_ms.is_none_or(|to_ms| time_ms <= to_ms);
+    stays.iter().rev().filter(|stay| stay.is_known(forgotten_ms)).find(holds)
+}
+
+/// Takes apart what was done, by whose it was: visits by their end, the rest by its time.
+fn split(left: &mut Person, forgotten_ms: i64, whose: impl Fn(i64) -> Option<String>) -> BTreeMap<String, Person> {
+    let mut shares: BTreeMap<String, Person> = BTreeMap::new();
+    let blank = Person { heard_ms: left.heard_ms, told: left.told.clone(), ..Person::default() };
+    let (mut kept, mut loose) = (Vec::new(), Vec::new());
+    let visits: Vec<_> = left.visits.iter().map(|visit| (visit.id, visit.span_ms().1)).collect();
+    for visit in std::mem::take(&mut left.visits) {
+        let is_of_one = visit.taken.iter().all(|taken| whose(taken.time_ms) == whose(visit.span_ms().1));
+        if visit.span_ms().1 <= forgotten_ms && !is_of_one {
+            // What it was of is all that may be known of it.
+            left.loose.extend(visit.taken);
+            continue;
+        }
+        match whose(visit.span_ms().1) {
+            Some(heir) => shares.entry(heir).or_insert_with(|| blank.clone()).visits.push(visit),
+            None => kept.push(visit),
+        }
+    }
+    for taken in std::mem::take(&mut left.loose) {
+        match whose(taken.time_ms) {
+            Some(heir) => shares.entry(heir).or_insert_with(|| blank.clone()).loose.push(taken),
+            None => loose.push(taken),
+        }
+    }
+    let mut caps = Vec::new();
+    for cap in std::mem::take(&mut left.caps) {
+        // It goes with its visit, so that it is decided once; that may be forgotten.
+        let visit = visits.iter().find(|(id, end_ms)| *id == cap.visit && *end_ms > forgotten_ms);
+        let Some(heir) = whose(visit.map_or(cap.at_ms, |(_, end_ms)| *end_ms)) else {
+            caps.push(cap);
+            continue;
+        };
+        let share = shares.entry(heir).or_insert_with(|| blank.clone());
+        share.shown.extend(left.shown.extract_if(.., |shown| shown.decision == cap.decision));
+        share.caps.push(cap);
+    }
+    (left.visits, left.loose, left.caps) = (kept, loose, caps);
+    shares
 }
 
 impl Person {
@@ -259,10 +289,6 @@ impl Person {
         for visit in &mut self.visits {
             if visit.user.as_deref() == Some(user) {
                 visit.user = heir.map(ToString::to_string);
-            }
-            // It is not known any more that they had not left themselves.
-            if visit.stand == Stand::LoggedOut && visit.count("logout") == 0 {
-                visit.stand = Stand::Closed;
             }
         }
     }

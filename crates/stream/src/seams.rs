@@ -1,0 +1,230 @@
+//! Stays on a device: whose an event is, what a login or logout begins and ends, however late it comes.
+
+use crate::Defect;
+use crate::apply::is_reaction;
+use crate::identity::Leaving;
+use crate::shopper::{Attachment, STAYS_MAX, Shopper, floor_ms};
+use crate::stream::Stream;
+use midsession_event::{CapEntry, Event, EventName, Forward, Handoff, ShopperId, UserId, VisitorId};
+use midsession_machine::{Effect, Session};
+
+/// The home that an event goes to.
+pub(crate) struct Home {
+    /// Whose.
+    pub(crate) user: UserId,
+    /// They have left the device since.
+    pub(crate) left: bool,
+}
+
+impl Stream {
+    /// Where this event belongs, if it does not stay with the visitor here. At a login the visitor's state is handed over
+    /// first.
+    pub(crate) fn home_of(
+        &mut self,
+        visitor: u32,
+        key: &ShopperId,
+        event: &Event,
+        out: &mut Vec<Effect>,
+    ) -> Option<Home> {
+        // Without a visitor the user's own partition is where the event entered: it is home already.
+        let ShopperId::Visitor(visitor_id) = key else { return None };
+        let time_ms = event.occurred_at_ms.min(self.now_ms);
+        let attachments = &mut self.visitors[visitor as usize].as_mut()?.1.attachments;
+        // As far back as duplicates are known; sweeping may or may not have forgotten what is older.
+        let oldest_ms = self.now_ms.saturating_sub(self.config.duplicate_horizon_ms);
+        let is_known = |attachment: &Attachment| attachment.to_ms.is_none_or(|to_ms| to_ms > oldest_ms);
+        let holding = attachments.iter().rposition(|attachment| attachment.holds(time_ms) && is_known(attachment));
+        let Some(user) = &event.user_id else {
+            let position = holding?;
+            let Attachment { user, to_ms, .. } = attachments[position].clone();
+            if event.name == EventName::Logout {
+                self.ends_stay(visitor, visitor_id, position, time_ms, out);
+            }
+            return Some(Home { user, left: to_ms.is_some() });
+        };
+        let home = |left: bool| Some(Home { user: user.clone(), left });
+        if event.name == EventName::Logout {
+            // A late logout ends the stay that it belongs to, not the one that came after; one of no known stay, this one.
+            let is_theirs = |at: &usize| attachments[*at].user == *user;
+            let last = attachments.len().checked_sub(1).filter(|last| attachments[*last].to_ms.is_none());
+            if let Some(position) = holding.filter(is_theirs).or(last.filter(is_theirs)) {
+                let left = attachments[position].to_ms.is_some();
+                self.ends_stay(visitor, visitor_id, position, time_ms, out);
+                return home(left);
+            }
+            let was_here = attachments.iter().any(|stay| stay.user == *user && is_known(stay));
+            let is_over = attachments.last().is_some_and(|last| last.to_ms > Some(time_ms)) || time_ms <= oldest_ms;
+            match last.map(|last| &mut attachments[last]) {
+                // Of before who is there came.
+                Some(open) if time_ms <= open.since_ms.unwrap_or(open.from_ms).max(oldest_ms) => return home(true),
+                // They say once more that they have left: whoever seems to be there is not.
+                Some(open) if was_here => {
+                    open.ends(time_ms);
+                    let left = open.user.clone();
+                    self.tell_parting(left, event, out);
+                    out.push(self.identity_of(visitor_id));
+                    return home(true);
+                }
+                None if was_here || is_over => {
+                    if !is_over {
+                        self.ends_visit(key, visitor_id, time_ms, out);
+                    }
+                    return home(true);
+                }
+                // It was they who were there: it goes on as a login that is over at once.
+                _ => {}
+            }
+        }
+        // Whoever logs in in the millisecond of their logout is back.
+        let at_once = i64::from(event.name != EventName::Login);
+        let has_left = time_ms <= oldest_ms
+            || attachments.iter().any(|a| a.user == *user && a.to_ms.is_some_and(|to_ms| time_ms < to_ms + at_once));
+        let was_there_after = attachments.last().is_some_and(|last| last.to_ms > Some(time_ms));
+        match attachments.last_mut().filter(|attachment| attachment.to_ms.is_none()) {
+            Some(open) if open.user == *user => return home(false),
+            // A late event of somebody who has left since: it goes to them, and changes nothing here.
+            Some(open) if time_ms < open.since_ms.unwrap_or(open.from_ms).max(oldest_ms) => return home(true),
+            // Or they come late themselves: somebody was there after them, who has left.
+            None if has_left || was_there_after => return home(true),
+            Some(open) => {
+                open.to_ms = Some(time_ms.saturating_sub(1).max(open.from_ms));
+                open.displaced = Some(true);
+                // Whoever was here has left without a word: their home is told, as it would be by a logout.
+                let left = open.user.clone();
+                self.tell_parting(left, event, out);
+            }
+            None => {}
+        }
+        let state = &mut self.visitors[visitor as usize].as_mut()?.1;
+        // They logged out before this was heard of.
+        let left_ms = state.logouts.iter().copied().filter(|left_ms| *left_ms > time_ms).min();
+        let left_ms = left_ms.filter(|_| event.name != EventName::Logout);
+        // All that the visitor has done since somebody left goes with them, so that what comes late does too; what belongs to an
+        // earlier attachment stays there.
+        let from_ms = floor_ms(&state.attachments, &state.logouts, time_ms, oldest_ms);
+        let has_parts = !state.logouts.is_empty() || !state.attachments.is_empty();
+        let attachments = &mut state.attachments;
+        attachments.reserve_exact(1);
+        let to_ms = left_ms.or((event.name == EventName::Logout).then_some(time_ms));
+        attachments.push(Attachment {
+            user: user.clone(),
+            from_ms,
+            to_ms,
+            since_ms: Some(time_ms),
+            displaced: Some(false),
+        });
+        if attachments.len() > STAYS_MAX {
+            attachments.remove(0);
+            self.counters.stays_dropped += 1;
+        }
+        out.push(self.identity_of(visitor_id));
+        // Of the first who is known there it is all that there is, however old.
+        let since_ms = if from_ms > oldest_ms + 1 { from_ms } else { i64::MIN };
+        let within = |time_ms: i64| (since_ms..=to_ms.unwrap_or(i64::MAX)).contains(&time_ms);
+        let handoff = match has_parts {
+            true => self.hand_over_part(key, user.clone(), Some(event), visitor_id, &within),
+            false => self.hand_over(key, user.clone(), Some(event), visitor_id),
+        };
+        let handoff = handoff.map(|handoff| Handoff { left: left_ms.is_some(), ..handoff });
+        out.extend(handoff.map(|handoff| Effect::Handoff(Box::new(handoff))));
+        home(to_ms.is_some())
+    }
+
+    /// A logout ends this stay; the last one is told.
+    fn ends_stay(&mut self, visitor: u32, id: &VisitorId, position: usize, time_ms: i64, out: &mut Vec<Effect>) {
+        let Some((_, state)) = self.visitors[visitor as usize].as_mut() else { return };
+        let stay = &mut state.attachments[position];
+        let (was_ms, was_displaced) = (stay.to_ms, stay.displaced == Some(true));
+        stay.ends(time_ms);
+        let to_ms = stay.to_ms;
+        match state.attachments.get_mut(position + 1) {
+            // What comes late of the time between is whose the device was next.
+            Some(next) => {
+                if was_displaced && to_ms < was_ms && was_ms.is_some_and(|was_ms| next.from_ms == was_ms + 1) {
+                    next.from_ms = to_ms.map_or(next.from_ms, |to_ms| to_ms + 1);
+                }
+            }
+            None => out.push(self.identity_of(id)),
+        }
+    }
+
+    /// Somebody has left a device without a word: their home is told, as it would be by a logout.
+    fn tell_parting(&mut self, left: UserId, event: &Event, out: &mut Vec<Effect>) {
+        let id = self.output_id();
+        if !self.config.has(Defect::PartingUntold) {
+            out.push(Effect::Forward(Box::new(Forward::parts(id, left, event))));
+        }
+    }
+
+    /// Whoever was here unknown has left.
+    fn ends_visit(&mut self, key: &ShopperId, id: &VisitorId, time_ms: i64, out: &mut Vec<Effect>) {
+        let Some(index) = self.shoppers.find(key) else { return };
+        self.end_visits(index, Some(id), time_ms, out);
+    }
+
+    /// What of the visitor's state was done within a user's stays goes to them.
+    pub(crate) fn hand_over_part(
+        &mut self,
+        key: &ShopperId,
+        user_id: UserId,
+        login: Option<&Event>,
+        visitor_id: &VisitorId,
+        within: &impl Fn(i64) -> bool,
+    ) -> Option<Handoff> {
+        let Some(index) = self.shoppers.find(key) else { return self.hand_over(key, user_id, login, visitor_id) };
+        self.wake(index);
+        let (shopper, forgotten_ms) = (self.shoppers[index as usize].as_mut()?, self.config.unreadable_ms(self.now_ms));
+        if shopper.is_within(within) {
+            return self.hand_over(key, user_id, login, visitor_id).filter(Handoff::has_something);
+        }
+        let past: Vec<Session> = shopper
+            .sessions
+            .extract_if(.., |session| session.ended_at_ms <= forgotten_ms && !session.is_live())
+            .collect();
+        let leaving = shopper.split_within(within);
+        let acted_ms = |shopper: &Shopper| shopper.acted_ms().max(shopper.newest_fact_ms());
+        let is_last = acted_ms(&leaving) >= acted_ms(shopper);
+        let heard = match login.is_some_and(|login| !is_reaction(&login.name)) {
+            true => (self.now_ms, 0),
+            false => (shopper.last_stamp_ms, shopper.idle_fired_ms),
+        };
+        past.iter().chain(&leaving.sessions).for_each(|session| self.forget_session(session));
+        self.arm(index);
+        if leaving.sessions.is_empty() && leaving.facts.all().is_empty() && leaving.caps.is_empty() {
+            return None;
+        }
+        // A lifetime is not told apart by time: it goes where the last of what was done goes.
+        let lives = if is_last { self.partials.lifetimes.take(key) } else { Vec::new() };
+        let how = Leaving { visitor_id: visitor_id.clone(), user_id, returns: false, heard };
+        Some(self.pack(leaving, lives, how))
+    }
+}
+
+impl Shopper {
+    /// Whether all that is here was done within these times.
+    fn is_within(&self, within: &impl Fn(i64) -> bool) -> bool {
+        let facts = self.facts.all().iter().map(|fact| fact.time_ms);
+        let sessions = self.sessions.iter().map(|session| session.ended_at_ms);
+        facts.chain(sessions).chain(self.caps.iter().map(|cap| cap.at_ms)).all(within)
+    }
+
+    /// Takes out what was done within these times: sessions by when they ended, the rest by its own time.
+    fn split_within(&mut self, within: &impl Fn(i64) -> bool) -> Self {
+        let mut leaving = Self::new(self.id.clone());
+        leaving.sessions = self.sessions.extract_if(.., |session| within(session.ended_at_ms)).collect();
+        let (goes, stays) = (&leaving.sessions, &self.sessions);
+        leaving.facts = self.facts.take(|fact| {
+            let is_of = |sessions: &[Session]| sessions.iter().any(|it| it.number == fact.session);
+            is_of(goes) || !is_of(stays) && within(fact.time_ms)
+        });
+        // What was decided goes with its session, so that it is decided once; that may be forgotten.
+        let (goes, stays) = (&leaving.sessions, &self.sessions);
+        let is_of = |cap: &CapEntry, sessions: &[Session]| sessions.iter().any(|it| it.id == cap.session_id);
+        let caps = self.caps.extract_if(.., |cap| is_of(cap, goes) || !is_of(cap, stays) && within(cap.at_ms));
+        leaving.caps = caps.collect();
+        let is_theirs = |id| leaving.caps.iter().any(|cap| cap.decision_id == id);
+        leaving.pending = self.pending.extract_if(.., |ask| is_theirs(ask.decision_id)).collect();
+        leaving.shown = self.shown.extract_if(.., |shown| is_theirs(shown.decision_id)).collect();
+        leaving
+    }
+}
