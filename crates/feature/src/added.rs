@@ -274,7 +274,7 @@ impl FeatureSet {
         for accumulator in self.accumulators.iter().filter(|known| !known.is_others && is_meant(known.slot)) {
             let (slot, start) = (accumulator.slot, accumulator.mergeable.start);
             if accumulator.is_lifetime() {
-                let life = partials.lifetimes.heard(shopper, event.visitor_id.as_ref(), acted_ms, now_ms);
+                let life = partials.lifetimes.heard(shopper, event.visitor_id.as_ref(), acted_ms, (time_ms, now_ms));
                 life.did(time_ms);
                 accumulator.pieces(event, time_ms, |_, piece| life.add(slot, start, piece));
             } else if event.consent.allows(Purpose::Analytics) {

@@ -41,7 +41,7 @@ fn add_up(event: &Event, shopper: &ShopperId, acted_ms: Option<i64>, now_ms: i64
     for (slot, start) in (0..).zip(starts) {
         partials.fields.add(slot, event.name.as_str(), &[FieldWindow::of(3_600_000)], start, &piece, now_ms);
     }
-    let life = partials.lifetimes.heard(shopper, event.visitor_id.as_ref(), acted_ms, now_ms);
+    let life = partials.lifetimes.heard(shopper, event.visitor_id.as_ref(), acted_ms, (time_ms, now_ms));
     (0..).zip(starts).for_each(|(slot, start)| life.add(slot, start, &piece));
 }
 

@@ -1,8 +1,9 @@
 //! A login in mid-session, and a merge that was undone, as against histories in which they never were.
 
 use midsession::assemble::Assembly;
-use midsession_event::{Consent, Event, EventName, Record, SessionId, ShopperId, Unmerge, partition_of};
+use midsession_event::{Consent, Event, EventName, Record, SessionId, ShopperId, Unmerge, VisitorId, partition_of};
 use midsession_machine::Effect;
+use midsession_machine::partial::{Life, Partial};
 use midsession_sim::draw::{Shoppers, of_one_visitor};
 use midsession_sim::rng::Rng;
 use midsession_sim::world::{Ticks, Ways, World};
@@ -77,11 +78,18 @@ impl Told {
         let is_nothing = |text: &str| text.ends_with("Int(0)") || text.ends_with("Null");
         let of_windows = values.iter().filter(|(name, _)| !name.contains("lifetime"));
         // Lifetimes outlast what is kept of shoppers.
-        let lives = self.home(who).partials().lifetimes.of(who).iter();
+        let mut lives: BTreeMap<Option<VisitorId>, Life> = BTreeMap::new();
+        for life in self.home(who).partials().lifetimes.of(who) {
+            // Logouts divide them.
+            match lives.get_mut(&life.visitor) {
+                Some(known) => known.join(life.clone()),
+                None => _ = lives.insert(life.visitor.clone(), life.clone()),
+            }
+        }
         let mut all: Vec<String> = of_windows
             .map(|(name, value)| format!("{name} {value:?}"))
             .filter(|text| !is_nothing(text))
-            .chain(lives.map(|life| {
+            .chain(lives.into_values().map(|life| {
                 format!(
                     "{:?} since {} uncounted {:?}; {:?}",
                     life.visitor, life.since_ms, life.uncounted_ms, life.partials
@@ -217,6 +225,48 @@ fn from_the_login_on_everything_equals_one_who_was_known_from_the_start() {
         }
     }
     assert!(compared > 1_000 && with_caps > 50 && asked > 50, "{compared} {with_caps} {asked}");
+}
+
+/// A lifetime has what its user did: not what was done on their device before a logout of whoever was there unknown, nor what was done
+/// since their own.
+#[test]
+fn a_lifetime_is_divided_by_logouts() {
+    let assembly = assembly();
+    let (user, mut divided) = (ShopperId::User("u0".into()), 0);
+    for seed in 0..400 {
+        let mut rng = Rng::new(seed);
+        let mut events = anonymous(&mut rng, 8 + (seed % 40) as usize);
+        let mut known = BTreeSet::new();
+        events.retain(|(at_ms, event)| {
+            let is_of_it = event.occurred_at_ms == *at_ms && event.visitor_id == Some("v0".into());
+            is_of_it && known.insert(event.event_id.clone())
+        });
+        let Some(at) = events.len().checked_sub(1).map(|last| rng.below(last as u64 + 1) as usize) else { continue };
+        let at_ms = events[at].0 + 1;
+        let mut login = Event::new("shop".into(), "login".into(), EventName::Login, at_ms);
+        (login.visitor_id, login.user_id) = (Some("v0".into()), Some("u0".into()));
+        events.retain(|(other_ms, _)| *other_ms != at_ms);
+        events.push((at_ms, login));
+        events.sort_by_key(|(at_ms, _)| *at_ms);
+        let is_logout = |(_, event): &&(i64, Event)| event.name == EventName::Logout;
+        let logouts: Vec<i64> = events.iter().filter(is_logout).map(|(at_ms, _)| *at_ms).collect();
+        // A day later nobody knows who was there.
+        let from_ms = logouts.iter().copied().filter(|logout_ms| *logout_ms < at_ms).max();
+        let to_ms = logouts.iter().copied().find(|logout_ms| *logout_ms > at_ms).unwrap_or(i64::MAX);
+        let theirs = |time_ms: i64| from_ms.is_none_or(|from_ms| time_ms > from_ms) && time_ms <= to_ms;
+        let expected = events.iter().filter(|(time_ms, _)| theirs(*time_ms)).count();
+        let mut told =
+            Told::new(&assembly, Config { partitions: rng.pick(&[1, 4]), ..Config::default() }, &events, None);
+        told.until(i64::MAX);
+        let lives = told.home(&user).partials().lifetimes.of(&user);
+        let partials = lives.iter().flat_map(|life| &life.partials).map(|(_, partial)| match partial {
+            Partial::Count(count) => *count as usize,
+            _ => 0,
+        });
+        assert_eq!(partials.sum::<usize>(), expected, "seed {seed}: {from_ms:?} to {to_ms}");
+        divided += usize::from(from_ms.is_some());
+    }
+    assert!(divided > 50, "{divided}");
 }
 
 /// A visitor who was taken for a user, and turned out not to be: a history, the instant of the unmerge, and the same

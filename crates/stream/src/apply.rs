@@ -5,7 +5,7 @@ use crate::counters::Counters;
 use crate::defined::mark_of_event;
 use crate::shopper::Shopper;
 use crate::stream::{Seam, Stream};
-use midsession_event::{CapEntry, DecisionId, Event, EventName, Product, Reaction, SessionState, plus};
+use midsession_event::{CapEntry, DecisionId, Event, EventName, Product, Reaction, SessionState, ShopperId, plus};
 use midsession_machine::{
     Ask, Candidate, Cart, Definitions, Derived, Earliest, Effect, FACTS_KEPT_MS, Fact, FactKind, Names, Session, View,
 };
@@ -51,6 +51,9 @@ impl Stream {
         }
         let written = shopper.facts.all().len() - had;
         definitions.accumulate(event, &shopper.id, acted_ms, now_ms, partials);
+        if let (EventName::Logout, ShopperId::Visitor(visitor)) = (&event.name, &shopper.id) {
+            partials.lifetimes.leaves(&shopper.id, visitor, time_ms);
+        }
         if !is_reaction(&event.name) {
             shopper.last_stamp_ms = now_ms;
             shopper.idle_fired_ms = 0;

@@ -47,13 +47,26 @@ impl Stream {
         login: Option<&Event>,
         visitor_id: &VisitorId,
     ) -> Option<Handoff> {
+        let lives = self.partials.lifetimes.take(key, |life| life.left_ms.is_none());
+        self.hand_over_with(key, user_id, login, visitor_id, lives)
+    }
+
+    /// The same, with these lifetimes.
+    pub(crate) fn hand_over_with(
+        &mut self,
+        key: &ShopperId,
+        user_id: UserId,
+        login: Option<&Event>,
+        visitor_id: &VisitorId,
+        lives: Vec<Life>,
+    ) -> Option<Handoff> {
         let shopper = match self.shoppers.find(key) {
             Some(index) => {
                 self.wake(index);
                 self.take_out(index)?
             }
             // Silent for so long that all but what is over a lifetime was forgotten.
-            None if !self.partials.lifetimes.of(key).is_empty() => Shopper::new(key.clone()),
+            None if !lives.is_empty() => Shopper::new(key.clone()),
             None => return None,
         };
         for session in &shopper.sessions {
@@ -62,7 +75,6 @@ impl Stream {
         // The login is heard here first: no silence runs on while it travels.
         let is_heard = login.is_some_and(|login| !is_reaction(&login.name));
         let heard = if is_heard { (self.now_ms, 0) } else { (shopper.last_stamp_ms, shopper.idle_fired_ms) };
-        let lives = self.partials.lifetimes.take(key);
         let how = Leaving { visitor_id: visitor_id.clone(), user_id, returns: false, heard };
         Some(self.pack(shopper, lives, how))
     }
@@ -157,10 +169,14 @@ impl Stream {
 
     /// Takes in what was handed over.
     pub(crate) fn move_in(&mut self, home: &ShopperId, handoff: Handoff, out: &mut Vec<Effect>) {
-        let index = self.shopper_index(home, out);
+        let (index, left_ms) = (self.shopper_index(home, out), self.left_ms(home));
         let Some(shopper) = self.shoppers[index as usize].as_mut() else { return };
-        let lives =
+        let mut lives =
             handoff.lifetimes.as_ref().map_or_else(Vec::new, |lives| midsession_machine::partial::unpack(lives));
+        for life in &mut lives {
+            // Of before a logout it is not whose the device is next; at a user's home it is theirs.
+            life.left_ms = left_ms.filter(|left_ms| life.begins_ms() <= *left_ms);
+        }
         let lifetimes = &mut self.partials.lifetimes;
         let uncounted_ms = match (lives.is_empty(), lifetimes.of(home).is_empty()) {
             (true, false) => acted_ms(&handoff),

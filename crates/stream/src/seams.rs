@@ -4,8 +4,9 @@ use crate::Defect;
 use crate::apply::is_reaction;
 use crate::identity::Leaving;
 use crate::shopper::{Attachment, STAYS_MAX, Shopper, floor_ms};
-use crate::stream::Stream;
+use crate::stream::{Seam, Stream};
 use midsession_event::{CapEntry, Event, EventName, Forward, Handoff, ShopperId, UserId, VisitorId};
+use midsession_machine::partial::Life;
 use midsession_machine::{Effect, Session};
 
 /// The home that an event goes to.
@@ -130,6 +131,30 @@ impl Stream {
         home(to_ms.is_some())
     }
 
+    /// Remembers when somebody logged out on a device, known there or not; a lifetime goes on as the next one's.
+    pub(crate) fn logs_out(&mut self, visitor: u32, key: &ShopperId, time_ms: i64, oldest_ms: i64) {
+        let (ShopperId::Visitor(id), Some((_, state))) = (key, &mut self.visitors[visitor as usize]) else { return };
+        self.counters.stays_dropped += state.logs_out(time_ms, oldest_ms);
+        self.partials.lifetimes.leaves(key, id, time_ms);
+    }
+
+    /// An event of somebody who has withdrawn consent is not taken in; that they leave is heard.
+    pub(crate) fn refuses(&mut self, key: &ShopperId, event: &Event, out: &mut Vec<Effect>) -> Seam {
+        self.counters.refused += 1;
+        if let (EventName::Logout, ShopperId::Visitor(id)) = (&event.name, key) {
+            self.ends_visit(key, id, event.occurred_at_ms.min(self.now_ms), out);
+        }
+        Seam::Refused
+    }
+
+    /// When somebody logged out last on a device that entered here, as far as that is remembered. Epoch ms.
+    pub(crate) fn left_ms(&self, key: &ShopperId) -> Option<i64> {
+        let ShopperId::Visitor(_) = key else { return None };
+        let (_, state) = self.visitors.get(self.visitors.find(key)? as usize)?;
+        let oldest_ms = self.now_ms.saturating_sub(self.config.duplicate_horizon_ms);
+        state.logouts.iter().copied().filter(|left_ms| *left_ms > oldest_ms).max()
+    }
+
     /// A logout ends this stay; the last one is told.
     fn ends_stay(&mut self, visitor: u32, id: &VisitorId, position: usize, time_ms: i64, out: &mut Vec<Effect>) {
         let Some((_, state)) = self.visitors[visitor as usize].as_mut() else { return };
@@ -171,32 +196,33 @@ impl Stream {
         visitor_id: &VisitorId,
         within: &impl Fn(i64) -> bool,
     ) -> Option<Handoff> {
-        let Some(index) = self.shoppers.find(key) else { return self.hand_over(key, user_id, login, visitor_id) };
+        let oldest_ms = self.now_ms.saturating_sub(self.config.duplicate_horizon_ms);
+        let is_theirs = |life: &Life| match life.left_ms {
+            Some(left_ms) => left_ms > oldest_ms && within(left_ms),
+            None => within(life.last_ms),
+        };
+        let lives = self.partials.lifetimes.take(key, is_theirs);
+        let Some(index) = self.shoppers.find(key) else {
+            return self.hand_over_with(key, user_id, login, visitor_id, lives).filter(Handoff::has_something);
+        };
         self.wake(index);
         let (shopper, forgotten_ms) = (self.shoppers[index as usize].as_mut()?, self.config.unreadable_ms(self.now_ms));
         if shopper.is_within(within) {
-            return self.hand_over(key, user_id, login, visitor_id).filter(Handoff::has_something);
+            return self.hand_over_with(key, user_id, login, visitor_id, lives).filter(Handoff::has_something);
         }
         let past: Vec<Session> = shopper
             .sessions
             .extract_if(.., |session| session.ended_at_ms <= forgotten_ms && !session.is_live())
             .collect();
         let leaving = shopper.split_within(within);
-        let acted_ms = |shopper: &Shopper| shopper.acted_ms().max(shopper.newest_fact_ms());
-        let is_last = acted_ms(&leaving) >= acted_ms(shopper);
         let heard = match login.is_some_and(|login| !is_reaction(&login.name)) {
             true => (self.now_ms, 0),
             false => (shopper.last_stamp_ms, shopper.idle_fired_ms),
         };
         past.iter().chain(&leaving.sessions).for_each(|session| self.forget_session(session));
         self.arm(index);
-        if leaving.sessions.is_empty() && leaving.facts.all().is_empty() && leaving.caps.is_empty() {
-            return None;
-        }
-        // A lifetime is not told apart by time: it goes where the last of what was done goes.
-        let lives = if is_last { self.partials.lifetimes.take(key) } else { Vec::new() };
         let how = Leaving { visitor_id: visitor_id.clone(), user_id, returns: false, heard };
-        Some(self.pack(leaving, lives, how))
+        Some(self.pack(leaving, lives, how)).filter(Handoff::has_something)
     }
 }
 

@@ -396,10 +396,10 @@ impl Stream {
             out.push(self.evidence_of(visitor, &event));
         }
         let (now_ms, oldest_ms) = (self.now_ms, self.now_ms - self.config.duplicate_horizon_ms);
-        let Some((_, state)) = &mut self.visitors[visitor as usize] else { return Seam::Keyless };
-        if event.name == EventName::Logout && event.visitor_id.is_some() && !self.config.has(Defect::LogoutForgotten) {
-            self.counters.stays_dropped += state.logs_out(event.occurred_at_ms.min(now_ms), oldest_ms);
+        if event.name == EventName::Logout && !self.config.has(Defect::LogoutForgotten) {
+            self.logs_out(visitor, &key, event.occurred_at_ms.min(now_ms), oldest_ms);
         }
+        let Some((_, state)) = &mut self.visitors[visitor as usize] else { return Seam::Keyless };
         let is_consent = event.name == EventName::Consent;
         let is_word = is_consent && state.says(&mut event);
         if !is_consent && let Some(word) = state.word(event.user_id.as_ref()) {
@@ -410,8 +410,7 @@ impl Stream {
         if is_refused {
             let is_other = |open: &Attachment| event.user_id.as_ref().is_some_and(|user| *user != open.user);
             if !state.open().is_some_and(|open| event.name == EventName::Logout || is_other(open)) {
-                self.counters.refused += 1;
-                return Seam::Refused;
+                return self.refuses(&key, &event, out);
             }
             // That they leave, or that somebody else is there, is all that is made of it: what the next one says is not theirs.
             event = Box::new(event.bare());

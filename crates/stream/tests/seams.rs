@@ -4,7 +4,7 @@
 mod world;
 
 use midsession_event::EventName::{Login, Logout, ProductView};
-use midsession_event::{Event, EventName, Product, Record, SessionUpdate, ShopperId, partition_of};
+use midsession_event::{Consent, Event, EventName, Product, Record, SessionUpdate, ShopperId, partition_of};
 use midsession_machine::Effect;
 use std::collections::BTreeSet;
 use world::{PARTITIONS, World};
@@ -181,4 +181,21 @@ fn a_visit_that_was_left_stays_so_at_another_home() {
     let login = world.does(Some("u1"), Login, 20, 20);
     assert_eq!((world.whose(&last), world.whose(&login)), (vec!["user:u1".into()], vec!["user:u1".into()]));
     assert_eq!(world.stream("u1").counters().too_late, 0);
+}
+
+/// Who is not known, and refuses, has left all the same: their visit is over, and none of it is the next one's.
+#[test]
+fn a_logout_that_refuses_ends_a_visit() {
+    let mut world = World::new();
+    let before = world.does(None, ProductView, 0, 0);
+    let mut logout = Event::new("shop".into(), "refusing".into(), Logout, START_MS + 5 * 60_000);
+    (logout.visitor_id, logout.consent) = (Some("v1".into()), Consent::NONE);
+    let at_ms = logout.occurred_at_ms;
+    world.append(partition_of("v1", PARTITIONS), at_ms, Record::Event(Box::new(logout)));
+    world.arrive(at_ms);
+    assert_eq!(world.stream("v1").counters().refused, 1);
+    let next = world.does(None, ProductView, 10, 10);
+    world.does(Some("u2"), Login, 15, 15);
+    assert_eq!((world.whose(&before), world.whose(&next)), (vec!["visitor:v1".into()], vec!["user:u2".into()]));
+    assert_eq!(world.visits("u2"), 1);
 }

@@ -238,13 +238,13 @@ proptest! {
             let stamp_ms = NOW + index as i64;
             let whose = if index < login { &visitor } else { &user };
             if index == login {
-                let lives = shopper.partials.lifetimes.take(&visitor);
+                let lives = shopper.partials.lifetimes.take(&visitor, |_| true);
                 shopper.partials.lifetimes.give(&user, lives, None);
             }
             set.accumulate(event, whose, None, stamp_ms, &mut shopper.partials);
             stamps.push(stamp_ms);
         }
-        let lives = shopper.partials.lifetimes.take(&visitor);
+        let lives = shopper.partials.lifetimes.take(&visitor, |_| true);
         shopper.partials.lifetimes.give(&user, lives, None);
         let view = shopper.view(NOW + 1_000);
         let views: Vec<&Event> = events.iter().filter(|event| event.name.as_str() == "product_view").collect();

@@ -16,7 +16,8 @@ pub struct Lifetimes {
     dropped: u64,
 }
 
-/// What one device has added to a shopper's lifetime. Devices are kept apart, so that one can be taken out again.
+/// What one device has added to a shopper's lifetime. Devices are kept apart, so that one can be taken out again; of a device where
+/// nobody is known to be, what was done up to a logout is kept apart from what was done after it, by whoever was next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Life {
     /// The device; none for a server, or for several.
@@ -31,6 +32,9 @@ pub struct Life {
     /// When the shopper last did something that is in none of their lives: before a definition was there to count it. Epoch ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uncounted_ms: Option<i64>,
+    /// Whoever it is of, who was not known, logged out then. Epoch ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_ms: Option<i64>,
     /// By the slots of the definitions.
     pub partials: Vec<(u32, Partial)>,
 }
@@ -40,20 +44,20 @@ impl Lifetimes {
         Self { shoppers_max, ..Self::default() }
     }
 
-    /// The shopper was heard on this device; the life to add to. With when they did something before, for whom nothing has been
-    /// counted so far.
+    /// The shopper was heard on this device, of this event time; the life to add to. With when they did something before, for whom
+    /// nothing has been counted so far.
     pub fn heard(
         &mut self,
         shopper: &ShopperId,
         visitor: Option<&VisitorId>,
         acted_ms: Option<i64>,
-        now_ms: i64,
+        (time_ms, now_ms): (i64, i64),
     ) -> &mut Life {
         if self.table.get(shopper).is_none() {
             self.make_room();
         }
         let lives = self.table.entry(shopper, Vec::new);
-        let at = lives.iter().position(|life| life.visitor.as_ref() == visitor).unwrap_or_else(|| {
+        let at = life_at(lives, visitor, time_ms).unwrap_or_else(|| {
             let uncounted_ms = lives.first().map_or(acted_ms, |life| life.uncounted_ms);
             lives.push(Life {
                 visitor: visitor.cloned(),
@@ -61,10 +65,11 @@ impl Lifetimes {
                 last_ms: now_ms,
                 earliest_ms: None,
                 uncounted_ms,
+                left_ms: None,
                 partials: Vec::new(),
             });
             join_stalest(lives);
-            lives.iter().position(|life| life.visitor.as_ref() == visitor).unwrap_or(0)
+            life_at(lives, visitor, time_ms).unwrap_or(0)
         });
         let life = &mut lives[at];
         life.last_ms = life.last_ms.max(now_ms);
@@ -76,9 +81,27 @@ impl Lifetimes {
         self.table.get(shopper).map_or(&[], Vec::as_slice)
     }
 
-    /// Takes a shopper's lives out: to be given to the user that they turn out to be.
-    pub fn take(&mut self, shopper: &ShopperId) -> Vec<Life> {
-        self.table.remove(shopper).unwrap_or_default()
+    /// Whoever was on this device, who was not known, logged out at this event time: what is done later is another life.
+    pub fn leaves(&mut self, shopper: &ShopperId, visitor: &VisitorId, left_ms: i64) {
+        let is_meant = |life: &Life| {
+            life.left_ms.is_none() && life.visitor.as_ref() == Some(visitor) && life.begins_ms() <= left_ms
+        };
+        // What is shared with a snapshot under way is copied only where something changes.
+        if self.of(shopper).iter().any(is_meant)
+            && let Some(lives) = self.table.get_mut(shopper)
+        {
+            lives.iter_mut().filter(|life| is_meant(life)).for_each(|life| life.left_ms = Some(left_ms));
+        }
+    }
+
+    /// Takes lives of a shopper out: to be given to the user that they turn out to be.
+    pub fn take(&mut self, shopper: &ShopperId, is_theirs: impl Fn(&Life) -> bool) -> Vec<Life> {
+        if self.of(shopper).iter().all(&is_theirs) {
+            return self.table.remove(shopper).unwrap_or_default();
+        }
+        self.table
+            .get_mut(shopper)
+            .map_or_else(Vec::new, |lives| lives.extract_if(.., |life| is_theirs(life)).collect())
     }
 
     /// Takes one device's life out of a shopper's: that was somebody else.
@@ -111,7 +134,7 @@ impl Lifetimes {
         }
         let known = self.table.entry(shopper, Vec::new);
         for life in lives {
-            match known.iter_mut().find(|own| own.visitor == life.visitor) {
+            match known.iter_mut().find(|own| own.visitor == life.visitor && own.left_ms == life.left_ms) {
                 Some(own) => own.join(life),
                 None => known.push(life),
             }
@@ -183,11 +206,13 @@ impl Life {
         self.partials[at].1.add(piece);
     }
 
-    fn join(&mut self, other: Self) {
+    /// Makes two of them one.
+    pub fn join(&mut self, other: Self) {
         self.since_ms = self.since_ms.min(other.since_ms);
         self.last_ms = self.last_ms.max(other.last_ms);
         self.earliest_ms = self.earliest_ms.into_iter().chain(other.earliest_ms).min();
         self.uncounted_ms = self.uncounted_ms.max(other.uncounted_ms);
+        self.left_ms = self.left_ms.max(other.left_ms);
         for (slot, partial) in other.partials {
             match self.partials.iter_mut().find(|(known, _)| *known == slot) {
                 Some((_, own)) => own.merge(&partial),
@@ -195,6 +220,15 @@ impl Life {
             }
         }
     }
+}
+
+/// The life that something done at this event time on this device is of.
+fn life_at(lives: &[Life], visitor: Option<&VisitorId>, time_ms: i64) -> Option<usize> {
+    let holds = |at: &usize| {
+        let life = &lives[*at];
+        life.visitor.as_ref() == visitor && life.left_ms.is_none_or(|left_ms| time_ms <= left_ms)
+    };
+    (0..lives.len()).filter(holds).min_by_key(|at| lives[*at].left_ms.unwrap_or(i64::MAX))
 }
 
 fn join_stalest(lives: &mut Vec<Life>) {
@@ -218,7 +252,7 @@ mod tests {
 
     fn add(lifetimes: &mut Lifetimes, shopper: &ShopperId, visitor: &str, now_ms: i64) {
         let piece = Piece { time_ms: now_ms, number: f64::NAN, text: None, currency: None, second: false };
-        lifetimes.heard(shopper, Some(&visitor.into()), None, now_ms).add(1, || Partial::Count(0), &piece);
+        lifetimes.heard(shopper, Some(&visitor.into()), None, (now_ms, now_ms)).add(1, || Partial::Count(0), &piece);
     }
 
     #[test]
@@ -228,7 +262,7 @@ mod tests {
         add(&mut lifetimes, &visitor, "v1", 5);
         add(&mut lifetimes, &visitor, "v1", 6);
         add(&mut lifetimes, &user, "v2", 7);
-        let lives = pack(lifetimes.take(&visitor)).expect("some");
+        let lives = pack(lifetimes.take(&visitor, |_| true)).expect("some");
         lifetimes.give(&user, unpack(&lives), None);
         assert_eq!((pack(Vec::new()), unpack("{}")), (None, Vec::new()));
         add(&mut lifetimes, &user, "v1", 8);
@@ -240,6 +274,32 @@ mod tests {
     }
 
     #[test]
+    fn what_was_done_before_a_logout_is_apart_from_what_was_done_after_it() {
+        let mut lifetimes = Lifetimes::new(10);
+        let visitor = ShopperId::Visitor("v1".into());
+        add(&mut lifetimes, &visitor, "v1", 5);
+        lifetimes.leaves(&visitor, &"v1".into(), 4);
+        assert_eq!(lifetimes.of(&visitor)[0].left_ms, None, "they came after it");
+        lifetimes.leaves(&visitor, &"v1".into(), 7);
+        for now_ms in [7, 8, 6, 9] {
+            add(&mut lifetimes, &visitor, "v1", now_ms);
+        }
+        lifetimes.leaves(&visitor, &"v1".into(), 9);
+        let lives = unpack(&pack(lifetimes.of(&visitor).to_vec()).expect("some"));
+        let counts: Vec<_> = lives.iter().map(|life| (life.left_ms, life.partials[0].1.clone())).collect();
+        assert_eq!(counts, [(Some(7), Partial::Count(3)), (Some(9), Partial::Count(2))]);
+        let first = lifetimes.take(&visitor, |life| life.left_ms == Some(7));
+        assert_eq!((first.len(), count(&lifetimes, &visitor)), (1, 2));
+        // Joined for want of room they stay over.
+        (20..60).for_each(|at_ms| {
+            add(&mut lifetimes, &visitor, "v1", at_ms);
+            lifetimes.leaves(&visitor, &"v1".into(), at_ms);
+        });
+        assert_eq!((count(&lifetimes, &visitor), lifetimes.of(&visitor).len()), (42, LIVES_MAX));
+        assert!(lifetimes.of(&visitor).iter().all(|life| life.left_ms.is_some()));
+    }
+
+    #[test]
     fn what_was_not_counted_is_remembered_with_every_device() {
         let mut lifetimes = Lifetimes::new(10);
         let (visitor, user) = (ShopperId::Visitor("v1".into()), ShopperId::User("u1".into()));
@@ -248,8 +308,8 @@ mod tests {
         };
         lifetimes.give(&user, Vec::new(), Some(3));
         assert_eq!(uncounted(&lifetimes, &user), [], "who has no life has nothing to say it of");
-        lifetimes.heard(&user, Some(&"v1".into()), Some(3), 5);
-        lifetimes.heard(&user, Some(&"v2".into()), Some(5), 6);
+        lifetimes.heard(&user, Some(&"v1".into()), Some(3), (5, 5));
+        lifetimes.heard(&user, Some(&"v2".into()), Some(5), (6, 6));
         assert_eq!(uncounted(&lifetimes, &user), [Some(3), Some(3)], "what was done at 5 is counted");
         let left = lifetimes.take_device(&user, &"v1".into()).expect("there");
         lifetimes.give(&visitor, unpack(&pack(vec![left]).expect("some")), None);

@@ -174,6 +174,12 @@ pub fn word(own: Option<&Said>, told: Option<&Telling>, open: Option<&str>, name
     Some(word)
 }
 
+/// The devices that a user (`user:ID`) is at; none of an anonymous visitor.
+pub(super) fn devices_of(houses: &Houses, who: &str) -> Option<Vec<String>> {
+    let user = who.strip_prefix("user:")?;
+    Some(houses.get(user).map(House::devices).unwrap_or_default())
+}
+
 impl Oracle {
     pub(super) fn tells(&mut self, place: (u32, i64), tells: Vec<Telling>) {
         self.told.extend(tells.iter().cloned());

@@ -91,6 +91,8 @@ pub struct Oracle {
     order: u64,
     /// Every act that took effect, and where.
     pub took: Vec<Took>,
+    /// Every logout that was heard: the device (`visitor:ID`), when it was, and when it came in. Epoch ms.
+    pub left: Vec<(String, i64, i64)>,
     /// Silences so far: (shopper, session, threshold, at).
     pub silences: Vec<crate::probe::Silence>,
     /// Candidates asked so far: decision, asked at.
@@ -131,12 +133,6 @@ pub struct Took {
 /// A visitor with the user that they are taken for, since when and until when. Epoch ms.
 pub type Told = (String, Option<String>, Option<i64>, Option<i64>);
 
-/// The devices that a user (`user:ID`) is at; none of an anonymous visitor.
-fn devices_of(houses: &Houses, who: &str) -> Option<Vec<String>> {
-    let user = who.strip_prefix("user:")?;
-    Some(houses.get(user).map(household::House::devices).unwrap_or_default())
-}
-
 impl Oracle {
     /// With these numbers.
     pub fn new(rules: Rules) -> Self {
@@ -146,7 +142,7 @@ impl Oracle {
     /// Time passes in a partition up to the stamp of the record that is read next.
     pub fn passes(&mut self, partition: u32, stamp_ms: i64) {
         for (who, person) in self.people.iter_mut().filter(|(_, person)| person.home == partition) {
-            let at = devices_of(&self.houses, who);
+            let at = household::devices_of(&self.houses, who);
             let mut follows = Follows { is_mute: self.unmerged.is_away(who), at, ..Follows::default() };
             person.passes(stamp_ms, &self.rules, &mut follows);
             let told = |(session, threshold, at)| (who.clone(), session, threshold, at);
@@ -190,6 +186,7 @@ impl Oracle {
         }
         if act.name == "logout" && act.visitor.is_some() {
             visitor.logouts.push(act.time_ms.min(stamp_ms));
+            self.left.push((key.clone(), act.time_ms.min(stamp_ms), stamp_ms));
         }
         let mut is_word = false;
         match &visitor.said {
@@ -218,6 +215,11 @@ impl Oracle {
         let there = visitor.stays.last().filter(|stay| stay.to_ms.is_none()).map(|stay| &stay.user);
         let is_other = there.is_some_and(|there| act.user.as_ref().is_some_and(|user| user != there));
         if is_refused && !(act.name == "logout" && there.is_some() || is_other) {
+            if let Some((device, person)) =
+                act.visitor.as_ref().zip(self.people.get_mut(&key)).filter(|_| act.name == "logout")
+            {
+                person.parts(device, act.time_ms.min(stamp_ms), &mut self.retracted);
+            }
             return Fate::Refused;
         }
         act.bot |= act.is_own() && visitor.pace.is_a_robots(act.time_ms);
@@ -476,7 +478,7 @@ impl Oracle {
         let order = self.order;
         let person = self.people.entry(who.to_string()).or_default();
         person.home = partition;
-        let at = devices_of(&self.houses, who);
+        let at = household::devices_of(&self.houses, who);
         let mut follows = Follows { is_mute: self.unmerged.is_away(who), at, ..Follows::default() };
         let in_time = person.take(user, (taken, left), stamp_ms, &self.rules, &mut follows);
         self.asked.extend(follows.asked);

@@ -67,6 +67,11 @@ impl Oracle {
         self.tells_identity(visitor, stamp_ms);
     }
 
+    /// Whether it turned out that the visitor was not whom they were taken for.
+    pub fn was_unmerged(&self, visitor: &str) -> bool {
+        self.unmerged.undone.keys().any(|(unmerged, _)| unmerged == visitor)
+    }
+
     /// The question is read at the user's home. An error says what is wrong with it.
     pub fn recall(
         &mut self,

@@ -26,7 +26,8 @@ impl Definitions for Counts {
         let piece =
             Piece { time_ms: event.occurred_at_ms, number: f64::NAN, text: None, currency: None, second: false };
         partials.fields.add(self.0, "all", &[HOUR], || Partial::Count(0), &piece, now_ms);
-        let life = partials.lifetimes.heard(shopper, event.visitor_id.as_ref(), acted_ms, now_ms);
+        let life =
+            partials.lifetimes.heard(shopper, event.visitor_id.as_ref(), acted_ms, (event.occurred_at_ms, now_ms));
         life.add(self.0, || Partial::Count(0), &piece);
     }
 }
