@@ -5,6 +5,7 @@ use divan::{Bencher, black_box};
 use midsession_event::{Event, EventName, Product, ShopperId};
 use midsession_feature::expr::{Program, Scope};
 use midsession_feature::{FeatureSet, Key, NATIVE};
+use midsession_machine::partial::Heard;
 use midsession_machine::{Fact, FactKind, Facts, Names, Partials, View};
 
 fn main() {
@@ -189,6 +190,6 @@ fn accumulate(bencher: Bencher<'_, '_>, keys: &str) {
         number += 1;
         event.occurred_at_ms = NOW + number;
         event.products = vec![Product { id: format!("p{}", number % 1_000).into(), ..Product::default() }];
-        set.accumulate(black_box(&event), &id, None, NOW + number, &mut partials);
+        set.accumulate(black_box(&event), &id, Heard::default(), NOW + number, &mut partials);
     });
 }

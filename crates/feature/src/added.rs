@@ -9,7 +9,7 @@ use crate::fold::{Mergeable, Merged, Options};
 use crate::served::Manner;
 use crate::{FeatureSet, Value};
 use midsession_event::{Event, Purpose, ShopperId, Str, hash64};
-use midsession_machine::partial::{FieldWindow, Life, Partial, Piece};
+use midsession_machine::partial::{FieldWindow, Heard, Life, Partial, Piece};
 use midsession_machine::{Partials, View, since_of};
 
 /// The longest text that a field's feature goes by. Bytes.
@@ -244,17 +244,9 @@ impl Accumulator {
 }
 
 impl FeatureSet {
-    /// Adds an event of a shopper at home to the partials of definitions by a field and over a lifetime. With when they did
-    /// something before, if they did.
-    pub fn accumulate(
-        &self,
-        event: &Event,
-        shopper: &ShopperId,
-        acted_ms: Option<i64>,
-        now_ms: i64,
-        partials: &mut Partials,
-    ) {
-        self.accumulate_where(&|_| true, event, shopper, acted_ms, now_ms, partials);
+    /// Adds an event of a shopper at home to the partials of definitions by a field and over a lifetime.
+    pub fn accumulate(&self, event: &Event, shopper: &ShopperId, heard: Heard, now_ms: i64, partials: &mut Partials) {
+        self.accumulate_where(&|_| true, event, shopper, heard, now_ms, partials);
     }
 
     /// Likewise under some slots alone.
@@ -263,7 +255,7 @@ impl FeatureSet {
         is_meant: &dyn Fn(u32) -> bool,
         event: &Event,
         shopper: &ShopperId,
-        acted_ms: Option<i64>,
+        heard: Heard,
         now_ms: i64,
         partials: &mut Partials,
     ) {
@@ -274,7 +266,7 @@ impl FeatureSet {
         for accumulator in self.accumulators.iter().filter(|known| !known.is_others && is_meant(known.slot)) {
             let (slot, start) = (accumulator.slot, accumulator.mergeable.start);
             if accumulator.is_lifetime() {
-                let life = partials.lifetimes.heard(shopper, event.visitor_id.as_ref(), acted_ms, (time_ms, now_ms));
+                let life = partials.lifetimes.heard(shopper, event.visitor_id.as_ref(), heard, now_ms);
                 life.did(time_ms);
                 accumulator.pieces(event, time_ms, |_, piece| life.add(slot, start, piece));
             } else if event.consent.allows(Purpose::Analytics) {

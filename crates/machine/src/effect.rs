@@ -1,5 +1,6 @@
 //! What the machine asks for. It never does anything itself: the driver does, once the input is durable.
 
+use crate::partial::Heard;
 use crate::{Defined, Partials, View};
 use midsession_event::{
     Decision, DecisionId, Event, Evidence, Forward, Handoff, Identity, OutputId, PropertyValue, Reaction, Recall,
@@ -125,17 +126,8 @@ pub trait Definitions {
         Vec::new()
     }
 
-    /// Adds an event of a shopper at home to the partials of definitions by a field and over a lifetime. With when they did
-    /// something before, if they did.
-    fn accumulate(
-        &self,
-        _event: &Event,
-        _shopper: &ShopperId,
-        _acted_ms: Option<i64>,
-        _now_ms: i64,
-        _partials: &mut Partials,
-    ) {
-    }
+    /// Adds an event of a shopper at home to the partials of definitions by a field and over a lifetime.
+    fn accumulate(&self, _event: &Event, _shopper: &ShopperId, _heard: Heard, _now_ms: i64, _partials: &mut Partials) {}
 
     /// The longest time that a cap looks back. ms.
     fn caps_look_back_ms(&self) -> i64 {

@@ -12,6 +12,7 @@ use midsession_decide::{Definitions as Interventions, Rule, Rules};
 use midsession_event::{Event, PropertyValue, SessionId, ShopperId, Str};
 use midsession_feature::expr::Type;
 use midsession_feature::{Diagnostic, FeatureSet, FieldPart, Key, LookBack, Made, Served, TextForm, named_twice};
+use midsession_machine::partial::Heard;
 use midsession_machine::{Ask, Defined, Definitions, Derived, Partials, View};
 use serde_json::{Value, json};
 use std::sync::{Arc, Weak};
@@ -184,13 +185,13 @@ impl Assembly {
         is_meant: &dyn Fn(u32) -> bool,
         event: &Event,
         shopper: &ShopperId,
-        acted_ms: Option<i64>,
+        heard: Heard,
         now_ms: i64,
         partials: &mut Partials,
     ) {
         self.profiles
             .iter()
-            .for_each(|(_, set)| set.accumulate_where(is_meant, event, shopper, acted_ms, now_ms, partials));
+            .for_each(|(_, set)| set.accumulate_where(is_meant, event, shopper, heard, now_ms, partials));
     }
 
     /// The numbers that sessions are cut by.
@@ -406,15 +407,8 @@ impl Definitions for Assembly {
         self.profiles.iter().for_each(|(_, set)| set.derive(event, out));
     }
 
-    fn accumulate(
-        &self,
-        event: &Event,
-        shopper: &ShopperId,
-        acted_ms: Option<i64>,
-        now_ms: i64,
-        partials: &mut Partials,
-    ) {
-        self.profiles.iter().for_each(|(_, set)| set.accumulate(event, shopper, acted_ms, now_ms, partials));
+    fn accumulate(&self, event: &Event, shopper: &ShopperId, heard: Heard, now_ms: i64, partials: &mut Partials) {
+        self.profiles.iter().for_each(|(_, set)| set.accumulate(event, shopper, heard, now_ms, partials));
     }
 
     fn caps_look_back_ms(&self) -> i64 {

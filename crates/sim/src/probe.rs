@@ -2,7 +2,7 @@
 
 use midsession::assemble::Assembly;
 use midsession_event::{Event, EventName, SessionId, ShopperId};
-use midsession_machine::partial::{FieldWindow, Partial, Piece};
+use midsession_machine::partial::{FieldWindow, Heard, Partial, Piece};
 use midsession_machine::{Ask, Definitions, Derived, Partials, View};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ pub struct Probe {
 }
 
 /// Sketches over all shoppers and of each: a machine that goes on from a snapshot must have the same, byte by byte.
-fn add_up(event: &Event, shopper: &ShopperId, acted_ms: Option<i64>, now_ms: i64, partials: &mut Partials) {
+fn add_up(event: &Event, shopper: &ShopperId, heard: Heard, now_ms: i64, partials: &mut Partials) {
     let text = event.visitor_id.as_ref().map(|visitor| visitor.as_str());
     let (time_ms, number) = (event.occurred_at_ms.min(now_ms), (event.occurred_at_ms % 1_009) as f64 / 7.0);
     let piece = Piece { time_ms, number, text, currency: None, second: false };
@@ -41,7 +41,7 @@ fn add_up(event: &Event, shopper: &ShopperId, acted_ms: Option<i64>, now_ms: i64
     for (slot, start) in (0..).zip(starts) {
         partials.fields.add(slot, event.name.as_str(), &[FieldWindow::of(3_600_000)], start, &piece, now_ms);
     }
-    let life = partials.lifetimes.heard(shopper, event.visitor_id.as_ref(), acted_ms, (time_ms, now_ms));
+    let life = partials.lifetimes.heard(shopper, event.visitor_id.as_ref(), heard, now_ms);
     (0..).zip(starts).for_each(|(slot, start)| life.add(slot, start, &piece));
 }
 
@@ -59,17 +59,10 @@ impl Definitions for Probe {
         }
     }
 
-    fn accumulate(
-        &self,
-        event: &Event,
-        shopper: &ShopperId,
-        acted_ms: Option<i64>,
-        now_ms: i64,
-        partials: &mut Partials,
-    ) {
+    fn accumulate(&self, event: &Event, shopper: &ShopperId, heard: Heard, now_ms: i64, partials: &mut Partials) {
         match &self.assembly {
-            Some(assembly) => assembly.accumulate(event, shopper, acted_ms, now_ms, partials),
-            None => add_up(event, shopper, acted_ms, now_ms, partials),
+            Some(assembly) => assembly.accumulate(event, shopper, heard, now_ms, partials),
+            None => add_up(event, shopper, heard, now_ms, partials),
         }
     }
 

@@ -5,17 +5,19 @@ use crate::counters::Counters;
 use crate::defined::mark_of_event;
 use crate::shopper::Shopper;
 use crate::stream::{Seam, Stream};
-use midsession_event::{CapEntry, DecisionId, Event, EventName, Product, Reaction, SessionState, ShopperId, plus};
+use midsession_event::{CapEntry, DecisionId, Event, EventName, Product, Reaction, SessionState, plus};
+use midsession_machine::partial::Heard;
 use midsession_machine::{
     Ask, Candidate, Cart, Definitions, Derived, Earliest, Effect, FACTS_KEPT_MS, Fact, FactKind, Names, Session, View,
 };
 
 impl Stream {
-    /// Applies a first copy of an event to its shopper. `left`: they have left its device since.
+    /// Applies a first copy of an event to its shopper. `left`: they have left its device since; `left_ms`: when whoever did it, who
+    /// was not known, logged out.
     pub(crate) fn apply_event<D: Definitions>(
         &mut self,
         index: u32,
-        (event, left): (&Event, bool),
+        (event, left, left_ms): (&Event, bool, Option<i64>),
         definitions: &D,
         out: &mut Vec<Effect>,
     ) -> Seam {
@@ -50,10 +52,7 @@ impl Stream {
             write_facts(shopper, names, currencies, event, time_ms, number, definitions);
         }
         let written = shopper.facts.all().len() - had;
-        definitions.accumulate(event, &shopper.id, acted_ms, now_ms, partials);
-        if let (EventName::Logout, ShopperId::Visitor(visitor)) = (&event.name, &shopper.id) {
-            partials.lifetimes.leaves(&shopper.id, visitor, time_ms);
-        }
+        definitions.accumulate(event, &shopper.id, Heard { acted_ms, left_ms }, now_ms, partials);
         if !is_reaction(&event.name) {
             shopper.last_stamp_ms = now_ms;
             shopper.idle_fired_ms = 0;

@@ -76,10 +76,10 @@ impl Stream {
                 _ => {}
             }
         }
-        // Whoever logs in in the millisecond of their logout is back.
-        let at_once = i64::from(event.name != EventName::Login);
+        // A login in the millisecond of a logout comes after it: whoever it was is back.
+        let comes_ms = time_ms + i64::from(event.name == EventName::Login);
         let has_left = time_ms <= oldest_ms
-            || attachments.iter().any(|a| a.user == *user && a.to_ms.is_some_and(|to_ms| time_ms < to_ms + at_once));
+            || attachments.iter().any(|a| a.user == *user && a.to_ms.is_some_and(|to_ms| comes_ms <= to_ms));
         let was_there_after = attachments.last().is_some_and(|last| last.to_ms > Some(time_ms));
         match attachments.last_mut().filter(|attachment| attachment.to_ms.is_none()) {
             Some(open) if open.user == *user => return home(false),
@@ -102,7 +102,7 @@ impl Stream {
         let left_ms = left_ms.filter(|_| event.name != EventName::Logout);
         // All that the visitor has done since somebody left goes with them, so that what comes late does too; what belongs to an
         // earlier attachment stays there.
-        let from_ms = floor_ms(&state.attachments, &state.logouts, time_ms, oldest_ms);
+        let from_ms = floor_ms(&state.attachments, &state.logouts, comes_ms, oldest_ms);
         let has_parts = !state.logouts.is_empty() || !state.attachments.is_empty();
         let attachments = &mut state.attachments;
         attachments.reserve_exact(1);
@@ -145,6 +145,14 @@ impl Stream {
             self.ends_visit(key, id, event.occurred_at_ms.min(self.now_ms), out);
         }
         Seam::Refused
+    }
+
+    /// When whoever did something on this device, who was not known, logged out after it, as far as that is remembered. Epoch ms.
+    pub(crate) fn left_after(&self, visitor: u32, event: &Event) -> Option<i64> {
+        let (_, state) = self.visitors.get(visitor as usize)?;
+        let oldest_ms = self.now_ms.saturating_sub(self.config.duplicate_horizon_ms);
+        let time_ms = event.occurred_at_ms.min(self.now_ms).max(oldest_ms.saturating_add(1));
+        state.logouts.iter().copied().filter(|left_ms| *left_ms >= time_ms).min()
     }
 
     /// When somebody logged out last on a device that entered here, as far as that is remembered. Epoch ms.

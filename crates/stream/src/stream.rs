@@ -445,10 +445,11 @@ impl Stream {
             }
             None => match key {
                 ShopperId::User(user) => self.apply_at_home(visitor, user, (&mut event, false), definitions, out),
-                visitor => {
+                anonymous => {
                     event.consent = event.consent.over(None);
-                    let shopper = self.shopper_index(&visitor, out);
-                    self.apply_event(shopper, (&event, false), definitions, out)
+                    let shopper = self.shopper_index(&anonymous, out);
+                    let left_ms = self.left_after(visitor, &event);
+                    self.apply_event(shopper, (&event, false, left_ms), definitions, out)
                 }
             },
         }
@@ -468,7 +469,7 @@ impl Stream {
             return Seam::Refused;
         }
         let shopper = self.shopper_index(&ShopperId::User(user), out);
-        self.apply_event(shopper, (event, left), definitions, out)
+        self.apply_event(shopper, (event, left, None), definitions, out)
     }
 
     pub(crate) fn shopper_index(&mut self, id: &ShopperId, out: &mut Vec<Effect>) -> u32 {

@@ -199,3 +199,13 @@ fn a_logout_that_refuses_ends_a_visit() {
     assert_eq!((world.whose(&before), world.whose(&next)), (vec!["visitor:v1".into()], vec!["user:u2".into()]));
     assert_eq!(world.visits("u2"), 1);
 }
+
+/// A login in the very millisecond of a logout comes after it, though nobody was known to be there.
+#[test]
+fn who_signs_in_in_the_millisecond_of_a_logout_has_nothing_of_before() {
+    let mut world = World::new();
+    let before = world.does(None, ProductView, 0, 0);
+    world.does(None, Logout, 5, 5);
+    world.does(Some("u1"), Login, 5, 5);
+    assert_eq!((world.whose(&before), world.visits("u1")), (vec!["visitor:v1".into()], 1));
+}

@@ -4,7 +4,7 @@ use crate::kit::{Shopper, event, product};
 use midsession_event::{Campaign, Event, Order, Purpose, ShopperId};
 use midsession_feature::{FeatureSet, Key, LookBack, Served, Value};
 use midsession_machine::Partials;
-use midsession_machine::partial::FieldWindow;
+use midsession_machine::partial::{FieldWindow, Heard};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -179,7 +179,7 @@ proptest! {
         for (index, event) in events.iter().enumerate() {
             // A record's stamp is not before its event, and never goes back.
             let shopper = ShopperId::Visitor("v".into());
-            set.accumulate(event, &shopper, None, NOW, &mut partitions[(deal >> (index % 64) & 1) as usize]);
+            set.accumulate(event, &shopper, Heard::default(), NOW, &mut partitions[(deal >> (index % 64) & 1) as usize]);
         }
         let mut sorted: Vec<&Event> = events.iter().collect();
         sorted.sort_by_key(|event| event.occurred_at_ms.min(NOW));
@@ -241,7 +241,7 @@ proptest! {
                 let lives = shopper.partials.lifetimes.take(&visitor, |_| true);
                 shopper.partials.lifetimes.give(&user, lives, None);
             }
-            set.accumulate(event, whose, None, stamp_ms, &mut shopper.partials);
+            set.accumulate(event, whose, Heard::default(), stamp_ms, &mut shopper.partials);
             stamps.push(stamp_ms);
         }
         let lives = shopper.partials.lifetimes.take(&visitor, |_| true);
@@ -266,7 +266,7 @@ fn without_such_definitions_nothing_is_added() {
     let mut partials = Partials::new(1 << 20, 100);
     let set = FeatureSet::native();
     let view = Event { products: vec![product("p", "Shoes", 1.0)], ..event("product_view", NOW) };
-    set.accumulate(&view, &ShopperId::Visitor("v".into()), None, NOW, &mut partials);
+    set.accumulate(&view, &ShopperId::Visitor("v".into()), Heard::default(), NOW, &mut partials);
     assert_eq!(partials.fields.heap_bytes(), 0);
     assert!(partials.lifetimes.of(&ShopperId::Visitor("v".into())).is_empty());
     assert_eq!(set.field_keys().count(), 0);
@@ -279,7 +279,7 @@ fn who_allows_no_analytics_is_not_counted_over_everybody() {
     let mut view = Event { products: vec![product("p", "Shoes", 1.0)], ..event("product_view", NOW) };
     let shopper = ShopperId::Visitor("v1".into());
     let mut views = |event: &Event| {
-        set.accumulate(event, &shopper, None, NOW, &mut partials);
+        set.accumulate(event, &shopper, Heard::default(), NOW, &mut partials);
         let parts = set.field_partials(&partials, "product", "p", NOW);
         let joined = set.join("product", parts, &["views_5m".into()], NOW, &[]);
         let mut reader = Shopper::new();
@@ -301,7 +301,7 @@ fn two_profiles_with_one_definition_add_it_once() {
     let view = Event { products: vec![product("p", "Shoes", 1.0)], ..event("product_view", NOW) };
     let shopper = ShopperId::Visitor("v1".into());
     for set in [&first, &second] {
-        set.accumulate(&view, &shopper, None, NOW, &mut partials);
+        set.accumulate(&view, &shopper, Heard::default(), NOW, &mut partials);
     }
     for set in [&first, &second] {
         let joined =
@@ -323,7 +323,7 @@ fn amounts_in_two_currencies_do_not_mix_here_either() {
         let order = Order { revenue: Some(10.0), currency: Some(currency.into()), ..Order::default() };
         let campaign = Some(Campaign { name: Some("c".into()), ..Campaign::default() });
         let sale = Event { order: Some(order), campaign, ..event("transaction", NOW) };
-        set.accumulate(&sale, &ShopperId::Visitor("v".into()), None, NOW, &mut partials[index]);
+        set.accumulate(&sale, &ShopperId::Visitor("v".into()), Heard::default(), NOW, &mut partials[index]);
     }
     let read = |partials: &[Partials]| {
         let parts = partials.iter().flat_map(|partials| set.field_partials(partials, "campaign", "c", NOW));
@@ -368,7 +368,7 @@ fn amounts_in_two_currencies_have_no_value_wherever_they_are_kept() {
             let mut shopper = Shopper::new();
             for event in [sale(NOW - 1, "EUR", 10.0), sale(NOW, currency, 1_000.0)] {
                 shopper.take(&event, 1, &set);
-                set.accumulate(&event, &shopper.id, None, NOW, &mut shopper.partials);
+                set.accumulate(&event, &shopper.id, Heard::default(), NOW, &mut shopper.partials);
             }
             let view = shopper.view(NOW);
             let parts = set.field_partials(&shopper.partials, "campaign", "c", NOW);
@@ -396,7 +396,7 @@ fn a_number_that_is_no_money_has_a_value_in_any_currencies() {
         let mut view = event("product_view", NOW - back_ms);
         view.products = vec![midsession_event::Product { currency: Some(currency.into()), ..product("p", "", 1.0) }];
         shopper.take(&view, 1, &set);
-        set.accumulate(&view, &shopper.id, None, NOW, &mut shopper.partials);
+        set.accumulate(&view, &shopper.id, Heard::default(), NOW, &mut shopper.partials);
     }
     for name in ["pieces_5m", "pieces_lifetime"] {
         let pieces = set.read(&shopper.view(NOW), Key::User, name);
@@ -414,7 +414,7 @@ fn a_rate_over_a_lifetime_is_over_what_is_counted() {
     // Held up: they come all at once, a quarter of an hour after the first was done.
     for back_min in [13, 15, 12] {
         let late = event("page_view", NOW - back_min * 60_000);
-        set.accumulate(&late, &shopper.id, None, NOW, &mut shopper.partials);
+        set.accumulate(&late, &shopper.id, Heard::default(), NOW, &mut shopper.partials);
     }
     assert_eq!(rate(&shopper, NOW), Some(Value::Float(0.2)));
     assert_eq!(rate(&shopper, NOW + 900_000), Some(Value::Float(0.1)));

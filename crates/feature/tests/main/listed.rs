@@ -4,6 +4,7 @@ use crate::kit::{Shopper, event};
 use midsession_event::Str;
 use midsession_feature::{FeatureSet, Key, Listed, LookBack, Value, features_in};
 use midsession_machine::View;
+use midsession_machine::partial::Heard;
 
 const FILE: &str = r#"
 # A comment is not what a definition says.
@@ -167,7 +168,7 @@ fn what_is_not_counted_yet_says_so_without_a_value() {
     shopper.take(&view, 0, &set);
     // By the field another definition has counted, and this one has not yet.
     let before = FeatureSet::load(&[("f.toml", &one("views", "fold = \"count\""))]).expect("valid");
-    before.accumulate(&view, &shopper.id, None, now_ms, &mut shopper.partials);
+    before.accumulate(&view, &shopper.id, Heard::default(), now_ms, &mut shopper.partials);
     let slots = set.made("score").expect("is there").slots;
     for (put_ms, told) in [(now_ms - 1_000, true), (now_ms - 3_600_000, false)] {
         let since: Vec<(u32, i64)> = slots.iter().map(|slot| (*slot, put_ms)).collect();

@@ -3,6 +3,7 @@
 use crate::kit::{Shopper, event, product};
 use midsession_event::Product;
 use midsession_feature::{FeatureSet, Key, Listed, Served, Value};
+use midsession_machine::partial::Heard;
 
 const NOW_MS: i64 = 1_700_000_000_000;
 
@@ -17,7 +18,7 @@ fn viewed(set: &FeatureSet, views: &[(i64, &str, f64)]) -> Shopper {
         let mut view = event("product_view", *at_ms);
         view.products = vec![Product { currency: Some((*currency).into()), ..product("p", "", *price) }];
         shopper.take(&view, 1, set);
-        set.accumulate(&view, &shopper.id, None, *at_ms, &mut shopper.partials);
+        set.accumulate(&view, &shopper.id, Heard::default(), *at_ms, &mut shopper.partials);
     }
     shopper
 }

@@ -4,6 +4,7 @@
 use crate::kit::{Shopper, event, product, session};
 use midsession_event::{Cart, ContextKind, Event, Joined, Order, PropertyValue};
 use midsession_feature::{FeatureSet, Key, Value};
+use midsession_machine::partial::Heard;
 use std::collections::BTreeMap;
 
 const NOW_MS: i64 = 1_700_000_000_000;
@@ -155,7 +156,7 @@ fn a_definition_says_the_same_wherever_it_is_asked() {
     shopper.session = Some(session(1, NOW_MS - 4_000, NOW_MS));
     for event in events() {
         shopper.take(&event, 1, &set);
-        set.accumulate(&event, &shopper.id, None, NOW_MS, &mut shopper.partials);
+        set.accumulate(&event, &shopper.id, Heard::default(), NOW_MS, &mut shopper.partials);
     }
     let view = shopper.view(NOW_MS);
     let parts = set.field_partials(&shopper.partials, "category", "Lamp", NOW_MS);
@@ -210,7 +211,7 @@ fn a_price_is_in_the_currency_of_what_it_stands_in() {
                 }
                 added.properties.insert("web".into(), PropertyValue::Bool(true));
                 shopper.take(&added, 1, &set);
-                set.accumulate(&added, &shopper.id, None, NOW_MS, &mut shopper.partials);
+                set.accumulate(&added, &shopper.id, Heard::default(), NOW_MS, &mut shopper.partials);
             }
             let view = shopper.view(NOW_MS);
             for window in ["any_1h", "any_lifetime", "web_1h"] {

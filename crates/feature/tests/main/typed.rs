@@ -3,6 +3,7 @@
 use crate::kit::{Shopper, event, session};
 use midsession_event::{Event, PropertyValue};
 use midsession_feature::{FeatureSet, Key, Value};
+use midsession_machine::partial::Heard;
 
 const NOW_MS: i64 = 1_700_000_000_000;
 
@@ -28,7 +29,7 @@ fn read(fold: &str, of: &str, values: &[PropertyValue]) -> [Option<Value>; 4] {
     for (at_ms, n) in (NOW_MS - 1_000..).zip(values) {
         let event = having(n, at_ms);
         shopper.take(&event, 1, &set);
-        set.accumulate(&event, &shopper.id, None, NOW_MS, &mut shopper.partials);
+        set.accumulate(&event, &shopper.id, Heard::default(), NOW_MS, &mut shopper.partials);
     }
     shopper.session = Some(session(1, NOW_MS - 1_000, NOW_MS));
     let view = shopper.view(NOW_MS);
@@ -95,7 +96,7 @@ fn a_number_is_one_in_an_expression() {
     let mut shopper = Shopper::new();
     let event = having(&PropertyValue::Int(7), NOW_MS);
     shopper.take(&event, 1, &set);
-    set.accumulate(&event, &shopper.id, None, NOW_MS, &mut shopper.partials);
+    set.accumulate(&event, &shopper.id, Heard::default(), NOW_MS, &mut shopper.partials);
     for name in ["twice_1h", "twice_lifetime"] {
         assert_eq!(set.read(&shopper.view(NOW_MS), Key::User, name), Some(Value::Float(14.0)), "{name}");
     }

@@ -16,6 +16,15 @@ pub struct Lifetimes {
     dropped: u64,
 }
 
+/// What is known of a shopper as something is counted that they did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Heard {
+    /// When they did something before: if nothing has been counted so far, that is not. Epoch ms.
+    pub acted_ms: Option<i64>,
+    /// Whoever did it, who was not known, has logged out since. Epoch ms.
+    pub left_ms: Option<i64>,
+}
+
 /// What one device has added to a shopper's lifetime. Devices are kept apart, so that one can be taken out again; of a device where
 /// nobody is known to be, what was done up to a logout is kept apart from what was done after it, by whoever was next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,20 +53,20 @@ impl Lifetimes {
         Self { shoppers_max, ..Self::default() }
     }
 
-    /// The shopper was heard on this device, of this event time; the life to add to. With when they did something before, for whom
-    /// nothing has been counted so far.
+    /// The shopper was heard on this device; the life to add to.
     pub fn heard(
         &mut self,
         shopper: &ShopperId,
         visitor: Option<&VisitorId>,
-        acted_ms: Option<i64>,
-        (time_ms, now_ms): (i64, i64),
+        Heard { acted_ms, left_ms }: Heard,
+        now_ms: i64,
     ) -> &mut Life {
         if self.table.get(shopper).is_none() {
             self.make_room();
         }
         let lives = self.table.entry(shopper, Vec::new);
-        let at = life_at(lives, visitor, time_ms).unwrap_or_else(|| {
+        let is_it = |life: &Life| life.visitor.as_ref() == visitor && life.left_ms == left_ms;
+        let at = lives.iter().position(is_it).unwrap_or_else(|| {
             let uncounted_ms = lives.first().map_or(acted_ms, |life| life.uncounted_ms);
             lives.push(Life {
                 visitor: visitor.cloned(),
@@ -65,11 +74,11 @@ impl Lifetimes {
                 last_ms: now_ms,
                 earliest_ms: None,
                 uncounted_ms,
-                left_ms: None,
+                left_ms,
                 partials: Vec::new(),
             });
             join_stalest(lives);
-            life_at(lives, visitor, time_ms).unwrap_or(0)
+            lives.iter().position(is_it).unwrap_or(0)
         });
         let life = &mut lives[at];
         life.last_ms = life.last_ms.max(now_ms);
@@ -222,15 +231,6 @@ impl Life {
     }
 }
 
-/// The life that something done at this event time on this device is of.
-fn life_at(lives: &[Life], visitor: Option<&VisitorId>, time_ms: i64) -> Option<usize> {
-    let holds = |at: &usize| {
-        let life = &lives[*at];
-        life.visitor.as_ref() == visitor && life.left_ms.is_none_or(|left_ms| time_ms <= left_ms)
-    };
-    (0..lives.len()).filter(holds).min_by_key(|at| lives[*at].left_ms.unwrap_or(i64::MAX))
-}
-
 fn join_stalest(lives: &mut Vec<Life>) {
     while lives.len() > LIVES_MAX {
         // The one just heard stands last and stays.
@@ -251,8 +251,12 @@ mod tests {
     }
 
     fn add(lifetimes: &mut Lifetimes, shopper: &ShopperId, visitor: &str, now_ms: i64) {
+        add_to(lifetimes, shopper, visitor, now_ms, Heard::default());
+    }
+
+    fn add_to(lifetimes: &mut Lifetimes, shopper: &ShopperId, visitor: &str, now_ms: i64, heard: Heard) {
         let piece = Piece { time_ms: now_ms, number: f64::NAN, text: None, currency: None, second: false };
-        lifetimes.heard(shopper, Some(&visitor.into()), None, (now_ms, now_ms)).add(1, || Partial::Count(0), &piece);
+        lifetimes.heard(shopper, Some(&visitor.into()), heard, now_ms).add(1, || Partial::Count(0), &piece);
     }
 
     #[test]
@@ -281,21 +285,22 @@ mod tests {
         lifetimes.leaves(&visitor, &"v1".into(), 4);
         assert_eq!(lifetimes.of(&visitor)[0].left_ms, None, "they came after it");
         lifetimes.leaves(&visitor, &"v1".into(), 7);
-        for now_ms in [7, 8, 6, 9] {
-            add(&mut lifetimes, &visitor, "v1", now_ms);
+        for (now_ms, left_ms) in [(7, Some(7)), (8, None), (9, Some(7)), (9, None), (9, Some(3))] {
+            add_to(&mut lifetimes, &visitor, "v1", now_ms, Heard { acted_ms: None, left_ms });
         }
         lifetimes.leaves(&visitor, &"v1".into(), 9);
         let lives = unpack(&pack(lifetimes.of(&visitor).to_vec()).expect("some"));
         let counts: Vec<_> = lives.iter().map(|life| (life.left_ms, life.partials[0].1.clone())).collect();
-        assert_eq!(counts, [(Some(7), Partial::Count(3)), (Some(9), Partial::Count(2))]);
+        let (seven, nine) = ((Some(7), Partial::Count(3)), (Some(9), Partial::Count(2)));
+        assert_eq!(counts, [seven, nine, (Some(3), Partial::Count(1))]);
         let first = lifetimes.take(&visitor, |life| life.left_ms == Some(7));
-        assert_eq!((first.len(), count(&lifetimes, &visitor)), (1, 2));
+        assert_eq!((first.len(), count(&lifetimes, &visitor)), (1, 3));
         // Joined for want of room they stay over.
         (20..60).for_each(|at_ms| {
             add(&mut lifetimes, &visitor, "v1", at_ms);
             lifetimes.leaves(&visitor, &"v1".into(), at_ms);
         });
-        assert_eq!((count(&lifetimes, &visitor), lifetimes.of(&visitor).len()), (42, LIVES_MAX));
+        assert_eq!((count(&lifetimes, &visitor), lifetimes.of(&visitor).len()), (43, LIVES_MAX));
         assert!(lifetimes.of(&visitor).iter().all(|life| life.left_ms.is_some()));
     }
 
@@ -308,8 +313,8 @@ mod tests {
         };
         lifetimes.give(&user, Vec::new(), Some(3));
         assert_eq!(uncounted(&lifetimes, &user), [], "who has no life has nothing to say it of");
-        lifetimes.heard(&user, Some(&"v1".into()), Some(3), (5, 5));
-        lifetimes.heard(&user, Some(&"v2".into()), Some(5), (6, 6));
+        lifetimes.heard(&user, Some(&"v1".into()), Heard { acted_ms: Some(3), left_ms: None }, 5);
+        lifetimes.heard(&user, Some(&"v2".into()), Heard { acted_ms: Some(5), left_ms: None }, 6);
         assert_eq!(uncounted(&lifetimes, &user), [Some(3), Some(3)], "what was done at 5 is counted");
         let left = lifetimes.take_device(&user, &"v1".into()).expect("there");
         lifetimes.give(&visitor, unpack(&pack(vec![left]).expect("some")), None);

@@ -10,7 +10,7 @@ mod sketch;
 
 pub use amounts::Amounts;
 pub use field::{FieldPartials, FieldWindow};
-pub use lifetime::{Life, Lifetimes, pack, unpack};
+pub use lifetime::{Heard, Life, Lifetimes, pack, unpack};
 pub use piece::Pieces;
 pub use sketch::{Counts, Digest, Distinct, quantile_of};
 

@@ -10,6 +10,7 @@ use midsession_event::{
     DefinitionChange, DefinitionEdit, EditKind, Event, Filled, FilledSeries, Forward, PartitionId, Record, ShopperId,
     Topic, encode,
 };
+use midsession_machine::partial::Heard;
 use midsession_machine::{Defined, Definitions, PROFILES, Partials};
 use midsession_ports::{Append, Entry, Log, LogError, Unit};
 use midsession_stream::{Config, Stream};
@@ -262,17 +263,10 @@ fn entries(log: &dyn Log, partition: u32, next: i64) -> Result<Vec<Entry>, LogEr
 }
 
 impl Definitions for Counting {
-    fn accumulate(
-        &self,
-        event: &Event,
-        shopper: &ShopperId,
-        acted_ms: Option<i64>,
-        now_ms: i64,
-        partials: &mut Partials,
-    ) {
+    fn accumulate(&self, event: &Event, shopper: &ShopperId, heard: Heard, now_ms: i64, partials: &mut Partials) {
         if !self.open.is_empty() {
             let is_meant = |slot: u32| self.open.contains(&slot);
-            self.assembly.accumulate_where(&is_meant, event, shopper, acted_ms, now_ms, partials);
+            self.assembly.accumulate_where(&is_meant, event, shopper, heard, now_ms, partials);
         }
     }
 }

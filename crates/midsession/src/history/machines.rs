@@ -7,6 +7,7 @@ use midsession_event::{
     Event, PartitionId, Record, SessionId, SessionState, SessionUpdate, ShopperId, Str, Tick, partition_of,
 };
 use midsession_feature::{FieldPart, Key, Served};
+use midsession_machine::partial::Heard;
 use midsession_machine::{Definitions, Derived, Effect, Partials, View};
 use midsession_stream::{Config, Counters, Seam, Stream};
 use std::collections::VecDeque;
@@ -38,15 +39,8 @@ impl Definitions for FeaturesAlone<'_> {
         self.0.derive(event, out);
     }
 
-    fn accumulate(
-        &self,
-        event: &Event,
-        shopper: &ShopperId,
-        acted_ms: Option<i64>,
-        now_ms: i64,
-        partials: &mut Partials,
-    ) {
-        self.0.accumulate(event, shopper, acted_ms, now_ms, partials);
+    fn accumulate(&self, event: &Event, shopper: &ShopperId, heard: Heard, now_ms: i64, partials: &mut Partials) {
+        self.0.accumulate(event, shopper, heard, now_ms, partials);
     }
 }
 

@@ -145,7 +145,8 @@ pub fn attribute(stays: &mut Vec<Stay>, logouts: &[i64], act: &Act, time_ms: i64
     let logout_ms = logouts.iter().copied().filter(|logout_ms| !is_logout && *logout_ms > time_ms).min();
     // All that was done there since somebody has left, known or not, is theirs.
     let before = stays.last().and_then(|stay| stay.to_ms);
-    let logout = logouts.iter().copied().filter(|logout_ms| *logout_ms < time_ms).max();
+    let is_earlier = |logout_ms: &i64| *logout_ms < time_ms || *logout_ms == time_ms && act.name == "login";
+    let logout = logouts.iter().copied().filter(is_earlier).max();
     let from_ms = [before, logout, Some(forgotten_ms)].into_iter().flatten().max().unwrap_or(forgotten_ms) + 1;
     // Who is said to leave where somebody else seemed to be has been there.
     stays.push(Stay {
