@@ -82,7 +82,7 @@ pub const DEFECTS: [Seeded; 42] = [
 ];
 
 /// Rules that are off by the least there is, and some more: beside the list, as they cost next to nothing.
-pub const SLIGHT: [Seeded; 17] = [
+pub const SLIGHT: [Seeded; 18] = [
     machines(101, "exactly the gap splits", |config| config.gap_ms -= 1),
     machines(102, "a gap too long joins", |config| config.gap_ms += 1),
     machines(103, "grace too short", |config| config.grace_ms -= 1),
@@ -102,6 +102,9 @@ pub const SLIGHT: [Seeded; 17] = [
     }),
     machines(116, "a logout of somebody unknown is forgotten", |config| config.defect = Some(Defect::LogoutForgotten)),
     machines(117, "a visit that somebody else ended begins again", |config| config.defect = Some(Defect::VisitAgain)),
+    machines(118, "a login takes along what was done before a logout", |config| {
+        config.defect = Some(Defect::WholeHandedOver);
+    }),
 ];
 
 /// Seeds tried at most.

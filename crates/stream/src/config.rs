@@ -63,6 +63,8 @@ pub enum Defect {
     LeftAsked,
     /// When somebody logged out whom nobody knew is not remembered: whose login comes late is signed in from then on.
     LogoutForgotten,
+    /// A login takes along all that was done on its device, also before a logout of somebody unknown.
+    WholeHandedOver,
     /// What comes late of a visit that somebody else's login ended opens another one.
     VisitAgain,
     /// Who was at a device before and after whom it was taken for has nothing of it after an unmerge.

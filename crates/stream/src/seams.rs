@@ -76,10 +76,10 @@ impl Stream {
                 _ => {}
             }
         }
-        // A login in the millisecond of a logout comes after it: whoever it was is back.
-        let comes_ms = time_ms + i64::from(event.name == EventName::Login);
+        // Whoever logs in in the millisecond of their logout is back.
+        let at_once = i64::from(event.name != EventName::Login);
         let has_left = time_ms <= oldest_ms
-            || attachments.iter().any(|a| a.user == *user && a.to_ms.is_some_and(|to_ms| comes_ms <= to_ms));
+            || attachments.iter().any(|a| a.user == *user && a.to_ms.is_some_and(|to_ms| time_ms < to_ms + at_once));
         let was_there_after = attachments.last().is_some_and(|last| last.to_ms > Some(time_ms));
         match attachments.last_mut().filter(|attachment| attachment.to_ms.is_none()) {
             Some(open) if open.user == *user => return home(false),
@@ -102,8 +102,10 @@ impl Stream {
         let left_ms = left_ms.filter(|_| event.name != EventName::Logout);
         // All that the visitor has done since somebody left goes with them, so that what comes late does too; what belongs to an
         // earlier attachment stays there.
+        let comes_ms = time_ms + i64::from(event.name != EventName::Logout);
         let from_ms = floor_ms(&state.attachments, &state.logouts, comes_ms, oldest_ms);
-        let has_parts = !state.logouts.is_empty() || !state.attachments.is_empty();
+        let has_parts = !(state.logouts.is_empty() && state.attachments.is_empty());
+        let has_parts = has_parts && !self.config.has(Defect::WholeHandedOver);
         let attachments = &mut state.attachments;
         attachments.reserve_exact(1);
         let to_ms = left_ms.or((event.name == EventName::Logout).then_some(time_ms));
@@ -147,12 +149,15 @@ impl Stream {
         Seam::Refused
     }
 
-    /// When whoever did something on this device, who was not known, logged out after it, as far as that is remembered. Epoch ms.
-    pub(crate) fn left_after(&self, visitor: u32, event: &Event) -> Option<i64> {
-        let (_, state) = self.visitors.get(visitor as usize)?;
+    /// When whoever did something on this device, who was not known, logged out, by that or after it, as far as that is remembered
+    /// (epoch ms), and whether it was after it.
+    pub(crate) fn left_after(&self, visitor: u32, event: &Event) -> (Option<i64>, bool) {
+        let Some((_, state)) = self.visitors.get(visitor as usize) else { return (None, false) };
         let oldest_ms = self.now_ms.saturating_sub(self.config.duplicate_horizon_ms);
         let time_ms = event.occurred_at_ms.min(self.now_ms).max(oldest_ms.saturating_add(1));
-        state.logouts.iter().copied().filter(|left_ms| *left_ms >= time_ms).min()
+        let later = state.logouts.iter().copied().filter(|left_ms| *left_ms >= time_ms);
+        let has_left = later.clone().any(|left_ms| left_ms > time_ms || event.name != EventName::Logout);
+        (later.min(), has_left)
     }
 
     /// When somebody logged out last on a device that entered here, as far as that is remembered. Epoch ms.

@@ -21,6 +21,10 @@ impl Stream {
         let (gap_ms, grace_ms, now_ms) = (self.config.gap_ms, self.config.grace_ms, self.now_ms);
         let (merges_one, opens_again) = (self.config.has(Defect::MergesOne), self.config.has(Defect::VisitAgain));
         let shopper = self.shoppers[index as usize].as_mut()?;
+        // Of before a logout on a device where nobody was known to be it is no visit's of after it.
+        if left && matches!(shopper.id, ShopperId::Visitor(_)) {
+            return None;
+        }
         let same_device = |session: &&Session| session.visitor == event.visitor_id;
         let reaches = |session: &Session| {
             session.is_live() && time_ms >= session.started_at_ms - gap_ms && time_ms <= session.ended_at_ms + gap_ms

@@ -448,8 +448,8 @@ impl Stream {
                 anonymous => {
                     event.consent = event.consent.over(None);
                     let shopper = self.shopper_index(&anonymous, out);
-                    let left_ms = self.left_after(visitor, &event);
-                    self.apply_event(shopper, (&event, false, left_ms), definitions, out)
+                    let (left_ms, left) = self.left_after(visitor, &event);
+                    self.apply_event(shopper, (&event, left, left_ms), definitions, out)
                 }
             },
         }

@@ -200,12 +200,34 @@ fn a_logout_that_refuses_ends_a_visit() {
     assert_eq!(world.visits("u2"), 1);
 }
 
-/// A login in the very millisecond of a logout comes after it, though nobody was known to be there.
+/// A login (whatever its name) in the very millisecond of a logout comes after it, though nobody was known to be there.
 #[test]
 fn who_signs_in_in_the_millisecond_of_a_logout_has_nothing_of_before() {
-    let mut world = World::new();
-    let before = world.does(None, ProductView, 0, 0);
-    world.does(None, Logout, 5, 5);
-    world.does(Some("u1"), Login, 5, 5);
-    assert_eq!((world.whose(&before), world.visits("u1")), (vec!["visitor:v1".into()], 1));
+    for name in [Login, ProductView] {
+        let mut world = World::new();
+        let before = world.does(None, ProductView, 0, 0);
+        world.does(None, Logout, 5, 5);
+        world.does(Some("u1"), name, 5, 5);
+        assert_eq!((world.whose(&before), world.visits("u1")), (vec!["visitor:v1".into()], 1));
+    }
+}
+
+/// What comes late of before a logout of somebody unknown is of no visit that began after it, though none was open then.
+#[test]
+fn a_late_event_of_before_a_logout_joins_no_visit_of_after_it() {
+    for name in [ProductView, Logout] {
+        let mut world = World::new();
+        world.does(Some("u1"), Login, 0, 0);
+        world.does(None, Logout, 2, 2);
+        world.does(Some("u1"), Logout, 10, 10);
+        let next = world.does(None, ProductView, 15, 15);
+        let late = world.does(None, name.clone(), 9, 16);
+        world.does(Some("u2"), Login, 20, 20);
+        assert_eq!(
+            (world.whose(&late), world.whose(&next)),
+            (vec!["visitor:v1".into()], vec!["user:u2".into()]),
+            "{name:?}"
+        );
+        assert_eq!((world.visits("u2"), world.stream("v1").counters().too_late), (1, 1), "{name:?}");
+    }
 }

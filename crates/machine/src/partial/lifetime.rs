@@ -221,7 +221,10 @@ impl Life {
         self.last_ms = self.last_ms.max(other.last_ms);
         self.earliest_ms = self.earliest_ms.into_iter().chain(other.earliest_ms).min();
         self.uncounted_ms = self.uncounted_ms.max(other.uncounted_ms);
-        self.left_ms = self.left_ms.max(other.left_ms);
+        // Of several who were not known it is nobody's who signs in.
+        if self.left_ms != other.left_ms {
+            self.left_ms = Some(i64::MIN);
+        }
         for (slot, partial) in other.partials {
             match self.partials.iter_mut().find(|(known, _)| *known == slot) {
                 Some((_, own)) => own.merge(&partial),
@@ -302,6 +305,8 @@ mod tests {
         });
         assert_eq!((count(&lifetimes, &visitor), lifetimes.of(&visitor).len()), (43, LIVES_MAX));
         assert!(lifetimes.of(&visitor).iter().all(|life| life.left_ms.is_some()));
+        let joined = lifetimes.of(&visitor).iter().find(|life| life.visitor.is_none()).expect("there");
+        assert_eq!(joined.left_ms, Some(i64::MIN), "of several it is nobody's");
     }
 
     #[test]

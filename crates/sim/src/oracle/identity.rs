@@ -145,7 +145,7 @@ pub fn attribute(stays: &mut Vec<Stay>, logouts: &[i64], act: &Act, time_ms: i64
     let logout_ms = logouts.iter().copied().filter(|logout_ms| !is_logout && *logout_ms > time_ms).min();
     // All that was done there since somebody has left, known or not, is theirs.
     let before = stays.last().and_then(|stay| stay.to_ms);
-    let is_earlier = |logout_ms: &i64| *logout_ms < time_ms || *logout_ms == time_ms && act.name == "login";
+    let is_earlier = |logout_ms: &i64| *logout_ms < time_ms || *logout_ms == time_ms && !is_logout;
     let logout = logouts.iter().copied().filter(is_earlier).max();
     let from_ms = [before, logout, Some(forgotten_ms)].into_iter().flatten().max().unwrap_or(forgotten_ms) + 1;
     // Who is said to leave where somebody else seemed to be has been there.
@@ -157,6 +157,12 @@ pub fn attribute(stays: &mut Vec<Stay>, logouts: &[i64], act: &Act, time_ms: i64
         displaced: false,
     });
     if logout_ms.is_some() { Whose::WasIn(user) } else { Whose::SignsIn(user) }
+}
+
+/// Whether whoever did this, where nobody was known to be, has logged out since: then it is of no visit of after that.
+pub fn has_left(logouts: &[i64], act: &Act, time_ms: i64, forgotten_ms: i64) -> bool {
+    let is_after = |logout_ms: i64| logout_ms > time_ms || logout_ms == time_ms && act.name != "logout";
+    logouts.iter().any(|logout_ms| *logout_ms > forgotten_ms && is_after(*logout_ms))
 }
 
 /// The stays without one user: each of theirs is undone for itself, the first one first.

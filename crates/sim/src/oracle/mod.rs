@@ -230,6 +230,7 @@ impl Oracle {
             Some(_) => identity::attribute(&mut visitor.stays, &visitor.logouts, &act, time_ms, forgotten_ms),
             None => Whose::Visitor,
         };
+        let has_left = identity::has_left(&visitor.logouts, &act, time_ms, forgotten_ms);
         let is_told = identity::is_told(&whose);
         let is_late = (forgotten_ms + self.rules.gap_ms..stamp_ms - self.rules.gap_ms).contains(&act.time_ms);
         let ends = matches!(whose, Whose::SignsOut(_) | Whose::Ends(_))
@@ -259,7 +260,7 @@ impl Oracle {
             Whose::Visitor => {
                 return match act.user.as_ref().filter(|_| act.visitor.is_none()) {
                     Some(user) => self.take_home(partition, offset, user, stamp_ms, (&act, false)),
-                    None => self.take((partition, offset), &key, None, stamp_ms, (&act, false)),
+                    None => self.take((partition, offset), &key, None, stamp_ms, (&act, has_left)),
                 };
             }
             Whose::User(user) | Whose::Left(user) | Whose::SignsOut(user) => (user, None),

@@ -213,7 +213,7 @@ impl Person {
         let is_over =
             |visit: &&Visit| visit.device == *device && matches!(visit.stand, Stand::Closed | Stand::LoggedOut);
         let is_before = |visit: &Visit| time_ms <= visit.span_ms().1 && time_ms >= visit.span_ms().0 - rules.gap_ms;
-        if self.visits.iter().filter(is_over).any(is_before) {
+        if left && user.is_none() || self.visits.iter().filter(is_over).any(is_before) {
             return None;
         }
         let near: Vec<u128> = self
