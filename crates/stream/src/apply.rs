@@ -53,6 +53,9 @@ impl Stream {
         }
         let written = shopper.facts.all().len() - had;
         definitions.accumulate(event, &shopper.id, Heard { acted_ms, left_ms }, now_ms, partials);
+        if let (EventName::Logout, Some(visitor), false) = (&event.name, &event.visitor_id, left) {
+            partials.lifetimes.leaves(&shopper.id, visitor, time_ms);
+        }
         if !is_reaction(&event.name) {
             shopper.last_stamp_ms = now_ms;
             shopper.idle_fired_ms = 0;

@@ -244,7 +244,7 @@ impl Stream {
         let is_refused = event.consent.is_refusal() && !self.config.has(Defect::ConsentLate);
         if is_refused && event.name == EventName::Logout {
             // Nothing is made of it, and their visit is over all the same: whoever is next finds none.
-            self.parts(user, event.visitor_id.as_ref(), out);
+            self.parts(user, event.visitor_id.as_ref(), event.occurred_at_ms.min(self.now_ms), out);
         }
         is_refused
     }
@@ -262,8 +262,12 @@ impl Stream {
         }
     }
 
-    /// Somebody else has signed in on a device: the user's stay there is over, and what was shown in it is taken back.
-    pub(crate) fn parts(&mut self, user: &UserId, visitor: Option<&VisitorId>, out: &mut Vec<Effect>) {
+    /// Somebody else has signed in on a device: the user's stay there is over, and what was shown in it is taken back. `left_ms`: its last
+    /// instant.
+    pub(crate) fn parts(&mut self, user: &UserId, visitor: Option<&VisitorId>, left_ms: i64, out: &mut Vec<Effect>) {
+        if let Some(visitor) = visitor {
+            self.partials.lifetimes.leaves(&ShopperId::User(user.clone()), visitor, left_ms);
+        }
         if let Some(household) = self.known_household(user) {
             household.devices.retain(|device| Some(&device.visitor) != visitor);
         }

@@ -163,20 +163,16 @@ impl Stream {
         }
         if left {
             // Their visits there were over before.
-            self.parts(&user_id, Some(&visitor_id), out);
+            self.parts(&user_id, Some(&visitor_id), i64::MIN, out);
         }
     }
 
     /// Takes in what was handed over.
     pub(crate) fn move_in(&mut self, home: &ShopperId, handoff: Handoff, out: &mut Vec<Effect>) {
-        let (index, left_ms) = (self.shopper_index(home, out), self.left_ms(home));
+        let index = self.shopper_index(home, out);
         let Some(shopper) = self.shoppers[index as usize].as_mut() else { return };
-        let mut lives =
+        let lives =
             handoff.lifetimes.as_ref().map_or_else(Vec::new, |lives| midsession_machine::partial::unpack(lives));
-        for life in &mut lives {
-            // Of before a logout it is not whose the device is next; at a user's home it is theirs.
-            life.left_ms = left_ms.filter(|left_ms| life.begins_ms() <= *left_ms);
-        }
         let lifetimes = &mut self.partials.lifetimes;
         let uncounted_ms = match (lives.is_empty(), lifetimes.of(home).is_empty()) {
             (true, false) => acted_ms(&handoff),

@@ -160,12 +160,11 @@ impl Stream {
         (later.min(), has_left)
     }
 
-    /// When somebody logged out last on a device that entered here, as far as that is remembered. Epoch ms.
-    pub(crate) fn left_ms(&self, key: &ShopperId) -> Option<i64> {
-        let ShopperId::Visitor(_) = key else { return None };
-        let (_, state) = self.visitors.get(self.visitors.find(key)? as usize)?;
-        let oldest_ms = self.now_ms.saturating_sub(self.config.duplicate_horizon_ms);
-        state.logouts.iter().copied().filter(|left_ms| *left_ms > oldest_ms).max()
+    /// When a user left the device of this event, by that or after it. Epoch ms.
+    pub(crate) fn left_home(&self, user: &UserId, event: &Event, left: bool) -> Option<i64> {
+        let (visitor, time_ms) = (event.visitor_id.as_ref()?, event.occurred_at_ms.min(self.now_ms));
+        let lifetimes = &self.partials.lifetimes;
+        left.then(|| lifetimes.left_after(&ShopperId::User(user.clone()), visitor, time_ms).unwrap_or(time_ms))
     }
 
     /// A logout ends this stay; the last one is told.
@@ -194,6 +193,14 @@ impl Stream {
         }
     }
 
+    /// At the home of who was at a device before somebody else came.
+    pub(crate) fn is_parted(&mut self, parting: &Forward, out: &mut Vec<Effect>) {
+        if self.is_new(parting.id) {
+            let left_ms = parting.event.occurred_at_ms.min(self.now_ms) - 1;
+            self.parts(&parting.user_id, parting.event.visitor_id.as_ref(), left_ms, out);
+        }
+    }
+
     /// Whoever was here unknown has left.
     fn ends_visit(&mut self, key: &ShopperId, id: &VisitorId, time_ms: i64, out: &mut Vec<Effect>) {
         let Some(index) = self.shoppers.find(key) else { return };
@@ -212,7 +219,7 @@ impl Stream {
         let oldest_ms = self.now_ms.saturating_sub(self.config.duplicate_horizon_ms);
         let is_theirs = |life: &Life| match life.left_ms {
             Some(left_ms) => left_ms > oldest_ms && within(left_ms),
-            None => within(life.last_ms),
+            None => within(life.ended_ms()),
         };
         let lives = self.partials.lifetimes.take(key, is_theirs);
         let Some(index) = self.shoppers.find(key) else {

@@ -158,9 +158,7 @@ impl Stream {
                 None
             }
             Record::Forward(forward) if forward.is_parting() => {
-                if self.is_new(forward.id) {
-                    self.parts(&forward.user_id, forward.event.visitor_id.as_ref(), out);
-                }
+                self.is_parted(&forward, out);
                 None
             }
             Record::Forward(forward) => self.is_new(forward.id).then(|| {
@@ -349,7 +347,7 @@ impl Stream {
     }
 
     /// Remembers a received record; false if it was applied before.
-    fn is_new(&mut self, id: OutputId) -> bool {
+    pub(crate) fn is_new(&mut self, id: OutputId) -> bool {
         let mark = self.received.entry(id.partition).or_insert((-1, 0));
         let fresh = (id.offset, id.ordinal) > *mark || self.config.has(Defect::HandoffTwice);
         if fresh {
@@ -468,8 +466,9 @@ impl Stream {
             self.counters.refused += 1;
             return Seam::Refused;
         }
+        let left_ms = self.left_home(&user, event, left);
         let shopper = self.shopper_index(&ShopperId::User(user), out);
-        self.apply_event(shopper, (event, left, None), definitions, out)
+        self.apply_event(shopper, (event, left, left_ms), definitions, out)
     }
 
     pub(crate) fn shopper_index(&mut self, id: &ShopperId, out: &mut Vec<Effect>) -> u32 {

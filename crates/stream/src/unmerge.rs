@@ -14,6 +14,7 @@ use midsession_event::{
     CapEntry, CarriedFact, CarriedSession, DecisionId, Event, Evidence, Handoff, OutputId, Recall, ShopperId, Unmerge,
     UserId, VisitorId,
 };
+use midsession_machine::partial::{Life, pack, unpack};
 use midsession_machine::{Effect, Fact, Session};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -147,7 +148,7 @@ impl Stream {
             }
             self.arm(index);
         }
-        let lives = self.partials.lifetimes.take_device(&user, &visitor_id).into_iter().collect();
+        let lives = self.partials.lifetimes.take(&user, |life| life.visitor.as_ref() == Some(&visitor_id));
         let how = Leaving { visitor_id, user_id, returns: true, heard: (leaving.last_stamp_ms, leaving.idle_fired_ms) };
         let handoff = Handoff { left: true, ..self.pack(leaving, lives, how) };
         out.push(Effect::Handoff(Box::new(handoff)));
@@ -166,6 +167,7 @@ impl Stream {
         let state = self.visitors.find(&visitor).and_then(|index| self.visitors.get(index as usize));
         let gives_on = handoff.left;
         let stays: Vec<Attachment> = state.map_or_else(Vec::new, |(_, state)| state.attachments.clone());
+        let logouts = state.map_or_else(Default::default, |(_, state)| state.logouts.clone());
         let here = stays.last().filter(|last| last.to_ms.is_none()).map(|last| last.user.clone());
         // What was done within the stay of somebody who has left since is theirs.
         let oldest_ms = self.now_ms.saturating_sub(self.config.duplicate_horizon_ms);
@@ -177,6 +179,15 @@ impl Stream {
             share.id = self.output_id();
             out.push(Effect::Handoff(Box::new(share)));
         }
+        let mut lives = handoff.lifetimes.take().map_or_else(Vec::new, |lives| unpack(&lives));
+        for life in lives.iter_mut().filter(|life| life.left_ms > Some(i64::MIN) && stay_at(life.ended_ms()).is_none())
+        {
+            // Whoever was there instead, and is not known, left by the next logout; that is known for a day.
+            let (ended_ms, was_ms) = (life.ended_ms(), life.left_ms.filter(|left_ms| *left_ms <= oldest_ms));
+            let later = logouts.iter().copied().filter(|left_ms| *left_ms >= ended_ms.max(oldest_ms.saturating_add(1)));
+            life.left_ms = was_ms.or(later.min());
+        }
+        handoff.lifetimes = pack(lives);
         if handoff.has_something() {
             self.move_in(&visitor, handoff, out);
         }
@@ -234,8 +245,14 @@ fn shares(given: &mut Handoff, forgotten_ms: i64, whose: impl Fn(i64) -> Option<
         of.map_or(cap.at_ms, |(_, ended_at_ms)| *ended_at_ms)
     };
     let shown_to = given.caps.iter().map(|cap| whose(cap_time_ms(cap)));
+    let mut lives: BTreeMap<Option<UserId>, Vec<Life>> = BTreeMap::new();
+    for life in given.lifetimes.take().map_or_else(Vec::new, |lives| unpack(&lives)) {
+        lives.entry(whose(life.ended_ms())).or_default().push(life);
+    }
     let users: BTreeSet<UserId> =
         heirs.iter().cloned().chain(given.facts.iter().map(heir)).chain(shown_to).flatten().collect();
+    let users: BTreeSet<UserId> = users.into_iter().chain(lives.keys().flatten().cloned()).collect();
+    given.lifetimes = pack(lives.remove(&None).unwrap_or_default());
     // Where a session stands among those that go where it goes.
     let place = |at: usize| heirs[..at].iter().filter(|heir| **heir == heirs[at]).count() as i32;
     let places: Vec<i32> = (0..heirs.len()).map(place).collect();
@@ -265,22 +282,14 @@ fn shares(given: &mut Handoff, forgotten_ms: i64, whose: impl Fn(i64) -> Option<
             facts: facts.remove(&key).unwrap_or_default(),
             pending: given.pending.extract_if(.., |ask| is_theirs(ask.decision_id)).collect(),
             shown: given.shown.extract_if(.., |shown| is_theirs(shown.decision_id)).collect(),
-            lifetimes: None,
+            lifetimes: pack(lives.remove(&key).unwrap_or_default()),
             returns: false,
             left: true,
             sessions: sessions.remove(&key).unwrap_or_default(),
             caps,
         }
     };
-    let mut shares: Vec<Handoff> = users.into_iter().map(share).collect();
-    // A lifetime is not told apart by time: it goes where the rest goes, if anything of what was done does.
-    if given.sessions.is_empty()
-        && given.facts.is_empty()
-        && let Some(last) = shares.last_mut()
-    {
-        last.lifetimes = given.lifetimes.take();
-    }
-    shares
+    users.into_iter().map(share).collect()
 }
 
 impl Shopper {

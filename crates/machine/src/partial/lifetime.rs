@@ -21,12 +21,12 @@ pub struct Lifetimes {
 pub struct Heard {
     /// When they did something before: if nothing has been counted so far, that is not. Epoch ms.
     pub acted_ms: Option<i64>,
-    /// Whoever did it, who was not known, has logged out since. Epoch ms.
+    /// Whoever did it has left the device since. Epoch ms.
     pub left_ms: Option<i64>,
 }
 
-/// What one device has added to a shopper's lifetime. Devices are kept apart, so that one can be taken out again; of a device where
-/// nobody is known to be, what was done up to a logout is kept apart from what was done after it, by whoever was next.
+/// What one device has added to a shopper's lifetime. Devices are kept apart, so that one can be taken out again, and so is what was
+/// done there until its user left, whether they are known to have been there or not: whoever was next is somebody else.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Life {
     /// The device; none for a server, or for several.
@@ -41,7 +41,7 @@ pub struct Life {
     /// When the shopper last did something that is in none of their lives: before a definition was there to count it. Epoch ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uncounted_ms: Option<i64>,
-    /// Whoever it is of, who was not known, logged out then. Epoch ms.
+    /// Whoever it is of left the device then; `i64::MIN` of several who had. Epoch ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_ms: Option<i64>,
     /// By the slots of the definitions.
@@ -90,7 +90,7 @@ impl Lifetimes {
         self.table.get(shopper).map_or(&[], Vec::as_slice)
     }
 
-    /// Whoever was on this device, who was not known, logged out at this event time: what is done later is another life.
+    /// Whoever was on this device left it at this event time: what is done later is another life.
     pub fn leaves(&mut self, shopper: &ShopperId, visitor: &VisitorId, left_ms: i64) {
         let is_meant = |life: &Life| {
             life.left_ms.is_none() && life.visitor.as_ref() == Some(visitor) && life.begins_ms() <= left_ms
@@ -113,11 +113,10 @@ impl Lifetimes {
             .map_or_else(Vec::new, |lives| lives.extract_if(.., |life| is_theirs(life)).collect())
     }
 
-    /// Takes one device's life out of a shopper's: that was somebody else.
-    pub fn take_device(&mut self, shopper: &ShopperId, visitor: &VisitorId) -> Option<Life> {
-        let lives = self.table.get_mut(shopper)?;
-        let at = lives.iter().position(|life| life.visitor.as_ref() == Some(visitor))?;
-        Some(lives.remove(at))
+    /// When they left this device after something that they did there, as far as a life says so. Epoch ms.
+    pub fn left_after(&self, shopper: &ShopperId, visitor: &VisitorId, time_ms: i64) -> Option<i64> {
+        let lives = self.of(shopper).iter().filter(|life| life.visitor.as_ref() == Some(visitor));
+        lives.filter_map(|life| life.left_ms).filter(|left_ms| *left_ms >= time_ms).min()
     }
 
     /// Forgets what was added up under these slots; a life goes on without it.
@@ -199,6 +198,11 @@ impl Life {
         self.earliest_ms.map_or(self.since_ms, |earliest_ms| earliest_ms.min(self.since_ms))
     }
 
+    /// When it ended, or was heard of last. Epoch ms.
+    pub fn ended_ms(&self) -> i64 {
+        self.left_ms.unwrap_or(self.last_ms)
+    }
+
     /// Something was done then.
     pub fn did(&mut self, time_ms: i64) {
         if time_ms < self.begins_ms() {
@@ -238,9 +242,14 @@ fn join_stalest(lives: &mut Vec<Life>) {
     while lives.len() > LIVES_MAX {
         // The one just heard stands last and stays.
         lives[..LIVES_MAX].sort_by_key(|life| life.last_ms);
-        let stalest = lives.remove(0);
-        lives[0].visitor = None;
-        lives[0].join(stalest);
+        // Of one device rather than of two, so that it can be taken out again.
+        let is_of_one = |(at, next): &(usize, usize)| lives[*at].visitor == lives[*next].visitor;
+        let pairs = (0..LIVES_MAX).flat_map(|at| (at + 1..LIVES_MAX).map(move |next| (at, next)));
+        let (at, next) = pairs.clone().find(is_of_one).unwrap_or((0, 1));
+        let stalest = lives.remove(at);
+        let joined = &mut lives[next - 1];
+        joined.visitor = joined.visitor.take().filter(|visitor| stalest.visitor.as_ref() == Some(visitor));
+        joined.join(stalest);
     }
 }
 
@@ -275,8 +284,8 @@ mod tests {
         add(&mut lifetimes, &user, "v1", 8);
         assert_eq!((count(&lifetimes, &user), count(&lifetimes, &visitor)), (4, 0));
         assert_eq!(lifetimes.of(&user).iter().map(|life| life.since_ms).min(), Some(5));
-        let other = lifetimes.take_device(&user, &"v1".into()).expect("there");
-        lifetimes.give(&visitor, vec![other], None);
+        let other = lifetimes.take(&user, |life| life.visitor == Some("v1".into()));
+        lifetimes.give(&visitor, other, None);
         assert_eq!((count(&lifetimes, &user), count(&lifetimes, &visitor)), (1, 3));
     }
 
@@ -305,8 +314,8 @@ mod tests {
         });
         assert_eq!((count(&lifetimes, &visitor), lifetimes.of(&visitor).len()), (43, LIVES_MAX));
         assert!(lifetimes.of(&visitor).iter().all(|life| life.left_ms.is_some()));
-        let joined = lifetimes.of(&visitor).iter().find(|life| life.visitor.is_none()).expect("there");
-        assert_eq!(joined.left_ms, Some(i64::MIN), "of several it is nobody's");
+        let joined = lifetimes.of(&visitor).iter().find(|life| life.left_ms == Some(i64::MIN)).expect("of several");
+        assert_eq!(joined.visitor, Some("v1".into()), "of one device");
     }
 
     #[test]
@@ -321,8 +330,8 @@ mod tests {
         lifetimes.heard(&user, Some(&"v1".into()), Heard { acted_ms: Some(3), left_ms: None }, 5);
         lifetimes.heard(&user, Some(&"v2".into()), Heard { acted_ms: Some(5), left_ms: None }, 6);
         assert_eq!(uncounted(&lifetimes, &user), [Some(3), Some(3)], "what was done at 5 is counted");
-        let left = lifetimes.take_device(&user, &"v1".into()).expect("there");
-        lifetimes.give(&visitor, unpack(&pack(vec![left]).expect("some")), None);
+        let left = lifetimes.take(&user, |life| life.visitor == Some("v1".into()));
+        lifetimes.give(&visitor, unpack(&pack(left).expect("some")), None);
         assert_eq!((uncounted(&lifetimes, &user), uncounted(&lifetimes, &visitor)), (vec![Some(3)], vec![Some(3)]));
         lifetimes.give(&user, Vec::new(), Some(4));
         add(&mut lifetimes, &user, "v3", 7);
