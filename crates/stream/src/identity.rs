@@ -1,7 +1,7 @@
 //! Who a visitor is: login moves what is known of them to the user's home, logout ends it.
 
 use crate::Defect;
-use crate::apply::{currency_number, emit, is_reaction};
+use crate::apply::{currency_number, emit};
 use crate::sessions::add_counts;
 use crate::shopper::{Shopper, Shown};
 use crate::stream::Stream;
@@ -72,9 +72,7 @@ impl Stream {
         for session in &shopper.sessions {
             self.forget_session(session);
         }
-        // The login is heard here first: no silence runs on while it travels.
-        let is_heard = login.is_some_and(|login| !is_reaction(&login.name));
-        let heard = if is_heard { (self.now_ms, 0) } else { (shopper.last_stamp_ms, shopper.idle_fired_ms) };
+        let heard = shopper.heard_by(login, self.now_ms);
         let how = Leaving { visitor_id: visitor_id.clone(), user_id, returns: false, heard };
         Some(self.pack(shopper, lives, how))
     }

@@ -222,23 +222,20 @@ impl Stream {
             None => within(life.ended_ms()),
         };
         let lives = self.partials.lifetimes.take(key, is_theirs);
-        let Some(index) = self.shoppers.find(key) else {
+        let index = self.shoppers.find(key).filter(|index| {
+            self.wake(*index);
+            self.shoppers[*index as usize].as_ref().is_some_and(|shopper| !shopper.is_within(within))
+        });
+        let Some(index) = index else {
             return self.hand_over_with(key, user_id, login, visitor_id, lives).filter(Handoff::has_something);
         };
-        self.wake(index);
         let (shopper, forgotten_ms) = (self.shoppers[index as usize].as_mut()?, self.config.unreadable_ms(self.now_ms));
-        if shopper.is_within(within) {
-            return self.hand_over_with(key, user_id, login, visitor_id, lives).filter(Handoff::has_something);
-        }
         let past: Vec<Session> = shopper
             .sessions
             .extract_if(.., |session| session.ended_at_ms <= forgotten_ms && !session.is_live())
             .collect();
         let leaving = shopper.split_within(within);
-        let heard = match login.is_some_and(|login| !is_reaction(&login.name)) {
-            true => (self.now_ms, 0),
-            false => (shopper.last_stamp_ms, shopper.idle_fired_ms),
-        };
+        let heard = shopper.heard_by(login, self.now_ms);
         past.iter().chain(&leaving.sessions).for_each(|session| self.forget_session(session));
         self.arm(index);
         let how = Leaving { visitor_id: visitor_id.clone(), user_id, returns: false, heard };
@@ -247,6 +244,15 @@ impl Stream {
 }
 
 impl Shopper {
+    /// When they were heard last, and which silences since were told. A login is heard where it comes in, before what is known of them
+    /// goes with it: no silence runs on while it travels.
+    pub(crate) fn heard_by(&self, login: Option<&Event>, now_ms: i64) -> (i64, i64) {
+        match login.is_some_and(|login| !is_reaction(&login.name)) {
+            true => (now_ms, 0),
+            false => (self.last_stamp_ms, self.idle_fired_ms),
+        }
+    }
+
     /// Whether all that is here was done within these times.
     fn is_within(&self, within: &impl Fn(i64) -> bool) -> bool {
         let facts = self.facts.all().iter().map(|fact| fact.time_ms);

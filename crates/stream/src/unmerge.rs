@@ -249,9 +249,8 @@ fn shares(given: &mut Handoff, forgotten_ms: i64, whose: impl Fn(i64) -> Option<
     for life in given.lifetimes.take().map_or_else(Vec::new, |lives| unpack(&lives)) {
         lives.entry(whose(life.ended_ms())).or_default().push(life);
     }
-    let users: BTreeSet<UserId> =
-        heirs.iter().cloned().chain(given.facts.iter().map(heir)).chain(shown_to).flatten().collect();
-    let users: BTreeSet<UserId> = users.into_iter().chain(lives.keys().flatten().cloned()).collect();
+    let done_by = heirs.iter().cloned().chain(given.facts.iter().map(heir));
+    let users: BTreeSet<UserId> = done_by.chain(shown_to).chain(lives.keys().cloned()).flatten().collect();
     given.lifetimes = pack(lives.remove(&None).unwrap_or_default());
     // Where a session stands among those that go where it goes.
     let place = |at: usize| heirs[..at].iter().filter(|heir| **heir == heirs[at]).count() as i32;

@@ -225,7 +225,7 @@ impl Life {
         self.last_ms = self.last_ms.max(other.last_ms);
         self.earliest_ms = self.earliest_ms.into_iter().chain(other.earliest_ms).min();
         self.uncounted_ms = self.uncounted_ms.max(other.uncounted_ms);
-        // Of several who were not known it is nobody's who signs in.
+        // Of several stays it is of none that could be told.
         if self.left_ms != other.left_ms {
             self.left_ms = Some(i64::MIN);
         }
@@ -244,8 +244,8 @@ fn join_stalest(lives: &mut Vec<Life>) {
         lives[..LIVES_MAX].sort_by_key(|life| life.last_ms);
         // Of one device rather than of two, so that it can be taken out again.
         let is_of_one = |(at, next): &(usize, usize)| lives[*at].visitor == lives[*next].visitor;
-        let pairs = (0..LIVES_MAX).flat_map(|at| (at + 1..LIVES_MAX).map(move |next| (at, next)));
-        let (at, next) = pairs.clone().find(is_of_one).unwrap_or((0, 1));
+        let mut pairs = (0..LIVES_MAX).flat_map(|at| (at + 1..LIVES_MAX).map(move |next| (at, next)));
+        let (at, next) = pairs.find(is_of_one).unwrap_or((0, 1));
         let stalest = lives.remove(at);
         let joined = &mut lives[next - 1];
         joined.visitor = joined.visitor.take().filter(|visitor| stalest.visitor.as_ref() == Some(visitor));

@@ -45,7 +45,7 @@ pub enum Whose {
     Left(String),
     /// The user's, and with it the visitor signs in: what is theirs moves.
     SignsIn(String),
-    /// The user's, who signed in with it and has left again: what was theirs moves, if nobody has been there since.
+    /// The user's, who signed in with it and has left again: what was done there within that moves.
     WasIn(String),
     /// The user's, who has left the device before; whoever seems to be there has, too.
     Ends(String),
